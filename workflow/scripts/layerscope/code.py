@@ -1,0 +1,106 @@
+"""Digest of what a program does: its own source and every layerscope module it imports.
+
+The digest is taken over syntax trees without comments, docstrings and layout, so formatting or
+commenting code changes nothing, while an edit of what a helper does changes the digest of exactly
+the programs that import it, however deep. Imports inside functions count as well.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+SCRIPTS = Path(__file__).resolve().parent.parent
+PACKAGE = "layerscope"
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
+                node.body = node.body[1:] or [ast.Pass()]
+    return tree
+
+
+def _module_file(scripts: Path, name: str) -> Path | None:
+    base = scripts.joinpath(*name.split("."))
+    for candidate in (base.with_suffix(".py"), base / "__init__.py"):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def _imports(tree: ast.Module, module: str, is_package: bool) -> set[str]:
+    """Dotted names of the package's modules that a syntax tree may import."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parts = module.split(".")
+                parts = parts[: len(parts) - node.level + (1 if is_package else 0)]
+                base = ".".join([*parts, base] if base else parts)
+            names.add(base)
+            names.update(f"{base}.{alias.name}" for alias in node.names)
+    found = set()
+    for name in names:
+        parts = name.split(".")
+        if parts[0] == PACKAGE:
+            # Importing a.b.c runs a/__init__ and a/b/__init__ too.
+            found.update(".".join(parts[:depth]) for depth in range(1, len(parts) + 1))
+    return found
+
+
+@cache
+def _parse(path: Path, module: str, scripts: Path) -> tuple[str, frozenset[str]]:
+    tree = ast.parse(path.read_bytes(), filename=str(path))
+    imports = _imports(tree, module, path.name == "__init__.py")
+    dump = ast.dump(_without_docstrings(tree), annotate_fields=False)
+    known = frozenset(name for name in imports if _module_file(scripts, name))
+    return hashlib.sha256(dump.encode()).hexdigest(), known
+
+
+def code_modules(program: str, scripts: Path = SCRIPTS) -> dict[str, str]:
+    """Digest of each source a program consists of.
+
+    Args:
+        program: name of a program in `scripts`, without `.py`.
+        scripts: folder that holds the programs and the package.
+
+    Returns:
+        Dotted module name (the program's own name for the program itself) to hexadecimal SHA-256
+        of its syntax tree, the program and all modules it imports transitively.
+
+    Raises:
+        FileNotFoundError: there is no such program.
+    """
+    path = scripts / f"{program}.py"
+    if not path.is_file():
+        raise FileNotFoundError(f"no program {path}")
+    digest, waiting = _parse(path, program, scripts)
+    digests = {program: digest}
+    todo = sorted(waiting)
+    while todo:
+        module = todo.pop()
+        if module in digests:
+            continue
+        file = _module_file(scripts, module)
+        assert file is not None  # _parse keeps only modules that exist
+        digests[module], imported = _parse(file, module, scripts)
+        todo.extend(sorted(imported))
+    return dict(sorted(digests.items()))
+
+
+def code_digest(program: str, scripts: Path = SCRIPTS) -> str:
+    """One short digest (16 hexadecimal digits) of everything in `code_modules`."""
+    text = "\n".join(f"{name} {digest}" for name, digest in code_modules(program, scripts).items())
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

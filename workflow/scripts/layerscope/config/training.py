@@ -1,0 +1,66 @@
+"""Settings of fine-tuning and of pre-training."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from layerscope.config.base import Count, Positive, Section, Seed, Share
+
+Precision = Literal["float32", "bfloat16"]
+MaxLength = Annotated[int, Field(ge=16, le=8192)]
+
+
+class FineTuning(Section):
+    """How a model is fine-tuned on one kind of task."""
+
+    learning_rate: Positive = Field(description="peak rate of AdamW")
+    epochs: Count = Field(description="passes over the sample")
+    batch_size: Count = Field(description="examples in an optimiser step")
+    max_length: MaxLength = Field(
+        description="sub-word limit; longer sentences are windowed (NER) or cut and counted (NLI)"
+    )
+    weight_decay: Annotated[float, Field(ge=0)] = Field(0.01, description="of AdamW")
+    warmup_share: Share = Field(0.1, description="share of the steps with a rising rate")
+    precision: Precision = Field("float32", description="bfloat16: mixed precision")
+
+
+class FineTuningOverride(Section):
+    """The settings of one model that differ from the common ones; what is left out is common."""
+
+    learning_rate: Positive | None = None
+    epochs: Count | None = None
+    batch_size: Count | None = None
+    max_length: MaxLength | None = None
+    weight_decay: Annotated[float, Field(ge=0)] | None = None
+    warmup_share: Share | None = None
+    precision: Precision | None = None
+
+
+class PreTraining(Section):
+    """How a model is pre-trained: masked for encoders, causal for decoders."""
+
+    steps: Count = Field(description="optimiser steps")
+    batch_size: Count = Field(description="sequences in a step")
+    sequence_length: Annotated[int, Field(ge=16, le=8192)] = Field(
+        description="sub-words in a sequence; texts are packed"
+    )
+    learning_rate: Positive = Field(description="peak rate of AdamW")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(0.01, description="of AdamW")
+    warmup_share: Share = Field(0.1, description="share of the steps with a rising rate")
+    masked_share: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.15, description="encoders: share of the sub-words to be predicted"
+    )
+    seed: Seed = Field(0, description="of initial weights, order and masks")
+    precision: Precision = Field("float32", description="bfloat16: mixed precision")
+
+
+class Shape(Section):
+    """The GPT-2 architecture and byte-level BPE tokenizer of a model made from scratch."""
+
+    layers: Count
+    width: Count
+    heads: Count
+    vocabulary: Annotated[int, Field(ge=300, le=100_000)]
+    positions: Annotated[int, Field(ge=16, le=8192)]
