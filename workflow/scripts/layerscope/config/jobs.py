@@ -6,24 +6,23 @@ configuration changes and for no other reason.
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from layerscope.config.base import Section
 from layerscope.config.schema import (
     VIEWS_OF_KIND,
     ContinuedModel,
-    PackageDocs,
     PackagedModel,
+    PackageDocs,
     ScratchModel,
     Study,
 )
 from layerscope.config.training import FineTuning
 from layerscope.files import canonical_json
-
-PRETRAINED = "pretrained"
-RANDOM = "random"
-FINETUNED = r"f\d+-s\d+"
+from layerscope.variants import FINETUNED as FINETUNED
+from layerscope.variants import PRETRAINED as PRETRAINED
+from layerscope.variants import RANDOM as RANDOM
+from layerscope.variants import parse_variant as parse_variant
 
 
 def finetuned_variants(study: Study) -> list[str]:
@@ -35,20 +34,6 @@ def finetuned_variants(study: Study) -> list[str]:
 def all_variants(study: Study) -> list[str]:
     """All variants: `pretrained`, `random` and the fine-tuned ones."""
     return [PRETRAINED, RANDOM, *finetuned_variants(study)]
-
-
-def parse_variant(variant: str) -> tuple[int, int | None]:
-    """Percent and seed of a variant; 0 and None for one that is not fine-tuned.
-
-    Raises:
-        ValueError: the name is none of a variant.
-    """
-    if variant in (PRETRAINED, RANDOM):
-        return 0, None
-    match = re.fullmatch(r"f(\d+)-s(\d+)", variant)
-    if match is None:
-        raise ValueError(f"{variant!r} is not the name of a variant")
-    return int(match[1]), int(match[2])
 
 
 def ceiling_variant(study: Study, variant: str) -> str | None:
