@@ -1,0 +1,25 @@
+"""Which metrics a task is judged by."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from layerscope.errors import UserError
+
+#: The primary metric and the second one of each kind of task.
+TASK_METRICS = {"nli": ("accuracy", "macro_f1"), "ner": ("entity_f1", "token_macro_f1")}
+
+
+def task_metrics(names: Collection[str]) -> tuple[str, str]:
+    """The primary and the second metric of a task whose scores have metrics `names`.
+
+    Probes of entities report token accuracy too, so entity F1 decides the kind.
+
+    Raises:
+        UserError: `names` holds no primary metric.
+    """
+    for kind in ("ner", "nli"):
+        if TASK_METRICS[kind][0] in names:
+            return TASK_METRICS[kind]
+    primary = ", ".join(metrics[0] for metrics in TASK_METRICS.values())
+    raise UserError(f"metrics: {sorted(names)}; allowed: one of {primary} among them")
