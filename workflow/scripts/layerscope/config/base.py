@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -19,3 +20,23 @@ class Section(BaseModel):
     """A part of the configuration: unknown keys are refused, values keep their type."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Invalid(ValueError):  # noqa: N818
+    """A value that is refused, at a place below the section that found it."""
+
+    def __init__(self, where: Sequence[str | int], message: str) -> None:
+        super().__init__(message)
+        self.where = tuple(where)
+
+
+def distinct(values: list[Any]) -> list[Any]:
+    """The list itself.
+
+    Raises:
+        Invalid: a value stands twice.
+    """
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            raise Invalid((index,), f"{value!r} stands twice; allowed: each value once")
+    return values

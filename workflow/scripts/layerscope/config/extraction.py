@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from layerscope.config.base import Count, Section
-from layerscope.config.training import MaxLength
+from layerscope.config.training import MaxLength, Precision
 
 View = Literal["separate", "joint", "word"]
 
@@ -20,15 +20,20 @@ class Activations(Section):
     )
     max_train_words: Count | None = Field(description="NER training words a probe sees; null: all")
     dtype: Literal["float16", "float32"] = Field(
-        "float16", description="of the stored vectors; a value past float16 is an error"
+        default="float16",
+        description="type of the stored vectors; a value past float16 is an error",
     )
-    batch_tokens: Count = Field(4096, description="sub-words in a forward pass, padding included")
-    max_length: MaxLength = Field(128, description="sub-word limit of a window")
+    batch_tokens: Count = Field(
+        default=4096, description="sub-words in a forward pass, padding included"
+    )
+    max_length: MaxLength = Field(default=128, description="sub-word limit of a window")
 
 
 class Attention(Section):
     """How attention maps are compared."""
 
     examples: Count = Field(description="test examples whose maps are compared")
-    batch_examples: Count = Field(8, description="examples in a forward pass")
-    max_length: MaxLength = Field(128, description="sub-word limit; longer examples are passed over")
+    batch_examples: Count = Field(default=8, description="examples in a forward pass")
+    max_length: MaxLength = Field(
+        default=128, description="sub-word limit; longer examples are passed over"
+    )

@@ -13,7 +13,9 @@ class Statistics(Section):
     """Bootstrap intervals."""
 
     resamples: Annotated[int, Field(ge=100, le=100_000)] = Field(
-        1000, description="bootstrap resamples"
+        default=1000, description="bootstrap resamples"
     )
-    confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(0.95, description="of an interval")
-    seed: Seed = Field(0, description="of the resampling")
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(
+        default=0.95, description="coverage of an interval"
+    )
+    seed: Seed = Field(default=0, description="seed of the resampling")

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from layerscope.config.base import Count, Positive, Section, Seed, Share
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "auto"]
 MaxLength = Annotated[int, Field(ge=16, le=8192)]
 
 
@@ -21,21 +21,23 @@ class FineTuning(Section):
     max_length: MaxLength = Field(
         description="sub-word limit; longer sentences are windowed (NER) or cut and counted (NLI)"
     )
-    weight_decay: Annotated[float, Field(ge=0)] = Field(0.01, description="of AdamW")
-    warmup_share: Share = Field(0.1, description="share of the steps with a rising rate")
-    precision: Precision = Field("float32", description="bfloat16: mixed precision")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(default=0.01, description="of AdamW")
+    warmup_share: Share = Field(default=0.1, description="share of the steps with a rising rate")
+    precision: Precision = Field(default="float32", description="bfloat16: mixed precision")
 
 
 class FineTuningOverride(Section):
     """The settings of one model that differ from the common ones; what is left out is common."""
 
-    learning_rate: Positive | None = None
-    epochs: Count | None = None
-    batch_size: Count | None = None
-    max_length: MaxLength | None = None
-    weight_decay: Annotated[float, Field(ge=0)] | None = None
-    warmup_share: Share | None = None
-    precision: Precision | None = None
+    learning_rate: Positive | None = Field(default=None, description="peak rate of AdamW")
+    epochs: Count | None = Field(default=None, description="passes over the sample")
+    batch_size: Count | None = Field(default=None, description="examples in an optimiser step")
+    max_length: MaxLength | None = Field(default=None, description="sub-word limit")
+    weight_decay: Annotated[float, Field(ge=0)] | None = Field(default=None, description="of AdamW")
+    warmup_share: Share | None = Field(
+        default=None, description="share of the steps with a rising rate"
+    )
+    precision: Precision | None = Field(default=None, description="bfloat16: mixed precision")
 
 
 class PreTraining(Section):
@@ -47,20 +49,24 @@ class PreTraining(Section):
         description="sub-words in a sequence; texts are packed"
     )
     learning_rate: Positive = Field(description="peak rate of AdamW")
-    weight_decay: Annotated[float, Field(ge=0)] = Field(0.01, description="of AdamW")
-    warmup_share: Share = Field(0.1, description="share of the steps with a rising rate")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(default=0.01, description="of AdamW")
+    warmup_share: Share = Field(default=0.1, description="share of the steps with a rising rate")
     masked_share: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.15, description="encoders: share of the sub-words to be predicted"
+        default=0.15, description="encoders: share of the sub-words to be predicted"
     )
-    seed: Seed = Field(0, description="of initial weights, order and masks")
-    precision: Precision = Field("float32", description="bfloat16: mixed precision")
+    seed: Seed = Field(default=0, description="seed of initial weights, order and masks")
+    precision: Precision = Field(default="float32", description="bfloat16: mixed precision")
 
 
 class Shape(Section):
     """The GPT-2 architecture and byte-level BPE tokenizer of a model made from scratch."""
 
-    layers: Count
-    width: Count
-    heads: Count
-    vocabulary: Annotated[int, Field(ge=300, le=100_000)]
-    positions: Annotated[int, Field(ge=16, le=8192)]
+    layers: Count = Field(description="transformer blocks")
+    width: Count = Field(description="size of a hidden vector; a multiple of the heads")
+    heads: Count = Field(description="attention heads in a block")
+    vocabulary: Annotated[int, Field(ge=300, le=100_000)] = Field(
+        description="sub-words of the tokenizer"
+    )
+    positions: Annotated[int, Field(ge=16, le=8192)] = Field(
+        description="the longest input in sub-words"
+    )

@@ -1,0 +1,282 @@
+"""Every mistake in a configuration gives one line: the key, its value, and what is allowed."""
+
+from __future__ import annotations
+
+import copy
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from layerscope.config.load import read_yaml, validate
+from layerscope.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+DEMO = ROOT / "config" / "config.yaml"
+GONE = object()  # as a value: the key is taken out
+
+
+class Mistake(NamedTuple):
+    """A value set at a place, and what the line must name.
+
+    A place is a dotted path, with list indices as keys; `key` is where the line should point if
+    that is not the place itself.
+    """
+
+    place: str
+    value: Any
+    found: str  # how the line shows the value
+    allowed: str
+    key: str = ""
+
+
+NAME = "small letters and digits, joined by single hyphens"
+SCRATCH = "models.gpt-mini.source"
+CONTINUED = "models.minilm-hpo.source"
+
+MISTAKES = [
+    # unknown keys, at the top and deep down
+    Mistake("modles", {}, "{}", "allowed: study, data_seed, tasks"),
+    Mistake("models.minilm.sorce", 1, "1", "did you mean 'source'?"),
+    Mistake("models.minilm.source.pakage", "x", "'x'", "allowed: kind, package, folder"),
+    Mistake("models.minilm.source.corpus", "hpo", "'hpo'", "allowed: kind, package, folder"),
+    Mistake(f"{CONTINUED}.training.step", 60, "60", "did you mean 'steps'?"),
+    Mistake(f"{SCRATCH}.shape.layer", 4, "4", "allowed: layers, width, heads, vocabulary"),
+    Mistake("models.minilm.finetuning", {"nli": {"epoch": 3}}, "3", "did you mean 'epochs'?",
+            "models.minilm.finetuning.nli.epoch"),
+    Mistake("models.minilm.finetuning", {"nlu": {}}, "{}", "allowed: nli, ner",
+            "models.minilm.finetuning.nlu"),
+    Mistake("tasks.hpo-nli.limit.trian", 3, "3", "did you mean 'train'?"),
+    Mistake("tasks.hpo-nli.nli", 3, "3", "allowed: kind, source, limit, probes, views"),
+    Mistake("probes.linear.hidden", 64, "64", "allowed: kind, inverse_regularisation"),
+    Mistake("probes.svm.max_iterations", 64, "64", "allowed: kind, inverse_regularisation"),
+    Mistake("corpora.hpo.source.packages", ["numpy"], "['numpy']", "allowed: generator"),
+    # names that nothing has
+    Mistake(f"{CONTINUED}.base", "minlm", "'minlm'", "did you mean 'minilm'?"),
+    Mistake(f"{CONTINUED}.corpus", "hpp", "'hpp'", "allowed: hpo, technical; did you mean 'hpo'?"),
+    Mistake("tasks.hpo-nli.probes.0", "smv", "'smv'", "did you mean 'svm'?"),
+    Mistake("corpora", {}, "'hpo'", "none is defined", f"{CONTINUED}.corpus"),
+    # choices
+    Mistake("models.minilm.architecture", "enc", "'enc'", "'encoder' or 'decoder'"),
+    Mistake("models.minilm.domain", "medical", "'medical'", "'general' or 'biomedical'"),
+    Mistake("models.minilm.source.kind", "hub", "'hub'", "'package' or 'folder' or 'continued'"),
+    Mistake("models.minilm.source.kind", GONE, "is missing", "'package' or 'folder'"),
+    Mistake("models.minilm.source.kind", ["package"], "['package']", "'package' or 'folder'"),
+    Mistake("probes.linear.kind", "lin", "'lin'", "'linear' or 'svm' or 'bilstm-crf'"),
+    Mistake("probes.linear.kind", 3, "3", "'linear' or 'svm' or 'bilstm-crf'"),
+    Mistake("corpora.technical.source.generator", "docs", "'docs'", "'hpo-text' or 'package-docs'"),
+    Mistake("tasks.hpo-nli.source.generator", "hpo", "'hpo'", "'hpo-nli' or 'hpo-ner'"),
+    Mistake("tasks.hpo-nli.kind", "nil", "'nil'", "'nli' or 'ner'"),
+    Mistake("activations.dtype", "float64", "'float64'", "'float16' or 'float32'"),
+    Mistake("finetuning.nli.precision", "float16", "'float16'", "'float32' or 'bfloat16'"),
+    # numbers out of range
+    Mistake("variants.percentages.1", 130, "130", "a whole number from 0 to 100"),
+    Mistake("variants.percentages.1", -1, "-1", "a whole number from 0 to 100"),
+    Mistake("variants.seeds.0", -1, "-1", "a whole number from 0 to 2147483647"),
+    Mistake("data_seed", 2**31, "2147483648", "a whole number from 0 to 2147483647"),
+    Mistake("finetuning.nli.learning_rate", 0.0, "0.0", "a number, above 0"),
+    Mistake("finetuning.nli.epochs", 0, "0", "a whole number, 1 or more"),
+    Mistake("finetuning.nli.warmup_share", 1.5, "1.5", "a number, 0 or more and below 1"),
+    Mistake("finetuning.ner.max_length", 8, "8", "a whole number from 16 to 8192"),
+    Mistake("models.minilm.finetuning", {"ner": {"epochs": 0}}, "0", "1 or more, or null",
+            "models.minilm.finetuning.ner.epochs"),
+    Mistake("statistics.resamples", 10, "10", "a whole number from 100 to 100000"),
+    Mistake("statistics.confidence", 95, "95", "above 0.5 and below 1"),
+    Mistake("probes.bilstm-crf.hidden", 65, "65", "a multiple of 2"),
+    Mistake("tasks.hpo-nli.limit.train", 0, "0", "1 or more, or null"),
+    # not finite
+    Mistake("finetuning.nli.learning_rate", math.nan, "nan", "finite"),
+    Mistake("finetuning.nli.learning_rate", math.inf, "inf", "finite"),
+    Mistake(f"{CONTINUED}.training.weight_decay", math.inf, "inf", "finite"),
+    # wrong types
+    Mistake("finetuning.nli.learning_rate", "5e-5", "'5e-5'", "write 5.0e-5"),
+    Mistake("finetuning.nli.epochs", True, "true", "a whole number"),
+    Mistake("finetuning.nli.epochs", 2.0, "2.0", "a whole number"),
+    Mistake("finetuning.nli.batch_size", "16", "'16'", "a whole number"),
+    Mistake("variants.percentages.1", 10.5, "10.5", "a whole number from 0 to 100"),
+    Mistake("variants.percentages", 10, "10", "a list"),
+    Mistake("tasks.hpo-nli.probes", "svm", "'svm'", "a list"),
+    Mistake("tasks.hpo-nli.probes.0", 3, "3", NAME),
+    Mistake("models.minilm.source.package", 3, "3", "text"),
+    Mistake("models.minilm.source", "minilm", "'minilm'", "a mapping with 'kind' 'package'"),
+    Mistake("tasks", ["hpo-nli"], "['hpo-nli']", "a mapping"),
+    Mistake("tasks", None, "null", "a mapping"),
+    Mistake("attention", 48, "48", "a mapping with examples"),
+    Mistake("attention.examples", None, "null", "a whole number, 1 or more"),
+    Mistake("study", 3, "3", NAME),
+    # names
+    Mistake("study", "My Study", "'My Study'", NAME),
+    Mistake("study", "", "''", NAME),
+    Mistake("study", "x" * 41, "'xxxx", "40 at most"),
+    Mistake("study", "a\nb", "'a\\nb'", NAME),
+    Mistake("models.Bad Name", {"architecture": "encoder", "domain": "general",
+            "source": {"kind": "package", "package": "p", "folder": "f"}}, "'Bad Name'", NAME),
+    Mistake("probes.x_y", {"kind": "linear"}, "'x_y'", NAME),
+    # missing
+    Mistake("activations", GONE, "is missing", "a mapping with max_train_pairs"),
+    Mistake("finetuning", GONE, "is missing", "a mapping with nli, ner"),
+    Mistake("study", GONE, "is missing", NAME),
+    Mistake("models.minilm.source.package", GONE, "is missing", "text"),
+    Mistake(f"{SCRATCH}.shape.heads", GONE, "is missing", "a whole number, 1 or more"),
+    Mistake(f"{CONTINUED}.training.steps", GONE, "is missing", "a whole number, 1 or more"),
+    Mistake("finetuning.nli", GONE, "is missing", "its settings"),
+    Mistake("finetuning.ner", None, "is missing", "its settings"),
+    # empty
+    Mistake("tasks", {}, "{}", "one entry or more"),
+    Mistake("models", {}, "{}", "one entry or more"),
+    Mistake("probes", {}, "{}", "one entry or more"),
+    Mistake("tasks.hpo-nli.probes", [], "[]", "a list of one or more"),
+    Mistake("variants.percentages", [], "[]", "a list of one or more"),
+    Mistake("variants.seeds", [], "[]", "a list of one or more"),
+    Mistake("probes.bilstm-crf.seeds", [], "[]", "a list of one or more"),
+    Mistake("corpora.technical.source.packages", [], "[]", "a list of one or more"),
+    # twice
+    Mistake("variants.percentages.2", 10, "10", "each value once"),
+    Mistake("variants.seeds.1", 1, "1", "each value once"),
+    Mistake("probes.bilstm-crf.seeds", [4, 4], "4", "each value once",
+            "probes.bilstm-crf.seeds[1]"),
+    Mistake("tasks.hpo-nli.views.1", "separate", "'separate'", "each value once"),
+    Mistake("tasks.hpo-nli.probes.1", "svm", "'svm'", "each value once"),
+    # values that do not fit one another
+    Mistake("variants.percentages", [10, 100], "[10, 100]", "0 (the pre-trained model"),
+    Mistake("variants.percentages", [0], "[0]", "one or more from 1 to 100"),
+    Mistake("tasks.hpo-nli.probes.0", "bilstm-crf", "'bilstm-crf'", "allowed: linear, svm"),
+    Mistake("tasks.hpo-ner.probes.0", "svm", "'svm'", "allowed: linear, bilstm-crf"),
+    Mistake("tasks.hpo-ner.views", ["joint"], "['joint']", "to be left out"),
+    Mistake("tasks.hpo-nli.views", GONE, "is missing", "one or both of separate, joint"),
+    Mistake("tasks.hpo-nli.views", [], "[]", "one or both of separate, joint"),
+    Mistake("tasks.hpo-nli.views.0", "both", "'both'", "'separate' or 'joint'"),
+    Mistake("tasks.hpo-nli.source.generator", "hpo-ner", "'nli'", "'ner'", "tasks.hpo-nli.kind"),
+    Mistake("models.gpt-mini.architecture", "encoder", "'encoder'", "'decoder'"),
+    Mistake("models.minilm-hpo.architecture", "decoder", "'decoder'", "'encoder'"),
+    Mistake(f"{SCRATCH}.shape.heads", 5, "5", "a divisor of the width"),
+    Mistake(f"{SCRATCH}.training.sequence_length", 512, "512", "16 to 256"),
+    Mistake(f"{CONTINUED}.base", "minilm-hpo", "'minilm-hpo'", "not made from this one"),
+    # files
+    Mistake("models.minilm.source", {"kind": "folder", "path": "/no/such"}, "'/no/such'",
+            "a folder with config.json", "models.minilm.source.path"),
+]  # fmt: skip
+
+
+def demo() -> dict[str, Any]:
+    """The demo configuration, without parts that two entries share (YAML anchors)."""
+    config = read_yaml(DEMO)
+    models = config["models"]
+    models["gpt-mini"] = copy.deepcopy(models["gpt-mini"])
+    return config
+
+
+def with_mistake(mistake: Mistake) -> dict[str, Any]:
+    config = demo()
+    *way, last = mistake.place.split(".")
+    here: Any = config
+    for key in way:
+        here = here[key]
+    if mistake.value is GONE:
+        del here[last]
+    elif isinstance(here, list):
+        here[int(last)] = mistake.value
+    else:
+        here[last] = mistake.value
+    return config
+
+
+def expected_key(mistake: Mistake) -> str:
+    if mistake.key:
+        return mistake.key
+    *way, last = mistake.place.split(".")
+    return ".".join(way) + f"[{last}]" if last.isdigit() else mistake.place
+
+
+def mistake_lines(config: dict[str, Any]) -> list[str]:
+    with pytest.raises(UserError) as caught:
+        validate(config)
+    return str(caught.value).splitlines()
+
+
+def test_without_a_mistake_the_configuration_is_valid() -> None:
+    assert validate(demo()).study == "demo"
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda m: f"{m.place}={str(m.value)[:20]}")
+def test_one_line_names_key_value_and_what_is_allowed(mistake: Mistake) -> None:
+    lines = mistake_lines(with_mistake(mistake))
+    assert len(lines) == 1, lines
+    key, _, rest = lines[0].partition(": ")
+    assert key == expected_key(mistake)
+    value, separator, allowed = rest.partition("; allowed: ")
+    assert separator, rest
+    assert mistake.found in value
+    assert mistake.allowed.removeprefix("allowed: ") in allowed
+
+
+def test_a_circle_in_pretraining_is_named() -> None:
+    config = demo()
+    source = config["models"]["minilm-hpo"]["source"]
+    for name, base in (("first", "second"), ("second", "third"), ("third", "first")):
+        config["models"][name] = {
+            "architecture": "encoder",
+            "domain": "general",
+            "source": {**source, "base": base},
+        }
+    (line,) = mistake_lines(config)
+    assert line.startswith("models.third.source.base: 'first' closes a circle")
+    assert "first from second from third from first" in line
+    assert "; allowed: a model that is not made from this one" in line
+
+
+def test_a_name_that_yaml_reads_as_a_number() -> None:
+    config = demo()
+    config["probes"][3] = {"kind": "linear"}
+    (line,) = mistake_lines(config)
+    assert line.startswith("probes[3]: the name 3 is refused; allowed: text (in quotes)")
+
+
+def test_each_of_several_mistakes_has_its_line() -> None:
+    config = demo()
+    config["variants"]["percentages"] = [0, 130]
+    config["study"] = "My Study"
+    lines = mistake_lines(config)
+    assert [line.partition(":")[0] for line in lines] == ["study", "variants.percentages[1]"]
+
+
+@pytest.mark.parametrize(
+    ("text", "found", "allowed"),
+    [
+        ("a: 1\nb: 2\na: 3\n", "line 3: key 'a' stands twice", "allowed: each key once"),
+        ("a: {b: 1, b: 2}\n", "line 1: key 'b' stands twice", "allowed: each key once"),
+        ("- a\n- b\n", "holds list", "allowed: a mapping"),
+        ("", "holds NoneType", "allowed: a mapping"),
+        ("a: [1\nb: 2\n", "line 2", "not valid YAML"),
+        ("a:\n\t- 1\n", "line 2", "not valid YAML"),
+        ("a: *nowhere\n", "undefined alias 'nowhere'", "not valid YAML"),
+        ("a: !!python/object:os.system {}\n", "python/object", "not valid YAML"),
+        ("? [1, 2]\n: 3\n", "unhashable key", "not valid YAML"),
+    ],
+)
+def test_broken_files_give_one_line(tmp_path: Path, text: str, found: str, allowed: str) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        read_yaml(path)
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith(str(path))
+    assert found in line
+    assert allowed in line
+
+
+def test_files_that_cannot_be_read_give_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"missing.yaml: no such file$"):
+        read_yaml(tmp_path / "missing.yaml")
+    with pytest.raises(UserError, match=r"directory; allowed: a file"):
+        read_yaml(tmp_path)
+    (tmp_path / "latin.yaml").write_bytes(b"a: \xe9\n")
+    with pytest.raises(UserError, match=r"latin.yaml: not valid YAML"):
+        read_yaml(tmp_path / "latin.yaml")
+
+
+def test_yaml_merge_keys_work(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text("base: &base {a: 1, b: 2}\nother: {<<: *base, b: 3}\n", encoding="utf-8")
+    assert read_yaml(path)["other"] == {"a": 1, "b": 3}
