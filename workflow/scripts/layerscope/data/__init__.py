@@ -1,0 +1,1 @@
+"""The data: reading and deriving tasks and corpora, splits, samples, and their canonical tables."""

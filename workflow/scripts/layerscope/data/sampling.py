@@ -1,0 +1,117 @@
+"""Seeded choices of whole groups, stratified: limits, nested samples and capped samples.
+
+All three rest on one seeded order of the groups in which every beginning is stratified.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from layerscope.data.iob import spans
+from layerscope.data.rng import seeded
+
+
+def entity_stratum(tags: Sequence[str]) -> str:
+    """Stratum of a sentence: its most frequent entity type, the first in the alphabet if tied."""
+    counts = Counter(kind for _, _, kind in spans(tags))
+    return min(counts, key=lambda kind: (-counts[kind], kind), default="O")
+
+
+def strata(kind: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Stratum of each row of a prepared table: its label (nli) or `entity_stratum` (ner)."""
+    if kind == "nli":
+        return [row["label"] for row in rows]
+    return [entity_stratum(row["tags"]) for row in rows]
+
+
+def _ordered_groups(
+    group_ids: Sequence[str], strata: Sequence[str], purpose: str, seed: int
+) -> list[list[int]]:
+    """Groups, as row numbers, in a seeded order of which every beginning is stratified.
+
+    A group's stratum is the set of its rows' strata. The groups of a stratum are shuffled and
+    spread evenly over the order from a random start (systematic sampling), so that of a stratum of
+    m groups the first share x of the order holds within one of x * m.
+    """
+    rows: dict[str, list[int]] = {}
+    for row, group in enumerate(group_ids):
+        rows.setdefault(group, []).append(row)
+    members: dict[tuple[str, ...], list[str]] = {}
+    for group in sorted(rows):
+        stratum = tuple(sorted({strata[row] for row in rows[group]}))
+        members.setdefault(stratum, []).append(group)
+    rng = seeded(purpose, seed)
+    placed: list[tuple[float, str]] = []
+    for _, groups in sorted(members.items()):
+        rng.shuffle(groups)
+        start = rng.random()
+        placed += [((start + k) / len(groups), group) for k, group in enumerate(groups)]
+    return [rows[group] for _, group in sorted(placed)]
+
+
+def nested_sample(
+    example_ids: Sequence[str],
+    group_ids: Sequence[str],
+    strata: Sequence[str],
+    percent: int,
+    seed: int,
+) -> list[str]:
+    """Choose about `percent` of the examples, nested within a seed, never cutting a group.
+
+    The sample of a lower percentage is part of that of a higher one. Its size is as near to
+    `percent` as a beginning of the order of groups allows: at most half a group off, but one group
+    or more above 0 %.
+
+    Args:
+        example_ids: of the training table.
+        group_ids: the group of each example.
+        strata: of each example, as from `strata`.
+        percent: from 0 to 100; 100 is every example.
+        seed: of the order.
+
+    Returns:
+        The ids of the sample, in the order of `example_ids`.
+    """
+    if percent == 0:
+        return []
+    target = percent * len(example_ids) / 100
+    chosen: list[int] = []
+    for group in _ordered_groups(group_ids, strata, "sample", seed):
+        short = target - len(chosen)
+        if chosen and short < len(group) - short:
+            break
+        chosen += group
+    return [example_ids[row] for row in sorted(chosen)]
+
+
+def capped_sample(
+    group_ids: Sequence[str],
+    strata: Sequence[str],
+    sizes: Sequence[int] | None,
+    cap: int | None,
+    seed: int,
+) -> list[int]:
+    """Choose whole groups whose sizes sum to at most `cap`, stratified.
+
+    Args:
+        group_ids: the group of each row; give example ids to choose single examples.
+        strata: of each row, as from `strata`.
+        sizes: of each row, such as its words; None counts rows.
+        cap: the most; None chooses every row.
+        seed: of the choice.
+
+    Returns:
+        Row numbers, ascending.
+    """
+    if cap is None:
+        return list(range(len(group_ids)))
+    chosen: list[int] = []
+    left = cap
+    for group in _ordered_groups(group_ids, strata, "cap", seed):
+        left -= sum(sizes[row] for row in group) if sizes is not None else len(group)
+        if left < 0:
+            break
+        chosen += group
+    return sorted(chosen)

@@ -1,0 +1,37 @@
+"""Derive a task: the canonical tables of its splits and a report on them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from layerscope.data.derive import derive_task
+from layerscope.data.ontology import installed_file, read_ontology
+from layerscope.data.prepared import write_task
+from layerscope.data.settings import TaskSettings, read_settings
+from layerscope.errors import UserError
+from layerscope.program import run
+
+
+def main() -> None:
+    """Read the arguments, derive, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", required=True, help="JSON: kind, source, limit, seed")
+    parser.add_argument(
+        "--out-dir", required=True, type=Path, help="gets {split}.parquet and report.json"
+    )
+    arguments = parser.parse_args()
+    settings = read_settings(TaskSettings, arguments.settings)
+    ontology = read_ontology(installed_file())
+    limit = settings.limit.model_dump()
+    task = derive_task(ontology, settings.source.generator, limit, settings.seed)
+    if task.kind != settings.kind:
+        raise UserError(
+            f"--settings: kind {settings.kind!r} for generator {settings.source.generator!r}; "
+            f"allowed: {task.kind!r}"
+        )
+    write_task(arguments.out_dir, task)
+
+
+if __name__ == "__main__":
+    run(main)
