@@ -1,0 +1,142 @@
+"""The JSON schema for editors and the documentation say what the models say."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from layerscope.config.load import read_yaml, validate
+from layerscope.config.schema import Study
+from write_schema import schema_text
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = ROOT / "config" / "config.schema.json"
+PROGRAM = ROOT / "workflow" / "scripts" / "write_schema.py"
+
+
+def validator() -> jsonschema.Draft202012Validator:
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+def run_program(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(PROGRAM), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_stored_schema_is_up_to_date() -> None:
+    assert SCHEMA.read_text(encoding="utf-8") == schema_text(), (
+        "run workflow/scripts/write_schema.py"
+    )
+
+
+def test_check_finds_drift_in_one_line_and_writing_mends_it(tmp_path: Path) -> None:
+    path = tmp_path / "schema.json"
+    path.write_text(schema_text().replace("peak rate", "peek rate"), encoding="utf-8")
+    before = path.read_bytes()
+    stale = run_program("--check", "--output", str(path))
+    assert stale.returncode == 1
+    (line,) = stale.stderr.splitlines()
+    assert line.startswith(f"error: {path}: differs")
+    assert path.read_bytes() == before
+    assert run_program("--output", str(path)).returncode == 0
+    assert path.read_text(encoding="utf-8") == schema_text()
+    fresh = run_program("--check", "--output", str(path))
+    assert (fresh.returncode, fresh.stderr) == (0, "")
+
+
+def test_check_says_when_there_is_none(tmp_path: Path) -> None:
+    gone = run_program("--check", "--output", str(tmp_path / "none.json"))
+    assert gone.returncode == 1
+    assert "none.json: no such file" in gone.stderr
+    assert len(gone.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda p: p.name)
+def test_every_configuration_fits_the_schema(path: Path) -> None:
+    # plainly loaded, as editors do
+    validator().validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+def _set(config: dict[str, Any], dotted: str, value: Any) -> dict[str, Any]:
+    changed = copy.deepcopy(config)
+    *way, last = dotted.split(".")
+    here = changed
+    for key in way:
+        here = here[key]
+    here[last] = value
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("modles", {}),
+        ("models.minilm.sorce", {}),
+        ("models.Bad Name", {}),
+        ("models.minilm.source.kind", "hub"),
+        ("models.minilm.source.corpus", "hpo"),
+        ("probes.linear.hidden", 3),
+        ("variants.percentages", [0, 130]),
+        ("variants.percentages", []),
+        ("finetuning.nli.learning_rate", "5e-5"),
+        ("finetuning.nli.epochs", True),
+        ("study", 3),
+        ("tasks.hpo-nli.kind", "nil"),
+        ("corpora.hpo.source.generator", "docs"),
+    ],
+)
+def test_the_schema_refuses_what_the_models_refuse(place: str, value: Any) -> None:
+    config = _set(read_yaml(ROOT / "config" / "config.yaml"), place, value)
+    assert list(validator().iter_errors(config))
+
+
+def _sections(model: type[BaseModel], found: dict[str, type[BaseModel]]) -> None:
+    """All models below a model, by name of the class."""
+    found[model.__name__] = model
+
+    def walk(annotation: Any) -> None:
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            if annotation.__name__ not in found:
+                _sections(annotation, found)
+        else:
+            for inner in getattr(annotation, "__args__", ()):
+                walk(inner)
+
+    for field in model.model_fields.values():
+        walk(field.annotation)
+
+
+def sections() -> list[type[BaseModel]]:
+    found: dict[str, type[BaseModel]] = {}
+    _sections(Study, found)
+    return list(found.values())
+
+
+def test_sections_are_all_found() -> None:
+    assert {s.__name__ for s in sections()} == set(json.loads(schema_text())["$defs"]) | {"Study"}
+
+
+@pytest.mark.parametrize("section", sections(), ids=lambda s: s.__name__)
+def test_every_field_has_help(section: type[BaseModel]) -> None:
+    without = [name for name, field in section.model_fields.items() if not field.description]
+    assert not without
+    assert section.__doc__
+
+
+def test_the_demo_is_valid_and_names_its_schema() -> None:
+    path = ROOT / "config" / "config.yaml"
+    assert validate(read_yaml(path)).study == "demo"
+    assert path.read_text(encoding="utf-8").startswith(
+        "# yaml-language-server: $schema=config.schema.json\n"
+    )
