@@ -36,16 +36,18 @@ def whole_directory(path: str | Path) -> Iterator[Path]:
     """Give an empty directory beside `path`; it replaces `path` only if the block succeeds."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = _partial(path)
-    shutil.rmtree(partial, ignore_errors=True)
+    partial, old = _partial(path), path.with_name(f".{path.name}.old")
+    for stale in (partial, old):
+        shutil.rmtree(stale, ignore_errors=True)
     partial.mkdir()
     try:
         yield partial
         if path.exists():
-            shutil.rmtree(path)
+            os.replace(path, old)  # one step; removing it takes time, and a kill would halve it
         os.replace(partial, path)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        for stale in (partial, old):
+            shutil.rmtree(stale, ignore_errors=True)
 
 
 def canonical_json(value: Any) -> str:
@@ -66,12 +68,14 @@ def read_json(path: str | Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        UserError: the file is missing or is not JSON.
+        UserError: the file is missing, cannot be read or is not JSON.
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; allowed: a file that can be read") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not JSON ({error})") from None
 
@@ -93,8 +97,6 @@ def sha256_directory(path: str | Path) -> str:
     Hidden files are left out: Snakemake keeps a time stamp of its own in directories.
     """
     root = Path(path)
-    files = sorted(
-        p for p in root.rglob("*") if p.is_file() and not p.relative_to(root).parts[-1][0] == "."
-    )
+    files = sorted(p for p in root.rglob("*") if p.is_file() and not p.name.startswith("."))
     lines = [f"{p.relative_to(root).as_posix()} {sha256_file(p)}" for p in files]
     return sha256_text("\n".join(lines))
