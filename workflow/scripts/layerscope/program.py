@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from layerscope.errors import UserError
 
 
+def _stop(number: int, _frame: Any) -> None:
+    sys.exit(128 + number)
+
+
 def run(main: Callable[[], None]) -> None:
-    """Run `main`; a `UserError` ends the program with one line on stderr and exit code 1."""
+    """Run `main`; a `UserError` ends the program with one line on stderr and exit code 1.
+
+    A polite kill (a scheduler's time limit) unwinds the program, so half-written files go.
+    """
+    signal.signal(signal.SIGTERM, _stop)
     # Hubs are never asked behind a rule's back: models and data come from files that rules made.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
