@@ -96,15 +96,20 @@ def bootstrap_mean(
 
 
 def ranks(values: npt.ArrayLike) -> Floats:
-    """Ranks from 1, ties averaged."""
+    """Ranks from 1, ties averaged; all NaN if a value is NaN, which has no rank."""
     array = np.asarray(values, dtype=float)
+    if np.isnan(array).any():
+        return np.full(len(array), np.nan)
     _, inverse, counts = np.unique(array, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     return (last - (counts - 1) / 2)[inverse]
 
 
 def spearman(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
-    """Spearman's rank correlation; NaN if either side is constant or has under three values."""
+    """Spearman's rank correlation.
+
+    NaN if either side is constant, has under three values, or holds a NaN.
+    """
     a, b = ranks(x), ranks(y)
     if len(a) < 3:
         return float("nan")
@@ -114,8 +119,9 @@ def spearman(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
 
 
 def slope(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
-    """Least-squares slope of y on x; NaN if x is constant."""
+    """Least-squares slope of y on x; NaN if x is constant or empty."""
     a, b = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    if len(a) == 0 or a.min() == a.max():  # exact: a rounded mean leaves a constant some scatter
+        return float("nan")
     a, b = a - a.mean(), b - b.mean()
-    scale = float(a @ a)
-    return float(a @ b) / scale if scale > 0 else float("nan")
+    return float(a @ b) / float(a @ a)
