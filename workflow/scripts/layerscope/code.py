@@ -51,7 +51,7 @@ def _imports(tree: ast.Module, module: str, is_package: bool) -> set[str]:
                 base = ".".join([*parts, base] if base else parts)
             names.add(base)
             names.update(f"{base}.{alias.name}" for alias in node.names)
-    found = set()
+    found: set[str] = set()
     for name in names:
         parts = name.split(".")
         if parts[0] == PACKAGE:
