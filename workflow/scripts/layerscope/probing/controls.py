@@ -1,0 +1,53 @@
+"""Control tasks: what a probe learns by itself, whatever the vectors encode."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from layerscope.probing.features import Vectors
+
+Codes = npt.NDArray[np.int64]
+
+
+def word_type_labels(
+    train_words: Sequence[str], train_labels: Codes, test_words: Sequence[str], seed: int
+) -> tuple[Codes, Codes]:
+    """Random labels by word type (Hewitt and Liang 2019, "Designing and Interpreting Probes").
+
+    Each word type gets one random label, drawn from the distribution of the training labels over
+    words, and keeps it in train and test. Nothing but the word's identity predicts it, so a probe
+    does well here only as far as it can memorise words.
+
+    Returns:
+        Control labels of the training and of the test words.
+    """
+    rng = np.random.default_rng(seed)
+    types = sorted({*train_words, *test_words})
+    drawn = dict(zip(types, rng.choice(train_labels, size=len(types)), strict=True))
+    return (
+        np.asarray([drawn[word] for word in train_words], dtype=np.int64),
+        np.asarray([drawn[word] for word in test_words], dtype=np.int64),
+    )
+
+
+def permuted_labels(train_labels: Codes, seed: int) -> Codes:
+    """Training labels apart from their examples.
+
+    The control of pairs of sentences, which have no types that recur: a probe that was fitted to
+    these labels and is tested on the true ones must be at chance.
+    """
+    return np.random.default_rng(seed).permutation(train_labels)
+
+
+def halves(vectors: Vectors, view: str) -> dict[str, Vectors]:
+    """The views to probe: `separate` (premise, then hypothesis) also gives either half alone.
+
+    A probe that does as well on `hypothesis` as on the pair has not read a relation between both.
+    """
+    if view != "separate":
+        return {view: vectors}
+    width = vectors.shape[1] // 2
+    return {view: vectors, "premise": vectors[:, :width], "hypothesis": vectors[:, width:]}

@@ -1,0 +1,192 @@
+"""Every layer of cached activations, probed one at a time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from layerscope import metrics
+from layerscope.config.base import TaskKind
+from layerscope.config.probes import PROBE_TASKS, BilstmCrfProbe, LinearProbe, Probe, SvmProbe
+from layerscope.errors import UserError
+from layerscope.formats import activation_metadata, read_keys, read_layer
+from layerscope.probing import controls
+from layerscope.probing.features import Vectors, standardise
+
+Codes = npt.NDArray[np.int64]
+Row = dict[str, Any]
+
+log = logging.getLogger(__name__)
+
+#: What the activations that a probe learns from and is tested on must have in common.
+SHARED = ("task", "model", "variant", "view", "layers", "width", "labels")
+
+
+def shared_metadata(train: str | Path, test: str | Path) -> dict[str, Any]:
+    """Metadata that both files have in common.
+
+    Raises:
+        UserError: they are not of the same model, view and labels.
+    """
+    left, right = activation_metadata(train), activation_metadata(test)
+    for key in SHARED:
+        if left.get(key) != right.get(key):
+            raise UserError(
+                f"{test}: {key} {right.get(key)!r}; allowed: {left.get(key)!r}, as in {train}"
+            )
+    return {key: left[key] for key in SHARED}
+
+
+def _read_labels(path: str | Path, names: Sequence[str]) -> tuple[dict[str, list[Any]], Codes]:
+    keys = read_keys(path)
+    if not keys["label"]:
+        raise UserError(f"{path}: no rows; a probe needs at least one")
+    try:
+        return keys, metrics.encode(keys["label"], names)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def probe_nli(train: str | Path, test: str | Path, probe: LinearProbe | SvmProbe) -> Iterator[Row]:
+    """Rows of a probe on vectors of examples, layer by layer.
+
+    The view `separate` is probed whole, and its halves as views `premise` and `hypothesis`.
+    """
+    described = shared_metadata(train, test)
+    names = described["labels"]
+    _, labels = _read_labels(train, names)
+    _, truth = _read_labels(test, names)
+    for layer in range(described["layers"]):
+        parts = controls.halves(read_layer(train, layer), described["view"])
+        test_parts = controls.halves(read_layer(test, layer), described["view"])
+        for view, vectors in parts.items():
+            values = _nli_values(vectors, labels, test_parts[view], truth, names, probe)
+            yield from _rows(view, layer, values, seed=0)
+
+
+def _nli_values(
+    train: Vectors,
+    labels: Codes,
+    test: Vectors,
+    truth: Codes,
+    names: Sequence[str],
+    probe: LinearProbe | SvmProbe,
+) -> dict[str, float]:
+    if isinstance(probe, SvmProbe):
+        from layerscope.probing.svm import predict_svm
+
+        return _nli_scores(
+            truth, predict_svm(train, labels, test, probe.inverse_regularisation), names
+        )
+    train, test = standardise(train, test)
+    values = _nli_scores(truth, _linear(train, labels, test, probe), names)
+    control = _linear(train, controls.permuted_labels(labels, probe.control_seed), test, probe)
+    return values | _selectivity(values["accuracy"], float(np.mean(control == truth)))
+
+
+def _nli_scores(truth: Codes, predicted: Codes, names: Sequence[str]) -> dict[str, float]:
+    answers = [names[code] for code in predicted]
+    return metrics.values(metrics.nli_metrics([names[code] for code in truth], answers, names))
+
+
+def probe_ner(
+    train: str | Path, test: str | Path, probe: LinearProbe | BilstmCrfProbe
+) -> Iterator[Row]:
+    """Rows of a probe on vectors of words, layer by layer."""
+    described = shared_metadata(train, test)
+    names, view = described["labels"], described["view"]
+    keys, labels = _read_labels(train, names)
+    test_keys, truth = _read_labels(test, names)
+    examples, test_examples = keys["example_id"], test_keys["example_id"]
+
+    def scores(predicted: Codes) -> dict[str, float]:
+        answers = [names[code] for code in predicted]
+        parts = metrics.ner_metrics(test_keys["label"], answers, test_examples, names)
+        return metrics.values(parts) | {"accuracy": float(np.mean(predicted == truth))}
+
+    for layer in range(described["layers"]):
+        vectors, test_vectors = standardise(read_layer(train, layer), read_layer(test, layer))
+        if isinstance(probe, LinearProbe):
+            values = scores(_linear(vectors, labels, test_vectors, probe))
+            control, control_truth = controls.word_type_labels(
+                keys["word"], labels, test_keys["word"], probe.control_seed
+            )
+            guessed = _linear(vectors, control, test_vectors, probe)
+            values |= _selectivity(values["accuracy"], float(np.mean(guessed == control_truth)))
+            yield from _rows(view, layer, values, seed=0)
+        else:
+            data = (vectors, labels, examples, test_vectors, test_examples)
+            for seed in probe.seeds:
+                predicted = _bilstm_crf(data, len(names), probe, seed)
+                yield from _rows(view, layer, scores(predicted), seed)
+
+
+def _bilstm_crf(
+    data: tuple[Vectors, Codes, Sequence[str], Vectors, Sequence[str]],
+    tags: int,
+    probe: BilstmCrfProbe,
+    seed: int,
+) -> Codes:
+    from layerscope.probing.bilstm_crf import predict_bilstm_crf
+
+    return predict_bilstm_crf(
+        *data,
+        tags=tags,
+        hidden=probe.hidden,
+        epochs=probe.epochs,
+        batch_size=probe.batch_size,
+        learning_rate=probe.learning_rate,
+        seed=seed,
+    )
+
+
+def _linear(train: Vectors, labels: Codes, test: Vectors, probe: LinearProbe) -> Codes:
+    from layerscope.probing.linear import predict_linear
+
+    return predict_linear(train, labels, test, probe.inverse_regularisation, probe.max_iterations)
+
+
+def _selectivity(accuracy: float, control: float) -> dict[str, float]:
+    return {"control_accuracy": control, "selectivity": accuracy - control}
+
+
+def _rows(view: str, layer: int, values: dict[str, float], seed: int) -> Iterator[Row]:
+    log.info("view %s, layer %d: %s", view, layer, {k: round(v, 3) for k, v in values.items()})
+    for metric, value in values.items():
+        yield {
+            "view": view,
+            "layer": layer,
+            "metric": metric,
+            "value": value,
+            "probe_seed": seed,
+        }
+
+
+def probe_layers(
+    train: str | Path, test: str | Path, probe: Probe, kind: TaskKind
+) -> Iterator[Row]:
+    """Probe every layer of one view; one layer's vectors are in memory at a time.
+
+    Args:
+        train: activations of training data.
+        test: activations of test data, of the same model and view.
+        probe: settings of the probe.
+        kind: of the task.
+
+    Returns:
+        Rows of kind `probe`. Probes without a seed of their own have `probe_seed` 0.
+
+    Raises:
+        UserError: the probe does not fit the task, or the files do not go together.
+    """
+    if kind == "nli" and isinstance(probe, LinearProbe | SvmProbe):
+        return probe_nli(train, test, probe)
+    if kind == "ner" and isinstance(probe, LinearProbe | BilstmCrfProbe):
+        return probe_ner(train, test, probe)
+    fitting = ", ".join(name for name, kinds in PROBE_TASKS.items() if kind in kinds)
+    raise UserError(f"probe '{probe.kind}' on a task of kind '{kind}'; allowed: {fitting}")

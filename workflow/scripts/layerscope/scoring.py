@@ -1,0 +1,168 @@
+"""Scores of predictions, with bootstrap intervals over groups of examples and over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from layerscope import metrics
+from layerscope.config.statistics import Statistics
+from layerscope.errors import UserError
+from layerscope.formats import file_metadata, read_table
+from layerscope.statistics import Floats, bootstrap_counts, group_sums
+from layerscope.variants import parse_variant
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A file of predictions: its metadata, the fine-tuned variant, and its columns."""
+
+    path: Path
+    described: dict[str, Any]
+    percent: int
+    seed: int
+    columns: dict[str, list[Any]]
+
+
+def read_predictions(path: str | Path) -> Predictions:
+    """Read a file of predictions.
+
+    Raises:
+        UserError: not one, or its variant is not fine-tuned.
+    """
+    described = file_metadata(path, "predictions")
+    percent, seed = parse_variant(described["variant"])
+    if seed is None:
+        raise UserError(
+            f"{path}: variant '{described['variant']}'; allowed: a fine-tuned one, such as f10-s1"
+        )
+    names = ["example_id", "group_id", "word_index", "label", "predicted"]
+    columns = read_table(path, "predictions", names).to_pydict()
+    if not columns["label"]:
+        raise UserError(f"{path}: no rows; allowed: at least one")
+    return Predictions(Path(path), described, percent, seed, columns)
+
+
+def _check_same(files: Sequence[Predictions]) -> None:
+    """All files must be of one model and task, of different variants, on the same examples."""
+    first, seen = files[0], set()
+    for file in files:
+        for key in ("task", "model", "kind_of_task", "labels"):
+            if file.described[key] != first.described[key]:
+                raise UserError(
+                    f"{file.path}: {key} {file.described[key]!r}; "
+                    f"allowed: {first.described[key]!r}, as in {first.path}"
+                )
+        for key in ("example_id", "group_id", "word_index", "label"):
+            if file.columns[key] != first.columns[key]:
+                raise UserError(
+                    f"{file.path}: column '{key}' differs from {first.path}; "
+                    "allowed: predictions of the same examples in the same order"
+                )
+        variant = (file.percent, file.seed)
+        if variant in seen:
+            raise UserError(
+                f"{file.path}: variant '{file.described['variant']}' twice; allowed: once"
+            )
+        seen.add(variant)
+
+
+def _counts(file: Predictions) -> dict[str, metrics.Metric]:
+    """Each metric: counts of groups (groups x 3K) and the statistic of their sums."""
+    columns, names = file.columns, file.described["labels"]
+    try:
+        if file.described["kind_of_task"] == "nli":
+            parts = metrics.nli_metrics(columns["label"], columns["predicted"], names)
+        else:
+            parts = metrics.ner_metrics(
+                columns["label"], columns["predicted"], columns["example_id"], names
+            )
+    except UserError as error:
+        raise UserError(f"{file.path}: {error}") from None
+    return {
+        name: (group_sums(counts, columns["group_id"]), statistic)
+        for name, (counts, statistic) in parts.items()
+    }
+
+
+def confusion(file: Predictions) -> list[Row]:
+    """How often each label was predicted as each: NLI labels, or types of entity and `O`."""
+    names, labels, predicted = (
+        file.described["labels"],
+        file.columns["label"],
+        file.columns["predicted"],
+    )
+    if file.described["kind_of_task"] == "ner":
+        names = [*metrics.entity_types(names), metrics.OUTSIDE]
+        labels = [metrics.entity_type(tag) for tag in labels]
+        predicted = [metrics.entity_type(tag) for tag in predicted]
+    size = len(names)
+    cells = metrics.encode(labels, names) * size + metrics.encode(predicted, names)
+    table = np.bincount(cells, minlength=size * size).reshape(size, size)
+    return [
+        {**_variant(file), "label": label, "predicted": answer, "count": int(table[i, j])}
+        for i, label in enumerate(names)
+        for j, answer in enumerate(names)
+    ]
+
+
+def _variant(file: Predictions) -> Row:
+    return {
+        "variant": file.described["variant"],
+        "percent": file.percent,
+        "seed": file.seed,
+    }
+
+
+def score(files: Sequence[Predictions], settings: Statistics) -> dict[str, Any]:
+    """Scores and confusion counts of all fine-tuned variants of one model on one task.
+
+    An interval of one variant is over groups of test examples, which are drawn whole. A percent
+    with several seeds also has the mean over seeds, as variant `f{percent}` with seed null, whose
+    interval is over groups and seeds. Every interval draws the same groups, so that a variant's
+    figures do not depend on which others are there.
+
+    Returns:
+        `task`, `model`, `kind`, `scores` and `confusion`, for JSON.
+
+    Raises:
+        UserError: the files do not belong together.
+    """
+    _check_same(files)
+    files = sorted(files, key=lambda file: (file.percent, file.seed))
+    counts = [_counts(file) for file in files]
+    scores: list[Row] = []
+
+    def add(members: Sequence[int], variant: Row) -> None:
+        for metric, (_, statistic) in counts[members[0]].items():
+            arrays: list[Floats] = [counts[member][metric][0] for member in members]
+            value, low, high = bootstrap_counts(
+                arrays,
+                statistic,
+                settings.resamples,
+                settings.confidence,
+                np.random.default_rng(settings.seed),
+            )
+            scores.append({**variant, "metric": metric, "value": value, "low": low, "high": high})
+
+    by_percent: dict[int, list[int]] = {}
+    for place, file in enumerate(files):
+        add([place], _variant(file))
+        by_percent.setdefault(file.percent, []).append(place)
+    for percent, members in by_percent.items():
+        if len(members) > 1:
+            add(members, {"variant": f"f{percent}", "percent": percent, "seed": None})
+    described = files[0].described
+    return {
+        "task": described["task"],
+        "model": described["model"],
+        "kind": described["kind_of_task"],
+        "scores": scores,
+        "confusion": [row for file in files for row in confusion(file)],
+    }

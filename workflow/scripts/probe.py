@@ -1,0 +1,47 @@
+"""Probe every layer of cached activations."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from layerscope.config.probes import Probe
+from layerscope.formats import write_table
+from layerscope.probing.run import probe_layers, shared_metadata
+from layerscope.program import run
+
+
+def main() -> None:
+    """Read the arguments, probe, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kind", choices=["nli", "ner"], required=True, help="of the task")
+    parser.add_argument("--probe-settings", required=True, help="JSON of a probe")
+    parser.add_argument(
+        "--activations",
+        type=Path,
+        required=True,
+        help="folder of VIEW/train.parquet, VIEW/test.parquet",
+    )
+    parser.add_argument("--views", nargs="+", required=True, help="separate, joint, word")
+    parser.add_argument("--out", required=True, help="table of layer, metric and value")
+    arguments = parser.parse_args()
+    probe: Probe = TypeAdapter(Probe).validate_json(arguments.probe_settings)
+    files = [
+        (
+            arguments.activations / view / "train.parquet",
+            arguments.activations / view / "test.parquet",
+        )
+        for view in arguments.views
+    ]
+    rows = [
+        row for train, test in files for row in probe_layers(train, test, probe, arguments.kind)
+    ]
+    described = shared_metadata(*files[0])
+    metadata = {key: described[key] for key in ("task", "model", "variant")}
+    write_table(arguments.out, "probe", rows, metadata | {"probe": probe.model_dump(mode="json")})
+
+
+if __name__ == "__main__":
+    run(main)
