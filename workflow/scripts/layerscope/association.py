@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from layerscope.measures import Point
 from layerscope.statistics import (
     Floats,
     bootstrap_weights,
@@ -25,16 +26,6 @@ from layerscope.variants import PRETRAINED
 Row = dict[str, Any]
 #: Value of each inner measure by (model, variant).
 Inner = dict[str, dict[tuple[str, str], float]]
-
-
-class Point(NamedTuple):
-    """A fine-tuned variant: one inner measure and its downstream score."""
-
-    model: str
-    percent: int
-    seed: int
-    inner: float
-    score: float
 
 
 def centre_of_mass(depth: Sequence[float], weight: Sequence[float]) -> float:

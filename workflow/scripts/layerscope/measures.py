@@ -1,13 +1,24 @@
-"""Which metrics a task is judged by."""
+"""Which metrics a task is judged by, and what is related with its score."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import NamedTuple
 
 from layerscope.errors import UserError
 
 #: The primary metric and the second one of each kind of task.
 TASK_METRICS = {"nli": ("accuracy", "macro_f1"), "ner": ("entity_f1", "token_macro_f1")}
+
+
+class Point(NamedTuple):
+    """A fine-tuned variant: one inner measure and its downstream score."""
+
+    model: str
+    percent: int
+    seed: int
+    inner: float
+    score: float
 
 
 def task_metrics(names: Collection[str]) -> tuple[str, str]:

@@ -184,11 +184,11 @@ def _by_example(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Values of one measure as examples x cells, NaN where there is none, and each cell's place."""
     examples = table["example_id"].combine_chunks().dictionary_encode().indices.to_numpy()
-    places = np.stack([table["layer"].to_numpy(), table["head"].to_numpy()]).astype(np.int64)
-    cells, cell = np.unique(places, axis=1, return_inverse=True)
-    values = np.full((examples.max() + 1, cells.shape[1]), np.nan)
+    places = table["layer"].to_numpy().astype(np.int64) << 32 | table["head"].to_numpy()
+    cells, cell = np.unique(places, return_inverse=True)
+    values = np.full((examples.max() + 1, len(cells)), np.nan)
     values[examples, cell] = table["value"].to_numpy()
-    return values, cells[0], cells[1]
+    return values, cells >> 32, cells & 0xFFFFFFFF
 
 
 def pretraining_rows(contents: Iterable[Mapping[str, Any]]) -> list[Row]:

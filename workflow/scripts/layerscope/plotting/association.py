@@ -1,0 +1,176 @@
+"""Inner measures against downstream scores, and how strongly they go together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from layerscope.measures import Point
+from layerscope.plotting.style import (
+    GREY,
+    METRICS,
+    PAGE,
+    Row,
+    legend_below,
+    looks,
+    model_handles,
+    styled,
+)
+
+_AXES = {
+    "best layer": "Probe, best layer",
+    "mean of layers": "Probe, mean of layers",
+    "gain of best layer": "Probe, gain of best layer",
+    "depth": "Probe, depth (0 to 1)",
+    "attention cosine": "Attention, cosine",
+    "attention JSD": "Attention, JSD (bits)",
+    "attention JSD depth": "Attention, depth of JSD (0 to 1)",
+}
+
+
+def chosen_measures(names: Sequence[str]) -> list[str]:
+    """Six inner measures to show as scatters, or fewer if there are not so many.
+
+    Of the linear probe, or else the first, in the view that encodes what the task is about
+    (joint or word, or else the first): best layer, gain and depth; and the three of attention.
+    """
+    probes = list(dict.fromkeys(n.split(": ")[0] for n in names if ": " in n))
+    best = sorted(
+        probes,
+        key=lambda p: (not p.startswith("linear"), not p.endswith(("joint view", "word view"))),
+    )[:1]
+    wanted = [f"{p}: {m}" for p in best for m in ("best layer", "gain of best layer", "depth")]
+    wanted += ["attention cosine", "attention JSD", "attention JSD depth"]
+    return [name for name in wanted if name in names]
+
+
+@styled()
+def draw(
+    points: Mapping[str, Sequence[Point]],
+    rows: Sequence[Row],
+    models: Sequence[str],
+    metric: str,
+    confidence: float,
+) -> Figure:
+    """Draw scatters of chosen inner measures, and the rank correlation of all of them.
+
+    Args:
+        points: of each inner measure.
+        rows: of the table of associations, of one task and of `metric`.
+        models: all models of the table of scores, which fixes their colours.
+        metric: of the score.
+        confidence: of the intervals in `rows`.
+    """
+    statistics = {(r["inner measure"], r["statistic"]): r for r in rows}
+    names = list(dict.fromkeys(r["inner measure"] for r in rows))
+    shown = chosen_measures(names)
+    known = looks(models)
+    everything = [p for name in names for p in points[name]]
+    percents = sorted({p.percent for p in everything})
+    sizes = {percent: 9 + 22 * (i + 1) / len(percents) for i, percent in enumerate(percents)}
+    lines = _forest_lines(names)
+    height = max(1.0 + 1.35 * -(-len(shown) // 2), 1.2 + 0.112 * len(lines))
+    figure = Figure(figsize=(PAGE, min(height, 9.5)), layout="constrained")
+    grid = figure.add_gridspec(-(-len(shown) // 2), 3, width_ratios=[1, 1, 1.05])
+    first = None
+    for index, name in enumerate(shown):
+        axes = figure.add_subplot(grid[index // 2, index % 2], sharey=first)
+        first = first or axes
+        for point in points[name]:
+            look = known[point.model]
+            axes.scatter(
+                point.inner, point.score, s=sizes[point.percent], color=look.colour,
+                marker=look.marker, alpha=0.75, linewidths=0.3, edgecolors="white",
+            )  # fmt: skip
+        axes.set_xlabel(_AXES[name.split(": ")[-1]])
+        axes.set_title(_correlation(statistics[name, "spearman"]), fontsize=6.5)
+        if index % 2:
+            axes.tick_params(labelleft=False)
+        else:
+            axes.set_ylabel(METRICS[metric])
+        axes.locator_params(axis="x", nbins=4)
+        axes.margins(0.1)
+    _forest(figure.add_subplot(grid[:, 2]), lines, statistics)
+    count = len({p.model for p in everything})
+    n = max((len(points[name]) for name in names), default=0)
+    probe = next((name.split(":")[0] for name in shown if ": " in name), None)
+    figure.suptitle(
+        f"{n} fine-tuned variants of {count} model{'s' if count != 1 else ''}"
+        + ("; few models, hence wide intervals" if count < 10 else "")
+        + (f". Scatters: {probe}" if probe else ""),
+        fontsize=7,
+        x=0.01,
+        ha="left",
+    )
+    handles = model_handles([m for m in models if any(p.model == m for p in everything)], known, "")
+    handles += [
+        Line2D([], [], color=GREY, marker="o", linestyle="", markersize=size**0.5,
+               markeredgewidth=0, label=f"{percent} %")
+        for percent, size in sizes.items()
+    ]  # fmt: skip
+    handles += [
+        Line2D([], [], color="black", marker="o", markersize=2.6, linewidth=0.8,
+               label=f"{100 * confidence:g} % interval, models resampled"),
+        Line2D([], [], color=_PALE, linewidth=3.5, label="range, one model left out"),
+    ]  # fmt: skip
+    legend_below(figure, handles, 5)
+    return figure
+
+
+_PALE = "#bcd3e6"
+
+
+def _correlation(row: Row) -> str:
+    if row["value"] is None:
+        return "ρ undefined"
+    text = f"ρ = {row['value']:.2f}"
+    if row["low"] is None:
+        return f"{text} (no interval)"
+    return f"{text} [{row['low']:.2f}, {row['high']:.2f}]".replace("-", "\N{MINUS SIGN}")
+
+
+def _forest_lines(names: Sequence[str]) -> list[tuple[str, str | None]]:
+    """Label and inner measure of each line; None for the heading of a probe."""
+    lines: list[tuple[str, str | None]] = []
+    for name in names:
+        heading, _, ending = name.rpartition(": ")
+        heading = heading.removesuffix(" view").replace(" probe,", ",") or "attention"
+        heading = heading.removesuffix(", word")
+        if heading not in [label for label, measure in lines if measure is None]:
+            lines.append((heading, None))
+        lines.append((ending.removeprefix("attention "), name))
+    return lines
+
+
+def _forest(
+    axes: Axes,
+    lines: Sequence[tuple[str, str | None]],
+    statistics: Mapping[tuple[str, str], Row],
+) -> None:
+    """Spearman's correlation of each inner measure, its interval and its leave-one-out range."""
+    for at, (_, name) in enumerate(lines):
+        if name is None:
+            continue
+        whole = statistics[name, "spearman"]
+        without = statistics[name, "spearman leave-one-model-out"]
+        if without["low"] is not None:
+            axes.plot([without["low"], without["high"]], [at, at], color=_PALE, linewidth=3.5,
+                      solid_capstyle="butt")  # fmt: skip
+        if whole["low"] is not None:
+            axes.plot([whole["low"], whole["high"]], [at, at], color="black", linewidth=0.8)
+        if whole["value"] is not None:
+            axes.plot(whole["value"], at, color="black", marker="o", markersize=2.6)
+    axes.axvline(0, color="black", linewidth=0.6, zorder=1)
+    axes.set_xlim(-1.05, 1.05)
+    axes.set_ylim(len(lines) - 0.4, -0.6)
+    axes.set_yticks(range(len(lines)), [label for label, _ in lines], fontsize=5.8)
+    for label, (_, name) in zip(axes.get_yticklabels(), lines, strict=True):
+        if name is None:
+            label.set_fontweight("bold")
+    axes.tick_params(axis="y", length=0)
+    axes.grid(False, axis="y")
+    axes.set_xlabel("Spearman's ρ with the score")
+    axes.set_title("all inner measures", fontsize=6.5)
