@@ -124,4 +124,5 @@ def slope(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
     if len(a) == 0 or a.min() == a.max():  # exact: a rounded mean leaves a constant some scatter
         return float("nan")
     a, b = a - a.mean(), b - b.mean()
-    return float(a @ b) / float(a @ a)
+    scale = float(a @ a)
+    return float(a @ b) / scale if scale > 0 else float("nan")
