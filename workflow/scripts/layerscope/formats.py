@@ -8,6 +8,7 @@ from. Readers check kind, version and columns.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from layerscope.errors import UserError
@@ -210,6 +212,23 @@ def read_table(path: str | Path, kind: str, columns: Sequence[str] | None = None
     return pq.read_table(path, columns=list(columns) if columns else None)
 
 
+def read_sample(data: str | Path, sample: str | Path, kind: str) -> pa.Table:
+    """The rows of a prepared table whose ids a sample holds, in the order of the table.
+
+    Raises:
+        UserError: the sample names examples that the table does not have.
+    """
+    table = read_table(data, kind)
+    wanted = read_table(sample, "sample").column("example_id").combine_chunks()
+    chosen = table.filter(pc.is_in(table.column("example_id"), value_set=wanted))
+    if chosen.num_rows != len(wanted):
+        raise UserError(
+            f"{sample}: {len(wanted)} examples, of which {data} has {chosen.num_rows}; "
+            "allowed: ids of that table, each once"
+        )
+    return chosen
+
+
 # --- activations -------------------------------------------------------------------------------
 
 Vectors = npt.NDArray[np.floating[Any]]
@@ -240,7 +259,8 @@ class ActivationWriter:
         metadata: Mapping[str, Any],
     ) -> None:
         self._context = whole_file(path)
-        self._layers, self._dtype = layers, np.dtype(dtype).newbyteorder("<")
+        self._layers, self._width = layers, width
+        self._dtype = np.dtype(dtype).newbyteorder("<")
         described = {
             "kind": "activations",
             "format": VERSION,
@@ -274,8 +294,13 @@ class ActivationWriter:
         return self
 
     def __exit__(self, *exception: Any) -> None:
-        self._writer.close()
-        self._context.__exit__(*exception)
+        try:
+            self._writer.close()
+        except BaseException:
+            exception = sys.exc_info()
+            raise
+        finally:
+            self._context.__exit__(*exception)
 
     def write(self, keys: Mapping[str, Sequence[Any]], vectors: Vectors) -> None:
         """Append rows.
@@ -286,7 +311,11 @@ class ActivationWriter:
 
         Raises:
             UserError: a value is not finite in the stored dtype.
+            ValueError: the vectors have another shape than the file, or the keys another length.
         """
+        shape = (len(keys["example_id"]), self._layers, self._width)
+        if vectors.shape != shape:
+            raise ValueError(f"vectors of shape {vectors.shape}; allowed: {shape}")
         with np.errstate(over="ignore"):
             stored = vectors.astype(self._dtype)
         if not np.isfinite(stored).all():
@@ -354,5 +383,3 @@ def write_csv(path: str | Path, table: pa.Table) -> None:
 
     with whole_file(path) as partial:
         csv.write_csv(table, partial, csv.WriteOptions(quoting_style="needed"))
-
-
