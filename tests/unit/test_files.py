@@ -1,0 +1,229 @@
+"""Files appear whole or not at all; JSON is canonical; digests tell content apart."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from layerscope import files, program
+from layerscope.errors import UserError
+
+SCRIPTS = Path(files.__file__).parents[1]
+
+# Starts to write a file or a directory, says so, and waits to be killed.
+WRITER = """
+import sys, time
+from pathlib import Path
+from layerscope.files import whole_directory, whole_file
+from layerscope.program import run
+
+def main():
+    kind, path = sys.argv[1:]
+    with (whole_file if kind == "file" else whole_directory)(path) as partial:
+        (partial if kind == "file" else partial / "part").write_text("half")
+        print("writing", flush=True)
+        time.sleep(60)
+
+run(main)
+"""
+
+
+def kill_while_writing(kind: str, path: Path, number: int) -> int:
+    """Start the writer, send it a signal while it writes, and give its exit status."""
+    command = [sys.executable, "-c", WRITER, kind, str(path)]
+    environment = {**os.environ, "PYTHONPATH": str(SCRIPTS)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "writing\n"
+        writer.send_signal(number)
+        return writer.wait(timeout=30)
+
+
+def test_a_file_appears_when_the_block_ends(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folder" / "a.txt"
+    with files.whole_file(path) as partial:
+        partial.write_text("whole")
+        assert partial.parent == path.parent  # the same file system, so a rename is one step
+        assert not path.exists()
+    assert path.read_text() == "whole"
+    assert os.listdir(path.parent) == ["a.txt"]
+
+
+def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
+    def write() -> None:
+        with files.whole_file(tmp_path / "a.txt") as partial:
+            partial.write_text("half")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write()
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    files.write_json(path, {"a": 1})
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        files.write_json(path, {"a": float("nan")})
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        files.write_json(path, {"a": {1, 2}})
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_a_write_that_makes_no_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), files.whole_file(tmp_path / "a.txt"):
+        pass
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_directory_appears_whole_and_replaces_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    for content in ("one", "two"):
+        with files.whole_directory(path) as partial:
+            assert os.listdir(partial) == []
+            (partial / content).write_text(content)
+        assert os.listdir(path) == [content]
+        assert os.listdir(tmp_path) == ["model"]
+
+
+def test_a_failed_write_leaves_the_old_directory(tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    with files.whole_directory(path) as partial:
+        (partial / "weights").write_text("old")
+
+    def write() -> None:
+        with files.whole_directory(path) as partial:
+            (partial / "weights").write_text("new")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    assert (path / "weights").read_text() == "old"
+    assert os.listdir(tmp_path) == ["model"]
+
+
+@pytest.mark.parametrize("kind", ["file", "directory"])
+def test_a_polite_kill_in_the_middle_leaves_nothing(tmp_path: Path, kind: str) -> None:
+    status = kill_while_writing(kind, tmp_path / "out", signal.SIGTERM)
+    assert status == 128 + signal.SIGTERM
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("kind", ["file", "directory"])
+def test_a_hard_kill_in_the_middle_leaves_no_output(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "out"
+    assert kill_while_writing(kind, path, signal.SIGKILL) == -signal.SIGKILL
+    assert not path.exists()
+    # what it could not clear away does not stand in the way of the next try
+    if kind == "file":
+        files.write_json(path, 1)
+    else:
+        with files.whole_directory(path) as partial:
+            (partial / "other").write_text("whole")
+        assert os.listdir(path) == ["other"]
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_canonical_json_depends_on_content_alone() -> None:
+    one = {"b": [1, {"y": None, "x": 0.1}], "a": "µ", "c": True}
+    other = {"c": True, "a": "µ", "b": [1, {"x": 0.1, "y": None}]}
+    text = files.canonical_json(one)
+    assert text == '{"a":"µ","b":[1,{"x":0.1,"y":null}],"c":true}'
+    assert files.canonical_json(other) == text
+    assert json.loads(text) == one
+    assert files.canonical_json([2, 1]) != files.canonical_json([1, 2])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), [float("-inf")]])
+def test_canonical_json_refuses_what_json_has_not(value: Any) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        files.canonical_json(value)
+
+
+def test_json_goes_round_and_is_the_same_each_time(tmp_path: Path) -> None:
+    value = {"z": [1, 2.5, None], "a": {"naïve": "β-catenin"}}
+    files.write_json(tmp_path / "one.json", value)
+    files.write_json(tmp_path / "two.json", dict(reversed(value.items())))
+    assert files.read_json(tmp_path / "one.json") == value
+    assert (tmp_path / "one.json").read_bytes() == (tmp_path / "two.json").read_bytes()
+    assert "β-catenin" in (tmp_path / "one.json").read_text(encoding="utf-8")
+
+
+def test_json_that_cannot_be_read_gives_one_line(tmp_path: Path) -> None:
+    (tmp_path / "bad.json").write_text("{")
+    (tmp_path / "latin.json").write_bytes(b'"\xe9"')
+    for name, problem in (
+        ("none.json", "no such file"),
+        ("bad.json", "not JSON"),
+        ("latin.json", "not JSON"),
+        (".", "directory"),
+    ):
+        with pytest.raises(UserError) as caught:
+            files.read_json(tmp_path / name)
+        assert str(caught.value).startswith(str(tmp_path))
+        assert problem in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_digests_are_sha256(tmp_path: Path) -> None:
+    # FIPS 180-4, the example of one block
+    abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert files.sha256_text("abc") == abc
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert files.sha256_file(tmp_path / "abc") == abc
+    big = bytes(range(256)) * 9999
+    (tmp_path / "big").write_bytes(big)
+    assert files.sha256_file(tmp_path / "big") == hashlib.sha256(big).hexdigest()
+
+
+def test_digest_of_a_directory_follows_names_and_contents(tmp_path: Path) -> None:
+    def folder(name: str, content: dict[str, str]) -> str:
+        for path, text in content.items():
+            file = tmp_path / name / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+        return files.sha256_directory(tmp_path / name)
+
+    content = {"config.json": "{}", "sub/weights": "1", "sub/tokenizer": "2"}
+    digest = folder("one", content)
+    assert folder("two", dict(reversed(content.items()))) == digest
+    assert folder("stamped", {**content, ".snakemake_timestamp": "", "sub/.x": "y"}) == digest
+    others = [
+        folder("changed", {**content, "sub/weights": "3"}),
+        folder("renamed", {"config.json": "{}", "sub/w": "1", "sub/tokenizer": "2"}),
+        folder("moved", {"config.json": "{}", "weights": "1", "sub/tokenizer": "2"}),
+        folder("swapped", {"config.json": "{}", "sub/weights": "2", "sub/tokenizer": "1"}),
+        folder("more", {**content, "more": ""}),
+    ]
+    assert len({digest, *others}) == len(others) + 1
+    os.utime(tmp_path / "one" / "config.json", (1, 1))
+    assert files.sha256_directory(tmp_path / "one") == digest
+
+
+def test_a_user_error_ends_a_program_with_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # pytest keeps its own handlers
+
+    def main() -> None:
+        raise UserError("study.yaml: holds list; allowed: a mapping")
+
+    with pytest.raises(SystemExit) as caught:
+        program.run(main)
+    assert caught.value.code == "error: study.yaml: holds list; allowed: a mapping"
+
+    def broken() -> None:
+        raise RuntimeError("a fault of ours keeps its traceback")
+
+    with pytest.raises(RuntimeError):
+        program.run(broken)

@@ -1,0 +1,400 @@
+"""Files of tables and activations: what goes in comes out, and nothing else is read."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+
+from layerscope import formats
+from layerscope.errors import UserError
+
+EXAMPLES = {
+    pa.string(): ["a", "β", ""],
+    pa.int32(): [0, -5, 2**31 - 1],
+    pa.int64(): [0, 2**40, -1],
+    pa.float32(): [0.5, -2.0, 0.0],
+    pa.float64(): [0.1, -1e300, 3.0],
+    pa.list_(pa.string()): [["IL-2", "gene"], [], ["x"]],
+    pa.list_(pa.float32()): [[0.25, 0.75], [], [1.0]],
+}
+
+
+def columns_of(kind: str) -> dict[str, list[Any]]:
+    return {name: EXAMPLES[dtype] for name, dtype in formats.SCHEMAS[kind].items()}
+
+
+def rows_of(kind: str) -> list[dict[str, Any]]:
+    columns = columns_of(kind)
+    return [{name: values[i] for name, values in columns.items()} for i in range(3)]
+
+
+# --- tables ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", formats.SCHEMAS)
+def test_tables_go_round(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "table.parquet"
+    formats.write_table(path, kind, rows_of(kind), {"labels": ["a", "b"]})
+    assert formats.read_table(path, kind).to_pylist() == rows_of(kind)
+    assert formats.file_metadata(path, kind) == {
+        "kind": kind,
+        "format": formats.VERSION,
+        "labels": ["a", "b"],
+    }
+
+
+def test_rows_and_columns_give_the_same_bytes(tmp_path: Path) -> None:
+    one, two, other = (tmp_path / name for name in ("one", "two", "other"))
+    formats.write_table(one, "predictions", rows_of("predictions"), {"x": 1, "a": 2})
+    columns = dict(reversed(columns_of("predictions").items()))
+    formats.write_table(two, "predictions", columns, {"a": 2, "x": 1})
+    formats.write_table(other, "predictions", columns, {"a": 3, "x": 1})
+    assert one.read_bytes() == two.read_bytes()
+    assert one.read_bytes() != other.read_bytes()
+
+
+def test_an_empty_table_keeps_its_columns(tmp_path: Path) -> None:
+    path = tmp_path / "empty.parquet"
+    formats.write_table(path, "ner", [])
+    table = formats.read_table(path, "ner")
+    assert table.num_rows == 0
+    assert dict(zip(table.schema.names, table.schema.types, strict=True)) == formats.SCHEMAS["ner"]
+
+
+def test_nulls_survive(tmp_path: Path) -> None:
+    path = tmp_path / "scores.parquet"
+    row = {**rows_of("scores-table")[0], "seed": None, "low": None}
+    formats.write_table(path, "scores-table", [row])
+    assert formats.read_table(path, "scores-table").to_pylist() == [row]
+
+
+def test_only_the_wanted_columns_are_given(tmp_path: Path) -> None:
+    path = tmp_path / "nli.parquet"
+    formats.write_table(path, "nli", rows_of("nli"))
+    assert formats.read_table(path, "nli", ["label", "premise"]).column_names == [
+        "label",
+        "premise",
+    ]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [[{"example_id": 3}], {"example_id": ["a", 3]}, {"other": ["a"]}],
+    ids=["row type", "column type", "column missing"],
+)
+def test_a_refused_table_leaves_no_file(tmp_path: Path, rows: Any) -> None:
+    with pytest.raises((pa.ArrowInvalid, pa.ArrowTypeError, KeyError)):
+        formats.write_table(tmp_path / "sample.parquet", "sample", rows)
+    assert os.listdir(tmp_path) == []
+
+
+def one_line(error: pytest.ExceptionInfo[UserError], path: Path) -> str:
+    (line,) = str(error.value).splitlines()
+    assert line.startswith(f"{path}: ")
+    return line
+
+
+def test_a_missing_or_foreign_file_gives_one_line(tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign.parquet"
+    pq.write_table(pa.table({"example_id": ["a"]}), foreign)
+    text = tmp_path / "text.parquet"
+    text.write_text("example_id\na\n")
+    for path, problem in (
+        (tmp_path / "none.parquet", "no such file"),
+        (text, "not a Parquet file"),
+        (tmp_path, "not a Parquet file"),
+        (foreign, "kind None, format None; allowed: kind 'sample'"),
+    ):
+        with pytest.raises(UserError) as caught:
+            formats.read_table(path, "sample")
+        assert problem in one_line(caught, path)
+
+
+def test_another_kind_gives_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "nli.parquet"
+    formats.write_table(path, "nli", rows_of("nli"))
+    with pytest.raises(UserError) as caught:
+        formats.read_table(path, "ner")
+    assert "kind 'nli', format 1; allowed: kind 'ner', format 1" in one_line(caught, path)
+    with pytest.raises(UserError) as caught:
+        formats.read_layer(path, 0)
+    assert "allowed: kind 'activations'" in one_line(caught, path)
+
+
+def test_another_version_gives_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "sample.parquet"
+    with monkeypatch.context() as patch:
+        patch.setattr(formats, "VERSION", formats.VERSION + 1)
+        formats.write_table(path, "sample", rows_of("sample"))
+    with pytest.raises(UserError) as caught:
+        formats.read_table(path, "sample")
+    assert f"format {formats.VERSION + 1}; allowed" in one_line(caught, path)
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"text_id": pa.string()}, "column 'text' is missing; allowed: string"),
+        ({"text_id": pa.string(), "text": pa.int64()}, "column 'text' is int64; allowed: string"),
+    ],
+)
+def test_other_columns_give_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], problem: str
+) -> None:
+    path = tmp_path / "corpus.parquet"
+    with monkeypatch.context() as patch:
+        patch.setitem(formats.SCHEMAS, "corpus", changed)
+        formats.write_table(path, "corpus", [])
+    with pytest.raises(UserError) as caught:
+        formats.read_table(path, "corpus")
+    assert problem in one_line(caught, path)
+
+
+def test_csv_says_what_the_table_says(tmp_path: Path) -> None:
+    parquet, csv = tmp_path / "s.parquet", tmp_path / "s.csv"
+    rows = rows_of("scores-table")
+    rows[0]["model"] = 'a "quoted", one'
+    formats.write_table(parquet, "scores-table", rows)
+    formats.write_csv(csv, formats.read_table(parquet, "scores-table"))
+    types = pyarrow.csv.ConvertOptions(column_types=formats.SCHEMAS["scores-table"])
+    assert pyarrow.csv.read_csv(csv, convert_options=types).to_pylist() == rows
+    header, first, *_ = csv.read_text(encoding="utf-8").splitlines()
+    assert header.replace('"', "").split(",") == list(formats.SCHEMAS["scores-table"])
+    assert ',"a ""quoted"", one",' in first
+
+
+# --- activations -------------------------------------------------------------------------------
+
+LAYERS, WIDTH = 3, 5
+
+
+def keys(first: int, rows: int) -> dict[str, list[Any]]:
+    return {
+        "example_id": [f"e{(first + i) // 2}" for i in range(rows)],
+        "group_id": [f"g{(first + i) // 4}" for i in range(rows)],
+        "word_index": [(first + i) % 2 for i in range(rows)],
+        "word": [f"w{first + i}" for i in range(rows)],
+        "label": ["O" if i % 3 else "B-eye" for i in range(rows)],
+    }
+
+
+def vectors(rows: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(rows, LAYERS, WIDTH)).astype(np.float32)
+
+
+def write(path: Path, blocks: list[np.ndarray], dtype: str = "float16") -> None:
+    with formats.ActivationWriter(path, LAYERS, WIDTH, dtype, {"pooling": "mean"}) as writer:
+        first = 0
+        for block in blocks:
+            writer.write(keys(first, len(block)), block)
+            first += len(block)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize("sizes", [[7], [4, 1, 6], [3, 0, 2]])
+def test_vectors_go_round(tmp_path: Path, dtype: str, sizes: list[int]) -> None:
+    path = tmp_path / "a.parquet"
+    blocks = [vectors(size, seed) for seed, size in enumerate(sizes)]
+    write(path, blocks, dtype)
+    expected = np.concatenate(blocks).astype(dtype).astype(np.float32)
+    for layer in range(LAYERS):
+        found = formats.read_layer(path, layer)
+        assert found.dtype == np.float32
+        np.testing.assert_array_equal(found, expected[:, layer])
+    assert formats.read_keys(path) == {
+        name: [v for f, n in zip(np.cumsum([0, *sizes]), sizes, strict=False)
+               for v in keys(int(f), n)[name]]
+        for name in keys(0, 0)
+    }  # fmt: skip
+
+
+def test_metadata_describes_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    write(path, [vectors(2)])
+    assert formats.activation_metadata(path) == {
+        "kind": "activations",
+        "format": formats.VERSION,
+        "layers": LAYERS,
+        "width": WIDTH,
+        "dtype": "float16",
+        "pooling": "mean",
+    }
+
+
+def test_cells_are_the_bytes_of_the_vectors(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    block = vectors(4)
+    write(path, [block])
+    table = pq.read_table(path)
+    assert table.column_names[5:] == ["layer_00", "layer_01", "layer_02"]
+    for layer, name in enumerate(table.column_names[5:]):
+        assert table.schema.field(name).type == pa.binary(WIDTH * 2)
+        assert table.column(name).to_pylist() == [
+            row.astype("<f2").tobytes() for row in block[:, layer]
+        ]
+
+
+def test_strided_and_wider_vectors_are_stored_right(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    wide = np.random.default_rng(1).normal(size=(WIDTH, LAYERS, 6))
+    write(path, [wide.transpose(2, 1, 0)], "float32")
+    for layer in range(LAYERS):
+        np.testing.assert_array_equal(
+            formats.read_layer(path, layer), wide[:, layer].T.astype(np.float32)
+        )
+
+
+def test_many_rows_in_several_row_groups(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    blocks = [vectors(rows, rows) for rows in (2000, 1, 3000)]
+    write(path, blocks)
+    assert pq.ParquetFile(path).metadata.num_row_groups == len(blocks)
+    expected = np.concatenate(blocks)[:, 1].astype(np.float16).astype(np.float32)
+    np.testing.assert_array_equal(formats.read_layer(path, 1), expected)
+
+
+def test_a_file_without_rows(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    write(path, [])
+    assert formats.read_layer(path, 2).shape == (0, WIDTH)
+    assert formats.read_keys(path)["example_id"] == []
+    write(path, [vectors(0)])
+    assert formats.read_layer(path, 2).shape == (0, WIDTH)
+
+
+def test_one_layer_is_read_without_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    block = vectors(64)
+    write(path, [block])
+    # Overwrite every byte of the other layers: reading layer 1 must not notice.
+    group = pq.ParquetFile(path).metadata.row_group(0)
+    data = bytearray(path.read_bytes())
+    for index in range(group.num_columns):
+        column = group.column(index)
+        if column.path_in_schema in ("layer_00", "layer_02", "word", "example_id"):
+            start = column.dictionary_page_offset or column.data_page_offset
+            data[start : start + column.total_compressed_size] = b"\xff" * (
+                column.total_compressed_size
+            )
+    path.write_bytes(data)
+    np.testing.assert_array_equal(
+        formats.read_layer(path, 1), block[:, 1].astype(np.float16).astype(np.float32)
+    )
+    with pytest.raises(Exception, match=r"."):  # the damage is real
+        formats.read_layer(path, 0)
+
+
+def test_the_same_vectors_give_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write(tmp_path / name, [vectors(5), vectors(3, 1)])
+    write(tmp_path / "other", [vectors(5), vectors(3, 2)])
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    assert (tmp_path / "one").read_bytes() != (tmp_path / "other").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype", "shown"),
+    [
+        (70_000.0, "float16", "70000"),
+        (-70_000.0, "float16", "70000"),
+        (np.inf, "float32", "inf"),
+        (-np.inf, "float16", "inf"),
+        (np.nan, "float32", "nan"),
+        (np.nan, "float16", "nan"),
+        (1e39, "float32", "1e+39"),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_a_value_that_does_not_fit_is_refused(
+    tmp_path: Path, value: float, dtype: str, shown: str
+) -> None:
+    block = vectors(6).astype(np.float64)
+    block[3, 2, 4] = value
+    with pytest.raises(UserError) as caught:
+        write(tmp_path / "a.parquet", [vectors(4), block], dtype)
+    message = str(caught.value)
+    assert "example 'e3', layer 2" in message  # rows 4 to 9 in pairs: row 3 of them is e3
+    assert f"{shown} does not fit {dtype}" in message
+    assert "allowed: finite values" in message
+    assert "\n" not in message
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_largest_float16_fits(tmp_path: Path) -> None:
+    block = vectors(1)
+    block[0, 0, 0] = 65_504.0
+    write(tmp_path / "a.parquet", [block])
+    assert formats.read_layer(tmp_path / "a.parquet", 0)[0, 0] == 65_504.0
+
+
+def test_what_float16_refuses_float32_takes(tmp_path: Path) -> None:
+    block = vectors(2)
+    block[1, 1, 1] = 70_000.0
+    write(tmp_path / "a.parquet", [block], "float32")
+    np.testing.assert_array_equal(formats.read_layer(tmp_path / "a.parquet", 1), block[:, 1])
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 5), (2, 4, 5), (2, 3, 4), (2, 3, 10), (3, 3, 5)])
+def test_vectors_of_another_shape_are_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    def attempt() -> None:
+        with formats.ActivationWriter(
+            tmp_path / "a.parquet", LAYERS, WIDTH, "float16", {}
+        ) as writer:
+            writer.write(keys(0, 2), np.zeros(shape, np.float32))
+
+    with pytest.raises(ValueError, match=r"vectors of shape .* allowed: \(2, 3, 5\)"):
+        attempt()
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("layer", [-1, LAYERS])
+def test_a_layer_that_is_not_there_gives_one_line(tmp_path: Path, layer: int) -> None:
+    path = tmp_path / "a.parquet"
+    write(path, [vectors(2)])
+    with pytest.raises(UserError) as caught:
+        formats.read_layer(path, layer)
+    assert f"no layer {layer}; allowed: 0 to 2" in one_line(caught, path)
+
+
+def test_a_failure_while_writing_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    write(path, [vectors(2)])
+    before = path.read_bytes()
+
+    def attempt() -> None:
+        with formats.ActivationWriter(path, LAYERS, WIDTH, "float16", {}) as writer:
+            writer.write(keys(0, 3), vectors(3))
+            raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        attempt()
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["a.parquet"]
+
+
+# --- samples -----------------------------------------------------------------------------------
+
+
+def test_a_sample_gives_its_rows_in_the_order_of_the_table(tmp_path: Path) -> None:
+    data, sample = tmp_path / "data.parquet", tmp_path / "sample.parquet"
+    rows = [{**rows_of("nli")[0], "example_id": f"e{i}", "premise": str(i)} for i in range(6)]
+    formats.write_table(data, "nli", rows)
+    formats.write_table(sample, "sample", {"example_id": ["e4", "e0", "e3"]})
+    assert formats.read_sample(data, sample, "nli").to_pylist() == [rows[0], rows[3], rows[4]]
+
+
+@pytest.mark.parametrize("ids", [["e0", "nowhere"], ["e0", "e0"]], ids=["unknown", "twice"])
+def test_a_sample_of_another_table_gives_one_line(tmp_path: Path, ids: list[str]) -> None:
+    data, sample = tmp_path / "data.parquet", tmp_path / "sample.parquet"
+    formats.write_table(data, "nli", [{**rows_of("nli")[0], "example_id": "e0"}])
+    formats.write_table(sample, "sample", {"example_id": ids})
+    with pytest.raises(UserError) as caught:
+        formats.read_sample(data, sample, "nli")
+    assert "2 examples, of which" in one_line(caught, sample)
