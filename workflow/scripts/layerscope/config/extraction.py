@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from layerscope.config.base import Count, Section
+from layerscope.config.base import Count, Section, Seed
 from layerscope.config.training import MaxLength, Precision
 
 View = Literal["separate", "joint", "word"]
@@ -15,10 +15,6 @@ View = Literal["separate", "joint", "word"]
 class Activations(Section):
     """What is stored of every layer."""
 
-    max_train_pairs: Count | None = Field(
-        description="NLI training examples a probe sees; null for all"
-    )
-    max_train_words: Count | None = Field(description="NER training words a probe sees; null: all")
     dtype: Literal["float16", "float32"] = Field(
         default="float16",
         description="type of the stored vectors; a value past float16 is an error",
@@ -27,6 +23,10 @@ class Activations(Section):
         default=4096, description="sub-words in a forward pass, padding included"
     )
     max_length: MaxLength = Field(default=128, description="sub-word limit of a window")
+    precision: Precision = Field(
+        default="float32", description="of the pass; auto: bfloat16 where the device computes in it"
+    )
+    random_seed: Seed = Field(default=0, description="of the weights of the `random` variant")
 
 
 class Attention(Section):

@@ -113,6 +113,18 @@ def pretraining_settings(study: Study, model: str) -> str:
     return canonical_json(settings)
 
 
+def base_of(study: Study, model: str) -> str | None:
+    """The model that a continued model starts from."""
+    source = study.models[model].source
+    return source.base if isinstance(source, ContinuedModel) else None
+
+
+def corpus_of(study: Study, model: str) -> str | None:
+    """The corpus that a model made in the workflow is pre-trained on."""
+    source = study.models[model].source
+    return source.corpus if isinstance(source, ContinuedModel | ScratchModel) else None
+
+
 def finetuning_settings(study: Study, task: str, model: str) -> str:
     """The common settings of the task's kind with the model's own changes."""
     kind = study.tasks[task].kind
@@ -124,6 +136,12 @@ def finetuning_settings(study: Study, task: str, model: str) -> str:
 def probe_settings(study: Study, probe: str) -> str:
     """What a probe depends on."""
     return _json(study.probes[probe])
+
+
+def probe_limit(study: Study, task: str) -> str:
+    """The most training examples (nli) or words (ner) that a probe learns from, or `all`."""
+    limit = study.tasks[task].probe_limit
+    return "all" if limit is None else str(limit)
 
 
 def activation_settings(study: Study) -> str:

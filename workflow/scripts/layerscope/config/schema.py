@@ -64,6 +64,9 @@ class Task(Section):
     probes: Annotated[list[Name], AfterValidator(distinct)] = Field(
         min_length=1, description="names of entries of 'probes' that fit the kind"
     )
+    probe_limit: Count | None = Field(
+        default=None, description="training examples (nli) or words (ner) a probe sees; null: all"
+    )
     views: Annotated[list[Literal["separate", "joint"]], AfterValidator(distinct)] | None = Field(
         default=None,
         description="NLI alone: encode premise and hypothesis apart, together, or both",

@@ -9,6 +9,7 @@ from pydantic import Field
 from layerscope.config.base import Count, Positive, Section, Seed, Share
 
 Precision = Literal["float32", "bfloat16", "auto"]
+PRECISION = "bfloat16 is mixed precision; auto takes it where the device computes in it"
 MaxLength = Annotated[int, Field(ge=16, le=8192)]
 
 
@@ -23,7 +24,7 @@ class FineTuning(Section):
     )
     weight_decay: Annotated[float, Field(ge=0)] = Field(default=0.01, description="of AdamW")
     warmup_share: Share = Field(default=0.1, description="share of the steps with a rising rate")
-    precision: Precision = Field(default="float32", description="bfloat16: mixed precision")
+    precision: Precision = Field(default="float32", description=PRECISION)
 
 
 class FineTuningOverride(Section):
@@ -37,7 +38,7 @@ class FineTuningOverride(Section):
     warmup_share: Share | None = Field(
         default=None, description="share of the steps with a rising rate"
     )
-    precision: Precision | None = Field(default=None, description="bfloat16: mixed precision")
+    precision: Precision | None = Field(default=None, description=PRECISION)
 
 
 class PreTraining(Section):
@@ -55,7 +56,7 @@ class PreTraining(Section):
         default=0.15, description="encoders: share of the sub-words to be predicted"
     )
     seed: Seed = Field(default=0, description="seed of initial weights, order and masks")
-    precision: Precision = Field(default="float32", description="bfloat16: mixed precision")
+    precision: Precision = Field(default="float32", description=PRECISION)
 
 
 class Shape(Section):

@@ -1,0 +1,36 @@
+"""layerscope: what a language model encodes, layer by layer, before and after fine-tuning.
+
+`snakemake --profile profiles/local` runs the demo study of config/config.yaml;
+`--configfile FILE` runs another study instead (the files are not merged with the demo's).
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.20")
+
+if not workflow.overwrite_configfiles:
+
+    configfile: f"{workflow.basedir}/config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/models.smk"
+include: "workflow/rules/finetune.smk"
+include: "workflow/rules/extract.smk"
+include: "workflow/rules/probe.smk"
+include: "workflow/rules/scores.smk"
+include: "workflow/rules/tables.smk"
+include: "workflow/rules/figures.smk"
+
+
+report: "workflow/report/workflow.rst"
+
+
+rule all:
+    default_target: True
+    input:
+        figures=all_figures(),
+        tables=all_tables(),
+        data=collect(f"{RESULTS}/data/{{task}}/report.json", task=TASKS),
+        configuration=f"{RESULTS}/config.json",

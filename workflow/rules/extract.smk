@@ -1,0 +1,101 @@
+"""Everything that needs a forward pass of a variant: activations, attention, predictions.
+
+One job loads a model once for all three.
+Needs: the variant's model, prepared data, the sample that probes train on.
+Gives: results/{study}/activations/{task}/{model}/{variant}/{view}/{train,test}.parquet,
+    results/{study}/attention/{task}/{model}/{variant}.parquet,
+    results/{study}/predictions/{task}/{model}/{variant}.parquet (fine-tuned variants).
+"""
+
+ACTIVATIONS = jobs.activation_settings(STUDY)
+ATTENTION = jobs.attention_settings(STUDY)
+EXTRACT = (
+    "python {PROGRAMS}/extract.py --task {wildcards.task} --name {wildcards.model}"
+    " --kind {params.kind} --architecture {params.architecture}"
+    " --settings {params.settings:q} --attention-settings {params.attention:q}"
+    " --train {input.train} --train-sample {input.sample} --test {input.test}"
+    " --views {params.views} --model {input.model}"
+    " --out-activations {output.activations} --out-attention {output.attention}"
+)
+
+
+def tuned_folder(wildcards, variant):
+    return f"{RESULTS}/finetuned/{wildcards.task}/{wildcards.model}/{variant}"
+
+
+def other_seed(wildcards):
+    """The first seed's model of the same percentage, to see how much two seeds differ."""
+    other = jobs.ceiling_variant(STUDY, wildcards.tuned)
+    return tuned_folder(wildcards, other) if other else []
+
+
+rule extract_base:
+    """The pre-trained model, and the same architecture with random weights."""
+    input:
+        model=model_folder,
+        train=f"{RESULTS}/data/{{task}}/train.parquet",
+        test=f"{RESULTS}/data/{{task}}/test.parquet",
+        sample=f"{RESULTS}/samples/{{task}}/probe.parquet",
+    output:
+        activations=directory(f"{RESULTS}/activations/{{task}}/{{model}}/{{variant}}"),
+        attention=f"{RESULTS}/attention/{{task}}/{{model}}/{{variant}}.parquet",
+    log:
+        f"{LOGS}/extract/{{task}}/{{model}}/{{variant}}.log",
+    benchmark:
+        f"{TIMES}/extract/{{task}}/{{model}}/{{variant}}.tsv"
+    wildcard_constraints:
+        variant="pretrained|random",
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=120,
+    params:
+        kind=kind,
+        architecture=architecture,
+        views=views,
+        settings=ACTIVATIONS,
+        attention=ATTENTION,
+        code=code_digest("extract"),
+    shell:
+        EXTRACT + " --variant {wildcards.variant} > {log} 2>&1"
+
+
+rule extract_finetuned:
+    """A fine-tuned model; its attention is compared with the pre-trained one's."""
+    input:
+        model=f"{RESULTS}/finetuned/{{task}}/{{model}}/{{tuned}}",
+        before=model_folder,
+        other_seed=other_seed,
+        train=f"{RESULTS}/data/{{task}}/train.parquet",
+        test=f"{RESULTS}/data/{{task}}/test.parquet",
+        sample=f"{RESULTS}/samples/{{task}}/probe.parquet",
+    output:
+        activations=directory(f"{RESULTS}/activations/{{task}}/{{model}}/{{tuned}}"),
+        attention=f"{RESULTS}/attention/{{task}}/{{model}}/{{tuned}}.parquet",
+        predictions=f"{RESULTS}/predictions/{{task}}/{{model}}/{{tuned}}.parquet",
+    log:
+        f"{LOGS}/extract/{{task}}/{{model}}/{{tuned}}.log",
+    benchmark:
+        f"{TIMES}/extract/{{task}}/{{model}}/{{tuned}}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=120,
+    params:
+        kind=kind,
+        architecture=architecture,
+        views=views,
+        settings=ACTIVATIONS,
+        attention=ATTENTION,
+        other_seed=lambda wildcards: (
+            f"--other-seed {other_seed(wildcards)}" if other_seed(wildcards) else ""
+        ),
+        code=code_digest("extract"),
+    shell:
+        EXTRACT
+        + " --variant {wildcards.tuned} --before {input.before} {params.other_seed}"
+        " --out-predictions {output.predictions} > {log} 2>&1"

@@ -1,0 +1,234 @@
+"""Figures, from the tables alone: SVG for screens, PDF for print, PNG for a glance.
+
+Needs: tables.
+Gives: results/{study}/figures/*.{svg,pdf,png}.
+"""
+
+FIGURES = f"{RESULTS}/figures"
+
+
+def all_figures():
+    once = ["scores", *(["pretraining"] if MADE else [])]
+    by_task = [
+        f"{figure}-{task}"
+        for figure in ("probes", "attention", "association", "gain", "confusion")
+        for task in TASKS
+    ]
+    return collect(
+        f"{FIGURES}/{{name}}.{{ending}}",
+        name=once + by_task,
+        ending=["svg", "pdf", "png"],
+    )
+
+
+rule figure_scores:
+    """How well each model does the task, by share of the training data."""
+    input:
+        scores=f"{TABLES}/scores.parquet",
+    output:
+        svg=report(
+            f"{FIGURES}/scores.svg",
+            caption="../report/scores.rst",
+            category="Performance",
+            labels={"figure": "Score by share of training data"},
+        ),
+        others=multiext(f"{FIGURES}/scores", ".pdf", ".png"),
+    log:
+        f"{LOGS}/figure_scores.log",
+    benchmark:
+        f"{TIMES}/figure_scores.tsv"
+    conda:
+        "../../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_digest("draw_scores"),
+    shell:
+        "python {PROGRAMS}/draw_scores.py"
+        " --scores {input.scores}"
+        " --out {output.svg} > {log} 2>&1"
+
+
+rule figure_probes:
+    """What each layer encodes, before and after fine-tuning, with the random control."""
+    input:
+        probes=f"{TABLES}/probes.parquet",
+    output:
+        svg=report(
+            f"{FIGURES}/probes-{{task}}.svg",
+            caption="../report/probes.rst",
+            category="Layers",
+            labels={"figure": "Probe score by layer", "task": "{task}"},
+        ),
+        others=multiext(f"{FIGURES}/probes-{{task}}", ".pdf", ".png"),
+    log:
+        f"{LOGS}/figure_probes-{{task}}.log",
+    benchmark:
+        f"{TIMES}/figure_probes-{{task}}.tsv"
+    conda:
+        "../../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_digest("draw_probes"),
+    shell:
+        "python {PROGRAMS}/draw_probes.py --task {wildcards.task}"
+        " --probes {input.probes}"
+        " --out {output.svg} > {log} 2>&1"
+
+
+rule figure_gain:
+    """How much fine-tuning adds to each layer's probe score."""
+    input:
+        probes=f"{TABLES}/probes.parquet",
+    output:
+        svg=report(
+            f"{FIGURES}/gain-{{task}}.svg",
+            caption="../report/gain.rst",
+            category="Layers",
+            labels={"figure": "Gain of fine-tuning by layer", "task": "{task}"},
+        ),
+        others=multiext(f"{FIGURES}/gain-{{task}}", ".pdf", ".png"),
+    log:
+        f"{LOGS}/figure_gain-{{task}}.log",
+    benchmark:
+        f"{TIMES}/figure_gain-{{task}}.tsv"
+    conda:
+        "../../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_digest("draw_gain"),
+    shell:
+        "python {PROGRAMS}/draw_gain.py --task {wildcards.task}"
+        " --probes {input.probes}"
+        " --out {output.svg} > {log} 2>&1"
+
+
+rule figure_attention:
+    """How similar each head's attention is before and after fine-tuning."""
+    input:
+        attention=f"{TABLES}/attention.parquet",
+    output:
+        svg=report(
+            f"{FIGURES}/attention-{{task}}.svg",
+            caption="../report/attention.rst",
+            category="Attention",
+            labels={"figure": "Similarity before and after", "task": "{task}"},
+        ),
+        others=multiext(f"{FIGURES}/attention-{{task}}", ".pdf", ".png"),
+    log:
+        f"{LOGS}/figure_attention-{{task}}.log",
+    benchmark:
+        f"{TIMES}/figure_attention-{{task}}.tsv"
+    conda:
+        "../../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_digest("draw_attention"),
+    shell:
+        "python {PROGRAMS}/draw_attention.py --task {wildcards.task}"
+        " --attention {input.attention}"
+        " --out {output.svg} > {log} 2>&1"
+
+
+rule figure_association:
+    """Whether inner measures explain the downstream score."""
+    input:
+        association=f"{TABLES}/association.parquet",
+        scores=f"{TABLES}/scores.parquet",
+        probes=f"{TABLES}/probes.parquet",
+        attention=f"{TABLES}/attention.parquet",
+    output:
+        svg=report(
+            f"{FIGURES}/association-{{task}}.svg",
+            caption="../report/association.rst",
+            category="Association",
+            labels={"figure": "Inner measures and performance", "task": "{task}"},
+        ),
+        others=multiext(f"{FIGURES}/association-{{task}}", ".pdf", ".png"),
+    log:
+        f"{LOGS}/figure_association-{{task}}.log",
+    benchmark:
+        f"{TIMES}/figure_association-{{task}}.tsv"
+    conda:
+        "../../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_digest("draw_association"),
+    shell:
+        "python {PROGRAMS}/draw_association.py --task {wildcards.task}"
+        " --association {input.association} --scores {input.scores} --probes {input.probes} --attention {input.attention}"
+        " --out {output.svg} > {log} 2>&1"
+
+
+rule figure_confusion:
+    """Which labels are taken for which."""
+    input:
+        confusion=f"{TABLES}/confusion.parquet",
+    output:
+        svg=report(
+            f"{FIGURES}/confusion-{{task}}.svg",
+            caption="../report/confusion.rst",
+            category="Performance",
+            labels={"figure": "Confusion of labels", "task": "{task}"},
+        ),
+        others=multiext(f"{FIGURES}/confusion-{{task}}", ".pdf", ".png"),
+    log:
+        f"{LOGS}/figure_confusion-{{task}}.log",
+    benchmark:
+        f"{TIMES}/figure_confusion-{{task}}.tsv"
+    conda:
+        "../../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_digest("draw_confusion"),
+    shell:
+        "python {PROGRAMS}/draw_confusion.py --task {wildcards.task}"
+        " --confusion {input.confusion}"
+        " --out {output.svg} > {log} 2>&1"
+
+
+rule figure_pretraining:
+    """What pre-training in the workflow achieved on held-out text."""
+    input:
+        pretraining=f"{TABLES}/pretraining.parquet",
+    output:
+        svg=report(
+            f"{FIGURES}/pretraining.svg",
+            caption="../report/pretraining.rst",
+            category="Pre-training",
+            labels={"figure": "Held-out perplexity"},
+        ),
+        others=multiext(f"{FIGURES}/pretraining", ".pdf", ".png"),
+    log:
+        f"{LOGS}/figure_pretraining.log",
+    benchmark:
+        f"{TIMES}/figure_pretraining.tsv"
+    conda:
+        "../../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_digest("draw_pretraining"),
+    shell:
+        "python {PROGRAMS}/draw_pretraining.py"
+        " --pretraining {input.pretraining}"
+        " --out {output.svg} > {log} 2>&1"

@@ -1,0 +1,38 @@
+"""Fine-tuning of every model on every sample of every task.
+
+Needs: a pre-trained model, prepared data, a sample.
+Gives: results/{study}/finetuned/{task}/{model}/f{percent}-s{seed}/ (model, tokenizer, history.json).
+"""
+
+
+rule finetune:
+    """Fine-tune the whole model and a new head with the Hugging Face Trainer."""
+    input:
+        model=model_folder,
+        train=f"{RESULTS}/data/{{task}}/train.parquet",
+        validation=f"{RESULTS}/data/{{task}}/validation.parquet",
+        sample=f"{RESULTS}/samples/{{task}}/f{{percent}}-s{{seed}}.parquet",
+    output:
+        directory(f"{RESULTS}/finetuned/{{task}}/{{model}}/f{{percent}}-s{{seed}}"),
+    log:
+        f"{LOGS}/finetune/{{task}}/{{model}}/f{{percent}}-s{{seed}}.log",
+    benchmark:
+        f"{TIMES}/finetune/{{task}}/{{model}}/f{{percent}}-s{{seed}}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=120,
+    params:
+        kind=kind,
+        architecture=architecture,
+        settings=lambda wildcards: jobs.finetuning_settings(
+            STUDY, wildcards.task, wildcards.model
+        ),
+        code=code_digest("finetune"),
+    shell:
+        "python {PROGRAMS}/finetune.py --kind {params.kind} --architecture {params.architecture}"
+        " --settings {params.settings:q} --seed {wildcards.seed} --model {input.model}"
+        " --train {input.train} --sample {input.sample} --validation {input.validation}"
+        " --out {output} > {log} 2>&1"

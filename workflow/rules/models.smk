@@ -1,0 +1,75 @@
+"""Pre-trained models, fetched or made.
+
+Needs: packages or folders that hold a model; corpora.
+Gives: resources/models/{model}/ (safetensors, configuration, tokenizer, source.json),
+    results/{study}/pretrained/{model}/ and results/{study}/pretrained/{model}.json (held-out loss).
+"""
+
+MADE = [model for model in MODELS if jobs.is_pretrained_here(STUDY, model)]
+
+
+def base_folder(wildcards):
+    base = jobs.base_of(STUDY, wildcards.model)
+    return folder_of(base) if base else []
+
+
+def pretraining_text(wildcards):
+    corpus = jobs.corpus_of(STUDY, wildcards.model)
+    return [
+        f"{RESULTS}/corpora/{corpus}/{part}.parquet" for part in ("train", "heldout")
+    ]
+
+
+rule fetch_model:
+    """Copy a model's files, hashed, so that nothing later reads outside the project."""
+    output:
+        directory("resources/models/{model}"),
+    log:
+        "logs/fetch_model/{model}.log",
+    benchmark:
+        f"{TIMES}/fetch_model/{{model}}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        settings=lambda wildcards: jobs.source_settings(STUDY, wildcards.model),
+        code=code_digest("fetch_model"),
+    shell:
+        "python {PROGRAMS}/fetch_model.py --settings {params.settings:q} --out {output}"
+        " > {log} 2>&1"
+
+
+rule pretrain:
+    """Pre-train a model, from scratch or from another one, and measure it on held-out text."""
+    input:
+        base=base_folder,
+        text=pretraining_text,
+    output:
+        model=directory(f"{RESULTS}/pretrained/{{model}}"),
+        evaluation=f"{RESULTS}/pretrained/{{model}}.json",
+    log:
+        f"{LOGS}/pretrain/{{model}}.log",
+    benchmark:
+        f"{TIMES}/pretrain/{{model}}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=120,
+    params:
+        base=lambda wildcards: (
+            f"--base {base_folder(wildcards)}" if base_folder(wildcards) else ""
+        ),
+        corpus=lambda wildcards: jobs.corpus_of(STUDY, wildcards.model),
+        architecture=architecture,
+        settings=lambda wildcards: jobs.pretraining_settings(STUDY, wildcards.model),
+        code=code_digest("pretrain"),
+    shell:
+        "python {PROGRAMS}/pretrain.py --name {wildcards.model} --corpus-name {params.corpus}"
+        " --architecture {params.architecture} --settings {params.settings:q} {params.base}"
+        " --train {input.text[0]} --heldout {input.text[1]}"
+        " --out {output.model} --out-evaluation {output.evaluation} > {log} 2>&1"

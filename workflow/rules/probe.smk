@@ -1,0 +1,31 @@
+"""Probes of every layer of every variant.
+
+Needs: activations.
+Gives: results/{study}/probes/{task}/{model}/{variant}/{probe}.parquet (view, layer, metric, value).
+"""
+
+
+rule probe:
+    """Train one kind of probe on every layer and view, and test it."""
+    input:
+        f"{RESULTS}/activations/{{task}}/{{model}}/{{variant}}",
+    output:
+        f"{RESULTS}/probes/{{task}}/{{model}}/{{variant}}/{{probe}}.parquet",
+    log:
+        f"{LOGS}/probe/{{task}}/{{model}}/{{variant}}/{{probe}}.log",
+    benchmark:
+        f"{TIMES}/probe/{{task}}/{{model}}/{{variant}}/{{probe}}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=120,
+    params:
+        kind=kind,
+        views=views,
+        settings=lambda wildcards: jobs.probe_settings(STUDY, wildcards.probe),
+        code=code_digest("probe"),
+    shell:
+        "python {PROGRAMS}/probe.py --kind {params.kind} --probe-settings {params.settings:q}"
+        " --activations {input} --views {params.views} --out {output} > {log} 2>&1"

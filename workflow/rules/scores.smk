@@ -1,0 +1,74 @@
+"""Baselines and scores.
+
+Needs: prepared data and samples; predictions.
+Gives: results/{study}/predictions/{task}/{baseline}/f{percent}-s{seed}.parquet,
+    results/{study}/scores/{task}/{model or baseline}.json.
+"""
+
+BASELINES = {
+    "nli": ["majority", "bag-of-words", "premise-only", "hypothesis-only"],
+    "ner": ["majority", "bag-of-words"],
+}
+BASELINE_NAMES = sorted(set(BASELINES["nli"] + BASELINES["ner"]))
+
+
+def scored(wildcards):
+    """Predictions of every fine-tuned variant of a model, or of every sample of a baseline."""
+    return [
+        f"{RESULTS}/predictions/{wildcards.task}/{wildcards.scored}/{v}.parquet"
+        for v in TUNED
+    ]
+
+
+rule baseline:
+    """What needs no language model: the most frequent label, and bags of words."""
+    input:
+        train=f"{RESULTS}/data/{{task}}/train.parquet",
+        test=f"{RESULTS}/data/{{task}}/test.parquet",
+        sample=f"{RESULTS}/samples/{{task}}/f{{percent}}-s{{seed}}.parquet",
+    output:
+        f"{RESULTS}/predictions/{{task}}/{{baseline}}/f{{percent}}-s{{seed}}.parquet",
+    log:
+        f"{LOGS}/baseline/{{task}}/{{baseline}}/f{{percent}}-s{{seed}}.log",
+    benchmark:
+        f"{TIMES}/baseline/{{task}}/{{baseline}}/f{{percent}}-s{{seed}}.tsv"
+    wildcard_constraints:
+        baseline=one_of(BASELINE_NAMES),
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code_digest("baseline"),
+    shell:
+        "python {PROGRAMS}/baseline.py --train {input.train} --sample {input.sample}"
+        " --test {input.test} --percent {wildcards.percent} --seed {wildcards.seed}"
+        " --baseline {wildcards.baseline}={output} > {log} 2>&1"
+
+
+rule score:
+    """Score predictions, with bootstrap intervals over examples and seeds."""
+    input:
+        scored,
+    output:
+        f"{RESULTS}/scores/{{task}}/{{scored}}.json",
+    log:
+        f"{LOGS}/score/{{task}}/{{scored}}.log",
+    benchmark:
+        f"{TIMES}/score/{{task}}/{{scored}}.tsv"
+    wildcard_constraints:
+        scored=one_of(MODELS + BASELINE_NAMES),
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        statistics=STATISTICS,
+        code=code_digest("score"),
+    shell:
+        "python {PROGRAMS}/score.py --settings {params.statistics:q} --predictions {input}"
+        " --out {output} > {log} 2>&1"

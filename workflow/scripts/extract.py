@@ -1,0 +1,115 @@
+"""All forward passes of one variant of a model: activations, attention and predictions.
+
+One process loads the model once for all that needs it. The pre-trained and the random variant have
+no predictions, since their head is untrained.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from layerscope.program import run
+
+
+def main() -> None:
+    """Load the model, run it over the data, write the files that were asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--task", required=True)
+    parser.add_argument("--name", required=True, help="of the model")
+    parser.add_argument("--variant", required=True)
+    parser.add_argument("--kind", choices=["nli", "ner"], required=True)
+    parser.add_argument("--architecture", choices=["encoder", "decoder"], required=True)
+    parser.add_argument("--settings", required=True, help="JSON of the activation settings")
+    parser.add_argument("--model", type=Path, required=True, help="folder of the variant's model")
+    parser.add_argument("--train", type=Path, required=True)
+    parser.add_argument("--train-sample", type=Path, required=True, help="ids that probes train on")
+    parser.add_argument("--test", type=Path, required=True)
+    parser.add_argument("--views", nargs="+", required=True, help="separate, joint, word")
+    parser.add_argument("--out-activations", type=Path, required=True, help="folder; VIEW/SPLIT")
+    parser.add_argument("--out-predictions", type=Path, help="of a fine-tuned variant")
+    parser.add_argument("--out-attention", type=Path)
+    parser.add_argument("--attention-settings", help="JSON of the attention settings")
+    parser.add_argument("--before", type=Path, help="the pre-trained model, to compare maps with")
+    parser.add_argument("--other-seed", type=Path, help="same variant, other seed: the ceiling")
+    arguments = parser.parse_args()
+
+    from layerscope.activations import write_activations
+    from layerscope.attention import choose_examples, compare_attention
+    from layerscope.config.extraction import Activations, Attention
+    from layerscope.files import whole_directory
+    from layerscope.formats import file_metadata, read_sample, read_table, write_table
+    from layerscope.models.inputs import read_frame
+    from layerscope.models.load import (
+        device,
+        load_model,
+        load_tokenizer,
+        load_with_head,
+        random_model,
+    )
+    from layerscope.predicting import predict
+    from layerscope.variants import RANDOM
+
+    settings = Activations.model_validate_json(arguments.settings)
+    kind, architecture = arguments.kind, arguments.architecture
+    test = read_table(arguments.test, kind)
+    labels = file_metadata(arguments.test, kind)["labels"]
+    described = {
+        "task": arguments.task,
+        "model": arguments.name,
+        "variant": arguments.variant,
+        "kind_of_task": kind,
+        "labels": labels,
+    }
+    tokenizer = load_tokenizer(arguments.model)
+    frame = read_frame(tokenizer, architecture)
+    if arguments.out_predictions:
+        whole = load_with_head(arguments.model, tokenizer, kind, labels).to(device())
+        columns = predict(
+            whole,
+            tokenizer,
+            frame,
+            test,
+            kind=kind,
+            architecture=architecture,
+            labels=labels,
+            settings=settings,
+        )
+        write_table(arguments.out_predictions, "predictions", columns, described)
+        model = whole.base_model
+    elif arguments.variant == RANDOM:
+        model = random_model(arguments.model, tokenizer, settings.random_seed).to(device())
+    else:
+        model = load_model(arguments.model, tokenizer).to(device())
+
+    parts = {"train": read_sample(arguments.train, arguments.train_sample, kind), "test": test}
+    with whole_directory(arguments.out_activations) as folder:
+        for view in arguments.views:
+            for split, table in parts.items():
+                write_activations(
+                    model,
+                    tokenizer,
+                    frame,
+                    table,
+                    view,
+                    folder / view / f"{split}.parquet",
+                    settings,
+                    {**described, "split": split},
+                )
+
+    if arguments.out_attention:
+        attention = Attention.model_validate_json(arguments.attention_settings)
+        others = [
+            load_model(folder, tokenizer).to(device()) if folder else None
+            for folder in (arguments.before, arguments.other_seed)
+        ]
+        for each in (model, *others):
+            if each is not None:
+                each.set_attn_implementation("eager")
+        examples = choose_examples(model, tokenizer, frame, test, kind, attention)
+        columns = compare_attention(examples, frame, model, *others, attention.batch_examples)
+        write_table(arguments.out_attention, "attention", columns, described)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,45 @@
+"""Fine-tune a pre-trained model on a sample of a task's training data."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from layerscope.program import run
+
+
+def main() -> None:
+    """Read data and sample, fine-tune, save model, tokenizer and history."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kind", choices=["nli", "ner"], required=True)
+    parser.add_argument("--architecture", choices=["encoder", "decoder"], required=True)
+    parser.add_argument("--settings", required=True, help="JSON of the fine-tuning settings")
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--model", type=Path, required=True, help="folder of the model")
+    parser.add_argument("--train", type=Path, required=True)
+    parser.add_argument("--sample", type=Path, required=True, help="ids of the rows to train on")
+    parser.add_argument("--validation", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="folder for model and history")
+    arguments = parser.parse_args()
+
+    from layerscope.config.training import FineTuning
+    from layerscope.files import whole_directory
+    from layerscope.finetuning import finetune
+    from layerscope.formats import file_metadata, read_sample, read_table
+
+    with whole_directory(arguments.out) as out:
+        finetune(
+            arguments.model,
+            out,
+            read_sample(arguments.train, arguments.sample, arguments.kind),
+            read_table(arguments.validation, arguments.kind),
+            kind=arguments.kind,
+            architecture=arguments.architecture,
+            labels=file_metadata(arguments.train, arguments.kind)["labels"],
+            settings=FineTuning.model_validate_json(arguments.settings),
+            seed=arguments.seed,
+        )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,233 @@
+"""Attention maps of two models on the same inputs, compared layer by layer and head by head.
+
+Measures, each a number for every example, layer and head:
+
+- `cosine`: of the two maps as flat vectors, as published (Bonfigli et al. 2024).
+- `jsd`: Jensen-Shannon divergence in bits (0 the same, 1 disjoint), row by row, averaged over the
+  rows (Clark et al. 2019 compare heads so).
+- `…_no_special`: rows and columns of special tokens left out, rows normalised again.
+- `…_null_head`: against the next head of the layer, `…_null_sentence`: against the map of another
+  sentence, both cut to the shorter one: how similar maps are that have no reason to be.
+- `…_ceiling`: between two seeds of the same fine-tuning: how similar maps are that should be.
+- `entropy` (bits) and `distance` (sub-words) of one model's own rows.
+
+Padding never enters. Raw cosine is inflated for causal maps, whose upper half is zero in both; the
+nulls say by how much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from layerscope.config.extraction import Attention
+from layerscope.models.batching import collate
+from layerscope.models.inputs import Encoded, Frame, encode_pairs, encode_words, tokenise_words
+from layerscope.models.load import position_limit
+
+
+def choose_examples(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    frame: Frame,
+    table: pa.Table,
+    kind: str,
+    settings: Attention,
+) -> list[tuple[str, Encoded]]:
+    """Examples evenly spaced over a table, those left out that do not fit one window.
+
+    Returns:
+        Ids and inputs, longest first, so that neighbours are of similar length.
+    """
+    limit = position_limit(model, settings.max_length)
+    rows = table.to_pydict()
+    if kind == "nli":
+        pairs = (tokenizer, frame, rows["premise"], rows["hypothesis"])
+        whole = encode_pairs(*pairs, 2**30)[0]
+        fitting = [(i, e) for i, e in enumerate(whole) if len(e.ids) <= limit]
+    else:
+        pieces = tokenise_words(tokenizer, frame, (w for words in rows["tokens"] for w in words))
+        cut = [encode_words(pieces, frame, words, limit) for words in rows["tokens"]]
+        fitting = [(i, windows[0]) for i, windows in enumerate(cut) if len(windows) == 1]
+    count = min(settings.examples, len(fitting))
+    places = np.linspace(0, len(fitting) - 1, count).round().astype(int) if count else []
+    chosen = [fitting[place] for place in places]
+    chosen.sort(key=lambda pair: (-len(pair[1].ids), pair[0]))
+    return [(rows["example_id"][index], encoded) for index, encoded in chosen]
+
+
+def cosine(a: torch.Tensor, b: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """Cosine of two maps as flat vectors.
+
+    Args:
+        a: batch x heads x queries x keys.
+        b: the same shape; columns that do not count are 0 in both.
+        rows: batch x queries; 1 for a row that counts.
+
+    Returns:
+        batch x heads; NaN where no row counts.
+    """
+    weights = rows[:, None, :, None]
+    a, b = a * weights, b * weights
+    product = (a * b).sum(dim=(2, 3))
+    return product / ((a * a).sum(dim=(2, 3)) * (b * b).sum(dim=(2, 3))).sqrt()
+
+
+def jensen_shannon(a: torch.Tensor, b: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """Jensen-Shannon divergence of two maps in bits, averaged over rows (Lin 1991).
+
+    Arguments as for `cosine`; every row that counts sums to 1 in both maps.
+    """
+    divergence = entropy_bits((a + b) / 2) - (entropy_bits(a) + entropy_bits(b)) / 2
+    return row_mean(divergence.clamp(min=0), rows)
+
+
+def entropy_bits(rows: torch.Tensor) -> torch.Tensor:
+    """Shannon entropy over the last dimension, in bits."""
+    return torch.special.entr(rows).sum(dim=-1) / float(np.log(2))
+
+
+def row_mean(values: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """Mean of a value a row (batch x heads x queries) over the rows that count: batch x heads."""
+    weights = rows[:, None, :]
+    return (values * weights).sum(dim=-1) / weights.sum(dim=-1)
+
+
+def mean_distance(maps: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """How far a head looks: expected |query - key| in sub-words, averaged over rows."""
+    at = torch.arange(maps.shape[-1], device=maps.device, dtype=maps.dtype)
+    return row_mean((maps * (at[:, None] - at[None, :]).abs()).sum(dim=-1), rows)
+
+
+def restrict(maps: torch.Tensor, keep: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Keep some positions as rows and columns, and normalise the rows again.
+
+    Args:
+        maps: batch x heads x tokens x tokens.
+        keep: batch x tokens; 1 for a position that stays.
+
+    Returns:
+        The maps, and what is left of each row before normalising (batch x heads x tokens).
+    """
+    kept = maps * keep[:, None, None, :]
+    mass = kept.sum(dim=-1)
+    return kept / mass.clamp(min=1e-12)[..., None], mass
+
+
+def _pair_measures(
+    name: str, a: torch.Tensor, b: torch.Tensor, rows: torch.Tensor
+) -> dict[str, torch.Tensor]:
+    return {f"cosine{name}": cosine(a, b, rows), f"jsd{name}": jensen_shannon(a, b, rows)}
+
+
+def layer_measures(
+    maps: torch.Tensor,
+    real: torch.Tensor,
+    special: torch.Tensor,
+    before: torch.Tensor | None,
+    other_seed: torch.Tensor | None,
+) -> dict[str, torch.Tensor]:
+    """All measures of one layer.
+
+    Args:
+        maps: of the variant; batch x heads x tokens x tokens.
+        real: batch x tokens; 1 for a token that is not padding.
+        special: batch x tokens; 1 for a special token.
+        before: of the pre-trained model, or None.
+        other_seed: of the same variant with another seed, or None.
+
+    Returns:
+        Name of the measure to batch x heads.
+    """
+    found = {
+        "entropy": row_mean(entropy_bits(maps), real),
+        "distance": mean_distance(maps, real),
+    }
+    if other_seed is not None:
+        found |= _pair_measures("_ceiling", maps, other_seed, real)
+    if before is None:
+        return found
+    found |= _pair_measures("", before, maps, real)
+    plain = real * (1 - special)
+    a, mass_a = restrict(before, plain)
+    b, mass_b = restrict(maps, plain)
+    # A row that only looks at special tokens has nothing left to compare.
+    enough = ((mass_a > 1e-6) & (mass_b > 1e-6)).all(dim=1)
+    found |= _pair_measures("_no_special", a, b, plain * enough)
+    if maps.shape[1] > 1:
+        found |= _pair_measures("_null_head", before, maps.roll(1, dims=1), real)
+    if len(maps) > 1:
+        common = real * real.roll(1, dims=0)
+        a, mass_a = restrict(before, common)
+        b, mass_b = restrict(maps.roll(1, dims=0), common)
+        enough = ((mass_a > 1e-6) & (mass_b > 1e-6)).all(dim=1)
+        found |= _pair_measures("_null_sentence", a, b, common * enough)
+    return found
+
+
+def _maps(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
+    with torch.inference_mode():
+        return model(**batch, output_attentions=True).attentions
+
+
+def compare_attention(
+    examples: Sequence[tuple[str, Encoded]],
+    frame: Frame,
+    model: PreTrainedModel,
+    before: PreTrainedModel | None,
+    other_seed: PreTrainedModel | None,
+    batch_examples: int,
+) -> dict[str, Any]:
+    """Compare the attention of a variant with other models on the same examples.
+
+    The models must have been switched to eager attention, which alone gives maps.
+
+    Args:
+        examples: ids and inputs, neighbours of similar length.
+        frame: of the tokenizer.
+        model: the variant.
+        before: the pre-trained model, or None for the variant's own properties alone.
+        other_seed: the same variant with another seed, or None.
+        batch_examples: examples in a forward pass.
+
+    Returns:
+        Columns of the format "attention".
+    """
+    device = next(model.parameters()).device
+    ids: list[np.ndarray[Any, Any]] = []
+    layers: list[np.ndarray[Any, Any]] = []
+    heads: list[np.ndarray[Any, Any]] = []
+    names: list[np.ndarray[Any, Any]] = []
+    values: list[np.ndarray[Any, Any]] = []
+    for start in range(0, len(examples), batch_examples):
+        part = examples[start : start + batch_examples]
+        batch = collate([encoded for _, encoded in part], frame, device)
+        real = batch["attention_mask"].float()
+        special = torch.zeros_like(real)
+        for row, (_, encoded) in enumerate(part):
+            special[row, list(encoded.special)] = 1
+        own = _maps(model, batch)
+        first = _maps(before, batch) if before is not None else [None] * len(own)
+        second = _maps(other_seed, batch) if other_seed is not None else [None] * len(own)
+        for layer, maps in enumerate(zip(own, first, second, strict=True), start=1):
+            for name, measured in layer_measures(maps[0], real, special, *maps[1:]).items():
+                table = measured.float().cpu().numpy()
+                finite = np.isfinite(table)
+                row, head = np.nonzero(finite)
+                ids.append(np.asarray([example for example, _ in part], dtype=object)[row])
+                layers.append(np.full(len(row), layer, np.int32))
+                heads.append(head.astype(np.int32))
+                names.append(np.full(len(row), name, dtype=object))
+                values.append(table[finite])
+    return {
+        "example_id": np.concatenate(ids),
+        "layer": np.concatenate(layers),
+        "head": np.concatenate(heads),
+        "measure": np.concatenate(names),
+        "value": np.concatenate(values),
+    }

@@ -1,0 +1,165 @@
+"""Fine-tuning with the Hugging Face Trainer: the whole model and a new classification head.
+
+Sequence classification for NLI; token classification for NER, where one sub-word stands for its
+word: the first for an encoder (Devlin et al. 2019), the last for a decoder, which has only then
+read the whole word.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import torch
+from transformers import Trainer, set_seed
+
+from layerscope.config.training import FineTuning
+from layerscope.files import write_json
+from layerscope.models.batching import collate
+from layerscope.models.inputs import (
+    Encoded,
+    Frame,
+    encode_pairs,
+    encode_words,
+    labelled_position,
+    read_frame,
+    tokenise_words,
+)
+from layerscope.models.load import load_tokenizer, load_with_head, position_limit, uses_bfloat16
+from layerscope.models.training import training_arguments
+
+IGNORED = -100  # label that PyTorch's cross-entropy leaves out
+
+
+class _Examples(torch.utils.data.Dataset[dict[str, Any]]):
+    def __init__(self, items: list[dict[str, Any]]) -> None:
+        self._items = items
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self._items[index]
+
+
+def _items(
+    table: pa.Table,
+    kind: str,
+    labels: Sequence[str],
+    tokenizer: Any,
+    frame: Frame,
+    architecture: str,
+    limit: int,
+) -> tuple[list[dict[str, Any]], int]:
+    """Training items (`input_ids` gives the sampler its lengths) and how many pairs were cut."""
+    number = {name: index for index, name in enumerate(labels)}
+    rows = table.to_pydict()
+    if kind == "nli":
+        encoded, cut = encode_pairs(tokenizer, frame, rows["premise"], rows["hypothesis"], limit)
+        targets: list[Any] = [number[label] for label in rows["label"]]
+        pairs = zip(encoded, targets, strict=True)
+        return [{"input_ids": e.ids, "encoded": e, "target": t} for e, t in pairs], cut
+    pieces = tokenise_words(tokenizer, frame, (w for words in rows["tokens"] for w in words))
+    items = []
+    for words, tags in zip(rows["tokens"], rows["tags"], strict=True):
+        done = 0
+        for window in encode_words(pieces, frame, words, limit):
+            target = [IGNORED] * len(window.ids)
+            for span, tag in zip(window.words, tags[done:], strict=False):
+                target[labelled_position(span, architecture)] = number[tag]
+            done += len(window.words)
+            items.append({"input_ids": window.ids, "encoded": window, "target": target})
+    return items, 0
+
+
+def _collator(frame: Frame) -> Any:
+    def together(items: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        encoded: list[Encoded] = [item["encoded"] for item in items]
+        batch = collate(encoded, frame)
+        if isinstance(items[0]["target"], int):
+            batch["labels"] = torch.tensor([item["target"] for item in items])
+        else:
+            batch["labels"] = torch.full_like(batch["input_ids"], IGNORED)
+            for row, item in enumerate(items):
+                batch["labels"][row, : len(item["target"])] = torch.tensor(item["target"])
+        return batch
+
+    return together
+
+
+def finetune(
+    folder: str | Path,
+    out: Path,
+    train: pa.Table,
+    validation: pa.Table,
+    *,
+    kind: str,
+    architecture: str,
+    labels: Sequence[str],
+    settings: FineTuning,
+    seed: int,
+) -> dict[str, Any]:
+    """Fine-tune a model and save model, tokenizer and `history.json` in `out`.
+
+    Args:
+        folder: the pre-trained model.
+        out: an existing folder to write to.
+        train: prepared rows (formats "nli" or "ner") to train on.
+        validation: prepared rows for the loss in the history; nothing is chosen by it.
+        kind: "nli" or "ner".
+        architecture: "encoder" or "decoder".
+        labels: label names; their order gives the numbers of the head's outputs.
+        settings: of the training.
+        seed: of the new head, the order of the examples and dropout.
+
+    Returns:
+        The history: settings, counts, and the loss by step.
+    """
+    set_seed(seed)
+    tokenizer = load_tokenizer(folder)
+    frame = read_frame(tokenizer, architecture)
+    model = load_with_head(folder, tokenizer, kind, labels)
+    limit = position_limit(model, settings.max_length)
+    items, cut = _items(train, kind, labels, tokenizer, frame, architecture, limit)
+    held, _ = _items(validation, kind, labels, tokenizer, frame, architecture, limit)
+    with tempfile.TemporaryDirectory() as scratch:
+        trainer = Trainer(
+            model=model,
+            args=training_arguments(
+                scratch,
+                settings,
+                num_train_epochs=settings.epochs,
+                seed=seed,
+                train_sampling_strategy="group_by_length",
+            ),
+            train_dataset=_Examples(items),
+            eval_dataset=_Examples(held),
+            data_collator=_collator(frame),
+        )
+        trainer.train()
+        validation_loss = trainer.evaluate()["eval_loss"]
+    history = {
+        "settings": settings.model_dump(mode="json"),
+        "seed": seed,
+        "architecture": architecture,
+        "bfloat16": uses_bfloat16(settings.precision),
+        "labels": list(labels),
+        "examples": train.num_rows,
+        "sequences": len(items),
+        "sub_words": sum(len(item["input_ids"]) for item in items),
+        "cut_pairs": cut,
+        "steps": trainer.state.global_step,
+        "validation_loss": validation_loss,
+        "log": [
+            {key: entry[key] for key in ("step", "loss", "learning_rate") if key in entry}
+            for entry in trainer.state.log_history
+            if "loss" in entry
+        ],
+    }
+    model.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    write_json(out / "history.json", history)
+    return history

@@ -1,0 +1,1 @@
+"""Language models: loading, tokenising, batching and pooling; shared by all stages that run one."""

@@ -1,0 +1,212 @@
+"""From texts and words to sub-word ids, with a word map of our own.
+
+Pre-split words are tokenised one by one, so the map from words to sub-words needs no offsets and
+holds for tokenizers that give none. How a model wants its input framed (special tokens before,
+between and after) is read off its tokenizer once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from transformers import PreTrainedTokenizerBase
+
+from layerscope.errors import UserError
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What a tokenizer puts around a text, and what stands between the two texts of a pair."""
+
+    before: list[int]
+    between: list[int]
+    after: list[int]
+    pad: int
+    segments: bool  # whether the model is told first and second text apart (token_type_ids)
+    spaced: bool  # whether a word inside a text is tokenised with a space before it
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One input sequence.
+
+    `second` is where the second text begins (the length if there is none); `special` holds the
+    positions of special tokens; `words` the sub-word span (start, end) of each word.
+    """
+
+    ids: list[int]
+    second: int
+    special: tuple[int, ...] = ()
+    words: tuple[tuple[int, int], ...] = ()
+
+
+def _plain(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def _find(ids: Sequence[int], part: Sequence[int], start: int) -> int:
+    for at in range(start, len(ids) - len(part) + 1):
+        if list(ids[at : at + len(part)]) == list(part):
+            return at
+    raise UserError("the tokenizer changes a text inside its frame, so no word map can be made")
+
+
+def read_frame(tokenizer: PreTrainedTokenizerBase, architecture: str) -> Frame:
+    """Read off how a tokenizer frames a text and a pair of texts.
+
+    Encoders keep the pair layout of their tokenizer. A decoder's tokenizer has none: the separator
+    (or end-of-text) token is put between the two texts, and nothing after the second one, so its
+    last sub-word is the last real token.
+
+    Raises:
+        UserError: the tokenizer has no token that could separate the texts of a pair.
+    """
+    word = _plain(tokenizer, "a")
+    single = list(tokenizer("a")["input_ids"])
+    at = _find(single, word, 0)
+    before, after = single[:at], single[at + len(word) :]
+    if architecture == "encoder":
+        pair = list(tokenizer("a", "a")["input_ids"])
+        first = _find(pair, word, 0)
+        second = _find(pair, word, first + len(word))
+        between = pair[first + len(word) : second]
+    else:
+        separator = tokenizer.sep_token_id
+        separator = tokenizer.eos_token_id if separator is None else separator
+        if separator is None:
+            raise UserError("the tokenizer has neither a separator nor an end-of-text token")
+        between = [separator]
+    return Frame(
+        before=before,
+        between=between,
+        after=after,
+        pad=int(tokenizer.pad_token_id),
+        segments=architecture == "encoder" and "token_type_ids" in tokenizer.model_input_names,
+        spaced=_plain(tokenizer, " a") != word,
+    )
+
+
+def encode_text(
+    tokenizer: PreTrainedTokenizerBase, frame: Frame, texts: Sequence[str], limit: int
+) -> tuple[list[Encoded], int]:
+    """Encode single texts.
+
+    Returns:
+        The sequences, and how many had to be cut to `limit` sub-words.
+    """
+    room = limit - len(frame.before) - len(frame.after)
+    encoded, cut = [], 0
+    for ids in tokenizer(list(texts), add_special_tokens=False)["input_ids"]:
+        cut += len(ids) > room
+        body = list(ids[:room])
+        whole = [*frame.before, *body, *frame.after]
+        encoded.append(Encoded(whole, len(whole), _specials(frame, len(body), len(whole))))
+    return encoded, cut
+
+
+def _specials(frame: Frame, body: int, length: int) -> tuple[int, ...]:
+    start = len(frame.before)
+    return (*range(start), *range(start + body, length))
+
+
+def encode_pairs(
+    tokenizer: PreTrainedTokenizerBase,
+    frame: Frame,
+    first: Sequence[str],
+    second: Sequence[str],
+    limit: int,
+) -> tuple[list[Encoded], int]:
+    """Encode pairs of texts; one that is too long loses sub-words at the end of its longer text.
+
+    Returns:
+        The sequences, and how many had to be cut to `limit` sub-words.
+    """
+    room = limit - len(frame.before) - len(frame.between) - len(frame.after)
+    left = tokenizer(list(first), add_special_tokens=False)["input_ids"]
+    right = tokenizer(list(second), add_special_tokens=False)["input_ids"]
+    encoded, cut = [], 0
+    for one, two in zip(left, right, strict=True):
+        surplus = len(one) + len(two) - room
+        cut += surplus > 0
+        a, b = len(one), len(two)
+        for _ in range(surplus):
+            a, b = (a - 1, b) if a >= b else (a, b - 1)
+        ids = [*frame.before, *one[:a], *frame.between, *two[:b], *frame.after]
+        middle = len(frame.before) + a
+        start = middle + len(frame.between)
+        special = (*range(len(frame.before)), *range(middle, start), *range(start + b, len(ids)))
+        encoded.append(Encoded(ids, start, special))
+    return encoded, cut
+
+
+def tokenise_words(
+    tokenizer: PreTrainedTokenizerBase, frame: Frame, words: Iterable[str]
+) -> dict[str, list[int]]:
+    """Sub-words of each distinct word; a word that vanishes becomes the unknown (or pad) token."""
+    distinct = sorted(set(words))
+    if not distinct:
+        return {}
+    texts = [f" {word}" if frame.spaced else word for word in distinct]
+    unknown = tokenizer.unk_token_id
+    fallback = [frame.pad if unknown is None else unknown]
+    ids = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    return {word: list(found) or fallback for word, found in zip(distinct, ids, strict=True)}
+
+
+def windows(lengths: Sequence[int], room: int) -> list[tuple[int, int]]:
+    """Cut a sentence into consecutive windows of whole words, each of at most `room` sub-words.
+
+    Args:
+        lengths: sub-words of each word.
+        room: sub-words in a window; a longer word gets a window of its own.
+
+    Returns:
+        (start, end) word indices that join up without gap or overlap.
+    """
+    spans, start, used = [], 0, 0
+    for index, length in enumerate(lengths):
+        if index > start and used + length > room:
+            spans.append((start, index))
+            start, used = index, 0
+        used += length
+    if lengths:
+        spans.append((start, len(lengths)))
+    return spans
+
+
+def encode_words(
+    pieces: dict[str, list[int]], frame: Frame, words: Sequence[str], limit: int
+) -> list[Encoded]:
+    """Encode one sentence of pre-split words in windows.
+
+    Args:
+        pieces: sub-words of each word, from `tokenise_words`.
+        frame: of the tokenizer.
+        words: the sentence.
+        limit: sub-words of a window, special tokens included; of a longer word the first are kept.
+
+    Returns:
+        The windows in order; their `words` together are the words of the sentence.
+    """
+    room = limit - len(frame.before) - len(frame.after)
+    parts = [pieces[word][:room] for word in words]
+    encoded = []
+    for start, end in windows([len(part) for part in parts], room):
+        ids, spans = list(frame.before), []
+        for part in parts[start:end]:
+            spans.append((len(ids), len(ids) + len(part)))
+            ids.extend(part)
+        body = len(ids) - len(frame.before)
+        ids.extend(frame.after)
+        encoded.append(Encoded(ids, len(ids), _specials(frame, body, len(ids)), tuple(spans)))
+    return encoded
+
+
+def labelled_position(span: tuple[int, int], architecture: str) -> int:
+    """Position of the sub-word that stands for a word in token classification.
+
+    The first for an encoder (Devlin et al. 2019); the last for a decoder, which has only then read
+    the whole word.
+    """
+    return span[0] if architecture == "encoder" else span[1] - 1

@@ -1,0 +1,131 @@
+"""Load models and tokenizers from folders: safetensors alone, no hub, no remote code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    set_seed,
+)
+from transformers.utils import logging as transformers_logging
+
+from layerscope.errors import UserError
+
+transformers_logging.set_verbosity_error()
+transformers_logging.disable_progress_bar()
+
+_LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+_WEIGHTS: dict[str, Any] = {**_LOCAL, "use_safetensors": True, "dtype": torch.float32}
+
+
+def device() -> torch.device:
+    """The accelerator if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def uses_bfloat16(precision: str) -> bool:
+    """Whether a pass is to run in bfloat16 mixed precision on this machine.
+
+    Args:
+        precision: "float32", "bfloat16" or "auto" (bfloat16 where the device has instructions for
+            it; elsewhere it is emulated and slower than float32).
+    """
+    if precision != "auto":
+        return precision == "bfloat16"
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
+    """A model's tokenizer, with a padding token in any case (the end-of-text token if it has none).
+
+    Raises:
+        UserError: the folder holds no tokenizer, or it has neither padding nor end-of-text token.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, **_LOCAL)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder}: no tokenizer can be loaded ({_first_line(error)})") from None
+    if tokenizer.pad_token is None:
+        if tokenizer.eos_token is None:
+            raise UserError(
+                f"{folder}: its tokenizer has neither a padding nor an end-of-text token"
+            )
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(folder: str | Path, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    """The model without a head, in float32 and evaluation mode.
+
+    Raises:
+        UserError: the folder holds no such model.
+    """
+    return _load(AutoModel, folder, tokenizer)
+
+
+def random_model(
+    folder: str | Path, tokenizer: PreTrainedTokenizerBase, seed: int
+) -> PreTrainedModel:
+    """The architecture of a model with freshly initialised weights: the control for probes."""
+    set_seed(seed)
+    model = AutoModel.from_config(AutoConfig.from_pretrained(folder, **_LOCAL))
+    model.config.pad_token_id = tokenizer.pad_token_id
+    return model.eval()
+
+
+def load_with_head(
+    folder: str | Path,
+    tokenizer: PreTrainedTokenizerBase,
+    kind: str,
+    labels: Sequence[str],
+) -> PreTrainedModel:
+    """The model with a classification head: of the sequence (nli) or of every token (ner).
+
+    A head that the folder does not hold is initialised from torch's global generator.
+
+    Raises:
+        UserError: the folder holds no such model.
+    """
+    auto = AutoModelForSequenceClassification if kind == "nli" else AutoModelForTokenClassification
+    names = dict(enumerate(labels))
+    return _load(
+        auto,
+        folder,
+        tokenizer,
+        num_labels=len(labels),
+        id2label=names,
+        label2id={name: index for index, name in names.items()},
+    )
+
+
+def _load(
+    auto: Any, folder: str | Path, tokenizer: PreTrainedTokenizerBase, **options: Any
+) -> PreTrainedModel:
+    try:
+        model = auto.from_pretrained(folder, **_WEIGHTS, **options)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder}: no model can be loaded ({_first_line(error)})") from None
+    model.config.pad_token_id = tokenizer.pad_token_id
+    return model.eval()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
+
+
+def position_limit(model: PreTrainedModel, wanted: int) -> int:
+    """The most sub-words in one pass: `wanted`, or the model's own limit if that is smaller."""
+    own = getattr(model.config, "max_position_embeddings", None)
+    return min(wanted, own) if own else wanted

@@ -1,0 +1,42 @@
+"""Trainer arguments that fine-tuning and pre-training share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers import TrainingArguments
+
+from layerscope.config.training import FineTuning, PreTraining
+from layerscope.models.load import uses_bfloat16
+
+
+def training_arguments(
+    folder: str, settings: FineTuning | PreTraining, **options: Any
+) -> TrainingArguments:
+    """AdamW with a linear decay after warm-up, no checkpoints, the loss logged by step.
+
+    Args:
+        folder: a scratch folder of the Trainer.
+        settings: rates and batch size.
+        options: further arguments of `TrainingArguments`.
+    """
+    return TrainingArguments(
+        output_dir=folder,
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        warmup_steps=settings.warmup_share,
+        lr_scheduler_type="linear",
+        per_device_train_batch_size=settings.batch_size,
+        per_device_eval_batch_size=settings.batch_size,
+        bf16=uses_bfloat16(settings.precision),
+        use_cpu=not torch.cuda.is_available(),
+        save_strategy="no",
+        logging_strategy="steps",
+        logging_steps=10,
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        **options,
+    )

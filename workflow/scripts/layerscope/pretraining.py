@@ -1,0 +1,212 @@
+"""Pre-training on plain text: masked for encoders, causal for decoders.
+
+From scratch (a GPT-2 architecture with its own byte-level BPE tokenizer; Radford et al. 2019) or
+continued from another model, the recipe of BioBERT (Lee et al. 2020) in miniature. Texts are
+packed into sequences of one length. The loss on held-out text is measured before, during and after.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    DataCollatorForLanguageModeling,
+    GPT2Config,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+    Trainer,
+    set_seed,
+)
+
+from layerscope.config.training import PreTraining, Shape
+from layerscope.errors import UserError
+from layerscope.models.inputs import Frame, read_frame
+from layerscope.models.load import load_tokenizer, position_limit
+from layerscope.models.training import training_arguments
+
+END, PAD = "<|endoftext|>", "<|pad|>"
+HELDOUT_SEQUENCES = 64  # enough for a loss to two digits, few enough for a CPU
+
+
+def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
+    """Train a byte-level BPE tokenizer of at most `vocabulary` entries, GPT-2's kind."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=[END, PAD],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token=END, bos_token=END, unk_token=END, pad_token=PAD
+    )
+
+
+def new_model(
+    shape: Shape, tokenizer: PreTrainedTokenizerBase, architecture: str
+) -> PreTrainedModel:
+    """A GPT-2 language model of a given shape with random weights from torch's generator."""
+    if architecture != "decoder":
+        raise UserError(f"architecture '{architecture}' from scratch; allowed: 'decoder'")
+    config = GPT2Config(
+        vocab_size=len(tokenizer),
+        n_positions=shape.positions,
+        n_embd=shape.width,
+        n_layer=shape.layers,
+        n_head=shape.heads,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return AutoModelForCausalLM.from_config(config)
+
+
+def pack(
+    documents: Iterable[Sequence[int]], frame: Frame, architecture: str, end: int, length: int
+) -> list[list[int]]:
+    """Join tokenised documents and cut the stream into sequences of one length.
+
+    Decoders: documents are joined by the end-of-text token. Encoders: each piece of the stream gets
+    the tokenizer's frame. What is left over at the end is dropped.
+    """
+    stream: list[int] = []
+    for document in documents:
+        stream.extend(document)
+        if architecture == "decoder":
+            stream.append(end)
+    before, after = (frame.before, frame.after) if architecture == "encoder" else ([], [])
+    room = length - len(before) - len(after)
+    pieces = [stream[at : at + room] for at in range(0, len(stream) - room + 1, room)]
+    return [[*before, *piece, *after] for piece in pieces]
+
+
+class _Sequences(torch.utils.data.Dataset[dict[str, Any]]):
+    def __init__(self, items: Sequence[dict[str, Any]]) -> None:
+        self._items = items
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self._items[index]
+
+
+def pretrain(
+    out: Path,
+    train: Sequence[str],
+    heldout: Sequence[str],
+    *,
+    architecture: str,
+    settings: PreTraining,
+    base: str | Path | None = None,
+    shape: Shape | None = None,
+) -> dict[str, Any]:
+    """Pre-train a model and save it with its tokenizer in `out`.
+
+    Args:
+        out: an existing folder to write to.
+        train: texts to learn from.
+        heldout: texts to measure the loss on.
+        architecture: "encoder" (masked) or "decoder" (causal).
+        settings: of the training.
+        base: folder of the model to continue from; None for one from scratch.
+        shape: of a model from scratch.
+
+    Returns:
+        `objective`, counts, and `evaluations`: step, loss (nats a predicted sub-word) and
+        perplexity on the held-out text.
+
+    Raises:
+        UserError: a text is too short for one sequence, or the base cannot be loaded.
+    """
+    set_seed(settings.seed)
+    if base is not None:
+        tokenizer = load_tokenizer(base)
+        auto = AutoModelForMaskedLM if architecture == "encoder" else AutoModelForCausalLM
+        model = auto.from_pretrained(
+            base,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype=torch.float32,
+        )
+    else:
+        if shape is None:
+            raise UserError("a model from scratch needs a shape")
+        tokenizer = train_tokenizer(train, shape.vocabulary)
+        model = new_model(shape, tokenizer, architecture)
+    frame = read_frame(tokenizer, architecture)
+    length = position_limit(model, settings.sequence_length)
+
+    def sequences(texts: Sequence[str], name: str) -> list[list[int]]:
+        ids = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+        packed = pack(ids, frame, architecture, tokenizer.eos_token_id, length)
+        if not packed:
+            raise UserError(f"{name} text is shorter than one sequence of {length} sub-words")
+        return packed
+
+    masked = architecture == "encoder"
+    mask = DataCollatorForLanguageModeling(
+        tokenizer, mlm=masked, mlm_probability=settings.masked_share if masked else None,
+        seed=settings.seed,
+    )  # fmt: skip
+    learn = [{"input_ids": ids} for ids in sequences(train, "training")]
+    test_ids = sequences(heldout, "held-out")[:HELDOUT_SEQUENCES]
+    # Masked once, so that every evaluation predicts the same sub-words.
+    fixed = mask([{"input_ids": ids} for ids in test_ids])
+    test = [
+        {"input_ids": ids, "labels": labels}
+        for ids, labels in zip(fixed["input_ids"], fixed["labels"], strict=True)
+    ]
+
+    def together(items: list[dict[str, Any]]) -> Any:
+        if "labels" in items[0]:
+            return {key: torch.stack([item[key] for item in items]) for key in items[0]}
+        return mask(items)
+
+    with tempfile.TemporaryDirectory() as scratch:
+        trainer = Trainer(
+            model=model,
+            args=training_arguments(
+                scratch,
+                settings,
+                max_steps=settings.steps,
+                seed=settings.seed,
+                eval_strategy="steps",
+                eval_steps=max(1, settings.steps // 4),
+                eval_on_start=True,
+            ),
+            train_dataset=_Sequences(learn),
+            eval_dataset=_Sequences(test),
+            data_collator=together,
+        )
+        trainer.train()
+        if settings.steps % max(1, settings.steps // 4):
+            trainer.evaluate()
+    model.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    losses = {e["step"]: e["eval_loss"] for e in trainer.state.log_history if "eval_loss" in e}
+    return {
+        "objective": "masked" if masked else "causal",
+        "parameters": model.num_parameters(),
+        "vocabulary": len(tokenizer),
+        "training_sequences": len(learn),
+        "heldout_sequences": len(test),
+        "sequence_length": length,
+        "evaluations": [
+            {"step": step, "loss": loss, "perplexity": math.exp(min(loss, 50))}
+            for step, loss in sorted(losses.items())
+        ],
+    }

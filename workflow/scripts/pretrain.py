@@ -1,0 +1,50 @@
+"""Pre-train a model on a corpus, from scratch or from another model."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from layerscope.program import run
+
+
+def main() -> None:
+    """Read the corpus, pre-train, save model and evaluation."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--name", required=True, help="of the model")
+    parser.add_argument("--corpus-name", required=True)
+    parser.add_argument("--architecture", choices=["encoder", "decoder"], required=True)
+    parser.add_argument("--settings", required=True, help="JSON: training, and shape from scratch")
+    parser.add_argument("--base", type=Path, help="folder of the model to continue from")
+    parser.add_argument("--train", type=Path, required=True)
+    parser.add_argument("--heldout", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="folder for model and tokenizer")
+    parser.add_argument("--out-evaluation", type=Path, required=True)
+    arguments = parser.parse_args()
+
+    from layerscope.config.training import PreTraining, Shape
+    from layerscope.files import whole_directory, write_json
+    from layerscope.formats import read_table
+    from layerscope.pretraining import pretrain
+
+    settings = json.loads(arguments.settings)
+    texts = [
+        read_table(path, "corpus", ["text"]).column("text").to_pylist()
+        for path in (arguments.train, arguments.heldout)
+    ]
+    with whole_directory(arguments.out) as out:
+        result = pretrain(
+            out,
+            *texts,
+            architecture=arguments.architecture,
+            settings=PreTraining.model_validate(settings["training"]),
+            base=arguments.base,
+            shape=Shape.model_validate(settings["shape"]) if "shape" in settings else None,
+        )
+    description = {"model": arguments.name, "corpus": arguments.corpus_name}
+    write_json(arguments.out_evaluation, {**description, **result})
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,42 @@
+"""Draw the training rows that probes learn from."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from layerscope.program import run
+
+
+def main() -> None:
+    """Read the training table, draw, write the ids."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="training table")
+    parser.add_argument("--kind", choices=["nli", "ner"], required=True)
+    parser.add_argument("--limit", required=True, help="examples (nli) or words (ner), or 'all'")
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+
+    from layerscope.data.sampling import capped_sample, strata
+    from layerscope.formats import read_table, write_table
+
+    rows = read_table(arguments.data, arguments.kind).to_pylist()
+    ids = [row["example_id"] for row in rows]
+    chosen = capped_sample(
+        [row["group_id"] for row in rows] if arguments.kind == "nli" else ids,
+        strata(arguments.kind, rows),
+        [len(row["tokens"]) for row in rows] if arguments.kind == "ner" else None,
+        None if arguments.limit == "all" else int(arguments.limit),
+        arguments.seed,
+    )
+    write_table(
+        arguments.out,
+        "sample",
+        {"example_id": [ids[row] for row in chosen]},
+        {"limit": arguments.limit, "seed": arguments.seed},
+    )
+
+
+if __name__ == "__main__":
+    run(main)
