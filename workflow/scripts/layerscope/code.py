@@ -25,7 +25,9 @@ def _without_docstrings(tree: ast.Module) -> ast.Module:
                 and isinstance(first.value, ast.Constant)
                 and isinstance(first.value.value, str)
             ):
-                node.body = node.body[1:] or [ast.Pass()]
+                node.body = node.body[1:]
+                if not (node.body or isinstance(node, ast.Module)):
+                    node.body = [ast.Pass()]  # what stands there when there never was a docstring
     return tree
 
 
