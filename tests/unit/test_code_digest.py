@@ -1,0 +1,220 @@
+"""The digest of a program changes with what its code does, however deep, and with nothing else."""
+
+from __future__ import annotations
+
+import ast
+import os
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from layerscope import code
+
+SOURCES = {
+    "train.py": """
+        import argparse
+        import numpy as np
+        from layerscope.stage import fit
+
+        def main():
+            fit(1)
+    """,
+    "draw.py": """
+        from layerscope import paint as brush
+
+        def main():
+            brush.line()
+    """,
+    "report.py": """
+        def main():
+            import layerscope.deep.helper as helper
+            helper.help_out(2)
+    """,
+    "layerscope/__init__.py": '"""A package."""\n',
+    "layerscope/stage.py": """
+        from .deep import helper
+
+        def fit(x):
+            return helper.help_out(x)
+    """,
+    "layerscope/paint.py": """
+        def line():
+            return "line"
+    """,
+    "layerscope/alone.py": """
+        VALUE = 1
+    """,
+    "layerscope/deep/__init__.py": """
+        from . import bottom
+    """,
+    "layerscope/deep/helper.py": """
+        from .bottom import BASE
+        from ..sums import add
+
+        def help_out(x):
+            return add(x, BASE)
+    """,
+    "layerscope/deep/bottom.py": """
+        BASE = 10
+    """,
+    "layerscope/sums.py": """
+        def add(a, b):
+            return a + b
+    """,
+}
+PROGRAMS = ["train", "draw", "report"]
+
+
+def write_sources(folder: Path, changes: dict[str, str] | None = None) -> Path:
+    for name, text in {**SOURCES, **(changes or {})}.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text), encoding="utf-8")
+    return folder
+
+
+def digests(folder: Path) -> dict[str, str]:
+    code._parse.cache_clear()  # a source was read once already
+    return {program: code.code_digest(program, folder) for program in PROGRAMS}
+
+
+@pytest.fixture
+def changed(tmp_path: Path) -> Callable[[dict[str, str]], set[str]]:
+    """Gives the programs whose digest differs when some sources have another text."""
+
+    def compare(changes: dict[str, str]) -> set[str]:
+        before = digests(write_sources(tmp_path))
+        after = digests(write_sources(tmp_path, changes))
+        return {program for program in PROGRAMS if before[program] != after[program]}
+
+    return compare
+
+
+Changed = Callable[[dict[str, str]], set[str]]
+
+
+def test_modules_of_a_program_are_those_it_imports(tmp_path: Path) -> None:
+    write_sources(tmp_path)
+    deep = ["layerscope.deep", "layerscope.deep.bottom", "layerscope.deep.helper"]
+    assert list(code.code_modules("train", tmp_path)) == [
+        "layerscope",
+        *deep,
+        "layerscope.stage",
+        "layerscope.sums",
+        "train",
+    ]
+    assert list(code.code_modules("draw", tmp_path)) == ["draw", "layerscope", "layerscope.paint"]
+    assert list(code.code_modules("report", tmp_path)) == [
+        "layerscope",
+        *deep,
+        "layerscope.sums",
+        "report",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("layerscope/sums.py", "# adds\ndef add(a, b):\n    return a + b  # the sum\n"),
+        ("layerscope/sums.py", "def add(\n    a,\n    b,\n):\n\n    return (a + b)\n"),
+        ("layerscope/sums.py", '"""Sums."""\n\ndef add(a, b):\n    """Add."""\n    return a + b\n'),
+        ("layerscope/paint.py", "def line():\n    return 'line'\n"),
+        ("layerscope/deep/bottom.py", "BASE = 1_0\n"),
+        ("layerscope/__init__.py", '"""Another text."""\n'),
+        ("layerscope/__init__.py", ""),
+    ],
+    ids=["comments", "layout", "docstrings", "quotes", "digits", "docstring", "none left"],
+)
+def test_what_a_program_does_not_do_changes_nothing(changed: Changed, file: str, text: str) -> None:
+    assert changed({file: text}) == set()
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "programs"),
+    [
+        ("layerscope/sums.py", "def add(a, b):\n    return b + a\n", {"train", "report"}),
+        ("layerscope/deep/bottom.py", "BASE = 11\n", {"train", "report"}),
+        ("layerscope/deep/__init__.py", "from . import bottom\nX = 1\n", {"train", "report"}),
+        ("layerscope/stage.py", "def fit(x):\n    return x\n", {"train"}),
+        ("layerscope/paint.py", "def line():\n    return 'dash'\n", {"draw"}),
+        ("layerscope/alone.py", "VALUE = 2\n", set()),
+        ("layerscope/__init__.py", "X = 1\n", {"train", "draw", "report"}),
+        ("draw.py", "def main():\n    pass\n", {"draw"}),
+        ("layerscope/paint.py", 'def line():\n    "doc"\n    "not doc"\n    return "line"\n',
+         {"draw"}),
+    ],
+)  # fmt: skip
+def test_an_edit_changes_exactly_the_programs_that_use_it(
+    changed: Changed, file: str, text: str, programs: set[str]
+) -> None:
+    assert changed({file: text}) == programs
+
+
+def test_a_new_import_brings_its_module_in(changed: Changed, tmp_path: Path) -> None:
+    paint = "from layerscope import alone\n\ndef line():\n    return 'line'\n"
+    assert changed({"layerscope/paint.py": paint}) == {"draw"}
+    before = digests(write_sources(tmp_path, {"layerscope/paint.py": paint}))
+    after = digests(
+        write_sources(
+            tmp_path, {"layerscope/paint.py": paint, "layerscope/alone.py": "VALUE = 2\n"}
+        )
+    )
+    assert {p for p in PROGRAMS if before[p] != after[p]} == {"draw"}
+
+
+def test_modules_that_import_each_other_end(tmp_path: Path) -> None:
+    write_sources(
+        tmp_path,
+        {
+            "layerscope/sums.py": "def add(a, b):\n    from layerscope import paint\n",
+            "layerscope/paint.py": "from layerscope import sums\n",
+        },
+    )
+    assert set(code.code_modules("draw", tmp_path)) == {
+        "draw",
+        "layerscope",
+        "layerscope.paint",
+        "layerscope.sums",
+    }
+
+
+def test_a_touched_file_in_another_folder_changes_nothing(tmp_path: Path) -> None:
+    here, there = write_sources(tmp_path / "here"), write_sources(tmp_path / "there")
+    before = digests(here)
+    for path in here.rglob("*.py"):
+        os.utime(path, (1, 1))
+    assert digests(here) == before
+    assert digests(there) == before
+
+
+def test_a_program_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no program .*nothing\.py"):
+        code.code_digest("nothing", tmp_path)
+
+
+# --- the programs themselves -------------------------------------------------------------------
+
+REAL = sorted(path.stem for path in code.SCRIPTS.glob("*.py"))
+
+
+@pytest.mark.parametrize("program", REAL)
+def test_every_program_has_a_digest(program: str) -> None:
+    digest = code.code_digest(program)
+    assert len(digest) == 16
+    assert int(digest, 16) >= 0
+    modules = code.code_modules(program)
+    assert {program, "layerscope", "layerscope.program"} <= set(modules)
+
+
+def test_digests_of_programs_differ() -> None:
+    assert REAL
+    assert len({code.code_digest(program) for program in REAL}) == len(REAL)
+
+
+def test_the_packages_that_all_import_hold_no_code() -> None:
+    """An edit there, such as a new version, would rerun every job."""
+    for name in ("__init__.py", "config/__init__.py"):
+        tree = ast.parse((code.SCRIPTS / "layerscope" / name).read_text(encoding="utf-8"))
+        assert [type(node) for node in tree.body] == [ast.Expr], name
