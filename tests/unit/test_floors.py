@@ -1,0 +1,233 @@
+"""Imports point down only: programs, then stages, then what they share, then the ground."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
+PACKAGE = "layerscope"
+
+#: First-level modules and packages of layerscope by floor, from the ground up. A new one gets its
+#: place here first.
+FLOORS = {
+    "ground": {
+        "code",
+        "config",
+        "errors",
+        "files",
+        "formats",
+        "measures",
+        "program",
+        "statistics",
+        "variants",
+    },
+    "shared": {"data", "metrics", "models", "similarity", "sources"},
+    "stages": {
+        "activations",
+        "association",
+        "attention",
+        "baselines",
+        "finetuning",
+        "plotting",
+        "predicting",
+        "pretraining",
+        "probing",
+        "provenance",
+        "scoring",
+        "tables",
+    },
+}
+ORDER = [*FLOORS, "programs"]
+HEAVY = {"torch", "transformers", "sklearn", "accelerate", "tokenizers", "safetensors"}
+#: Parts of the configuration that know the whole of it. A program that imported one would rerun
+#: with every edit of the schema; these programs make no results.
+WHOLE_CONFIGURATION = {
+    f"{PACKAGE}.config.{name}" for name in ("schema", "load", "jobs", "mistakes")
+}
+MAY_KNOW_THE_WHOLE = {"write_schema", "write_config"}
+
+Sources = dict[str, set[str]]  # a module or program, and what it imports anywhere in its text
+
+
+def imports_of(text: str, module: str, is_package: bool = False) -> set[str]:
+    """Dotted names that a source imports, at the top or inside functions, made absolute."""
+    found: set[str] = set()
+    package = module if is_package else module.rpartition(".")[0]
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parent = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*parent, base] if base else parent)
+            found.add(base)
+            found |= {f"{base}.{alias.name}" for alias in node.names}
+    return found
+
+
+def read_sources() -> Sources:
+    sources = {}
+    for path in sorted(SCRIPTS.rglob("*.py")):
+        parts = path.relative_to(SCRIPTS).with_suffix("").parts
+        is_package = parts[-1] == "__init__"
+        module = ".".join(parts[:-1] if is_package else parts)
+        sources[module] = imports_of(path.read_text(encoding="utf-8"), module, is_package)
+    return sources
+
+
+def first_level(module: str) -> str | None:
+    """`probing` of `layerscope.probing.linear`; None for what is not in the package."""
+    parts = module.split(".")
+    return parts[1] if parts[0] == PACKAGE and len(parts) > 1 else None
+
+
+def floor(module: str, sources: Sources) -> str | None:
+    """Floor of a module or program; None for what is neither, and for the package itself."""
+    name = first_level(module)
+    if name is not None:
+        return next((floor for floor, names in FLOORS.items() if name in names), None)
+    return "programs" if module in sources and module != PACKAGE else None
+
+
+def upward(sources: Sources) -> list[str]:
+    """Imports that point up, or from one stage to another, or from a program to another."""
+    found = []
+    for module, imported in sources.items():
+        own = floor(module, sources)
+        for name in sorted(imported):
+            other = floor(name, sources)
+            if own is None or other is None:
+                continue
+            beside = own == other and own in ("stages", "programs")
+            same = first_level(module) == first_level(name) and own == "stages"
+            if ORDER.index(other) > ORDER.index(own) or (beside and not same):
+                found.append(f"{module} ({own}) imports {name} ({other})")
+    return found
+
+
+def heavy(sources: Sources) -> list[str]:
+    """Imports of model libraries by modules that must start without them."""
+    return [
+        f"{module} imports {name}"
+        for module, imported in sources.items()
+        for name in sorted(imported)
+        if (floor(module, sources) == "ground" or first_level(module) == "plotting")
+        and name.split(".")[0] in HEAVY
+    ]
+
+
+def knowing_too_much(sources: Sources) -> list[str]:
+    """Imports of the whole configuration by programs, stages and what they share."""
+    return [
+        f"{module} imports {name}"
+        for module, imported in sources.items()
+        for name in sorted(imported & WHOLE_CONFIGURATION)
+        if module not in MAY_KNOW_THE_WHOLE and first_level(module) != "config"
+    ]
+
+
+def test_every_module_has_a_floor() -> None:
+    names = {first_level(module) for module in read_sources()} - {None}
+    placed = set.union(*FLOORS.values())
+    assert names <= placed, f"give a floor in this test to: {names - placed}"
+    assert sum(map(len, FLOORS.values())) == len(placed)
+
+
+def test_imports_point_down() -> None:
+    assert upward(read_sources()) == []
+
+
+def test_ground_and_plotting_need_no_model_library() -> None:
+    assert heavy(read_sources()) == []
+
+
+def test_plotting_knows_no_models() -> None:
+    reached = {
+        name
+        for module, imported in read_sources().items()
+        if first_level(module) == "plotting"
+        for name in imported
+        if first_level(name) in {"models", "data", "sources", "similarity"}
+    }
+    assert reached == set()
+
+
+def test_programs_know_their_own_section_of_the_configuration() -> None:
+    assert knowing_too_much(read_sources()) == []
+
+
+def test_the_ground_floor_starts_without_model_libraries() -> None:
+    """At run time too, whatever its own requirements import."""
+    ground = [module for module in read_sources() if first_level(module) in FLOORS["ground"]]
+    unwanted = sorted(HEAVY | {"matplotlib", "pandas", "scipy"})
+    program = (
+        "import importlib, sys\n"
+        f"for name in {ground}: importlib.import_module(name)\n"
+        f"print([name for name in {unwanted} if name in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PYTHONPATH": str(SCRIPTS)},
+    )
+    assert result.stdout.strip() == "[]", result.stderr
+
+
+PLANTED: Sources = {
+    "train": {f"{PACKAGE}.finetuning.fit", f"{PACKAGE}.config.training"},
+    f"{PACKAGE}.finetuning": {"torch", f"{PACKAGE}.models.load", f"{PACKAGE}.files"},
+    f"{PACKAGE}.probing.run": {f"{PACKAGE}.probing.linear", "sklearn.svm"},
+    f"{PACKAGE}.formats": {"numpy", f"{PACKAGE}.files"},
+    f"{PACKAGE}.plotting.curves": {"matplotlib", f"{PACKAGE}.formats"},
+}
+
+
+def test_a_sound_example_is_let_be() -> None:
+    assert upward(PLANTED) == heavy(PLANTED) == knowing_too_much(PLANTED) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "imported", "check"),
+    [
+        (f"{PACKAGE}.formats", f"{PACKAGE}.data.iob", upward),
+        (f"{PACKAGE}.formats", f"{PACKAGE}.probing", upward),
+        (f"{PACKAGE}.models.load", f"{PACKAGE}.finetuning", upward),
+        (f"{PACKAGE}.probing.run", f"{PACKAGE}.activations", upward),
+        (f"{PACKAGE}.finetuning", "train", upward),
+        ("probe", "train", upward),
+        (f"{PACKAGE}.files", "torch.nn", heavy),
+        (f"{PACKAGE}.plotting.curves", "sklearn", heavy),
+        ("train", f"{PACKAGE}.config.schema", knowing_too_much),
+        (f"{PACKAGE}.finetuning", f"{PACKAGE}.config.jobs", knowing_too_much),
+    ],
+)
+def test_a_planted_fault_is_found(
+    module: str, imported: str, check: Callable[[Sources], list[str]]
+) -> None:
+    planted = {**PLANTED, module: PLANTED.get(module, set()) | {imported}}
+    assert len(check(planted)) == 1
+
+
+def test_imports_are_found_wherever_they_stand() -> None:
+    text = (
+        "import torch.nn\nfrom . import style\nfrom ..files import whole_file\n"
+        "def f():\n    from layerscope import formats\n"
+    )
+    assert imports_of(text, f"{PACKAGE}.plotting.curves") >= {
+        "torch.nn",
+        f"{PACKAGE}.plotting.style",
+        f"{PACKAGE}.files",
+        f"{PACKAGE}.formats",
+    }
+    assert f"{PACKAGE}.plotting.style" in imports_of(
+        "from .style import x", f"{PACKAGE}.plotting", is_package=True
+    )
