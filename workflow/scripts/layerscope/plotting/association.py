@@ -14,7 +14,6 @@ from layerscope.plotting.style import (
     METRICS,
     PAGE,
     Row,
-    legend_below,
     looks,
     model_handles,
     styled,
@@ -92,15 +91,16 @@ def draw(
         else:
             axes.set_ylabel(METRICS[metric])
         axes.locator_params(axis="x", nbins=4)
+        axes.locator_params(axis="y", nbins=5)
         axes.margins(0.1)
     _forest(figure.add_subplot(grid[:, 2]), lines, statistics)
     count = len({p.model for p in everything})
     n = max((len(points[name]) for name in names), default=0)
-    probe = next((name.split(":")[0] for name in shown if ": " in name), None)
+    probe = next((_heading(name) for name in shown if ": " in name), None)
     figure.suptitle(
         f"{n} fine-tuned variants of {count} model{'s' if count != 1 else ''}"
-        + ("; few models, hence wide intervals" if count < 10 else "")
-        + (f". Scatters: {probe}" if probe else ""),
+        + (f" (probe in the scatters: {probe})" if probe else "")
+        + (". Few models: intervals are wide and rough" if count < 10 else ""),
         fontsize=7,
         x=0.01,
         ha="left",
@@ -111,12 +111,13 @@ def draw(
                markeredgewidth=0, label=f"{percent} %")
         for percent, size in sizes.items()
     ]  # fmt: skip
-    handles += [
+    figure.legend(handles=handles, loc="outside lower left", ncols=4)
+    forest = [
         Line2D([], [], color="black", marker="o", markersize=2.6, linewidth=0.8,
-               label=f"{100 * confidence:g} % interval, models resampled"),
-        Line2D([], [], color=_PALE, linewidth=3.5, label="range, one model left out"),
+               label=f"ρ and {100 * confidence:g} % interval"),
+        Line2D([], [], color=_PALE, linewidth=3.5, label="range with one model left out"),
     ]  # fmt: skip
-    legend_below(figure, handles, 5)
+    figure.legend(handles=forest, loc="outside lower right")
     return figure
 
 
@@ -125,20 +126,24 @@ _PALE = "#bcd3e6"
 
 def _correlation(row: Row) -> str:
     if row["value"] is None:
-        return "ρ undefined"
+        return f"ρ undefined (n = {row['n']})"
     text = f"ρ = {row['value']:.2f}"
     if row["low"] is None:
         return f"{text} (no interval)"
     return f"{text} [{row['low']:.2f}, {row['high']:.2f}]".replace("-", "\N{MINUS SIGN}")
 
 
+def _heading(name: str) -> str:
+    """Probe and view of an inner measure, or `attention`."""
+    heading = name.rpartition(": ")[0].removesuffix(" view").replace(" probe,", ",")
+    return heading.removesuffix(", word") or "attention"
+
+
 def _forest_lines(names: Sequence[str]) -> list[tuple[str, str | None]]:
     """Label and inner measure of each line; None for the heading of a probe."""
     lines: list[tuple[str, str | None]] = []
     for name in names:
-        heading, _, ending = name.rpartition(": ")
-        heading = heading.removesuffix(" view").replace(" probe,", ",") or "attention"
-        heading = heading.removesuffix(", word")
+        heading, ending = _heading(name), name.rpartition(": ")[2]
         if heading not in [label for label, measure in lines if measure is None]:
             lines.append((heading, None))
         lines.append((ending.removeprefix("attention "), name))

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
 from layerscope.errors import UserError
 from layerscope.plotting.style import (
@@ -19,16 +18,27 @@ from layerscope.plotting.style import (
     legend_below,
     models_of,
     percents_of,
+    share_y,
     styled,
     width_for,
 )
 
 _NAMES = {"cosine": "Cosine", "jsd": "JSD (bits)"}
 _LINE = "#0072B2"
+_RANGE: dict[str, Any] = {"color": _LINE, "alpha": 0.3, "linewidth": 3}
 _REFERENCES: dict[str, tuple[str, dict[str, Any]]] = {
-    "ceiling": ("two seeds", {"color": "black", "linestyle": (0, (4, 1.5))}),
-    "null_sentence": ("other sentence", {"color": GREY, "linestyle": (0, (1, 1.2))}),
-    "null_head": ("other head", {"color": GREY, "linestyle": (0, (5, 1.5, 1, 1.5))}),
+    "ceiling": (
+        "ceiling: two seeds",
+        {"color": "black", "linestyle": (0, (4, 1.5)), "marker": "_"},
+    ),
+    "null_sentence": (
+        "null: other sentence",
+        {"color": GREY, "linestyle": (0, (1, 1.2)), "marker": "x"},
+    ),
+    "null_head": (
+        "null: other head",
+        {"color": GREY, "linestyle": (0, (5, 1.5, 1, 1.5)), "marker": "+"},
+    ),
 }
 
 
@@ -76,9 +86,7 @@ def draw(rows: Sequence[Row]) -> Figure:
     for index, (measure, name) in enumerate(_NAMES.items()):
         maps, curves = grid[2 * index], grid[2 * index + 1]
         _heat_maps(figure, maps, rows, models, measure)
-        for axes in curves[1:]:
-            axes.sharey(curves[0])
-            axes.tick_params(labelleft=False)
+        share_y(curves[None], [measure])
         for axes, model in zip(curves, models, strict=True):
             own = [r for r in rows if r["model"] == model]
             values, first = grid_of(own, measure)
@@ -88,27 +96,24 @@ def draw(rows: Sequence[Row]) -> Figure:
                 if reference.size:
                     drawn.add(ending)
                     at = np.arange(start, start + reference.shape[1])
-                    axes.plot(
-                        at, np.nanmean(reference, axis=0), marker=".", markersize=2.5, **style
-                    )
+                    axes.plot(at, np.nanmean(reference, axis=0), markersize=3, **style)
             if values.size:
-                axes.fill_between(
-                    layers, np.nanmin(values, axis=0), np.nanmax(values, axis=0),
-                    color=_LINE, alpha=0.18, linewidth=0,
-                )  # fmt: skip
+                axes.vlines(layers, np.nanmin(values, axis=0), np.nanmax(values, axis=0), **_RANGE)
                 axes.plot(layers, np.nanmean(values, axis=0), color=_LINE, marker="o")
                 layer_ticks(axes, first, int(layers[-1]))
         curves[0].set_ylabel(name)
         maps[0].set_ylabel("Head")
     for axes, model in zip(grid[0], models, strict=True):
         axes.set_title(model)
-    figure.supxlabel("Layer", fontsize=7)
-    handles: list[Line2D | Patch] = [
+    for axes in grid[-1]:
+        axes.set_xlabel("Layer")
+    figure.align_ylabels(grid[:, 0])
+    handles = [
         Line2D([], [], color=_LINE, marker="o", label=f"before and after ({percent} %)"),
-        Patch(color=_LINE, alpha=0.18, linewidth=0, label="range over heads"),
+        Line2D([], [], label="range over heads", **_RANGE),
     ]
     handles += [
-        Line2D([], [], marker=".", markersize=2.5, label=label, **style)
+        Line2D([], [], markersize=3, label=label, **style)
         for ending, (label, style) in _REFERENCES.items()
         if ending in drawn
     ]

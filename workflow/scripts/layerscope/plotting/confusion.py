@@ -11,7 +11,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from layerscope.errors import UserError
-from layerscope.plotting.style import COLUMN, PAGE, Row, models_of, percents_of, styled
+from layerscope.plotting.style import COLUMN, Row, models_of, percents_of, styled
 
 
 def labels_of(rows: Sequence[Row]) -> list[str]:
@@ -44,17 +44,17 @@ def draw(rows: Sequence[Row]) -> Figure:
     percent = percents_of(rows)[-1]
     rows = [r for r in rows if r["percent"] == percent]
     labels, models = labels_of(rows), models_of(rows)
-    width = COLUMN if len(labels) <= 3 else PAGE
     columns = min(2, len(models))
     lines = -(-len(models) // columns)
-    panel = (width - 1.0) / columns
-    figure = Figure(figsize=(width, 0.55 + lines * (panel + 0.3)), layout="constrained")
+    panel = 1.05 if len(labels) <= 3 else 2.75
+    size = (columns * panel + COLUMN - 2.1, 0.85 + lines * (panel + 0.2))
+    figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
     for axes, model in zip(grid.flat, models, strict=False):
         matrix = matrix_of([r for r in rows if r["model"] == model], labels)
         total = matrix.sum(axis=1, keepdims=True)
         shares = np.divide(matrix, total, out=np.zeros(matrix.shape), where=total > 0)
-        axes.imshow(shares, cmap="Blues", norm=Normalize(0, 1))
+        axes.imshow(shares, aspect="auto", cmap="Blues", norm=Normalize(0, 1))
         for (i, j), share in np.ndenumerate(shares):
             axes.text(
                 j, i, f"{100 * share:.0f} %\n{matrix[i, j]:,}", ha="center", va="center",
@@ -73,5 +73,5 @@ def draw(rows: Sequence[Row]) -> Figure:
     figure.supxlabel(f"Predicted, fine-tuned on {percent} %", fontsize=7)
     figure.supylabel("True", fontsize=7)
     image = ScalarMappable(Normalize(0, 1), "Blues")
-    figure.colorbar(image, ax=grid, label="Share of the true label", shrink=0.6, aspect=25)
+    figure.colorbar(image, ax=grid, label="Share of the true label", shrink=0.8, aspect=25)
     return figure

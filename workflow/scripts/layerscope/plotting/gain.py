@@ -51,7 +51,7 @@ def draw(rows: Sequence[Row]) -> Figure:
     figure = Figure(
         figsize=(width_for(len(percents)), 0.9 + 1.1 * len(wanted)), layout="constrained"
     )
-    grid = figure.subplots(len(wanted), len(percents), sharex=True, sharey="row", squeeze=False)
+    grid = figure.subplots(len(wanted), len(percents), sharex=True, sharey=True, squeeze=False)
     for line, (probe, view) in zip(grid, wanted, strict=True):
         for axes, percent in zip(line, percents, strict=True):
             axes.axhline(0, color="black", linewidth=0.6)
@@ -70,9 +70,10 @@ def draw(rows: Sequence[Row]) -> Figure:
                 axes.plot(x, mean, color=look.colour, marker=look.marker, markersize=2.8)
             axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
         title = f"{probe}, {view}" if view != "word" else probe
-        line[0].set_ylabel(f"{title}\nGain in\n{METRICS[metric][0].lower()}{METRICS[metric][1:]}")
+        line[0].set_ylabel(f"{title}\nΔ {METRICS[metric]}")
     for axes, percent in zip(grid[0], percents, strict=True):
         axes.set_title(f"fine-tuned on {percent} %")
-    figure.supxlabel("Depth (layer / last layer; 0: embeddings)", fontsize=7)
+    for axes in grid[-1]:
+        axes.set_xlabel("Depth (layer / last layer)")
     legend_below(figure, model_handles(list(known), known), 2 if len(percents) <= 2 else 5)
     return figure

@@ -39,15 +39,15 @@ def draw(rows: Sequence[Row]) -> Figure:
         if max(y) > 5 * min(y):
             axes.set_yscale("log")
             axes.yaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
-            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_major_formatter("{x:,g}")
             axes.yaxis.set_minor_locator(NullLocator())
             axes.yaxis.set_minor_formatter(NullFormatter())
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-        axes.margins(x=0.12, y=0.16)
+        axes.margins(x=0.12, y=0.22)
         axes.annotate(f"{y[0]:,.4g}", (x[0], y[0]), (4, 1), textcoords="offset points", fontsize=6)
         if len(x) > 1:
             axes.annotate(
-                f"{y[-1]:,.4g}", (x[-1], y[-1]), (0, 4), textcoords="offset points", fontsize=6,
+                f"{y[-1]:,.4g}", (x[-1], y[-1]), (0, -8.5), textcoords="offset points", fontsize=6,
                 ha="center",
             )  # fmt: skip
         axes.set_title(f"{model}\n({line[0]['objective']}, {line[0]['corpus']})", fontsize=7)

@@ -7,7 +7,6 @@ from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
 from layerscope.measures import task_metrics
 from layerscope.plotting.curves import curve, panels_of
@@ -20,6 +19,7 @@ from layerscope.plotting.style import (
     models_of,
     percent_looks,
     percents_of,
+    share_y,
     styled,
     width_for,
 )
@@ -38,7 +38,8 @@ def draw(rows: Sequence[Row]) -> Figure:
     models = models_of(rows)
     percents = percent_looks(percents_of(rows))
     figure = Figure(figsize=(width_for(len(models)), 0.8 + 1.1 * len(wanted)), layout="constrained")
-    grid = figure.subplots(len(wanted), len(models), sharex="col", sharey="row", squeeze=False)
+    grid = figure.subplots(len(wanted), len(models), sharex="col", squeeze=False)
+    share_y(grid, [measure for _, _, measure in wanted])
     for line, (probe, view, measure) in zip(grid, wanted, strict=True):
         for axes, model in zip(line, models, strict=True):
             chosen = [
@@ -59,8 +60,9 @@ def draw(rows: Sequence[Row]) -> Figure:
         line[0].set_ylabel(f"{title}\n{METRICS[measure]}")
     for axes, model in zip(grid[0], models, strict=True):
         axes.set_title(model)
-    figure.supxlabel("Layer (0: embeddings)", fontsize=7)
-    handles: list[Line2D | Patch] = [
+    for axes in grid[-1]:
+        axes.set_xlabel("Layer (0: embeddings)")
+    handles = [
         Line2D([], [], label=label, **_REFERENCES[variant])
         for variant, label in ((PRETRAINED, "pre-trained"), (RANDOM, "random weights"))
     ]

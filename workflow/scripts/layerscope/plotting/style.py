@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import matplotlib
+import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -86,6 +88,9 @@ def styled() -> Iterator[None]:
 def save(figure: Figure, out: str | Path) -> None:
     """Write `out` (.svg), and .pdf and .png beside it; the same figure gives the same bytes."""
     dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
+    with styled():
+        figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # the layout stands and need not be worked out three times
     for ending, metadata in dates.items():
         with styled(), whole_file(Path(out).with_suffix(f".{ending}")) as partial:
             figure.savefig(partial, format=ending, metadata=metadata)
@@ -142,6 +147,21 @@ def legend_below(figure: Figure, handles: Sequence[Any], columns: int) -> None:
     figure.legend(
         handles=list(handles), loc="outside lower center", ncols=min(columns, len(handles))
     )
+
+
+def share_y(grid: npt.NDArray[np.object_], measures: Sequence[str]) -> None:
+    """Give all panels of the same measure one scale, with numbers at the left alone.
+
+    Args:
+        grid: rows x columns of panels.
+        measures: what each row shows.
+    """
+    first: dict[str, Axes] = {}
+    for line, measure in zip(grid, measures, strict=True):
+        for column, axes in enumerate(line):
+            if axes is not first.setdefault(measure, axes):
+                axes.sharey(first[measure])
+            axes.tick_params(labelleft=column == 0)
 
 
 def layer_ticks(axes: Axes, first: int, last: int) -> None:
