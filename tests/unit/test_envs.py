@@ -1,0 +1,154 @@
+"""Every version stands in constraints.txt, and the conda environments repeat it."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from layerscope.code import SCRIPTS, code_modules
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENTS = ["cpu", "gpu", "plot"]
+BROUGHT_BY_PYTHON = {"pip", "setuptools"}
+PINNED_BY_TORCH = ("nvidia-", "cuda-", "triton")  # its default wheel names exact versions
+MODULES = {"sklearn": "scikit-learn", "yaml": "pyyaml"}  # import names that differ
+
+
+def lines(path: Path) -> list[str]:
+    text = path.read_text(encoding="utf-8")
+    return [line for raw in text.splitlines() if (line := raw.partition("#")[0].strip())]
+
+
+def pins(entries: list[str]) -> dict[str, str]:
+    """Version of each package, by its canonical name."""
+    found = {}
+    for entry in entries:
+        name, separator, version = entry.partition("==")
+        assert separator, f"{entry}: no exact version"
+        assert canonicalize_name(name) not in found, f"{name} stands twice"
+        found[canonicalize_name(name)] = version
+    return found
+
+
+CONSTRAINTS = pins(lines(ROOT / "constraints.txt"))
+
+
+def read_environment(name: str) -> dict[str, Any]:
+    return yaml.safe_load((ROOT / "envs" / f"{name}.yaml").read_text(encoding="utf-8"))
+
+
+def pip_entries(name: str) -> list[str]:
+    (section,) = [d["pip"] for d in read_environment(name)["dependencies"] if isinstance(d, dict)]
+    return [entry for entry in section if not entry.startswith("--")]
+
+
+def needed(names: set[str]) -> set[str]:
+    """These packages and all that they require here, by canonical name."""
+    found: set[str] = set()
+    todo = sorted(names)
+    while todo:
+        name = todo.pop()
+        if name in found or name in BROUGHT_BY_PYTHON or name.startswith(PINNED_BY_TORCH):
+            continue
+        found.add(name)
+        for text in importlib.metadata.requires(name) or []:
+            requirement = Requirement(text)
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                todo.append(canonicalize_name(requirement.name))
+    return found
+
+
+def test_every_requirement_is_pinned_and_no_version_stands_elsewhere() -> None:
+    for entry in lines(ROOT / "requirements.txt"):
+        assert re.fullmatch(r"[A-Za-z0-9_.-]+", entry), f"{entry}: versions go to constraints.txt"
+        assert canonicalize_name(entry) in CONSTRAINTS, entry
+
+
+def test_what_the_requirements_need_is_pinned_too() -> None:
+    names = {canonicalize_name(entry) for entry in lines(ROOT / "requirements.txt")}
+    assert needed(names) - CONSTRAINTS.keys() == set()
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_an_environment_has_the_pinned_versions(name: str) -> None:
+    found = pins(pip_entries(name))
+    assert found == {package: CONSTRAINTS[package] for package in found}
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_an_environment_pins_all_that_it_installs(name: str) -> None:
+    found = pins(pip_entries(name)).keys()
+    assert needed(set(found)) - found == set()
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_an_environment_names_its_channels_and_python(name: str) -> None:
+    environment = read_environment(name)
+    assert environment["name"] == f"layerscope-{name}"
+    assert environment["channels"] == ["conda-forge", "nodefaults"]
+    plain = [d for d in environment["dependencies"] if isinstance(d, str)]
+    assert plain == ["python=3.11", "pip"]
+
+
+def test_gpu_is_cpu_with_another_wheel_of_torch() -> None:
+    assert pip_entries("gpu") == pip_entries("cpu")
+    texts = {n: (ROOT / "envs" / f"{n}.yaml").read_text(encoding="utf-8") for n in ENVIRONMENTS}
+    assert "--extra-index-url https://download.pytorch.org/whl/cpu\n" in texts["cpu"]
+    assert "--" not in texts["gpu"]
+
+
+def test_plot_has_no_model_library() -> None:
+    assert not {"torch", "transformers", "scikit-learn"} & pins(pip_entries("plot")).keys()
+
+
+def programs_by_environment() -> dict[str, set[str]]:
+    """Which programs the rules run in which environment; checked not to be empty below."""
+    found: dict[str, set[str]] = {name: set() for name in ENVIRONMENTS}
+    for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")):
+        for rule in re.split(r"^rule ", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+            environments = re.findall(r"envs/(\w+)\.yaml", rule)
+            programs = re.findall(r"\{PROGRAMS\}/(\w+)\.py", rule)
+            for environment in environments:
+                found[environment].update(programs)
+    return found
+
+
+def third_party(program: str) -> set[str]:
+    """Packages that a program and the library modules it imports name in their imports."""
+    names: set[str] = set()
+    for module in code_modules(program):
+        base = SCRIPTS.joinpath(*module.split("."))
+        path = (
+            base.with_suffix(".py") if base.with_suffix(".py").is_file() else base / "__init__.py"
+        )
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+                names.add(node.module.split(".")[0])
+    names -= set(sys.stdlib_module_names) | {"layerscope", "__future__"}
+    return {canonicalize_name(MODULES.get(name, name)) for name in names}
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_an_environment_has_what_its_programs_import(name: str) -> None:
+    installed = pins(pip_entries(name)).keys()
+    for program in programs_by_environment()[name]:
+        assert third_party(program) <= installed, program
+
+
+def test_the_rules_do_name_environments() -> None:
+    found = programs_by_environment()
+    assert "finetune" in found["cpu"] | found["gpu"]
+    assert "draw_scores" in found["plot"]
+    assert {"torch", "transformers"} <= third_party("finetune")
+    assert "matplotlib" in third_party("draw_scores")
