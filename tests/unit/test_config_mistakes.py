@@ -48,7 +48,7 @@ MISTAKES = [
     Mistake("models.minilm.finetuning", {"nlu": {}}, "{}", "allowed: nli, ner",
             "models.minilm.finetuning.nlu"),
     Mistake("tasks.hpo-nli.limit.trian", 3, "3", "did you mean 'train'?"),
-    Mistake("tasks.hpo-nli.nli", 3, "3", "allowed: kind, source, limit, probes, views"),
+    Mistake("tasks.hpo-nli.nli", 3, "3", "allowed: kind, source, limit, probes"),
     Mistake("probes.linear.hidden", 64, "64", "allowed: kind, inverse_regularisation"),
     Mistake("probes.svm.max_iterations", 64, "64", "allowed: kind, inverse_regularisation"),
     Mistake("corpora.hpo.source.packages", ["numpy"], "['numpy']", "allowed: generator"),
@@ -114,7 +114,7 @@ MISTAKES = [
             "source": {"kind": "package", "package": "p", "folder": "f"}}, "'Bad Name'", NAME),
     Mistake("probes.x_y", {"kind": "linear"}, "'x_y'", NAME),
     # missing
-    Mistake("activations", GONE, "is missing", "a mapping with max_train_pairs"),
+    Mistake("activations", GONE, "is missing", "a mapping with dtype"),
     Mistake("finetuning", GONE, "is missing", "a mapping with nli, ner"),
     Mistake("study", GONE, "is missing", NAME),
     Mistake("models.minilm.source.package", GONE, "is missing", "text"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ import yaml
 from pydantic import BaseModel
 
 from layerscope.config.load import read_yaml, validate
+from layerscope.config.mistakes import allowed
 from layerscope.config.schema import Study
 from write_schema import schema_text
 
@@ -140,3 +142,75 @@ def test_the_demo_is_valid_and_names_its_schema() -> None:
     assert path.read_text(encoding="utf-8").startswith(
         "# yaml-language-server: $schema=config.schema.json\n"
     )
+
+
+# --- docs/configuration.md ---------------------------------------------------------------------
+
+#: Where each section is explained. `{name}` is the name of an entry.
+HEADINGS = {
+    "Study": "The study",
+    "Task": "`tasks.{name}`",
+    "GeneratedData": "`tasks.{name}.source`",
+    "Limit": "`tasks.{name}.limit`",
+    "Corpus": "`corpora.{name}`",
+    "HpoText": "`corpora.{name}.source`, `generator: hpo-text`",
+    "PackageDocs": "`corpora.{name}.source`, `generator: package-docs`",
+    "Model": "`models.{name}`",
+    "PackagedModel": "`models.{name}.source`, `kind: package`",
+    "LocalModel": "`models.{name}.source`, `kind: folder`",
+    "ContinuedModel": "`models.{name}.source`, `kind: continued`",
+    "ScratchModel": "`models.{name}.source`, `kind: scratch`",
+    "Shape": "`models.{name}.source.shape`",
+    "PreTraining": "`models.{name}.source.training`",
+    "ModelFineTuning": "`models.{name}.finetuning`",
+    "FineTuningOverride": "`models.{name}.finetuning.nli` and `models.{name}.finetuning.ner`",
+    "Grid": "`variants`",
+    "FineTuningByKind": "`finetuning`",
+    "FineTuning": "`finetuning.nli` and `finetuning.ner`",
+    "Activations": "`activations`",
+    "LinearProbe": "`probes.{name}`, `kind: linear`",
+    "SvmProbe": "`probes.{name}`, `kind: svm`",
+    "BilstmCrfProbe": "`probes.{name}`, `kind: bilstm-crf`",
+    "Attention": "`attention`",
+    "Statistics": "`statistics`",
+}
+
+
+def explained() -> dict[str, dict[str, list[str]]]:
+    """Rows of the documentation's tables: heading, entry, and the cells after it."""
+    found: dict[str, dict[str, list[str]]] = {}
+    heading = ""
+    for line in (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith("#"):
+            heading = line.lstrip("#").strip()
+        elif line.startswith("| `"):
+            entry, *cells = [cell.strip() for cell in line.strip("| ").split("|")]
+            found.setdefault(heading, {})[entry.strip("`")] = cells
+    return found
+
+
+def limits(field: Any) -> set[str]:
+    """Bounds and choices of a field, as the models hold them."""
+    text = allowed(field.annotation, field.metadata)
+    if not re.search(r"small letters|mapping", text):
+        return set(re.findall(r"[\d.]*\d|(?<=')[\w-]+(?=')", text))
+    return set()
+
+
+def test_the_documentation_has_every_section_and_no_other() -> None:
+    assert set(HEADINGS) == {section.__name__ for section in sections()}
+    assert set(explained()) == set(HEADINGS.values())
+
+
+@pytest.mark.parametrize("section", sections(), ids=lambda s: s.__name__)
+def test_the_documentation_has_every_entry(section: type[BaseModel]) -> None:
+    rows = explained()[HEADINGS[section.__name__]]
+    assert list(rows) == list(section.model_fields)
+    for name, field in section.model_fields.items():
+        takes, default = rows[name][:2]
+        assert {limit for limit in limits(field) if limit not in takes} == set(), name
+        if field.is_required():
+            assert default == "required", name
+        elif not isinstance(field.default, BaseModel):
+            shown = field.default if isinstance(field.default, str) else json.dumps(field.default)
+            assert default == f"`{shown}`", name
