@@ -27,6 +27,9 @@ NLI_TEXTS = {
 MAJORITY = "majority"
 #: Names of the baselines of each kind of task.
 BASELINES = {"nli": (MAJORITY, *NLI_TEXTS), "ner": (MAJORITY, "bag-of-words")}
+#: C of scikit-learn: the default for TF-IDF, whose rows have length 1. Words and neighbours as 0 or
+#: 1 are mostly rare, and with the default hardly any entity is found.
+TEXT_C, WORD_C = 1.0, 10.0
 #: Iterations that L-BFGS may take; sparse features need more than scikit-learn's default.
 ITERATIONS = 1000
 
@@ -36,13 +39,13 @@ def majority(labels: Codes, rows: int, names: int) -> Probabilities:
     return np.tile(np.bincount(labels, minlength=names) / len(labels), (rows, 1))
 
 
-def _logistic(train: Any, labels: Codes, test: Any, names: int) -> Probabilities:
+def _logistic(train: Any, labels: Codes, test: Any, names: int, c: float) -> Probabilities:
     """Probabilities by logistic regression on sparse features; 0 for labels never trained on."""
     from sklearn.linear_model import LogisticRegression
 
     if len(np.unique(labels)) == 1:
         return majority(labels, test.shape[0], names)
-    model = LogisticRegression(max_iter=ITERATIONS).fit(train, labels)
+    model = LogisticRegression(C=c, max_iter=ITERATIONS).fit(train, labels)
     probabilities = np.zeros((test.shape[0], names))
     probabilities[:, model.classes_] = model.predict_proba(test)
     return probabilities
@@ -70,7 +73,7 @@ def bag_of_texts(
         vectorizer = TfidfVectorizer()
         blocks.append(vectorizer.fit_transform(texts))
         test_blocks.append(vectorizer.transform(test_texts))
-    return _logistic(hstack(blocks).tocsr(), labels, hstack(test_blocks).tocsr(), names)
+    return _logistic(hstack(blocks).tocsr(), labels, hstack(test_blocks).tocsr(), names, TEXT_C)
 
 
 def word_features(sentences: Sequence[Sequence[str]]) -> list[tuple[str, str, str]]:
@@ -102,7 +105,7 @@ def bag_of_neighbours(
     # A callable analyser takes the features as they are.
     vectorizer = CountVectorizer(analyzer=tuple)
     features = vectorizer.fit_transform(word_features(train))
-    return _logistic(features, labels, vectorizer.transform(word_features(test)), names)
+    return _logistic(features, labels, vectorizer.transform(word_features(test)), names, WORD_C)
 
 
 def _flat(table: pa.Table, kind: str) -> dict[str, list[Any]]:

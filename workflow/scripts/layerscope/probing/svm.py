@@ -17,7 +17,7 @@ def rbf_kernels(
     """RBF kernels of train with train and of test with train, gamma as in `SVC(gamma="scale")`.
 
     Two matrix products, where libsvm computes one pair at a time: on 4,000 x 1,536 vectors the fit
-    takes 2 s and not 45.
+    takes 2 s and not 45. Memory: 8 bytes for each pair of rows.
     """
     rows, columns = train.astype(np.float64), test.astype(np.float64)
     variance = rows.var()

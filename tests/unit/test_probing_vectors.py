@@ -1,0 +1,144 @@
+"""Linear and SVM probes, scaling and controls against scikit-learn and planted signals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics.pairwise import rbf_kernel
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from layerscope.probing.controls import halves, permuted_labels, word_type_labels
+from layerscope.probing.features import standardise
+from layerscope.probing.linear import predict_linear
+from layerscope.probing.svm import predict_svm, rbf_kernels
+
+
+def planted(rows: int, width: int, strength: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors with three classes around fixed centres, and the classes."""
+    centres = np.random.default_rng(99).normal(size=(3, width))
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(3, size=rows)
+    vectors = rng.normal(size=(rows, width)) + strength * centres[labels]
+    return vectors.astype(np.float32), labels
+
+
+def test_standardise_equals_scikit_learn_and_learns_from_training_rows_only() -> None:
+    train, _ = planted(50, 6, 1.0, 0)
+    train = train * np.float32([1, 1e-3, 1e3, 1, 1, 1]) + 5
+    test = train[:7] * 3 + 100
+    ours, ours_test = standardise(train, test)
+    scaler = StandardScaler().fit(train.astype(np.float64))
+    np.testing.assert_allclose(ours, scaler.transform(train.astype(np.float64)), atol=2e-3)
+    np.testing.assert_allclose(ours_test, scaler.transform(test.astype(np.float64)), rtol=1e-3)
+    assert ours.dtype == ours_test.dtype == np.float32
+    np.testing.assert_array_equal(standardise(train, test[:2])[0], ours)
+
+
+@pytest.mark.parametrize("constant", [0.0, 0.1, -300.0])
+def test_a_constant_feature_becomes_zero_whatever_the_test_rows_hold(constant: float) -> None:
+    train, _ = planted(30, 3, 1.0, 0)
+    train[:, 1] = constant
+    ours, test = standardise(train, train + 1)
+    assert (ours[:, 1] == 0).all()
+    assert (test[:, 1] == 0).all()
+
+
+def test_linear_probe_agrees_with_converged_scikit_learn() -> None:
+    train, labels = planted(300, 20, 0.4, 0)
+    test, _ = planted(300, 20, 0.4, 1)
+    train, test = standardise(train, test)
+    reference = LogisticRegression(C=0.5, tol=1e-8, max_iter=5000).fit(
+        train.astype(np.float64), labels
+    )
+    agreement = np.mean(predict_linear(train, labels, test, 0.5, 200) == reference.predict(test))
+    assert agreement >= 0.99
+
+
+def test_linear_probe_does_not_depend_on_the_scale_of_features() -> None:
+    train, labels = planted(200, 10, 0.5, 0)
+    test, _ = planted(200, 10, 0.5, 1)
+    scale = np.float32(10.0) ** np.arange(-4, 6, dtype=np.float32)
+    plain = predict_linear(*_probe(train, labels, test), 1.0, 200)
+    scaled = predict_linear(*_probe(train * scale, labels, test * scale), 1.0, 200)
+    assert np.mean(plain == scaled) >= 0.99
+
+
+def _probe(
+    train: np.ndarray, labels: np.ndarray, test: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    scaled, scaled_test = standardise(train, test)
+    return scaled, labels, scaled_test
+
+
+def test_precomputed_kernel_is_scikit_learns() -> None:
+    train, labels = planted(120, 30, 0.3, 0)
+    test, _ = planted(150, 30, 0.3, 1)
+    train, test = train + 40, test + 40  # far from the origin, where differences round most
+    gamma = 1 / (30 * train.astype(np.float64).var())
+    inner, outer = rbf_kernels(train, test)
+    np.testing.assert_allclose(inner, rbf_kernel(train.astype(np.float64), gamma=gamma), atol=1e-9)
+    expected = rbf_kernel(test.astype(np.float64), train.astype(np.float64), gamma=gamma)
+    np.testing.assert_allclose(outer, expected, atol=1e-9)
+    reference = SVC().fit(train.astype(np.float64), labels).predict(test.astype(np.float64))
+    np.testing.assert_array_equal(predict_svm(train, labels, test, 1.0), reference)
+
+
+def test_svm_finds_what_a_line_cannot() -> None:
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(600, 2)).astype(np.float32)
+    labels = (vectors[:, 0] * vectors[:, 1] > 0).astype(np.int64)
+    train, test = vectors[:300], vectors[300:]
+    assert np.mean(predict_svm(train, labels[:300], test, 1.0) == labels[300:]) > 0.9
+    assert np.mean(predict_linear(train, labels[:300], test, 1.0, 200) == labels[300:]) < 0.65
+
+
+def test_a_single_class_is_predicted_throughout() -> None:
+    train, test = np.ones((3, 2), np.float32), np.zeros((4, 2), np.float32)
+    for predicted in (
+        predict_linear(train, np.full(3, 2), test, 1.0, 10),
+        predict_svm(train, np.full(3, 2), test, 1.0),
+    ):
+        assert predicted.tolist() == [2, 2, 2, 2]
+
+
+def test_control_labels_belong_to_word_types_and_follow_the_distribution() -> None:
+    rng = np.random.default_rng(0)
+    train = [f"w{i}" for i in rng.integers(2000, size=6000)]
+    test = [f"w{i}" for i in rng.integers(1000, 3000, size=6000)]
+    labels = rng.choice(3, size=6000, p=[0.7, 0.2, 0.1])
+    control, test_control = word_type_labels(train, labels, test, seed=1)
+    seen: dict[str, int] = {}
+    for word, label in zip([*train, *test], [*control, *test_control], strict=True):
+        assert seen.setdefault(word, int(label)) == label
+    shares = np.bincount(list(seen.values()), minlength=3) / len(seen)
+    np.testing.assert_allclose(shares, [0.7, 0.2, 0.1], atol=0.04)
+    # A word's random label says nothing about its own one.
+    assert abs(np.mean(control == labels) - (0.49 + 0.04 + 0.01)) < 0.04
+
+
+def test_control_labels_depend_on_the_seed_alone() -> None:
+    words, labels = [f"w{i}" for i in range(200)], np.arange(200) % 4
+    first = word_type_labels(words, labels, words[:50], seed=1)
+    again = word_type_labels(words, labels, words[:50], seed=1)
+    other = word_type_labels(words, labels, words[:50], seed=2)
+    np.testing.assert_array_equal(first[0], again[0])
+    np.testing.assert_array_equal(first[1], first[0][:50])
+    assert (first[0] != other[0]).any()
+
+
+def test_permuted_labels_keep_their_counts_and_leave_their_places() -> None:
+    labels = np.arange(300) % 3
+    permuted = permuted_labels(labels, 0)
+    assert np.bincount(permuted).tolist() == [100, 100, 100]
+    assert 0.2 < np.mean(permuted == labels) < 0.47
+
+
+def test_halves_of_a_separate_view() -> None:
+    vectors = np.arange(12, dtype=np.float32).reshape(2, 6)
+    parts = halves(vectors, "separate")
+    assert list(parts) == ["separate", "premise", "hypothesis"]
+    assert parts["premise"].tolist() == [[0, 1, 2], [6, 7, 8]]
+    assert parts["hypothesis"].tolist() == [[3, 4, 5], [9, 10, 11]]
+    assert list(halves(vectors, "joint")) == ["joint"]
