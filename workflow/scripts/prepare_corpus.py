@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from layerscope.data.corpora import hpo_text, package_docs
-from layerscope.data.docstrings import package_release
+from layerscope.data.docstrings import package_releases
 from layerscope.data.hpo import assign_splits
 from layerscope.data.ontology import installed_file, provenance, read_ontology
 from layerscope.data.settings import CorpusSettings, HpoText, read_settings
@@ -36,7 +36,7 @@ def main() -> None:
         corpus = package_docs(packages, settings.max_words, settings.seed)
         source = {
             "name": "Docstrings of Python packages",
-            "packages": {package: package_release(package) for package in packages},
+            "packages": package_releases(packages),
         }
     report: dict[str, Any] = {
         "generator": settings.source.generator,

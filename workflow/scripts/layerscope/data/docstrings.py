@@ -6,7 +6,7 @@ import ast
 import importlib.util
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -62,9 +62,13 @@ def package_files(package: str) -> list[tuple[str, Path]]:
     return sorted(found)
 
 
-def package_release(package: str) -> dict[str, str]:
-    """Distribution, version and license of an installed package; empty text for what is unknown."""
-    names = metadata.packages_distributions().get(package, [])
+def package_releases(packages: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Distribution, version and license of installed packages; empty text for what is unknown."""
+    distributions = metadata.packages_distributions()
+    return {package: _release(distributions.get(package, [])) for package in packages}
+
+
+def _release(names: Sequence[str]) -> dict[str, str]:
     if not names:
         return {"distribution": "", "version": "", "license": ""}
     described: Any = metadata.metadata(names[0])

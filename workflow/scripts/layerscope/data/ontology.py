@@ -81,12 +81,12 @@ def read_ontology(path: str | Path) -> Ontology:
     """
     from pronto.ontology import Ontology as OboFile
 
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such file")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on points of syntax that have no bearing here
             source = OboFile(str(path))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
     except (ValueError, SyntaxError) as error:
         raise UserError(f"{path}: not an OBO file ({error})") from None
     live = {term.id: term for term in source.terms() if not term.obsolete}
