@@ -18,13 +18,11 @@ import pyarrow.compute as pc
 
 from layerscope.errors import UserError
 from layerscope.formats import read_table, write_csv, write_table
+from layerscope.measures import BASELINES
 from layerscope.statistics import bootstrap_mean
 from layerscope.variants import parse_variant
 
 Row = dict[str, Any]
-
-#: Models of no language model: what a score is compared with.
-BASELINES = ("majority", "bag-of-words", "premise-only", "hypothesis-only")
 
 
 def write_both(

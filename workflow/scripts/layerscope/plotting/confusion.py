@@ -11,6 +11,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from layerscope.errors import UserError
+from layerscope.measures import BASELINES
 from layerscope.plotting.style import COLUMN, Row, models_of, percents_of, styled
 
 
@@ -38,7 +39,7 @@ def draw(rows: Sequence[Row]) -> Figure:
     Raises:
         UserError: there is no fine-tuned variant of a model.
     """
-    rows = [r for r in rows if r["seed"] is not None and r["percent"] > 0]
+    rows = [r for r in rows if r["model"] not in BASELINES and r["percent"] > 0]
     if not rows:
         raise UserError("confusion: no fine-tuned variant; allowed: one or more")
     percent = percents_of(rows)[-1]
@@ -73,5 +74,5 @@ def draw(rows: Sequence[Row]) -> Figure:
     figure.supxlabel(f"Predicted, fine-tuned on {percent} %", fontsize=7)
     figure.supylabel("True", fontsize=7)
     image = ScalarMappable(Normalize(0, 1), "Blues")
-    figure.colorbar(image, ax=grid, label="Share of the true label", shrink=0.8, aspect=25)
+    figure.colorbar(image, ax=figure.axes, label="Share of the true label", shrink=0.8, aspect=25)
     return figure

@@ -49,7 +49,7 @@ def draw(rows: Sequence[Row]) -> Figure:
     gained = gains(rows, metric)
     wanted, percents = panels_of(gained, metric), percents_of(rows)
     figure = Figure(
-        figsize=(width_for(len(percents)), 0.9 + 1.1 * len(wanted)), layout="constrained"
+        figsize=(width_for(len(percents)), 0.8 + 1.05 * len(wanted)), layout="constrained"
     )
     grid = figure.subplots(len(wanted), len(percents), sharex=True, sharey=True, squeeze=False)
     for line, (probe, view) in zip(grid, wanted, strict=True):

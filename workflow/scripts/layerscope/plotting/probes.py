@@ -37,7 +37,9 @@ def draw(rows: Sequence[Row]) -> Figure:
     wanted = [(p, v, m) for m in (metric, "selectivity") for p, v in panels_of(rows, m)]
     models = models_of(rows)
     percents = percent_looks(percents_of(rows))
-    figure = Figure(figsize=(width_for(len(models)), 0.8 + 1.1 * len(wanted)), layout="constrained")
+    figure = Figure(
+        figsize=(width_for(len(models)), 0.8 + 1.05 * len(wanted)), layout="constrained"
+    )
     grid = figure.subplots(len(wanted), len(models), sharex="col", squeeze=False)
     share_y(grid, [measure for _, _, measure in wanted])
     for line, (probe, view, measure) in zip(grid, wanted, strict=True):

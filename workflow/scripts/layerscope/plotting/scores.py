@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -25,12 +26,29 @@ _DASHES = {"majority": (1, 1.5), "bag-of-words": (5, 1.5), "premise-only": (5, 1
            "hypothesis-only": (3, 1.2, 1, 1.2, 1, 1.2)}  # fmt: skip
 
 
+def line_of(rows: Sequence[Row], model: str) -> list[Row]:
+    """What is drawn of a model: at each percent the mean over seeds, or the only seed.
+
+    Nothing is drawn at 0 %, where the head is untrained.
+
+    Args:
+        rows: of one task and metric.
+    """
+    by_percent: dict[int, Row] = {}
+    for row in rows:
+        if row["model"] == model and row["percent"] > 0:
+            drawn = by_percent.setdefault(row["percent"], row)
+            if drawn["seed"] is not None and row["seed"] is None:
+                by_percent[row["percent"]] = row
+    return [by_percent[percent] for percent in sorted(by_percent)]
+
+
 @styled()
 def draw(rows: Sequence[Row]) -> Figure:
     """Draw one panel a task and one line a model, in the task's primary metric.
 
     Args:
-        rows: the table of scores. Lines are its means over seeds; without them a task stays empty.
+        rows: the table of scores. A baseline scored at one share alone is a level line.
     """
     known = looks(models_of([r for r in rows if r["architecture"] != "baseline"]))
     tasks = list(dict.fromkeys(row["task"] for row in rows))
@@ -41,17 +59,21 @@ def draw(rows: Sequence[Row]) -> Figure:
     for axes, task in zip(panels, tasks, strict=True):
         chosen = [r for r in rows if r["task"] == task and r["value"] is not None]
         metric, _ = task_metrics({r["metric"] for r in chosen})
-        chosen = [r for r in chosen if r["metric"] == metric and r["seed"] is None]
+        chosen = [r for r in chosen if r["metric"] == metric]
         for baseline in baselines:
-            for row in [r for r in chosen if r["model"] == baseline][-1:]:
-                axes.axhline(
-                    row["value"], color=GREY, linewidth=0.9, dashes=_DASHES[baseline], zorder=1
-                )
+            line = line_of(chosen, baseline)
+            style: dict[str, Any] = {
+                "color": GREY,
+                "linewidth": 0.9,
+                "dashes": _DASHES[baseline],
+                "zorder": 1,
+            }
+            if len(line) == 1:
+                axes.axhline(line[0]["value"], **style)
+            else:
+                axes.plot([r["percent"] for r in line], [r["value"] for r in line], **style)
         for index, (model, look) in enumerate(known.items()):
-            line = sorted(
-                (r for r in chosen if r["model"] == model and r["percent"] > 0),
-                key=lambda r: r["percent"],
-            )
+            line = line_of(chosen, model)
             # Side by side, so that intervals at the same share stay apart.
             shift = 1.035 ** (index - (len(known) - 1) / 2)
             x = [row["percent"] * shift for row in line]
