@@ -1,0 +1,262 @@
+"""Figures: what is drawn is what the tables hold, and files are whole, embedded and repeatable."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+from synthetic_tables import MODELS, draw_all, run_program, tabulate, write_study
+
+from layerscope.formats import read_table
+from layerscope.plotting import attention, confusion, curves, gain, pretraining, probes, scores
+from layerscope.plotting.association import chosen_measures
+from layerscope.plotting.style import COLUMN, looks, percent_looks
+
+TASKS = {"one-nli": "nli", "one-ner": "ner"}
+Row = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("study")
+    shapes = {"minilm": (3, 2), "gpt-mini": (2, 3), "gpt-mini-hpo": (2, 3)}
+    files = write_study(folder, TASKS, shapes, (10, 100), (1, 2))
+    return tabulate(files, {m: MODELS[m] for m in shapes}, folder / "tables")
+
+
+@pytest.fixture(scope="module")
+def miniature(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Path]]:
+    """Two models of one block and one seed: no ceiling, no spread, no correlation."""
+    folder = tmp_path_factory.mktemp("miniature")
+    shapes = {"minilm": (1, 1), "gpt-mini": (1, 2)}
+    files = write_study(folder, TASKS, shapes, (100,), (1,))
+    return folder, tabulate(files, {m: MODELS[m] for m in shapes}, folder / "tables")
+
+
+def rows(study: dict[str, Path], name: str, task: str | None = None) -> list[Row]:
+    found = read_table(study[name], f"{name}-table").to_pylist()
+    return [r for r in found if task is None or r["task"] == task]
+
+
+@pytest.fixture(scope="module")
+def figures(miniature: tuple[Path, dict[str, Path]]) -> list[Path]:
+    folder, tables = miniature
+    return draw_all(tables, list(TASKS), folder / "figures")
+
+
+def test_every_program_draws_three_files_of_the_smallest_study(figures: list[Path]) -> None:
+    assert len(figures) == 2 + 5 * len(TASKS)
+    for svg in figures:
+        root = ElementTree.fromstring(svg.read_text())  # noqa: S314 - our own file
+        assert root.tag.endswith("svg")
+        assert float(root.get("width", "").removesuffix("pt")) >= 72 * COLUMN - 1
+        # Glyphs are outlines, so no font is needed to show the file.
+        assert "<text" not in svg.read_text()
+        pdf = svg.with_suffix(".pdf").read_bytes()
+        assert pdf.startswith(b"%PDF")
+        assert b"CreationDate" not in pdf
+        assert b"/FontFile2" in pdf
+        assert b"/Type3" not in pdf
+        assert svg.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    made = {path.name for path in figures[0].parent.iterdir()}
+    assert made == {f"{svg.stem}.{e}" for svg in figures for e in ("svg", "pdf", "png")}
+
+
+def test_the_same_tables_give_the_same_bytes(
+    miniature: tuple[Path, dict[str, Path]], figures: list[Path], tmp_path: Path
+) -> None:
+    tables = miniature[1]
+    task = ["--task", "one-nli"]
+    run_program("draw_scores", "--scores", tables["scores"], "--out", tmp_path / "scores.svg")
+    for name in ("attention", "confusion"):  # heat maps, colour bars and texts
+        out = tmp_path / f"{name}-one-nli.svg"
+        run_program(f"draw_{name}", *task, f"--{name}", tables[name], "--out", out)
+    again = sorted(tmp_path.iterdir())
+    assert len(again) == 9
+    for path in again:
+        assert path.read_bytes() == (figures[0].parent / path.name).read_bytes(), path.name
+
+
+def test_drawing_needs_no_model_library() -> None:
+    import subprocess
+
+    code = (
+        "import sys, draw_association, draw_scores, draw_attention, draw_confusion\n"
+        "import draw_gain, draw_probes, draw_pretraining\n"
+        "print(sorted({'torch', 'transformers', 'sklearn', 'pandas'} & set(sys.modules)))"
+    )
+    scripts = Path(__file__).parents[2] / "workflow" / "scripts"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=scripts, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_scores_are_drawn_at_fine_tuned_shares_alone(study: dict[str, Path]) -> None:
+    table = rows(study, "scores")
+    untrained = {"task": "one-nli", "model": "minilm", "architecture": "encoder",
+                 "domain": "general", "variant": "pretrained", "percent": 0, "seed": None,
+                 "metric": "accuracy", "value": 0.99, "low": 0.98, "high": 1.0}  # fmt: skip
+    figure = scores.draw([*table, untrained])
+    panel = figure.axes[0]
+    colour = looks(["minilm"])["minilm"].colour
+    line = next(x for x in panel.lines if x.get_color() == colour and len(x.get_xdata()) == 2)
+    expected = {
+        r["percent"]: r["value"]
+        for r in table
+        if (r["task"], r["model"], r["metric"], r["seed"])
+        == ("one-nli", "minilm", "accuracy", None)
+    }
+    assert list(line.get_ydata()) == [expected[10], expected[100]]
+    assert max(float(np.max(x.get_ydata())) for x in panel.lines) < 0.98
+    assert min(float(np.min(x.get_xdata())) for x in panel.lines if x.get_color() == colour) > 5
+
+
+def test_a_single_seed_is_drawn_where_there_is_no_mean() -> None:
+    row = {"model": "m", "percent": 10, "seed": 4, "value": 0.5}
+    mean = {"model": "m", "percent": 100, "seed": None, "value": 0.7}
+    other = {"model": "m", "percent": 100, "seed": 4, "value": 0.9}
+    assert scores.line_of([row, other, mean], "m") == [row, mean]
+    assert scores.line_of([{**row, "percent": 0}], "m") == []
+
+
+def test_probe_panels_show_before_after_and_random(study: dict[str, Path]) -> None:
+    table = rows(study, "probes", "one-ner")
+    figure = probes.draw(table)
+    # Three models; linear and bilstm-crf entity F1, and selectivity of the linear probe.
+    assert len(figure.axes) == 3 * 3
+    panel = figure.axes[0]
+    assert len(panel.lines) == 4
+    expected = [
+        r["value"]
+        for r in table
+        if (r["model"], r["variant"], r["probe"], r["metric"])
+        == ("minilm", "pretrained", "linear", "entity_f1")
+    ]
+    assert expected in [list(line.get_ydata()) for line in panel.lines]
+
+
+def test_curves_are_means_with_ranges() -> None:
+    made = [{"layer": layer, "value": layer + seed} for seed in (0, 1, 5) for layer in (1, 0)]
+    assert curves.curve(made, "layer") == ([0, 1], [2, 3], [0, 1], [5, 6])
+
+
+def test_gain_is_the_difference_at_the_same_layer() -> None:
+    def row(variant: str, percent: int, layer: int, value: float) -> Row:
+        return {"model": "m", "probe": "linear", "view": "word", "metric": "accuracy",
+                "variant": variant, "percent": percent, "layer": layer, "value": value}  # fmt: skip
+
+    found = gain.gains(
+        [row("pretrained", 0, 0, 0.2), row("pretrained", 0, 1, 0.3), row("random", 0, 0, 0.1),
+         row("f10-s1", 10, 0, 0.25), row("f10-s1", 10, 1, 0.7), row("f10-s1", 10, 2, 0.9)],
+        "accuracy",
+    )  # fmt: skip
+    assert [(r["layer"], pytest.approx(r["gain"])) for r in found] == [(0, 0.05), (1, 0.4)]
+
+
+def test_gain_has_a_panel_for_each_share_and_view(study: dict[str, Path]) -> None:
+    figure = gain.draw(rows(study, "probes", "one-nli"))
+    assert len(figure.axes) == 2 * 6
+    assert figure.axes[0].get_title() == "fine-tuned on 10 %"
+
+
+def test_attention_grid_averages_seeds_and_keeps_gaps() -> None:
+    def row(layer: int, head: int, value: float) -> Row:
+        return {"measure": "jsd", "layer": layer, "head": head, "value": value}
+
+    grid, first = attention.grid_of([row(1, 0, 0.2), row(1, 0, 0.4), row(2, 1, 0.5)], "jsd")
+    assert first == 1
+    np.testing.assert_allclose(grid, [[0.3, np.nan], [np.nan, 0.5]])
+    assert attention.grid_of([], "jsd")[0].size == 0
+
+
+def test_attention_figure_draws_the_largest_share(study: dict[str, Path]) -> None:
+    table = rows(study, "attention", "one-nli")
+    figure = attention.draw(table)
+    images = [axes.images[0] for axes in figure.axes if axes.images]
+    assert len(images) == 2 * 3
+    expected, _ = attention.grid_of(
+        [r for r in table if r["model"] == "minilm" and r["percent"] == 100], "cosine"
+    )
+    np.testing.assert_allclose(np.asarray(images[0].get_array()), expected)
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "ceiling: two seeds" in labels
+
+
+def test_attention_without_a_second_seed_has_no_ceiling(
+    miniature: tuple[Path, dict[str, Path]],
+) -> None:
+    figure = attention.draw(rows(miniature[1], "attention", "one-nli"))
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "null: other sentence" in labels
+    assert "ceiling: two seeds" not in labels
+
+
+def test_confusion_sums_seeds_and_leaves_baselines_out(study: dict[str, Path]) -> None:
+    table = rows(study, "confusion", "one-nli")
+    labels = confusion.labels_of(table)
+    assert labels == ["entailment", "neutral", "contradiction"]
+    chosen = [r for r in table if r["model"] == "minilm" and r["percent"] == 100]
+    matrix = confusion.matrix_of(chosen, labels)
+    assert matrix.sum(axis=1).tolist() == [300, 300, 300]  # 150 of each label, two seeds
+    figure = confusion.draw(table)
+    titles = [axes.get_title() for axes in figure.axes if axes.images]
+    assert titles == ["minilm", "gpt-mini", "gpt-mini-hpo"]
+    share = 100 * matrix[0, 0] / 300
+    assert figure.axes[0].texts[0].get_text() == f"{share:.0f} %\n{matrix[0, 0]}"
+
+
+def test_pretraining_has_a_panel_a_model_or_says_there_is_none(study: dict[str, Path]) -> None:
+    figure = pretraining.draw(rows(study, "pretraining"))
+    assert [axes.get_title().split("\n")[0] for axes in figure.axes] == ["gpt-mini", "gpt-mini-hpo"]
+    empty = pretraining.draw([])
+    assert not empty.axes
+    assert "No model" in empty.texts[0].get_text()
+
+
+def test_models_look_different_and_keep_their_looks() -> None:
+    names = [f"m{i}" for i in range(8)]
+    found = looks(names)
+    assert len({look.colour for look in found.values()}) == 8
+    assert len({look.marker for look in found.values()}) == 8
+    assert looks(names[:3]) == {name: found[name] for name in names[:3]}
+
+
+def _luminance(colour: str) -> float:
+    channels = np.asarray(to_rgb(colour))
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def test_shares_darken_and_stand_out_from_white() -> None:
+    """Order shows without colour vision: luminance falls; contrast to white is at least 2 to 1."""
+    found = percent_looks([100, 10, 50, 30])
+    assert list(found) == [10, 30, 50, 100]
+    light = [_luminance(look.colour) for look in found.values()]
+    assert light == sorted(light, reverse=True)
+    assert min(np.diff(light[::-1])) > 0.02
+    assert 1.05 / (light[0] + 0.05) > 2
+
+
+def test_scatters_prefer_the_linear_probe_of_the_joint_view() -> None:
+    kinds = ("best layer", "mean of layers", "gain of best layer", "depth")
+    names = [
+        f"{probe}: {kind}"
+        for probe in ("svm probe, joint view", "linear probe, separate view",
+                      "linear probe, joint view")
+        for kind in kinds
+    ]  # fmt: skip
+    names += ["attention cosine", "attention JSD"]
+    assert chosen_measures(names) == [
+        "linear probe, joint view: best layer",
+        "linear probe, joint view: gain of best layer",
+        "linear probe, joint view: depth",
+        "attention cosine",
+        "attention JSD",
+    ]
+    assert chosen_measures(["svm probe, x view: depth"]) == ["svm probe, x view: depth"]

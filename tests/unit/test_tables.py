@@ -1,0 +1,216 @@
+"""Tables: what the files of other stages become, column by column."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+from synthetic_tables import MODELS, run_program, tabulate, write_study
+
+from layerscope.errors import UserError
+from layerscope.files import write_json
+from layerscope.formats import SCHEMAS, read_table
+from layerscope.tables import (
+    attention_rows,
+    path_parts,
+    pretraining_rows,
+    probe_rows,
+    read_task,
+    score_rows,
+)
+from layerscope.variants import parse_variant
+
+TASKS = {"one-nli": "nli", "one-ner": "ner"}
+SHAPES = {"minilm": (3, 2), "gpt-mini": (2, 3)}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("study")
+    files = write_study(folder, TASKS, SHAPES, (10, 100), (1, 2))
+    return tabulate(files, {m: MODELS[m] for m in SHAPES}, folder / "tables")
+
+
+def attention(values: dict[tuple[str, int, int, str], float | None]) -> pa.Table:
+    columns = zip(*values, strict=True)
+    names = ("example_id", "layer", "head", "measure")
+    table = {name: list(column) for name, column in zip(names, columns, strict=True)}
+    return pa.table(
+        {**table, "value": list(values.values())}, schema=pa.schema(SCHEMAS["attention"].items())
+    )
+
+
+@pytest.mark.parametrize(
+    ("variant", "expected"),
+    [("pretrained", (0, None)), ("random", (0, None)), ("f30-s12", (30, 12))],
+)
+def test_variant_gives_percent_and_seed(variant: str, expected: tuple[int, int | None]) -> None:
+    assert parse_variant(variant) == expected
+
+
+@pytest.mark.parametrize("variant", ["f10", "s1", "f10-s", "f-s1", "f10-s1 ", "best"])
+def test_other_names_are_no_variants(variant: str) -> None:
+    with pytest.raises(ValueError, match="not the name of a variant"):
+        parse_variant(variant)
+
+
+@pytest.mark.parametrize(
+    "name", ["scores", "confusion", "probes", "attention", "association", "pretraining"]
+)
+def test_tables_have_the_fixed_columns_and_a_csv_of_the_same(
+    study: dict[str, Path], name: str
+) -> None:
+    kind = f"{name}-table"
+    table = read_table(study[name], kind)
+    assert table.column_names == list(SCHEMAS[kind])
+    assert len(table)
+    csv = pyarrow.csv.read_csv(
+        study[name].with_suffix(".csv"),
+        convert_options=pyarrow.csv.ConvertOptions(
+            column_types=SCHEMAS[kind], strings_can_be_null=False
+        ),
+    )
+    assert csv.equals(table.replace_schema_metadata(None))
+
+
+def test_score_rows_know_the_model_and_keep_means_over_seeds(study: dict[str, Path]) -> None:
+    rows = read_table(study["scores"], "scores-table").to_pylist()
+    mini = [r for r in rows if (r["task"], r["model"], r["metric"]) == (
+        "one-nli", "gpt-mini", "accuracy")]  # fmt: skip
+    assert {(r["architecture"], r["domain"]) for r in mini} == {("decoder", "general")}
+    assert [(r["variant"], r["percent"], r["seed"]) for r in mini] == [
+        ("f10-s1", 10, 1), ("f10-s2", 10, 2), ("f10", 10, None),
+        ("f100-s1", 100, 1), ("f100-s2", 100, 2), ("f100", 100, None),
+    ]  # fmt: skip
+    assert mini[2]["value"] == pytest.approx((mini[0]["value"] + mini[1]["value"]) / 2)
+    baseline = [r for r in rows if r["model"] == "bag-of-words"]
+    assert {(r["architecture"], r["domain"]) for r in baseline} == {("baseline", "none")}
+
+
+def test_scores_of_an_unknown_model_are_refused() -> None:
+    content = {"task": "t", "model": "minlm", "scores": []}
+    with pytest.raises(UserError, match="'minlm' is unknown; allowed: minilm, majority"):
+        score_rows([content], {"minilm": MODELS["minilm"]})
+
+
+def test_probe_rows_average_probe_seeds_and_scale_depth() -> None:
+    values = {(layer, seed): 0.1 * layer + 0.2 * seed for layer in range(5) for seed in (0, 1)}
+    table = pa.table(
+        {
+            "view": ["word"] * 10,
+            "layer": [layer for layer, _ in values],
+            "metric": ["entity_f1"] * 10,
+            "value": list(values.values()),
+            "probe_seed": [seed for _, seed in values],
+        }
+    )
+    rows = probe_rows(table, "t", "m", "f30-s4", "bilstm-crf")
+    assert [r["depth"] for r in rows] == [0, 0.25, 0.5, 0.75, 1]
+    assert [r["value"] for r in rows] == pytest.approx([0.1 * layer + 0.1 for layer in range(5)])
+    assert {(r["percent"], r["seed"], r["probe"]) for r in rows} == {(30, 4, "bilstm-crf")}
+
+
+def test_controls_have_percent_0_and_no_seed(study: dict[str, Path]) -> None:
+    rows = read_table(study["probes"], "probes-table").to_pylist()
+    controls = [r for r in rows if r["variant"] in ("pretrained", "random")]
+    assert {(r["percent"], r["seed"]) for r in controls} == {(0, None)}
+    assert {r["variant"] for r in controls} == {"pretrained", "random"}
+
+
+def test_attention_rows_are_means_with_intervals_that_cover_as_often_as_they_say() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(0.7, 0.1, size=(40, 150))  # examples x heads, every true mean 0.7
+    table = attention(
+        {(f"e{i}", 1, j, "cosine"): float(values[i, j]) for i in range(40) for j in range(150)}
+    )
+    rows = attention_rows(table, "t", "m", "f10-s1", 500, 0.9, 0)
+    assert [r["head"] for r in rows] == list(range(150))
+    assert [r["value"] for r in rows] == pytest.approx(values.mean(axis=0), abs=1e-6)
+    covered = np.mean([r["low"] <= 0.7 <= r["high"] for r in rows])
+    assert 0.8 < covered < 0.96
+    # The textbook interval of a mean, to which the bootstrap one must be close.
+    textbook = 2 * 1.645 * values.std(axis=0) / np.sqrt(40)
+    assert [r["high"] - r["low"] for r in rows] == pytest.approx(textbook, rel=0.25)
+
+
+def test_attention_rows_leave_out_what_is_missing() -> None:
+    table = attention(
+        {
+            ("a", 1, 0, "jsd"): 0.1, ("b", 1, 0, "jsd"): 0.3, ("c", 1, 0, "jsd"): 0.2,
+            ("a", 1, 1, "jsd"): 0.4, ("b", 1, 1, "jsd"): None, ("c", 1, 1, "jsd"): 0.6,
+            ("a", 2, 0, "jsd"): float("nan"), ("c", 2, 0, "jsd"): 0.5,
+            ("b", 1, 0, "entropy"): None,
+        }
+    )  # fmt: skip
+    rows = attention_rows(table, "t", "m", "f10-s1", 200, 0.95, 0)
+    found = {(r["layer"], r["head"]): r["value"] for r in rows}
+    assert found == pytest.approx({(1, 0): 0.2, (1, 1): 0.5, (2, 0): 0.5})
+    assert {r["measure"] for r in rows} == {"jsd"}
+    spread = {(r["layer"], r["head"]): (r["low"], r["high"]) for r in rows}
+    assert spread[1, 1] == pytest.approx((0.4, 0.6))
+    assert spread[2, 0] == (None, None)  # one example has no spread
+
+
+def test_one_more_measure_changes_no_interval_of_another() -> None:
+    rng = np.random.default_rng(1)
+    one = {(f"e{i}", 1, 0, "jsd"): float(rng.random()) for i in range(9)}
+    two = {(f"e{i}", 1, 0, "cosine"): float(rng.random()) for i in range(9)}
+    alone = attention_rows(attention(one), "t", "m", "f10-s1", 200, 0.95, 0)
+    both = attention_rows(attention({**two, **one}), "t", "m", "f10-s1", 200, 0.95, 0)
+    assert [r for r in both if r["measure"] == "jsd"] == alone
+
+
+def test_pretraining_rows_and_an_empty_table(tmp_path: Path) -> None:
+    content = {
+        "model": "m", "corpus": "hpo", "objective": "masked",
+        "evaluations": [{"step": 0, "loss": 2.0, "perplexity": 7.4}, {"step": 9, "loss": 1.0,
+                        "perplexity": 2.7}],
+    }  # fmt: skip
+    rows = pretraining_rows([content])
+    assert [(r["step"], r["metric"], r["value"]) for r in rows] == [
+        (0, "loss", 2.0), (9, "loss", 1.0), (0, "perplexity", 7.4), (9, "perplexity", 2.7),
+    ]  # fmt: skip
+    out = tmp_path / "pretraining.parquet"
+    run_program("tabulate_pretraining", "--evaluations", "--out", out)
+    assert read_table(out, "pretraining-table").num_rows == 0
+    assert out.with_suffix(".csv").read_text().startswith('"model","corpus"')
+
+
+def test_the_path_says_what_a_file_is_of(tmp_path: Path) -> None:
+    names = ("task", "model", "variant", "probe")
+    path = "results/demo/probes/hpo-nli/gpt-mini/f10-s1/svm.parquet"
+    assert path_parts(path, names) == ["hpo-nli", "gpt-mini", "f10-s1", "svm"]
+    with pytest.raises(UserError, match="too short a path"):
+        path_parts("f10-s1/svm.parquet", names)
+
+
+def test_a_task_that_is_not_in_the_table_is_named(study: dict[str, Path]) -> None:
+    with pytest.raises(UserError, match="no task 'nli'; allowed: one-nli, one-ner"):
+        read_task(study["scores"], "scores-table", "nli")
+
+
+def test_the_same_files_give_the_same_bytes(tmp_path: Path) -> None:
+    made = []
+    for name in ("a", "b"):
+        files = write_study(tmp_path / name, {"t": "ner"}, {"minilm": (1, 2)}, (100,), (1,))
+        made.append(tabulate(files, {"minilm": MODELS["minilm"]}, tmp_path / name / "tables"))
+    for name, path in made[0].items():
+        assert path.read_bytes() == made[1][name].read_bytes(), name
+    # One model: a correlation within it may exist, an interval over models does not.
+    rows = pq.read_table(made[0]["association"]).to_pylist()
+    assert rows
+    assert {r["low"] for r in rows} == {None}
+
+
+def test_scores_program_reports_a_missing_file(tmp_path: Path) -> None:
+    write_json(tmp_path / "x.json", {})
+    with pytest.raises(UserError, match="no such file"):
+        run_program(
+            "tabulate_scores", "--models", json.dumps(MODELS), "--scores", tmp_path / "none.json",
+            "--out-scores", tmp_path / "s.parquet", "--out-confusion", tmp_path / "c.parquet",
+        )  # fmt: skip
