@@ -134,6 +134,24 @@ def test_words_that_say_nothing_of_their_type_leave_the_control_at_the_base_rate
     assert selectivity[PLANTED] > 0.15 > selectivity[0]
 
 
+def test_vectors_of_word_types_solve_the_control_and_nothing_else(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    paths = []
+    for name in ("train", "test"):
+        words, tags = rng.integers(30, size=600), rng.integers(3, size=600)
+        rows = {
+            "example_id": [f"s{i // 6}" for i in range(600)],
+            "label": [TAGS[c] for c in tags],
+            "word": [f"w{i}" for i in words],
+        }
+        vectors = np.repeat(np.eye(30)[words][:, None], LAYERS, axis=1)
+        paths.append(write(tmp_path / name, rows, vectors, view="word", labels=TAGS))
+    found = {row["metric"]: row["value"] for row in probe_layers(*paths, LINEAR, "ner")}
+    assert found["control_accuracy"] == 1
+    assert abs(found["accuracy"] - 1 / 3) < 0.1
+    assert found["selectivity"] == found["accuracy"] - 1
+
+
 def test_metrics_of_each_probe(tmp_path: Path) -> None:
     pairs, words = write_pairs(tmp_path / "p.parquet", 0), write_words(tmp_path / "w.parquet", 0)
     control = {"control_accuracy", "selectivity"}

@@ -118,7 +118,7 @@ def test_control_labels_belong_to_word_types_and_follow_the_distribution() -> No
     assert abs(np.mean(control == labels) - (0.49 + 0.04 + 0.01)) < 0.04
 
 
-def test_control_labels_depend_on_the_seed_alone() -> None:
+def test_control_labels_depend_on_the_seed_and_not_on_the_order_of_words() -> None:
     words, labels = [f"w{i}" for i in range(200)], np.arange(200) % 4
     first = word_type_labels(words, labels, words[:50], seed=1)
     again = word_type_labels(words, labels, words[:50], seed=1)
@@ -126,6 +126,8 @@ def test_control_labels_depend_on_the_seed_alone() -> None:
     np.testing.assert_array_equal(first[0], again[0])
     np.testing.assert_array_equal(first[1], first[0][:50])
     assert (first[0] != other[0]).any()
+    reordered = word_type_labels(words[::-1], labels, words[:50], seed=1)
+    np.testing.assert_array_equal(reordered[0][::-1], first[0])
 
 
 def test_permuted_labels_keep_their_counts_and_leave_their_places() -> None:

@@ -86,8 +86,8 @@ def _spans(
     before = np.concatenate([[-1], type_of[:-1]])
     before[first] = -1
     starts = (type_of >= 0) & (begins | (type_of != before))
-    # An entity lasts until the next start, the next O or the next sentence.
-    breaks = np.append(np.flatnonzero(starts | (type_of < 0) | first), len(tags))
+    # An entity lasts until the next start or O; in a new sentence the first word is one of both.
+    breaks = np.append(np.flatnonzero(starts | (type_of < 0)), len(tags))
     rows = np.flatnonzero(starts)
     last = np.full(len(tags), -1)
     last[rows] = breaks[np.searchsorted(breaks, rows, side="right")] - 1
