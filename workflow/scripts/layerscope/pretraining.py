@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     AutoModelForCausalLM,
-    AutoModelForMaskedLM,
     DataCollatorForLanguageModeling,
     GPT2Config,
     PreTrainedModel,
@@ -30,7 +30,7 @@ from transformers import (
 from layerscope.config.training import PreTraining, Shape
 from layerscope.errors import UserError
 from layerscope.models.inputs import Frame, read_frame
-from layerscope.models.load import load_tokenizer, position_limit
+from layerscope.models.load import load_language_model, load_tokenizer, position_limit
 from layerscope.models.training import training_arguments
 
 END, PAD = "<|endoftext|>", "<|pad|>"
@@ -49,7 +49,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenize
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer, eos_token=END, bos_token=END, unk_token=END, pad_token=PAD
     )
 
@@ -70,7 +70,7 @@ def new_model(
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    return AutoModelForCausalLM.from_config(config)
+    return AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
 
 
 def pack(
@@ -90,6 +90,22 @@ def pack(
     room = length - len(before) - len(after)
     pieces = [stream[at : at + room] for at in range(0, len(stream) - room + 1, room)]
     return [[*before, *piece, *after] for piece in pieces]
+
+
+def _pooler(model: PreTrainedModel, base: str | Path | None) -> dict[str, torch.Tensor]:
+    """The base's pooler, which a model with a language head has not.
+
+    Without it, fine-tuning on pairs would start from a random one, unlike fine-tuning of the base.
+    """
+    if base is None:
+        return {}
+    prefix = f"{model.base_model_prefix}."
+    weights = load_file(Path(base) / "model.safetensors")
+    return {
+        prefix + name.removeprefix(prefix): weight
+        for name, weight in weights.items()
+        if "pooler" in name
+    }
 
 
 class _Sequences(torch.utils.data.Dataset[dict[str, Any]]):
@@ -129,19 +145,13 @@ def pretrain(
         perplexity on the held-out text.
 
     Raises:
-        UserError: a text is too short for one sequence, or the base cannot be loaded.
+        UserError: a text is too short for one sequence, the base cannot be loaded, or a loss is not
+            finite.
     """
     set_seed(settings.seed)
     if base is not None:
         tokenizer = load_tokenizer(base)
-        auto = AutoModelForMaskedLM if architecture == "encoder" else AutoModelForCausalLM
-        model = auto.from_pretrained(
-            base,
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            dtype=torch.float32,
-        )
+        model = load_language_model(base, tokenizer, architecture)
     else:
         if shape is None:
             raise UserError("a model from scratch needs a shape")
@@ -195,9 +205,14 @@ def pretrain(
         trainer.train()
         if settings.steps % max(1, settings.steps // 4):
             trainer.evaluate()
-    model.save_pretrained(out)
-    tokenizer.save_pretrained(out)
     losses = {e["step"]: e["eval_loss"] for e in trainer.state.log_history if "eval_loss" in e}
+    if not all(math.isfinite(loss) for loss in losses.values()):
+        raise UserError(
+            f"pre-training diverged, held-out losses {list(losses.values())}; allowed: finite "
+            f"losses, so a learning_rate below {settings.learning_rate}"
+        )
+    model.save_pretrained(out, state_dict={**model.state_dict(), **_pooler(model, base)})
+    tokenizer.save_pretrained(out)
     return {
         "objective": "masked" if masked else "causal",
         "parameters": model.num_parameters(),

@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
     AutoTokenizer,
@@ -21,8 +24,8 @@ from transformers.utils import logging as transformers_logging
 
 from layerscope.errors import UserError
 
-transformers_logging.set_verbosity_error()
-transformers_logging.disable_progress_bar()
+transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 _LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 _WEIGHTS: dict[str, Any] = {**_LOCAL, "use_safetensors": True, "dtype": torch.float32}
@@ -53,10 +56,14 @@ def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
     Raises:
         UserError: the folder holds no tokenizer, or it has neither padding nor end-of-text token.
     """
+    _require_folder(folder)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, **_LOCAL)
     except (OSError, ValueError) as error:
         raise UserError(f"{folder}: no tokenizer can be loaded ({_first_line(error)})") from None
+    # Without its files, transformers gives an empty tokenizer of the configuration's class.
+    if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
+        raise UserError(f"{folder}: its tokenizer has no vocabulary; allowed: one with its files")
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
             raise UserError(
@@ -78,9 +85,10 @@ def load_model(folder: str | Path, tokenizer: PreTrainedTokenizerBase) -> PreTra
 def random_model(
     folder: str | Path, tokenizer: PreTrainedTokenizerBase, seed: int
 ) -> PreTrainedModel:
-    """The architecture of a model with freshly initialised weights: the control for probes."""
+    """The architecture of a model with freshly initialised float32 weights: the control."""
     set_seed(seed)
-    model = AutoModel.from_config(AutoConfig.from_pretrained(folder, **_LOCAL))
+    config = AutoConfig.from_pretrained(folder, **_LOCAL)
+    model = AutoModel.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
     model.config.pad_token_id = tokenizer.pad_token_id
     return model.eval()
 
@@ -110,15 +118,51 @@ def load_with_head(
     )
 
 
+def load_language_model(
+    folder: str | Path, tokenizer: PreTrainedTokenizerBase, architecture: str
+) -> PreTrainedModel:
+    """The model with a language-modelling head: masked for an encoder, causal for a decoder.
+
+    A head that the folder does not hold is initialised from torch's global generator.
+
+    Raises:
+        UserError: the folder holds no such model.
+    """
+    auto = AutoModelForMaskedLM if architecture == "encoder" else AutoModelForCausalLM
+    return _load(auto, folder, tokenizer)
+
+
 def _load(
     auto: Any, folder: str | Path, tokenizer: PreTrainedTokenizerBase, **options: Any
 ) -> PreTrainedModel:
+    _require_folder(folder)
     try:
-        model = auto.from_pretrained(folder, **_WEIGHTS, **options)
-    except (OSError, ValueError) as error:
+        model, report = auto.from_pretrained(
+            folder, **_WEIGHTS, **options, output_loading_info=True
+        )
+    except (OSError, ValueError, SafetensorError) as error:
         raise UserError(f"{folder}: no model can be loaded ({_first_line(error)})") from None
+    except RuntimeError:  # the library's own message names nothing
+        count = options.get("num_labels", "no")
+        raise UserError(
+            f"{folder}: its weights have other shapes than its configuration with {count} labels"
+        ) from None
+    # What is missing would be random: right for a new head or pooler, never for what is below.
+    missing = sorted(name for name in report["missing_keys"] if _is_body(model, name))
+    if missing:
+        raise UserError(f"{folder}: its weights lack {missing[0]}; allowed: all of the model's")
     model.config.pad_token_id = tokenizer.pad_token_id
     return model.eval()
+
+
+def _is_body(model: PreTrainedModel, parameter: str) -> bool:
+    body = model.base_model is model or parameter.startswith(f"{model.base_model_prefix}.")
+    return body and "pooler" not in parameter
+
+
+def _require_folder(folder: str | Path) -> None:
+    if not Path(folder).is_dir():
+        raise UserError(f"{folder}: no such folder; allowed: a folder with a model")
 
 
 def _first_line(error: Exception) -> str:
