@@ -6,6 +6,7 @@ GPT-2 and BioGPT the last one has been through the final LayerNorm and the other
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from layerscope.models.forward import forward
 from layerscope.models.inputs import (
     Encoded,
     Frame,
+    cut_words,
     encode_pairs,
     encode_text,
     encode_words,
@@ -37,6 +39,8 @@ POOLING = {
 }
 
 Vectors = npt.NDArray[np.float32]
+
+log = logging.getLogger(__name__)
 
 
 def _states(
@@ -100,6 +104,8 @@ def write_activations(
         settings: of the extraction.
         metadata: what readers should know besides pooling and shape.
 
+    Texts and words that had to be cut are counted in the log.
+
     Raises:
         UserError: a value does not fit the stored dtype.
     """
@@ -112,13 +118,14 @@ def write_activations(
         dtype=settings.dtype,
         metadata={**metadata, "view": view, "pooling": POOLING[view]},
     )
+    cut = 0
     with writer:
         for start in range(0, table.num_rows, BLOCK):
             rows = table.slice(start, BLOCK).to_pydict()
             if view == "word":
-                pieces = tokenise_words(
-                    tokenizer, frame, (word for words in rows["tokens"] for word in words)
-                )
+                words_of_all = [word for words in rows["tokens"] for word in words]
+                pieces = tokenise_words(tokenizer, frame, words_of_all)
+                cut += cut_words(pieces, frame, words_of_all, limit)
                 sequences = [
                     window
                     for words in rows["tokens"]
@@ -126,26 +133,27 @@ def write_activations(
                 ]
                 writer.write(_word_keys(rows), word_vectors(model, sequences, frame, settings))
             else:
-                vectors = _pair_vectors(model, tokenizer, frame, rows, view, limit, settings)
+                sequences, shortened = _pairs(tokenizer, frame, rows, view, limit)
+                cut += shortened
+                vectors = sequence_vectors(model, sequences, frame, settings)
+                if view == "separate":
+                    vectors = np.concatenate(np.split(vectors, 2), axis=2)
                 writer.write(_example_keys(rows), vectors)
+    if cut:
+        log.warning("%s: %d texts or words cut to %d sub-words", path, cut, limit)
 
 
-def _pair_vectors(
-    model: PreTrainedModel,
+def _pairs(
     tokenizer: PreTrainedTokenizerBase,
     frame: Frame,
     rows: Mapping[str, list[Any]],
     view: View,
     limit: int,
-    settings: Activations,
-) -> Vectors:
+) -> tuple[list[Encoded], int]:
     premises, hypotheses = rows["premise"], rows["hypothesis"]
     if view == "joint":
-        sequences, _ = encode_pairs(tokenizer, frame, premises, hypotheses, limit)
-        return sequence_vectors(model, sequences, frame, settings)
-    sequences, _ = encode_text(tokenizer, frame, [*premises, *hypotheses], limit)
-    vectors = sequence_vectors(model, sequences, frame, settings)
-    return np.concatenate([vectors[: len(premises)], vectors[len(premises) :]], axis=2)
+        return encode_pairs(tokenizer, frame, premises, hypotheses, limit)
+    return encode_text(tokenizer, frame, [*premises, *hypotheses], limit)
 
 
 def _example_keys(rows: Mapping[str, list[Any]]) -> dict[str, list[Any]]:

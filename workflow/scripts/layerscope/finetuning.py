@@ -7,6 +7,7 @@ read the whole word.
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,11 +18,13 @@ import torch
 from transformers import Trainer, set_seed
 
 from layerscope.config.training import FineTuning
+from layerscope.errors import UserError
 from layerscope.files import write_json
 from layerscope.models.batching import collate
 from layerscope.models.inputs import (
     Encoded,
     Frame,
+    cut_words,
     encode_pairs,
     encode_words,
     labelled_position,
@@ -54,7 +57,7 @@ def _items(
     architecture: str,
     limit: int,
 ) -> tuple[list[dict[str, Any]], int]:
-    """Training items (`input_ids` gives the sampler its lengths) and how many pairs were cut."""
+    """Training items (`input_ids` tells the sampler lengths); how many pairs or words are cut."""
     number = {name: index for index, name in enumerate(labels)}
     rows = table.to_pydict()
     if kind == "nli":
@@ -62,7 +65,8 @@ def _items(
         targets: list[Any] = [number[label] for label in rows["label"]]
         pairs = zip(encoded, targets, strict=True)
         return [{"input_ids": e.ids, "encoded": e, "target": t} for e, t in pairs], cut
-    pieces = tokenise_words(tokenizer, frame, (w for words in rows["tokens"] for w in words))
+    words_of_all = [word for words in rows["tokens"] for word in words]
+    pieces = tokenise_words(tokenizer, frame, words_of_all)
     items = []
     for words, tags in zip(rows["tokens"], rows["tags"], strict=True):
         done = 0
@@ -72,7 +76,7 @@ def _items(
                 target[labelled_position(span, architecture)] = number[tag]
             done += len(window.words)
             items.append({"input_ids": window.ids, "encoded": window, "target": target})
-    return items, 0
+    return items, cut_words(pieces, frame, words_of_all, limit)
 
 
 def _collator(frame: Frame) -> Any:
@@ -117,6 +121,9 @@ def finetune(
 
     Returns:
         The history: settings, counts, and the loss by step.
+
+    Raises:
+        UserError: no model in `folder`, nothing to train on, or a loss that is not finite.
     """
     set_seed(seed)
     tokenizer = load_tokenizer(folder)
@@ -125,6 +132,8 @@ def finetune(
     limit = position_limit(model, settings.max_length)
     items, cut = _items(train, kind, labels, tokenizer, frame, architecture, limit)
     held, _ = _items(validation, kind, labels, tokenizer, frame, architecture, limit)
+    if not items or not held:
+        raise UserError("no example to train on, or none to validate with; allowed: at least one")
     with tempfile.TemporaryDirectory() as scratch:
         trainer = Trainer(
             model=model,
@@ -141,6 +150,11 @@ def finetune(
         )
         trainer.train()
         validation_loss = trainer.evaluate()["eval_loss"]
+    if not math.isfinite(validation_loss):
+        raise UserError(
+            f"fine-tuning diverged, validation loss {validation_loss}; allowed: a finite loss, "
+            f"so a learning_rate below {settings.learning_rate}"
+        )
     history = {
         "settings": settings.model_dump(mode="json"),
         "seed": seed,
@@ -150,7 +164,7 @@ def finetune(
         "examples": train.num_rows,
         "sequences": len(items),
         "sub_words": sum(len(item["input_ids"]) for item in items),
-        "cut_pairs": cut,
+        "cut_pairs" if kind == "nli" else "cut_words": cut,
         "steps": trainer.state.global_step,
         "validation_loss": validation_loss,
         "log": [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from layerscope.config.extraction import Activations
 from layerscope.models.forward import forward
 from layerscope.models.inputs import (
     Frame,
+    cut_words,
     encode_pairs,
     encode_words,
     labelled_position,
@@ -23,6 +25,8 @@ from layerscope.models.inputs import (
 from layerscope.models.load import position_limit
 
 Probabilities = npt.NDArray[np.float32]
+
+log = logging.getLogger(__name__)
 
 
 def predict(
@@ -37,6 +41,8 @@ def predict(
     settings: Activations,
 ) -> dict[str, Any]:
     """Predict the label of every example or word of a prepared table.
+
+    Pairs and words that had to be cut are counted in the log.
 
     Args:
         model: with its head, in evaluation mode.
@@ -54,17 +60,21 @@ def predict(
     rows = table.to_pydict()
     limit = position_limit(model, settings.max_length)
     if kind == "nli":
-        sequences, _ = encode_pairs(tokenizer, frame, rows["premise"], rows["hypothesis"], limit)
+        sequences, cut = encode_pairs(tokenizer, frame, rows["premise"], rows["hypothesis"], limit)
         wanted: list[list[int]] = [[0]] * len(sequences)
         truth, counts = rows["label"], [1] * len(sequences)
     else:
-        pieces = tokenise_words(tokenizer, frame, (w for words in rows["tokens"] for w in words))
+        words_of_all = [word for words in rows["tokens"] for word in words]
+        pieces = tokenise_words(tokenizer, frame, words_of_all)
+        cut = cut_words(pieces, frame, words_of_all, limit)
         sequences = [
             w for words in rows["tokens"] for w in encode_words(pieces, frame, words, limit)
         ]
         wanted = [[labelled_position(s, architecture) for s in seq.words] for seq in sequences]
         truth = [tag for tags in rows["tags"] for tag in tags]
         counts = [len(words) for words in rows["tokens"]]
+    if cut:
+        log.warning("%d pairs or words cut to %d sub-words", cut, limit)
     found: dict[int, Probabilities] = {}
     passes = forward(model, sequences, frame, settings.batch_tokens, settings.precision)
     for indices, _, output in passes:

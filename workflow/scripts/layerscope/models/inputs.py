@@ -7,7 +7,7 @@ between and after) is read off its tokenizer once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerBase
@@ -173,6 +173,14 @@ def windows(lengths: Sequence[int], room: int) -> list[tuple[int, int]]:
     if lengths:
         spans.append((start, len(lengths)))
     return spans
+
+
+def cut_words(
+    pieces: Mapping[str, Sequence[int]], frame: Frame, words: Iterable[str], limit: int
+) -> int:
+    """How many words are longer than a window of `limit` sub-words, so that they are cut."""
+    room = limit - len(frame.before) - len(frame.after)
+    return sum(len(pieces[word]) > room for word in words)
 
 
 def encode_words(
