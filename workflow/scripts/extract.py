@@ -64,7 +64,7 @@ def main() -> None:
     tokenizer = load_tokenizer(arguments.model)
     frame = read_frame(tokenizer, architecture)
     if arguments.out_predictions:
-        whole = load_with_head(arguments.model, tokenizer, kind, labels).to(device())
+        whole = load_with_head(arguments.model, tokenizer, kind, labels).to(device())  # type: ignore[arg-type]
         columns = predict(
             whole,
             tokenizer,
@@ -78,9 +78,9 @@ def main() -> None:
         write_table(arguments.out_predictions, "predictions", columns, described)
         model = whole.base_model
     elif arguments.variant == RANDOM:
-        model = random_model(arguments.model, tokenizer, settings.random_seed).to(device())
+        model = random_model(arguments.model, tokenizer, settings.random_seed).to(device())  # type: ignore[arg-type]
     else:
-        model = load_model(arguments.model, tokenizer).to(device())
+        model = load_model(arguments.model, tokenizer).to(device())  # type: ignore[arg-type]
 
     parts = {"train": read_sample(arguments.train, arguments.train_sample, kind), "test": test}
     with whole_directory(arguments.out_activations) as folder:
@@ -99,15 +99,17 @@ def main() -> None:
 
     if arguments.out_attention:
         attention = Attention.model_validate_json(arguments.attention_settings)
-        others = [
-            load_model(folder, tokenizer).to(device()) if folder else None
+        before, other_seed = (
+            load_model(folder, tokenizer).to(device()) if folder else None  # type: ignore[arg-type]
             for folder in (arguments.before, arguments.other_seed)
-        ]
-        for each in (model, *others):
+        )
+        for each in (model, before, other_seed):
             if each is not None:
                 each.set_attn_implementation("eager")
         examples = choose_examples(model, tokenizer, frame, test, kind, attention)
-        columns = compare_attention(examples, frame, model, *others, attention.batch_examples)
+        columns = compare_attention(
+            examples, frame, model, before, other_seed, attention.batch_examples
+        )
         write_table(arguments.out_attention, "attention", columns, described)
 
 

@@ -19,6 +19,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     from layerscope.data.sampling import capped_sample, strata
+    from layerscope.errors import UserError
     from layerscope.formats import read_table, write_table
 
     rows = read_table(arguments.data, arguments.kind).to_pylist()
@@ -30,6 +31,8 @@ def main() -> None:
         None if arguments.limit == "all" else int(arguments.limit),
         arguments.seed,
     )
+    if not chosen:
+        raise UserError(f"--limit {arguments.limit}: no example fits; allowed: a larger limit")
     write_table(
         arguments.out,
         "sample",

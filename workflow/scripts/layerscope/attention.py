@@ -26,6 +26,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from layerscope.config.extraction import Attention
+from layerscope.errors import UserError
 from layerscope.models.batching import collate
 from layerscope.models.inputs import Encoded, Frame, encode_pairs, encode_words, tokenise_words
 from layerscope.models.load import position_limit
@@ -43,6 +44,9 @@ def choose_examples(
 
     Returns:
         Ids and inputs, longest first, so that neighbours are of similar length.
+
+    Raises:
+        UserError: no example fits.
     """
     limit = position_limit(model, settings.max_length)
     rows = table.to_pydict()
@@ -55,7 +59,11 @@ def choose_examples(
         cut = [encode_words(pieces, frame, words, limit) for words in rows["tokens"]]
         fitting = [(i, windows[0]) for i, windows in enumerate(cut) if len(windows) == 1]
     count = min(settings.examples, len(fitting))
-    places = np.linspace(0, len(fitting) - 1, count).round().astype(int) if count else []
+    if count == 0:
+        raise UserError(
+            f"attention: no example fits in {limit} sub-words; allowed: a larger max_length"
+        )
+    places = np.linspace(0, len(fitting) - 1, count).round().astype(int)
     chosen = [fitting[place] for place in places]
     chosen.sort(key=lambda pair: (-len(pair[1].ids), pair[0]))
     return [(rows["example_id"][index], encoded) for index, encoded in chosen]
@@ -218,11 +226,11 @@ def compare_attention(
             for name, measured in layer_measures(maps[0], real, special, *maps[1:]).items():
                 table = measured.float().cpu().numpy()
                 finite = np.isfinite(table)
-                row, head = np.nonzero(finite)
-                ids.append(np.asarray([example for example, _ in part], dtype=object)[row])
-                layers.append(np.full(len(row), layer, np.int32))
+                at, head = np.nonzero(finite)
+                ids.append(np.asarray([example for example, _ in part], dtype=object)[at])
+                layers.append(np.full(len(at), layer, np.int32))
                 heads.append(head.astype(np.int32))
-                names.append(np.full(len(row), name, dtype=object))
+                names.append(np.full(len(at), name, dtype=object))
                 values.append(table[finite])
     return {
         "example_id": np.concatenate(ids),

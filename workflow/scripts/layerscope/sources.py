@@ -33,15 +33,19 @@ def source_folder(source: Mapping[str, Any]) -> tuple[Path, dict[str, str]]:
     if source["kind"] == "folder":
         return Path(source["path"]), {"folder": source["path"]}
     package = source["package"]
-    found = importlib.util.find_spec(package)
+    found = importlib.util.find_spec(package) if package.isidentifier() else None
+    distributions = importlib.metadata.packages_distributions().get(package, [package])
+    try:
+        metadata = importlib.metadata.metadata(distributions[0])
+    except importlib.metadata.PackageNotFoundError:
+        found = None
     if found is None or not found.submodule_search_locations:
         raise UserError(f"package '{package}' is not installed; allowed: an installed package")
-    distributions = importlib.metadata.packages_distributions().get(package, [package])
-    metadata = importlib.metadata.metadata(distributions[0])
+    stated = [metadata[key] for key in ("License-Expression", "License") if key in metadata]
     origin = {
         "package": distributions[0],
         "version": metadata["Version"],
-        "license": metadata.get("License-Expression") or metadata.get("License") or "not stated",
+        "license": next(filter(None, stated), "not stated"),
     }
     return Path(found.submodule_search_locations[0]) / source["folder"], origin
 
