@@ -127,7 +127,7 @@ def test_a_single_seed_is_drawn_where_there_is_no_mean() -> None:
 
 def test_probe_panels_show_before_after_and_random(study: dict[str, Path]) -> None:
     table = rows(study, "probes", "one-ner")
-    figure = probes.draw(table)
+    figure = probes.draw(table, [*probes.main_panels(table), *probes.control_panels(table)])
     # Three models; linear and bilstm-crf entity F1, and selectivity of the linear probe.
     assert len(figure.axes) == 3 * 3
     panel = figure.axes[0]

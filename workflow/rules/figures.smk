@@ -11,7 +11,14 @@ def all_figures():
     once = ["scores", *(["pretraining"] if MADE else [])]
     by_task = [
         f"{figure}-{task}"
-        for figure in ("probes", "attention", "association", "gain", "confusion")
+        for figure in (
+            "probes",
+            "controls",
+            "attention",
+            "association",
+            "gain",
+            "confusion",
+        )
         for task in TASKS
     ]
     return collect(
@@ -77,6 +84,36 @@ rule figure_probes:
         code=code_digest("draw_probes"),
     shell:
         "python {PROGRAMS}/draw_probes.py --task {wildcards.task}"
+        " --probes {input.probes}"
+        " --out {output.svg} > {log} 2>&1"
+
+
+rule figure_controls:
+    """What probes reach on half of the input, and on labels that mean nothing."""
+    input:
+        probes=f"{TABLES}/probes.parquet",
+    output:
+        svg=report(
+            f"{FIGURES}/controls-{{task}}.svg",
+            caption="../report/controls.rst",
+            category="Layers",
+            labels={"figure": "Controls of the probes", "task": "{task}"},
+        ),
+        others=multiext(f"{FIGURES}/controls-{{task}}", ".pdf", ".png"),
+    log:
+        f"{LOGS}/figure_controls-{{task}}.log",
+    benchmark:
+        f"{TIMES}/figure_controls-{{task}}.tsv"
+    conda:
+        "../../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_digest("draw_controls"),
+    shell:
+        "python {PROGRAMS}/draw_controls.py --task {wildcards.task}"
         " --probes {input.probes}"
         " --out {output.svg} > {log} 2>&1"
 

@@ -22,7 +22,7 @@ rule finetune:
         "../../envs/cpu.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
+        mem_mb=2500,
         runtime=120,
     params:
         kind=kind,

@@ -41,9 +41,10 @@ rule baseline:
         mem_mb=2000,
         runtime=30,
     params:
+        kind=kind,
         code=code_digest("baseline"),
     shell:
-        "python {PROGRAMS}/baseline.py --train {input.train} --sample {input.sample}"
+        "python {PROGRAMS}/baseline.py --task {wildcards.task} --kind {params.kind} --train {input.train} --sample {input.sample}"
         " --test {input.test} --percent {wildcards.percent} --seed {wildcards.seed}"
         " --baseline {wildcards.baseline}={output} > {log} 2>&1"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from layerscope.plotting.probes import draw
+from layerscope.plotting.probes import draw, main_panels
 from layerscope.plotting.style import save
 from layerscope.program import run
 from layerscope.tables import read_task
@@ -17,9 +17,8 @@ def main() -> None:
     parser.add_argument("--out", required=True, help="SVG; PDF and PNG go beside it")
     arguments = parser.parse_args()
 
-    save(
-        draw(read_task(arguments.probes, "probes-table", arguments.task).to_pylist()), arguments.out
-    )
+    rows = read_task(arguments.probes, "probes-table", arguments.task).to_pylist()
+    save(draw(rows, main_panels(rows)), arguments.out)
 
 
 if __name__ == "__main__":

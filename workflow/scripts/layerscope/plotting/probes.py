@@ -25,16 +25,31 @@ from layerscope.plotting.style import (
 )
 from layerscope.variants import PRETRAINED, RANDOM
 
+HALVES = ("premise", "hypothesis")
+
+
+def main_panels(rows: Sequence[Row]) -> list[tuple[str, str, str]]:
+    """Probe, view and measure of the probes that see the whole input, in the task's own metric."""
+    metric, _ = task_metrics({row["metric"] for row in rows})
+    return [(p, v, metric) for p, v in panels_of(rows, metric) if v not in HALVES]
+
+
+def control_panels(rows: Sequence[Row]) -> list[tuple[str, str, str]]:
+    """Probe, view and measure of the controls: half of the input alone, and selectivity."""
+    metric, _ = task_metrics({row["metric"] for row in rows})
+    halves = [(p, v, metric) for p, v in panels_of(rows, metric) if v in HALVES]
+    chosen = [(p, v) for p, v in panels_of(rows, "selectivity") if v not in HALVES]
+    return halves + [(p, v, "selectivity") for p, v in chosen]
+
 
 @styled()
-def draw(rows: Sequence[Row]) -> Figure:
-    """Draw a column a model, a row a probe and view, and then rows of selectivity if there is any.
+def draw(rows: Sequence[Row], wanted: Sequence[tuple[str, str, str]]) -> Figure:
+    """Draw a column a model and a row a panel.
 
     Args:
         rows: one task's rows of the table of probes.
+        wanted: probe, view and measure of each row, as from `main_panels` or `control_panels`.
     """
-    metric, _ = task_metrics({row["metric"] for row in rows})
-    wanted = [(p, v, m) for m in (metric, "selectivity") for p, v in panels_of(rows, m)]
     models = models_of(rows)
     percents = percent_looks(percents_of(rows))
     figure = Figure(

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Run the demo study and name what it made. Usage: workflow/demo.sh [CORES]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+cores=${1:-2}
+results=results/demo
+report=$results/report.html
+
+snakemake --profile profiles/local --cores "$cores"
+
+# The report holds the figures, so it is made again only when a figure is newer.
+if [ ! -e "$report" ] || [ -n "$(find $results/figures -newer "$report" -print -quit)" ]; then
+    snakemake --profile profiles/local --report "$report"
+fi
+
+echo
+echo "Report:   $report"
+echo "Figures:  $results/figures/ (each as svg, pdf, png)"
+find $results/figures -name '*.svg' -printf '            %f\n' | sort
+echo "Tables:   $results/tables/ (each as parquet, csv)"
+find $results/tables -name '*.csv' -printf '            %f\n' | sort
