@@ -243,8 +243,8 @@ def draw_all(tables: dict[str, Path], tasks: Sequence[str], out: Path) -> list[P
     run_program("draw_scores", "--scores", tables["scores"], "--out", made[0])
     run_program("draw_pretraining", "--pretraining", tables["pretraining"], "--out", made[1])
     for task in tasks:
-        drawn = {"probes": "probes", "gain": "probes", "attention": "attention",
-                 "confusion": "confusion"}  # fmt: skip
+        drawn = {"probes": "probes", "controls": "probes", "gain": "probes",
+                 "attention": "attention", "confusion": "confusion"}  # fmt: skip
         for name, table in drawn.items():
             made.append(out / f"{name}-{task}.svg")
             run_program(

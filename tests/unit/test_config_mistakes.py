@@ -114,7 +114,7 @@ MISTAKES = [
             "source": {"kind": "package", "package": "p", "folder": "f"}}, "'Bad Name'", NAME),
     Mistake("probes.x_y", {"kind": "linear"}, "'x_y'", NAME),
     # missing
-    Mistake("activations", GONE, "is missing", "a mapping with dtype"),
+    Mistake("attention", GONE, "is missing", "a mapping with examples"),
     Mistake("finetuning", GONE, "is missing", "a mapping with nli, ner"),
     Mistake("study", GONE, "is missing", NAME),
     Mistake("models.minilm.source.package", GONE, "is missing", "text"),

@@ -249,7 +249,9 @@ class Study(Section):
     )
     variants: Grid = Field(description="which fine-tuned variants there are")
     finetuning: FineTuningByKind = Field(description="common settings of fine-tuning")
-    activations: Activations = Field(description="what is stored of every layer")
+    activations: Activations = Field(
+        default=Activations(), description="what is stored of every layer"
+    )
     probes: Annotated[dict[Name, Probe], AfterValidator(_filled)] = Field(
         description="classifiers on frozen vectors, by name; tasks say which they use"
     )
