@@ -1,0 +1,205 @@
+"""Batches, pooling, and that padding never enters: alone and in a batch everything is the same."""
+
+from __future__ import annotations
+
+import copy
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_models import TEXTS, Tiny
+
+from layerscope.activations import sequence_vectors, word_vectors
+from layerscope.attention import compare_attention
+from layerscope.config.extraction import Activations
+from layerscope.models.batching import collate, length_batches
+from layerscope.models.forward import forward
+from layerscope.models.inputs import (
+    Encoded,
+    Frame,
+    encode_pairs,
+    encode_text,
+    encode_words,
+    labelled_position,
+    tokenise_words,
+)
+from layerscope.models.load import load_with_head
+from layerscope.models.pooling import sequence_means, word_means
+
+ONE = Activations(batch_tokens=1, dtype="float32")  # a batch for every sequence
+ALL = Activations(batch_tokens=100_000, dtype="float32")  # one batch for all of them
+CLOSE = {"rtol": 1e-4, "atol": 2e-5}
+RAGGED = ["no", TEXTS[0], "the skin", TEXTS[4], "a"]
+
+
+def texts(tiny: Tiny) -> list[Encoded]:
+    return encode_text(tiny.tokenizer, tiny.frame, RAGGED, 64)[0]
+
+
+def sentences(tiny: Tiny) -> list[Encoded]:
+    words = [text.split() for text in RAGGED]
+    pieces = tokenise_words(tiny.tokenizer, tiny.frame, [w for each in words for w in each])
+    return [window for each in words for window in encode_words(pieces, tiny.frame, each, 64)]
+
+
+# --- batches -----------------------------------------------------------------------------------
+
+
+@given(
+    lengths=st.lists(st.integers(min_value=1, max_value=50), max_size=60),
+    budget=st.integers(min_value=1, max_value=300),
+)
+def test_batches_hold_each_index_once_within_the_budget(lengths: list[int], budget: int) -> None:
+    batches = length_batches(lengths, budget)
+    assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
+    for batch in batches:
+        assert max(lengths[index] for index in batch) * len(batch) <= budget or len(batch) == 1
+    for batch, following in pairwise(batches):
+        # Longest first, and no batch is left smaller than it could be.
+        assert min(lengths[index] for index in batch) >= lengths[following[0]]
+        assert max(lengths[index] for index in batch) * (len(batch) + 1) > budget
+
+
+def test_padding_is_on_the_right_and_masked() -> None:
+    frame = Frame([], [], [], pad=9, segments=True, spaced=False)
+    batch = collate([Encoded([1, 2, 3, 4], 2), Encoded([5, 6], 2)], frame)
+    assert batch["input_ids"].tolist() == [[1, 2, 3, 4], [5, 6, 9, 9]]
+    assert batch["attention_mask"].tolist() == [[1, 1, 1, 1], [1, 1, 0, 0]]
+    assert batch["token_type_ids"].tolist() == [[0, 0, 1, 1], [0, 0, 0, 0]]
+    unsegmented = Frame([], [], [], pad=9, segments=False, spaced=False)
+    assert "token_type_ids" not in collate([Encoded([1], 1)], unsegmented)
+
+
+# --- pooling -----------------------------------------------------------------------------------
+
+
+def test_means_are_those_of_a_loop() -> None:
+    rng = np.random.default_rng(0)
+    lengths = [5, 1, 3]
+    hidden = rng.normal(size=(4, 3, 5, 6)).astype(np.float32)  # layers, batch, tokens, width
+    mask = np.asarray([[int(at < length) for at in range(5)] for length in lengths])
+    hidden[:, mask == 0] = 1e6  # padding that must not be seen
+    states = [torch.tensor(layer) for layer in hidden]
+
+    means = sequence_means(states, torch.tensor(mask)).numpy()
+    assert means.dtype == np.float32
+    for row, length in enumerate(lengths):
+        for layer in range(4):
+            expected = sum(hidden[layer, row, at] for at in range(length)) / length
+            np.testing.assert_allclose(means[row, layer], expected, rtol=1e-5, atol=1e-6)
+
+    spans = [[(0, 2), (2, 5)], [(0, 1)], [(1, 2), (2, 3)]]
+    words = word_means(states, spans).numpy()
+    assert words.shape == (5, 4, 6)
+    flat = [(row, span) for row, each in enumerate(spans) for span in each]
+    for index, (row, (start, end)) in enumerate(flat):
+        for layer in range(4):
+            expected = sum(hidden[layer, row, at] for at in range(start, end)) / (end - start)
+            np.testing.assert_allclose(words[index, layer], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_means_of_half_precision_are_taken_in_float32() -> None:
+    # 2048 + 1 is not a number of float16, and 4,096 times 30 is past its largest.
+    states = torch.full((1, 4096, 1), 30.0, dtype=torch.float16)
+    assert sequence_means([states], torch.ones(1, 4096)).item() == pytest.approx(30, rel=1e-5)
+    assert word_means([states], [[(0, 4096)]]).item() == pytest.approx(30, rel=1e-5)
+
+
+# --- padding never enters ----------------------------------------------------------------------
+
+
+def test_vectors_are_the_same_alone_and_in_a_padded_batch(tiny: Tiny) -> None:
+    alone = sequence_vectors(tiny.model, texts(tiny), tiny.frame, ONE)
+    together = sequence_vectors(tiny.model, texts(tiny), tiny.frame, ALL)
+    assert alone.shape == (5, 3, 32)
+    np.testing.assert_allclose(together, alone, **CLOSE)
+    assert np.abs(alone[1] - alone[3]).max() > 0.1  # vectors tell texts apart
+    alone = word_vectors(tiny.model, sentences(tiny), tiny.frame, ONE)
+    together = word_vectors(tiny.model, sentences(tiny), tiny.frame, ALL)
+    assert len(alone) == sum(len(text.split()) for text in RAGGED)
+    np.testing.assert_allclose(together, alone, **CLOSE)
+
+
+def test_vectors_follow_the_order_given(tiny: Tiny) -> None:
+    forwards = sequence_vectors(tiny.model, texts(tiny), tiny.frame, ALL)
+    backwards = sequence_vectors(tiny.model, texts(tiny)[::-1], tiny.frame, ALL)
+    np.testing.assert_allclose(backwards[::-1], forwards, **CLOSE)
+
+
+def test_the_embedding_of_padding_changes_nothing(tiny: Tiny) -> None:
+    changed = copy.deepcopy(tiny.model)
+    with torch.no_grad():
+        changed.get_input_embeddings().weight[tiny.frame.pad] = 50.0
+    for vectors, sequences in ((sequence_vectors, texts(tiny)), (word_vectors, sentences(tiny))):
+        np.testing.assert_allclose(
+            vectors(changed, sequences, tiny.frame, ALL),
+            vectors(tiny.model, sequences, tiny.frame, ALL),
+            **CLOSE,
+        )
+
+
+@pytest.mark.parametrize("kind", ["nli", "ner"])
+def test_logits_are_the_same_alone_and_in_a_padded_batch(tiny: Tiny, kind: str) -> None:
+    torch.manual_seed(5)
+    model = load_with_head(tiny.folder, tiny.tokenizer, kind, ["x", "y", "z"])
+    if kind == "nli":
+        sequences, _ = encode_pairs(tiny.tokenizer, tiny.frame, RAGGED, RAGGED[::-1], 64)
+    else:
+        sequences = sentences(tiny)
+
+    def logits(budget: int) -> list[np.ndarray]:
+        found = {}
+        for indices, _, output in forward(model, sequences, tiny.frame, budget, "float32"):
+            for index, row in zip(indices, output.logits.numpy(), strict=True):
+                spans = sequences[index].words
+                places = [labelled_position(span, tiny.architecture) for span in spans]
+                found[index] = row if kind == "nli" else row[places]
+        return [found[index] for index in range(len(sequences))]
+
+    for one, many in zip(logits(1), logits(100_000), strict=True):
+        assert np.abs(one).max() > 1e-3
+        np.testing.assert_allclose(many, one, **CLOSE)
+
+
+def test_a_decoder_classifies_by_the_last_sub_word_of_the_hypothesis(
+    decoder: Tiny, biogpt: Tiny
+) -> None:
+    for tiny in (decoder, biogpt):
+        torch.manual_seed(5)
+        model = load_with_head(tiny.folder, tiny.tokenizer, "nli", ["x", "y", "z"])
+        sequences, _ = encode_pairs(tiny.tokenizer, tiny.frame, RAGGED, RAGGED[::-1], 64)
+        for indices, batch, output in forward(model, sequences, tiny.frame, 100_000, "float32"):
+            with torch.no_grad():
+                hidden = model.base_model(**batch).last_hidden_state
+                for row, index in enumerate(indices):
+                    expected = model.score(hidden[row, len(sequences[index].ids) - 1])
+                    np.testing.assert_allclose(output.logits[row], expected, **CLOSE)
+
+
+def test_attention_measures_are_the_same_alone_and_in_a_padded_batch(tiny: Tiny) -> None:
+    models = [copy.deepcopy(tiny.model) for _ in range(3)]
+    torch.manual_seed(7)
+    for model in models:
+        model.set_attn_implementation("eager")
+        for parameter in model.parameters():
+            parameter.data += 0.05 * torch.randn_like(parameter)
+    examples = [(f"e{index}", each) for index, each in enumerate(texts(tiny))]
+
+    def measured(batch: int) -> dict[tuple[object, ...], float]:
+        columns = compare_attention(examples, tiny.frame, *models, batch)
+        keys = zip(
+            *(columns[key] for key in ("example_id", "layer", "head", "measure")), strict=True
+        )
+        return dict(zip(keys, columns["value"], strict=True))
+
+    alone, together = measured(1), measured(5)
+    # The other sentence is the neighbour in the batch, so alone there is none.
+    assert {key[3] for key in together} - {key[3] for key in alone} == {
+        "cosine_null_sentence",
+        "jsd_null_sentence",
+    }
+    for key, value in alone.items():
+        assert together[key] == pytest.approx(value, rel=1e-3, abs=1e-5), key
