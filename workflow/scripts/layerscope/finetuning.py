@@ -125,6 +125,9 @@ def finetune(
     Raises:
         UserError: no model in `folder`, nothing to train on, or a loss that is not finite.
     """
+    for name, table in (("train on", train), ("validate with", validation)):
+        if not table.num_rows:
+            raise UserError(f"no example to {name}; allowed: at least one")
     set_seed(seed)
     tokenizer = load_tokenizer(folder)
     frame = read_frame(tokenizer, architecture)
@@ -132,8 +135,6 @@ def finetune(
     limit = position_limit(model, settings.max_length)
     items, cut = _items(train, kind, labels, tokenizer, frame, architecture, limit)
     held, _ = _items(validation, kind, labels, tokenizer, frame, architecture, limit)
-    if not items or not held:
-        raise UserError("no example to train on, or none to validate with; allowed: at least one")
     with tempfile.TemporaryDirectory() as scratch:
         trainer = Trainer(
             model=model,
