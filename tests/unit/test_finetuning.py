@@ -1,0 +1,283 @@
+"""Fine-tuning learns a planted signal and nothing from shuffled labels, the same every time."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny_models import TEXTS, Tiny, ner_table, nli_table
+
+from layerscope import finetuning
+from layerscope.config.extraction import Activations
+from layerscope.config.training import FineTuning
+from layerscope.errors import UserError
+from layerscope.finetuning import IGNORED, finetune
+from layerscope.models.inputs import read_frame
+from layerscope.models.load import load_tokenizer, load_with_head
+from layerscope.predicting import predict
+
+CLASSES = ["entailment", "neutral", "contradiction"]
+SIGNS = ["yes", "maybe", "no"]
+TAGS = ["O", "B-drug", "I-drug"]
+FILLERS = ["the", "patient", "fever", "dry", "cough", "skin", "hand", "heart", "murmur", "seizures"]
+SETTINGS = FineTuning(
+    learning_rate=3e-3, epochs=4, batch_size=8, max_length=48, warmup_share=0.1, weight_decay=0.0
+)
+
+
+def pairs(count: int, seed: int, shuffle: bool = False) -> pa.Table:
+    """Pairs whose class is told by words somewhere in the hypothesis."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for index in range(count):
+        label = index % 3
+        premise = list(rng.choice(FILLERS, rng.integers(2, 8)))
+        hypothesis = [SIGNS[label], *rng.choice(FILLERS, rng.integers(4)), SIGNS[label]]
+        shown = rng.integers(3) if shuffle else label
+        rows.append((" ".join(premise), " ".join(hypothesis), CLASSES[shown]))
+    return nli_table(rows)
+
+
+def sentences(count: int, seed: int, shuffle: bool = False) -> pa.Table:
+    """Sentences in which "aspirin kinase" is an entity, wherever it stands."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for _ in range(count):
+        tokens = [str(word) for word in rng.choice(FILLERS, rng.integers(2, 8))]
+        tags = ["O"] * len(tokens)
+        at = int(rng.integers(len(tokens) + 1))
+        tokens[at:at] = ["aspirin", "kinase"]
+        tags[at:at] = ["B-drug", "I-drug"]
+        if shuffle:
+            rng.shuffle(tags)
+        rows.append((tokens, tags))
+    return ner_table(rows)
+
+
+def tuned(tiny: Tiny, out: Path, train: pa.Table, **options: Any) -> dict[str, Any]:
+    kind = "nli" if "premise" in train.column_names else "ner"
+    out.mkdir(parents=True)
+    defaults: dict[str, Any] = {
+        "kind": kind,
+        "architecture": tiny.architecture,
+        "labels": CLASSES if kind == "nli" else TAGS,
+        "settings": SETTINGS,
+        "seed": 1,
+    }
+    held = pairs(12, 5) if kind == "nli" else sentences(8, 5)
+    return finetune(tiny.folder, out, train, held, **(defaults | options))
+
+
+def accuracy(folder: Path, architecture: str, table: pa.Table) -> float:
+    kind = "nli" if "premise" in table.column_names else "ner"
+    labels = CLASSES if kind == "nli" else TAGS
+    tokenizer = load_tokenizer(folder)
+    found = predict(
+        load_with_head(folder, tokenizer, kind, labels),
+        tokenizer,
+        read_frame(tokenizer, architecture),
+        table,
+        kind=kind,
+        architecture=architecture,
+        labels=labels,
+        settings=Activations(),
+    )
+    # Of words, those inside an entity count: of all words "O" alone would be right too often.
+    asked = [at for at, label in enumerate(found["label"]) if kind == "nli" or label != "O"]
+    return float(np.mean([found["label"][at] == found["predicted"][at] for at in asked]))
+
+
+@pytest.mark.parametrize("kind", ["nli", "ner"])
+def test_a_planted_signal_is_learnt(tiny: Tiny, kind: str, tmp_path: Path) -> None:
+    make = pairs if kind == "nli" else sentences
+    history = tuned(tiny, tmp_path / "f", make(180, 1))
+    assert accuracy(tmp_path / "f", tiny.architecture, make(60, 2)) > 0.9
+    losses = [entry["loss"] for entry in history["log"]]
+    assert losses[-1] < 0.6 * losses[0]
+    assert history["validation_loss"] < 0.7
+
+
+@pytest.mark.parametrize("kind", ["nli", "ner"])
+def test_nothing_is_learnt_from_shuffled_labels(encoder: Tiny, kind: str, tmp_path: Path) -> None:
+    make = pairs if kind == "nli" else sentences
+    tuned(encoder, tmp_path / "f", make(150, 1, shuffle=True))
+    assert accuracy(tmp_path / "f", "encoder", make(90, 2)) < 0.6
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(
+    tiny: Tiny, tmp_path: Path
+) -> None:
+    brief = SETTINGS.model_copy(update={"epochs": 1})
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        torch.manual_seed(ord(name))  # what ran before must not matter
+        tuned(tiny, tmp_path / name, pairs(24, 1), settings=brief, seed=seed)
+    a, b, c = ((tmp_path / name) for name in "abc")
+    assert sorted(p.name for p in a.iterdir()) == sorted(p.name for p in b.iterdir())
+    for path in a.iterdir():
+        assert path.read_bytes() == (b / path.name).read_bytes(), path.name
+    assert (a / "model.safetensors").read_bytes() != (c / "model.safetensors").read_bytes()
+
+
+def test_the_whole_model_is_trained(tiny: Tiny, tmp_path: Path) -> None:
+    tuned(tiny, tmp_path / "f", pairs(24, 1))
+    before = tiny.model.state_dict()
+    after = load_file(tmp_path / "f" / "model.safetensors")
+    prefix = f"{tiny.model.base_model_prefix}."
+    blocks = [name for name in before if "0.attn" in name or "0.self_attn" in name]
+    blocks += [name for name in before if "layer.0.attention" in name]
+    assert blocks
+    for name in blocks:
+        if "bias" not in name:
+            assert not torch.equal(before[name], after[prefix + name]), name
+
+
+def test_the_history_counts_what_was_done(encoder: Tiny, tmp_path: Path) -> None:
+    long = nli_table([(" ".join(TEXTS), " ".join(TEXTS), "neutral")] * 3)
+    table = pa.concat_tables([pairs(27, 1), long])
+    settings = SETTINGS.model_copy(update={"epochs": 2, "max_length": 40})
+    history = tuned(encoder, tmp_path / "f", table, settings=settings)
+    rows = table.to_pydict()
+    own = encoder.tokenizer(
+        rows["premise"], rows["hypothesis"], truncation="longest_first", max_length=40
+    )
+    assert history == json.loads((tmp_path / "f" / "history.json").read_text())
+    assert history["examples"] == history["sequences"] == 30
+    assert history["cut_pairs"] == 3
+    assert history["sub_words"] == sum(map(len, own["input_ids"]))
+    assert history["steps"] == 2 * 4  # 30 examples in batches of 8, the last one of 6, twice
+    assert history["labels"] == CLASSES
+    assert history["seed"] == 1
+    assert FineTuning.model_validate(history["settings"]) == settings
+    assert all(one["step"] < two["step"] for one, two in pairwise(history["log"]))
+
+
+def test_the_history_counts_windows_and_cut_words(encoder: Tiny, tmp_path: Path) -> None:
+    words = ["fever"] * 30  # one sub-word each: windows of 14, 14 and 2
+    assert len(encoder.tokenizer.tokenize("fever")) == 1
+    table = ner_table([(words, ["O"] * 30), (["t" * 60, "fever"], ["B-drug", "O"])])
+    settings = SETTINGS.model_copy(update={"max_length": 16, "epochs": 1})
+    history = tuned(encoder, tmp_path / "f", table, settings=settings)
+    assert history["examples"] == 2
+    assert history["sequences"] == 3 + 2
+    assert history["cut_words"] == 1
+
+
+def labelled(
+    tiny: Tiny, table: pa.Table, monkeypatch: pytest.MonkeyPatch, out: Path, limit: int
+) -> dict[str, torch.Tensor]:
+    """The batch of all training sequences that the Trainer would be given."""
+
+    class Stop(Exception):  # noqa: N818
+        pass
+
+    seen: dict[str, Any] = {}
+
+    class Spy:
+        def __init__(self, **options: Any) -> None:
+            seen.update(options)
+
+        def train(self) -> None:
+            raise Stop
+
+    monkeypatch.setattr(finetuning, "Trainer", Spy)
+    settings = SETTINGS.model_copy(update={"max_length": limit})
+    with pytest.raises(Stop):
+        tuned(tiny, out, table, settings=settings)
+    data = seen["train_dataset"]
+    return dict(seen["data_collator"]([data[index] for index in range(len(data))]))
+
+
+def test_the_first_sub_word_of_an_encoder_has_the_label_and_others_none(
+    encoder: Tiny, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    table = ner_table(
+        [
+            (["IL-2", "abnormalities", "the", "murmurs"], ["B-drug", "I-drug", "O", "B-drug"]),
+            (["fever"], ["O"]),
+        ]
+    )
+    batch = labelled(encoder, table, monkeypatch, tmp_path / "f", 48)
+    for row, (tokens, tags) in enumerate(
+        zip(table["tokens"].to_pylist(), table["tags"].to_pylist(), strict=True)
+    ):
+        own = encoder.tokenizer(tokens, is_split_into_words=True)
+        expected = []
+        for at, word in enumerate(own.word_ids()):
+            first = word is not None and word != own.word_ids()[at - 1]
+            expected.append(TAGS.index(tags[word]) if first else IGNORED)
+        length = len(expected)
+        assert batch["input_ids"][row, :length].tolist() == own["input_ids"]
+        assert batch["labels"][row, :length].tolist() == expected
+        assert set(batch["labels"][row, length:].tolist()) <= {IGNORED}
+        assert batch["attention_mask"][row].sum() == length
+    assert (batch["labels"] != IGNORED).sum() == 5
+
+
+def test_the_last_sub_word_of_a_decoder_has_the_label_and_others_none(
+    decoder: Tiny, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tokens, tags = ["IL-2", "aspirin", "é", "x"], ["B-drug", "I-drug", "O", "B-drug"]
+    table = ner_table([(tokens, tags), (["fever"], ["O"])])
+    batch = labelled(decoder, table, monkeypatch, tmp_path / "f", 48)
+    ids, labels = [], []
+    for word, tag in zip(tokens, tags, strict=True):
+        pieces = decoder.tokenizer(f" {word}")["input_ids"]
+        ids += pieces
+        labels += [IGNORED] * (len(pieces) - 1) + [TAGS.index(tag)]
+    assert batch["input_ids"][0].tolist() == ids
+    assert batch["labels"][0].tolist() == labels
+    assert sorted(batch["labels"][1].tolist())[-2:] == [IGNORED, TAGS.index("O")]
+
+
+def test_labels_follow_their_words_over_windows(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tokens = FILLERS * 3
+    tags = [TAGS[index % 3] for index in range(len(tokens))]
+    batch = labelled(tiny, ner_table([(tokens, tags)]), monkeypatch, tmp_path / "f", 16)
+    assert len(batch["labels"]) > 1
+    found = [TAGS[label] for label in batch["labels"].flatten().tolist() if label != IGNORED]
+    assert found == tags
+
+
+def test_labels_of_pairs_are_numbers_of_the_label_names(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    table = pairs(9, 1)
+    batch = labelled(tiny, table, monkeypatch, tmp_path / "f", 48)
+    assert [CLASSES[label] for label in batch["labels"]] == table["label"].to_pylist()
+
+
+def test_padding_of_training_batches_changes_no_loss(tiny: Tiny) -> None:
+    """A short pair has the loss beside a long one that it has alone."""
+    collate = finetuning._collator(tiny.frame)
+    items, _ = finetuning._items(
+        pairs(6, 3), "nli", CLASSES, tiny.tokenizer, tiny.frame, tiny.architecture, 48
+    )
+    torch.manual_seed(0)
+    model = load_with_head(tiny.folder, tiny.tokenizer, "nli", CLASSES)
+    with torch.no_grad():
+        alone = [model(**collate([item])).loss.item() for item in items]
+        together = model(**collate(items)).loss.item()
+    assert len({len(item["input_ids"]) for item in items}) > 1
+    assert together == pytest.approx(np.mean(alone), rel=1e-4)
+
+
+def test_what_cannot_be_trained_gives_one_line(encoder: Tiny, tmp_path: Path) -> None:
+    table = pairs(40, 1)
+    with pytest.raises(UserError, match="no example to train on"):
+        tuned(encoder, tmp_path / "a", table.slice(0, 0))
+    wild = SETTINGS.model_copy(update={"learning_rate": 1e30, "epochs": 1})
+    with pytest.raises(UserError, match="diverged"):
+        tuned(encoder, tmp_path / "b", table, settings=wild)
+    missing = replace(encoder, folder=tmp_path / "nowhere")
+    with pytest.raises(UserError, match="no such folder"):
+        tuned(missing, tmp_path / "c", table)

@@ -1,0 +1,200 @@
+"""Loading: what a folder holds is what is loaded, and everything else is one clear line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tiny_models import POSITIONS, Tiny, save_decoder, save_encoder
+
+from layerscope.errors import UserError
+from layerscope.models.load import (
+    load_language_model,
+    load_model,
+    load_tokenizer,
+    load_with_head,
+    position_limit,
+    random_model,
+    uses_bfloat16,
+)
+from layerscope.pretraining import END
+
+
+def copied(tiny: Tiny, folder: Path) -> Path:
+    return Path(shutil.copytree(tiny.folder, folder / "model"))
+
+
+def edit(path: Path, **entries: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | entries))
+
+
+def equal(one: torch.nn.Module, other: torch.nn.Module) -> bool:
+    a, b = one.state_dict(), other.state_dict()
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_the_weights_are_those_of_the_file(tiny: Tiny) -> None:
+    stored = load_file(tiny.folder / "model.safetensors")
+    prefix = f"{tiny.model.base_model_prefix}."
+    plain = {name.removeprefix(prefix): weight for name, weight in stored.items()}
+    for name, weight in tiny.model.state_dict().items():
+        torch.testing.assert_close(weight, plain[name], rtol=0, atol=0)
+    assert not tiny.model.training
+    assert tiny.model.config.pad_token_id == tiny.tokenizer.pad_token_id
+
+
+def test_a_new_head_follows_the_global_seed_and_the_body_does_not(tiny: Tiny) -> None:
+    def head(seed: int) -> torch.nn.Module:
+        torch.manual_seed(seed)
+        return load_with_head(tiny.folder, tiny.tokenizer, "ner", ["O", "B-x", "I-x"])
+
+    one, same, other = head(1), head(1), head(2)
+    assert equal(one, same)
+    assert not equal(one, other)
+    assert one.config.id2label == {0: "O", 1: "B-x", 2: "I-x"}
+    for name, weight in one.base_model.state_dict().items():
+        assert torch.equal(weight, tiny.model.state_dict()[name])
+
+
+def test_random_weights_follow_their_seed_alone(tiny: Tiny) -> None:
+    one = random_model(tiny.folder, tiny.tokenizer, 3)
+    torch.manual_seed(99)
+    assert equal(one, random_model(tiny.folder, tiny.tokenizer, 3))
+    assert not equal(one, random_model(tiny.folder, tiny.tokenizer, 4))
+    assert not equal(one, tiny.model)
+    assert one.state_dict().keys() == tiny.model.state_dict().keys()
+    assert not one.training
+
+
+def test_half_precision_weights_and_random_ones_of_their_configuration_become_float32(
+    encoder: Tiny, tmp_path: Path
+) -> None:
+    folder = copied(encoder, tmp_path)
+    halves = {name: w.half() for name, w in load_file(folder / "model.safetensors").items()}
+    save_file(halves, folder / "model.safetensors", {"format": "pt"})
+    edit(folder / "config.json", dtype="float16")
+    assert load_model(folder, encoder.tokenizer).dtype == torch.float32
+    assert random_model(folder, encoder.tokenizer, 0).dtype == torch.float32
+
+
+def test_a_tokenizer_without_padding_pads_with_its_end_of_text(
+    decoder: Tiny, tmp_path: Path
+) -> None:
+    folder = copied(decoder, tmp_path)
+    entries = json.loads((folder / "tokenizer_config.json").read_text())
+    del entries["pad_token"]
+    (folder / "tokenizer_config.json").write_text(json.dumps(entries))
+    tokenizer = load_tokenizer(folder)
+    assert tokenizer.pad_token == tokenizer.eos_token == END
+    assert load_model(folder, tokenizer).config.pad_token_id == tokenizer.eos_token_id
+    del entries["eos_token"]
+    (folder / "tokenizer_config.json").write_text(json.dumps(entries))
+    with pytest.raises(UserError, match="neither a padding nor an end-of-text"):
+        load_tokenizer(folder)
+
+
+def test_missing_folders_and_files_give_one_line(encoder: Tiny, tmp_path: Path) -> None:
+    tokenizer = encoder.tokenizer
+    with pytest.raises(UserError, match="nowhere: no such folder"):
+        load_tokenizer(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="nowhere: no such folder"):
+        load_model(tmp_path / "nowhere", tokenizer)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="empty: no tokenizer"):
+        load_tokenizer(tmp_path / "empty")
+    with pytest.raises(UserError, match="empty: no model"):
+        load_model(tmp_path / "empty", tokenizer)
+
+
+def test_broken_files_give_one_line(encoder: Tiny, tmp_path: Path) -> None:
+    folder = copied(encoder, tmp_path)
+    (folder / "model.safetensors").write_bytes(b"no weights")
+    with pytest.raises(UserError, match="no model can be loaded") as caught:
+        load_model(folder, encoder.tokenizer)
+    assert "\n" not in str(caught.value)
+    (folder / "config.json").write_text("{")
+    with pytest.raises(UserError, match="no model can be loaded"):
+        load_language_model(folder, encoder.tokenizer, "encoder")
+
+
+def test_pickled_weights_are_not_read(encoder: Tiny, tmp_path: Path) -> None:
+    folder = copied(encoder, tmp_path)
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    torch.save(weights, folder / "pytorch_model.bin")
+    with pytest.raises(UserError, match=r"no file named model\.safetensors"):
+        load_model(folder, encoder.tokenizer)
+
+
+def test_a_configuration_alone_is_no_tokenizer(encoder: Tiny, tmp_path: Path) -> None:
+    # A BERT without its vocabulary would otherwise read every word as unknown.
+    shutil.copy(encoder.folder / "config.json", tmp_path)
+    with pytest.raises(UserError, match="tokenizer"):
+        load_tokenizer(tmp_path)
+
+
+def test_weights_of_another_model_are_never_taken_for_random_ones(
+    encoder: Tiny, decoder: Tiny, tmp_path: Path
+) -> None:
+    folder = copied(encoder, tmp_path)
+    shutil.copy(decoder.folder / "model.safetensors", folder)
+    for load in (
+        lambda: load_model(folder, encoder.tokenizer),
+        lambda: load_with_head(folder, encoder.tokenizer, "nli", ["x", "y"]),
+        lambda: load_language_model(folder, encoder.tokenizer, "encoder"),
+    ):
+        with pytest.raises(UserError, match="weights lack"):
+            load()
+
+
+def test_a_missing_layer_is_named(encoder: Tiny, tmp_path: Path) -> None:
+    folder = copied(encoder, tmp_path)
+    weights = load_file(folder / "model.safetensors")
+    kept = {name: weight for name, weight in weights.items() if "layer.1.attention" not in name}
+    save_file(kept, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(UserError, match=r"lack encoder\.layer\.1\.attention"):
+        load_model(folder, encoder.tokenizer)
+
+
+def test_a_missing_head_or_pooler_is_no_fault(tmp_path: Path) -> None:
+    folder = save_encoder(tmp_path / "with-head", head=True)  # which has no pooler
+    tokenizer = load_tokenizer(folder)
+    load_model(folder, tokenizer)
+    load_with_head(folder, tokenizer, "nli", ["x", "y"])
+    load_language_model(save_encoder(tmp_path / "headless"), tokenizer, "encoder")
+
+
+def test_a_head_for_other_labels_gives_one_line(decoder: Tiny, tmp_path: Path) -> None:
+    head = load_with_head(decoder.folder, decoder.tokenizer, "nli", ["x", "y"])
+    head.save_pretrained(tmp_path)
+    decoder.tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="3 labels"):
+        load_with_head(tmp_path, decoder.tokenizer, "nli", ["x", "y", "z"])
+    assert equal(load_with_head(tmp_path, decoder.tokenizer, "nli", ["x", "y"]), head)
+
+
+def test_the_causal_model_predicts_and_the_masked_one_too(encoder: Tiny, tmp_path: Path) -> None:
+    folder = save_decoder(tmp_path / "decoder")
+    tokenizer = load_tokenizer(folder)
+    for model, vocabulary in (
+        (load_language_model(folder, tokenizer, "decoder"), len(tokenizer)),
+        (load_language_model(encoder.folder, encoder.tokenizer, "encoder"), len(encoder.tokenizer)),
+    ):
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor([[1, 5, 6]])).logits
+        assert logits.shape == (1, 3, vocabulary)
+
+
+def test_the_position_limit_is_the_smaller_one(tiny: Tiny) -> None:
+    assert position_limit(tiny.model, 10) == 10
+    assert position_limit(tiny.model, 10_000) == POSITIONS
+
+
+def test_precision() -> None:
+    assert uses_bfloat16("bfloat16")
+    assert not uses_bfloat16("float32")
+    assert uses_bfloat16("auto") in (True, False)
