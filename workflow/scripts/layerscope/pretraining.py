@@ -157,6 +157,10 @@ def pretrain(
             raise UserError("a model from scratch needs a shape")
         tokenizer = train_tokenizer(train, shape.vocabulary)
         model = new_model(shape, tokenizer, architecture)
+    if architecture == "decoder":
+        # GPT-2's class name hides from the Trainer that the first sub-word is not predicted, and
+        # its losses would be too small by one in a sequence.
+        model.loss_type = "ForCausalLM"
     frame = read_frame(tokenizer, architecture)
     length = position_limit(model, settings.sequence_length)
 
