@@ -19,7 +19,7 @@ FLOORS = {
     "ground": {
         "code",
         "config",
-        "errors",
+        "environment", "errors",
         "files",
         "formats",
         "measures",

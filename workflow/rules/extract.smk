@@ -9,24 +9,6 @@ Gives: results/{study}/activations/{task}/{model}/{variant}/{view}/{train,test}.
 
 ACTIVATIONS = jobs.activation_settings(STUDY)
 ATTENTION = jobs.attention_settings(STUDY)
-EXTRACT = (
-    "python {PROGRAMS}/extract.py --task {wildcards.task} --name {wildcards.model}"
-    " --kind {params.kind} --architecture {params.architecture}"
-    " --settings {params.settings:q} --attention-settings {params.attention:q}"
-    " --train {input.train} --train-sample {input.sample} --test {input.test}"
-    " --views {params.views} --model {input.model}"
-    " --out-activations {output.activations} --out-attention {output.attention}"
-)
-
-
-def tuned_folder(wildcards, variant):
-    return f"{RESULTS}/finetuned/{wildcards.task}/{wildcards.model}/{variant}"
-
-
-def other_seed(wildcards):
-    """The first seed's model of the same percentage, to see how much two seeds differ."""
-    other = jobs.ceiling_variant(STUDY, wildcards.tuned)
-    return tuned_folder(wildcards, other) if other else []
 
 
 rule extract_base:
@@ -57,9 +39,16 @@ rule extract_base:
         views=views,
         settings=ACTIVATIONS,
         attention=ATTENTION,
+        program=program("extract"),
         code=code_digest("extract"),
     shell:
-        EXTRACT + " --variant {wildcards.variant} > {log} 2>&1"
+        "python {params.program} --task {wildcards.task} --name {wildcards.model}"
+        " --variant {wildcards.variant} --kind {params.kind} --architecture {params.architecture}"
+        " --settings {params.settings:q} --attention-settings {params.attention:q}"
+        " --train {input.train} --train-sample {input.sample} --test {input.test}"
+        " --views {params.views} --model {input.model}"
+        " --out-activations {output.activations} --out-attention {output.attention}"
+        " > {log} 2>&1"
 
 
 rule extract_finetuned:
@@ -94,8 +83,13 @@ rule extract_finetuned:
         other_seed=lambda wildcards: (
             f"--other-seed {other_seed(wildcards)}" if other_seed(wildcards) else ""
         ),
+        program=program("extract"),
         code=code_digest("extract"),
     shell:
-        EXTRACT
-        + " --variant {wildcards.tuned} --before {input.before} {params.other_seed}"
+        "python {params.program} --task {wildcards.task} --name {wildcards.model}"
+        " --variant {wildcards.tuned} --kind {params.kind} --architecture {params.architecture}"
+        " --settings {params.settings:q} --attention-settings {params.attention:q}"
+        " --train {input.train} --train-sample {input.sample} --test {input.test}"
+        " --views {params.views} --model {input.model} --before {input.before} {params.other_seed}"
+        " --out-activations {output.activations} --out-attention {output.attention}"
         " --out-predictions {output.predictions} > {log} 2>&1"

@@ -7,27 +7,6 @@ Gives: results/{study}/figures/*.{svg,pdf,png}.
 FIGURES = f"{RESULTS}/figures"
 
 
-def all_figures():
-    once = ["scores", *(["pretraining"] if MADE else [])]
-    by_task = [
-        f"{figure}-{task}"
-        for figure in (
-            "probes",
-            "controls",
-            "attention",
-            "association",
-            "gain",
-            "confusion",
-        )
-        for task in TASKS
-    ]
-    return collect(
-        f"{FIGURES}/{{name}}.{{ending}}",
-        name=once + by_task,
-        ending=["svg", "pdf", "png"],
-    )
-
-
 rule figure_scores:
     """How well each model does the task, by share of the training data."""
     input:
@@ -51,9 +30,10 @@ rule figure_scores:
         mem_mb=1000,
         runtime=10,
     params:
+        program=program("draw_scores"),
         code=code_digest("draw_scores"),
     shell:
-        "python {PROGRAMS}/draw_scores.py"
+        "python {params.program}"
         " --scores {input.scores}"
         " --out {output.svg} > {log} 2>&1"
 
@@ -81,9 +61,10 @@ rule figure_probes:
         mem_mb=1000,
         runtime=10,
     params:
+        program=program("draw_probes"),
         code=code_digest("draw_probes"),
     shell:
-        "python {PROGRAMS}/draw_probes.py --task {wildcards.task}"
+        "python {params.program} --task {wildcards.task}"
         " --probes {input.probes}"
         " --out {output.svg} > {log} 2>&1"
 
@@ -111,9 +92,10 @@ rule figure_controls:
         mem_mb=1000,
         runtime=10,
     params:
+        program=program("draw_controls"),
         code=code_digest("draw_controls"),
     shell:
-        "python {PROGRAMS}/draw_controls.py --task {wildcards.task}"
+        "python {params.program} --task {wildcards.task}"
         " --probes {input.probes}"
         " --out {output.svg} > {log} 2>&1"
 
@@ -141,9 +123,10 @@ rule figure_gain:
         mem_mb=1000,
         runtime=10,
     params:
+        program=program("draw_gain"),
         code=code_digest("draw_gain"),
     shell:
-        "python {PROGRAMS}/draw_gain.py --task {wildcards.task}"
+        "python {params.program} --task {wildcards.task}"
         " --probes {input.probes}"
         " --out {output.svg} > {log} 2>&1"
 
@@ -171,9 +154,10 @@ rule figure_attention:
         mem_mb=1000,
         runtime=10,
     params:
+        program=program("draw_attention"),
         code=code_digest("draw_attention"),
     shell:
-        "python {PROGRAMS}/draw_attention.py --task {wildcards.task}"
+        "python {params.program} --task {wildcards.task}"
         " --attention {input.attention}"
         " --out {output.svg} > {log} 2>&1"
 
@@ -204,9 +188,10 @@ rule figure_association:
         mem_mb=1000,
         runtime=10,
     params:
+        program=program("draw_association"),
         code=code_digest("draw_association"),
     shell:
-        "python {PROGRAMS}/draw_association.py --task {wildcards.task}"
+        "python {params.program} --task {wildcards.task}"
         " --association {input.association} --scores {input.scores} --probes {input.probes} --attention {input.attention}"
         " --out {output.svg} > {log} 2>&1"
 
@@ -234,9 +219,10 @@ rule figure_confusion:
         mem_mb=1000,
         runtime=10,
     params:
+        program=program("draw_confusion"),
         code=code_digest("draw_confusion"),
     shell:
-        "python {PROGRAMS}/draw_confusion.py --task {wildcards.task}"
+        "python {params.program} --task {wildcards.task}"
         " --confusion {input.confusion}"
         " --out {output.svg} > {log} 2>&1"
 
@@ -264,8 +250,9 @@ rule figure_pretraining:
         mem_mb=1000,
         runtime=10,
     params:
+        program=program("draw_pretraining"),
         code=code_digest("draw_pretraining"),
     shell:
-        "python {PROGRAMS}/draw_pretraining.py"
+        "python {params.program}"
         " --pretraining {input.pretraining}"
         " --out {output.svg} > {log} 2>&1"

@@ -30,9 +30,10 @@ rule finetune:
         settings=lambda wildcards: jobs.finetuning_settings(
             STUDY, wildcards.task, wildcards.model
         ),
+        program=program("finetune"),
         code=code_digest("finetune"),
     shell:
-        "python {PROGRAMS}/finetune.py --kind {params.kind} --architecture {params.architecture}"
+        "python {params.program} --kind {params.kind} --architecture {params.architecture}"
         " --settings {params.settings:q} --seed {wildcards.seed} --model {input.model}"
         " --train {input.train} --sample {input.sample} --validation {input.validation}"
         " --out {output} > {log} 2>&1"

@@ -8,18 +8,6 @@ Gives: resources/models/{model}/ (safetensors, configuration, tokenizer, source.
 MADE = [model for model in MODELS if jobs.is_pretrained_here(STUDY, model)]
 
 
-def base_folder(wildcards):
-    base = jobs.base_of(STUDY, wildcards.model)
-    return folder_of(base) if base else []
-
-
-def pretraining_text(wildcards):
-    corpus = jobs.corpus_of(STUDY, wildcards.model)
-    return [
-        f"{RESULTS}/corpora/{corpus}/{part}.parquet" for part in ("train", "heldout")
-    ]
-
-
 rule fetch_model:
     """Copy a model's files, hashed, so that nothing later reads outside the project."""
     output:
@@ -36,9 +24,10 @@ rule fetch_model:
         runtime=30,
     params:
         settings=lambda wildcards: jobs.source_settings(STUDY, wildcards.model),
+        program=program("fetch_model"),
         code=code_digest("fetch_model"),
     shell:
-        "python {PROGRAMS}/fetch_model.py --settings {params.settings:q} --out {output}"
+        "python {params.program} --settings {params.settings:q} --out {output}"
         " > {log} 2>&1"
 
 
@@ -46,7 +35,8 @@ rule pretrain:
     """Pre-train a model, from scratch or from another one, and measure it on held-out text."""
     input:
         base=base_folder,
-        text=pretraining_text,
+        train=lambda wildcards: corpus_part(wildcards, "train"),
+        heldout=lambda wildcards: corpus_part(wildcards, "heldout"),
     output:
         model=directory(f"{RESULTS}/pretrained/{{model}}"),
         evaluation=f"{RESULTS}/pretrained/{{model}}.json",
@@ -67,9 +57,10 @@ rule pretrain:
         corpus=lambda wildcards: jobs.corpus_of(STUDY, wildcards.model),
         architecture=architecture,
         settings=lambda wildcards: jobs.pretraining_settings(STUDY, wildcards.model),
+        program=program("pretrain"),
         code=code_digest("pretrain"),
     shell:
-        "python {PROGRAMS}/pretrain.py --name {wildcards.model} --corpus-name {params.corpus}"
+        "python {params.program} --name {wildcards.model} --corpus-name {params.corpus}"
         " --architecture {params.architecture} --settings {params.settings:q} {params.base}"
-        " --train {input.text[0]} --heldout {input.text[1]}"
+        " --train {input.train} --heldout {input.heldout}"
         " --out {output.model} --out-evaluation {output.evaluation} > {log} 2>&1"

@@ -25,7 +25,8 @@ rule probe:
         kind=kind,
         views=views,
         settings=lambda wildcards: jobs.probe_settings(STUDY, wildcards.probe),
+        program=program("probe"),
         code=code_digest("probe"),
     shell:
-        "python {PROGRAMS}/probe.py --kind {params.kind} --probe-settings {params.settings:q}"
+        "python {params.program} --kind {params.kind} --probe-settings {params.settings:q}"
         " --activations {input} --views {params.views} --out {output} > {log} 2>&1"

@@ -12,14 +12,6 @@ BASELINES = {
 BASELINE_NAMES = sorted(set(BASELINES["nli"] + BASELINES["ner"]))
 
 
-def scored(wildcards):
-    """Predictions of every fine-tuned variant of a model, or of every sample of a baseline."""
-    return [
-        f"{RESULTS}/predictions/{wildcards.task}/{wildcards.scored}/{v}.parquet"
-        for v in TUNED
-    ]
-
-
 rule baseline:
     """What needs no language model: the most frequent label, and bags of words."""
     input:
@@ -42,9 +34,10 @@ rule baseline:
         runtime=30,
     params:
         kind=kind,
+        program=program("baseline"),
         code=code_digest("baseline"),
     shell:
-        "python {PROGRAMS}/baseline.py --task {wildcards.task} --kind {params.kind} --train {input.train} --sample {input.sample}"
+        "python {params.program} --task {wildcards.task} --kind {params.kind} --train {input.train} --sample {input.sample}"
         " --test {input.test} --percent {wildcards.percent} --seed {wildcards.seed}"
         " --baseline {wildcards.baseline}={output} > {log} 2>&1"
 
@@ -69,7 +62,8 @@ rule score:
         runtime=30,
     params:
         statistics=STATISTICS,
+        program=program("score"),
         code=code_digest("score"),
     shell:
-        "python {PROGRAMS}/score.py --settings {params.statistics:q} --predictions {input}"
+        "python {params.program} --settings {params.statistics:q} --predictions {input}"
         " --out {output} > {log} 2>&1"

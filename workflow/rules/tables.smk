@@ -4,8 +4,6 @@ Needs: scores, probes, attention, evaluations of pre-training.
 Gives: results/{study}/tables/{scores,confusion,probes,attention,association,pretraining}.{parquet,csv}.
 """
 
-from layerscope.files import canonical_json
-
 TABLES = f"{RESULTS}/tables"
 DESCRIBED = canonical_json(
     {
@@ -15,38 +13,15 @@ DESCRIBED = canonical_json(
 )
 
 
-def all_tables():
-    names = ["scores", "confusion", "probes", "attention", "association", "pretraining"]
-    return collect(
-        f"{TABLES}/{{name}}.{{ending}}", name=names, ending=["parquet", "csv"]
-    )
-
-
-def all_scores(wildcards):
-    return [
-        f"{RESULTS}/scores/{task}/{scored}.json"
-        for task in TASKS
-        for scored in [*MODELS, *BASELINES[STUDY.tasks[task].kind]]
-    ]
-
-
-def all_probes(wildcards):
-    return [
-        f"{RESULTS}/probes/{task}/{model}/{variant}/{probe}.parquet"
-        for task in TASKS
-        for model in MODELS
-        for variant in VARIANTS
-        for probe in STUDY.tasks[task].probes
-    ]
-
-
 rule table_scores:
     """Downstream scores of models and baselines, and confusion counts."""
     input:
         all_scores,
     output:
-        scores=multiext(f"{TABLES}/scores", ".parquet", ".csv"),
-        confusion=multiext(f"{TABLES}/confusion", ".parquet", ".csv"),
+        scores=f"{TABLES}/scores.parquet",
+        scores_csv=f"{TABLES}/scores.csv",
+        confusion=f"{TABLES}/confusion.parquet",
+        confusion_csv=f"{TABLES}/confusion.csv",
     log:
         f"{LOGS}/table_scores.log",
     benchmark:
@@ -59,10 +34,11 @@ rule table_scores:
         runtime=10,
     params:
         models=DESCRIBED,
+        program=program("tabulate_scores"),
         code=code_digest("tabulate_scores"),
     shell:
-        "python {PROGRAMS}/tabulate_scores.py --models {params.models:q} --scores {input}"
-        " --out-scores {output.scores[0]} --out-confusion {output.confusion[0]} > {log} 2>&1"
+        "python {params.program} --models {params.models:q} --scores {input}"
+        " --out-scores {output.scores} --out-confusion {output.confusion} > {log} 2>&1"
 
 
 rule table_probes:
@@ -70,7 +46,8 @@ rule table_probes:
     input:
         all_probes,
     output:
-        multiext(f"{TABLES}/probes", ".parquet", ".csv"),
+        table=f"{TABLES}/probes.parquet",
+        csv=f"{TABLES}/probes.csv",
     log:
         f"{LOGS}/table_probes.log",
     benchmark:
@@ -82,9 +59,10 @@ rule table_probes:
         mem_mb=1000,
         runtime=10,
     params:
+        program=program("tabulate_probes"),
         code=code_digest("tabulate_probes"),
     shell:
-        "python {PROGRAMS}/tabulate_probes.py --probes {input} --out {output[0]} > {log} 2>&1"
+        "python {params.program} --probes {input} --out {output.table} > {log} 2>&1"
 
 
 rule table_attention:
@@ -97,7 +75,8 @@ rule table_attention:
             variant=VARIANTS,
         ),
     output:
-        multiext(f"{TABLES}/attention", ".parquet", ".csv"),
+        table=f"{TABLES}/attention.parquet",
+        csv=f"{TABLES}/attention.csv",
     log:
         f"{LOGS}/table_attention.log",
     benchmark:
@@ -110,10 +89,11 @@ rule table_attention:
         runtime=30,
     params:
         statistics=STATISTICS,
+        program=program("tabulate_attention"),
         code=code_digest("tabulate_attention"),
     shell:
-        "python {PROGRAMS}/tabulate_attention.py --settings {params.statistics:q}"
-        " --attention {input} --out {output[0]} > {log} 2>&1"
+        "python {params.program} --settings {params.statistics:q}"
+        " --attention {input} --out {output.table} > {log} 2>&1"
 
 
 rule table_association:
@@ -123,7 +103,8 @@ rule table_association:
         probes=f"{TABLES}/probes.parquet",
         attention=f"{TABLES}/attention.parquet",
     output:
-        multiext(f"{TABLES}/association", ".parquet", ".csv"),
+        table=f"{TABLES}/association.parquet",
+        csv=f"{TABLES}/association.csv",
     log:
         f"{LOGS}/table_association.log",
     benchmark:
@@ -136,11 +117,12 @@ rule table_association:
         runtime=10,
     params:
         statistics=STATISTICS,
+        program=program("tabulate_association"),
         code=code_digest("tabulate_association"),
     shell:
-        "python {PROGRAMS}/tabulate_association.py --settings {params.statistics:q}"
+        "python {params.program} --settings {params.statistics:q}"
         " --scores {input.scores} --probes {input.probes} --attention {input.attention}"
-        " --out {output[0]} > {log} 2>&1"
+        " --out {output.table} > {log} 2>&1"
 
 
 rule table_pretraining:
@@ -148,7 +130,8 @@ rule table_pretraining:
     input:
         collect(f"{RESULTS}/pretrained/{{model}}.json", model=MADE),
     output:
-        multiext(f"{TABLES}/pretraining", ".parquet", ".csv"),
+        table=f"{TABLES}/pretraining.parquet",
+        csv=f"{TABLES}/pretraining.csv",
     log:
         f"{LOGS}/table_pretraining.log",
     benchmark:
@@ -160,7 +143,8 @@ rule table_pretraining:
         mem_mb=1000,
         runtime=10,
     params:
+        program=program("tabulate_pretraining"),
         code=code_digest("tabulate_pretraining"),
     shell:
-        "python {PROGRAMS}/tabulate_pretraining.py --evaluations {input} --out {output[0]}"
+        "python {params.program} --evaluations {input} --out {output.table}"
         " > {log} 2>&1"
