@@ -7,6 +7,7 @@ Gives: STUDY, names of tasks, models and variants, RESULTS, LOGS, TIMES, and fun
 import os
 import sys
 from importlib.metadata import packages_distributions, version
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
@@ -42,8 +43,12 @@ STATISTICS = jobs.statistics_settings(STUDY)
 
 
 def program(name):
-    """A program's path from the working directory: the same wherever the project lies."""
-    return os.path.relpath(f"{PROGRAMS}/{name}.py")
+    """A program's path from the working directory.
+
+    Snakemake leaves params of this type out when it compares a job with the last run: moving the
+    workflow or the study reruns nothing.
+    """
+    return Path(os.path.relpath(f"{PROGRAMS}/{name}.py"))
 
 
 def one_of(names):
