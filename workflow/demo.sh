@@ -6,7 +6,8 @@ cores=${1:-2}
 results=results/demo
 report=$results/report.html
 
-snakemake --profile profiles/local --cores "$cores"
+# warm.py only saves the start-up of each job: the same command without it gives the same results.
+python workflow/scripts/warm.py snakemake --profile profiles/local --cores "$cores"
 
 # The report holds the figures, so it is made again only when a figure is newer.
 if [ ! -e "$report" ] || [ -n "$(find $results/figures -newer "$report" -print -quit)" ]; then

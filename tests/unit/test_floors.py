@@ -19,13 +19,16 @@ FLOORS = {
     "ground": {
         "code",
         "config",
-        "environment", "errors",
+        "environment",
+        "errors",
         "files",
         "formats",
+        "handover",
         "measures",
         "program",
         "statistics",
         "variants",
+        "warm",
     },
     "shared": {"data", "metrics", "models", "similarity", "sources"},
     "stages": {

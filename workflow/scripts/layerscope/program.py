@@ -10,10 +10,21 @@ from collections.abc import Callable
 from typing import Any
 
 from layerscope.errors import UserError
+from layerscope.handover import hand_over
 
 
 def _stop(number: int, _frame: Any) -> None:
     sys.exit(128 + number)
+
+
+def prepare_environment() -> None:
+    """Set what libraries read from the environment when they are imported.
+
+    Hubs are never asked behind a rule's back: models and data come from files that rules made.
+    """
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
 def run(main: Callable[[], None]) -> None:
@@ -21,11 +32,11 @@ def run(main: Callable[[], None]) -> None:
 
     A polite kill (a scheduler's time limit) unwinds the program, so half-written files go.
     """
+    code = hand_over()
+    if code is not None:
+        sys.exit(code)
     signal.signal(signal.SIGTERM, _stop)
-    # Hubs are never asked behind a rule's back: models and data come from files that rules made.
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    prepare_environment()
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s: %(message)s"
     )

@@ -1,0 +1,119 @@
+"""Programs handed over to a warm process behave as when they run by themselves."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
+PROGRAM = """
+import os, sys, time
+from layerscope.errors import UserError
+from layerscope.program import run
+
+def main():
+    what = sys.argv[1]
+    print("folder", os.getcwd(), "value", os.environ.get("VALUE"), "pid", os.getpid())
+    print("loaded", "torch" in sys.modules, file=sys.stderr)
+    if what == "mistake":
+        raise UserError("culprit 7; allowed: 8")
+    if what == "crash":
+        raise KeyError("boom")
+    if what == "code":
+        sys.exit(3)
+    if what == "wait":
+        try:
+            open("started", "w").close()
+            time.sleep(60)
+        finally:
+            open("unwound", "w").close()
+
+if __name__ == "__main__":
+    run(main)
+"""
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    """A program in a folder that finds the library as the real ones do."""
+    (tmp_path / "layerscope").symlink_to(SCRIPTS / "layerscope")
+    path = tmp_path / "program.py"
+    path.write_text(PROGRAM, encoding="utf-8")
+    return path
+
+
+def warm(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(SCRIPTS / "warm.py"), "bash", "-c", script]
+    environment = {**os.environ, "VALUE": "7"}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120
+    )
+
+
+def test_streams_folder_environment_and_exit_codes_are_those_of_the_program(program: Path) -> None:
+    calls = [f"{sys.executable} program.py {what}; echo code $?" for what in
+             ("good", "mistake", "crash", "code")]  # fmt: skip
+    done = warm("; ".join(calls), program.parent)
+    lines = done.stdout.splitlines()
+    assert [line for line in lines if line.startswith("code")] == [
+        "code 0", "code 1", "code 1", "code 3",
+    ]  # fmt: skip
+    assert lines[0].startswith(f"folder {program.parent} value 7 pid ")
+    errors = done.stderr.splitlines()
+    assert errors.count("loaded True") == 4  # the warm process had imported it
+    assert errors.count("error: culprit 7; allowed: 8") == 1
+    assert "KeyError: 'boom'" in errors
+    assert done.returncode == 0
+
+
+def test_another_number_of_threads_runs_by_itself(program: Path) -> None:
+    done = warm(f"OMP_NUM_THREADS=2 {sys.executable} program.py good", program.parent)
+    assert "loaded False" in done.stderr
+
+
+def test_jobs_run_side_by_side(program: Path) -> None:
+    script = f"{sys.executable} program.py good & {sys.executable} program.py good & wait"
+    done = warm(script, program.parent)
+    pids = [line.split()[-1] for line in done.stdout.splitlines()]
+    assert len(set(pids)) == 2
+
+
+def test_killing_the_program_unwinds_its_job(program: Path) -> None:
+    folder = program.parent
+    script = (
+        f"{sys.executable} program.py wait & job=$!;"
+        " while [ ! -e started ]; do sleep 0.05; done; kill -9 $job;"
+        " for i in $(seq 200); do [ -e unwound ] && break; sleep 0.05; done"
+    )
+    warm(script, folder)
+    assert (folder / "unwound").exists()
+
+
+def test_the_command_that_ends_takes_its_jobs_along(program: Path) -> None:
+    script = f"{sys.executable} program.py wait & while [ ! -e started ]; do sleep 0.05; done"
+    warm(script, program.parent)
+    for _ in range(200):
+        if (program.parent / "unwound").exists():
+            break
+        time.sleep(0.05)
+    assert (program.parent / "unwound").exists()
+
+
+def test_a_command_without_jobs_gives_its_exit_code(tmp_path: Path) -> None:
+    done = warm("exit 5", tmp_path)
+    assert done.returncode == 5
+    assert done.stderr == ""
+
+
+def test_a_polite_kill_reaches_the_command(tmp_path: Path) -> None:
+    command = [sys.executable, str(SCRIPTS / "warm.py"), "sleep", "60"]
+    process = subprocess.Popen(command, cwd=tmp_path)
+    time.sleep(1.5)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=20) != 0

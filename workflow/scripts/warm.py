@@ -1,0 +1,17 @@
+"""Run a command, such as Snakemake on one machine, so that its jobs start without heavy imports."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from layerscope.handover import THREADS
+from layerscope.program import prepare_environment
+from layerscope.warm import serve
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
+        sys.exit(f"{__doc__}\n\nusage: warm.py COMMAND [ARGUMENT ...]")
+    os.environ[THREADS] = "1"
+    prepare_environment()
+    sys.exit(serve(sys.argv[1:]))
