@@ -71,7 +71,7 @@ def wordpiece(
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **specials, **options)
 
 
-def save_encoder(folder: Path, *, head: bool = False, seed: int = 0) -> Path:
+def save_encoder(folder: Path, *, head: bool = False, seed: int = 42) -> Path:
     """BERT with two layers of width 32; with its masked-language head or with its pooler."""
     specials = {f"{name}_token": f"[{name.upper()}]" for name in ("pad", "unk", "cls", "sep")}
     tokenizer = wordpiece(
@@ -93,7 +93,7 @@ def save_encoder(folder: Path, *, head: bool = False, seed: int = 0) -> Path:
     return _save(folder, tokenizer, (BertForMaskedLM if head else BertModel), config, seed)
 
 
-def save_decoder(folder: Path, *, seed: int = 0) -> Path:
+def save_decoder(folder: Path, *, seed: int = 42) -> Path:
     """GPT-2 with two layers of width 32 and a byte-level BPE tokenizer."""
     tokenizer = train_tokenizer(TEXTS, 320)
     config = GPT2Config(
@@ -110,7 +110,7 @@ def save_decoder(folder: Path, *, seed: int = 0) -> Path:
     return _save(folder, tokenizer, GPT2LMHeadModel, config, seed)
 
 
-def save_biogpt(folder: Path, *, seed: int = 0) -> Path:
+def save_biogpt(folder: Path, *, seed: int = 42) -> Path:
     """BioGPT's class, and a tokenizer that frames a text as BioGPT's does: `</s>` before it."""
     tokenizer = wordpiece(
         {

