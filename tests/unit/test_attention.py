@@ -288,6 +288,7 @@ def test_measures_of_a_model_are_those_of_its_maps_alone(tiny: Tiny) -> None:
     model, before = (eager(tiny.model, 0.05, seed) for seed in range(2))
     examples = examples_of(tiny)
     found = rows_of(compare_attention(examples, tiny.frame, model, before, None, 4))
+    framing = {*tiny.frame.before, *tiny.frame.after}
     for name, encoded in examples:
         inputs = torch.tensor([encoded.ids])
         with torch.no_grad():
@@ -302,6 +303,10 @@ def test_measures_of_a_model_are_those_of_its_maps_alone(tiny: Tiny) -> None:
             key = (name, layer + 1, head)
             assert found[(*key, "cosine")] == pytest.approx(cos, rel=1e-3, abs=1e-5)
             assert found[(*key, "jsd")] == pytest.approx(jsd, rel=1e-3, abs=1e-5)
+            plain = [at for at in range(len(encoded.ids)) if encoded.ids[at] not in framing]
+            cos, jsd = pair_of(*(part_of(each[layer, head], plain) for each in maps))
+            assert found[(*key, "cosine_no_special")] == pytest.approx(cos, rel=1e-3, abs=1e-5)
+            assert found[(*key, "jsd_no_special")] == pytest.approx(jsd, rel=1e-3, abs=1e-5)
             entropy = np.mean([entropy_of(row) for row in maps[1][layer, head]])
             assert found[(*key, "entropy")] == pytest.approx(entropy, rel=1e-3, abs=1e-5)
 
