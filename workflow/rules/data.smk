@@ -24,7 +24,7 @@ rule configuration:
         mem_mb=500,
         runtime=5,
     params:
-        configuration=STUDY.model_dump_json(),
+        configuration=canonical_json(STUDY.model_dump(mode="json")),
         program=program("write_config"),
         code=code_digest("write_config"),
     shell:
