@@ -1,0 +1,427 @@
+"""The miniature study, run to its end: what it leaves, what it says, and that it can be run again.
+
+It is run twice, in two folders, from two copies of the workflow. The second run has its jobs
+forked from a warm process, as `make demo` has; it is killed in the middle and started again. Every
+file it makes must be that of the first run, byte for byte.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import signal
+import struct
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import psutil
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from running import (
+    Finished,
+    command,
+    copy_workflow,
+    environment,
+    options,
+    plan,
+    read_config,
+    snakemake,
+)
+
+from layerscope.files import sha256_file
+
+pytestmark = pytest.mark.xdist_group("miniature")
+
+TASKS = ("hpo-nli", "hpo-ner")
+MODELS = {"minilm": 6, "gpt-tiny": 2}  # layers
+TUNED = ("f50-s1", "f50-s2")
+VARIANTS = ("pretrained", "random", *TUNED)
+BASELINES = {
+    "hpo-nli": {"majority", "bag-of-words", "premise-only", "hypothesis-only"},
+    "hpo-ner": {"majority", "bag-of-words"},
+}
+VIEWS = {"hpo-nli": ("separate", "joint"), "hpo-ner": ("word",)}
+
+#: The fixed columns of the tables.
+COLUMNS = {
+    "scores": "task model architecture domain variant percent seed metric value low high",
+    "probes": "task model variant percent seed probe view layer depth metric value",
+    "attention": "task model variant percent seed layer head measure value low high",
+    "confusion": "task model variant percent seed label predicted count",
+    "pretraining": "model corpus objective step metric value",
+}
+ASSOCIATION = ["task", "inner measure", "metric", "statistic", "value", "low", "high", "n"]
+FIGURES = [
+    "scores",
+    "pretraining",
+    *(
+        f"{figure}-{task}"
+        for figure in ("probes", "controls", "attention", "association", "gain", "confusion")
+        for task in TASKS
+    ),
+]
+
+Row = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def results(finished: Finished) -> Path:
+    return finished.folder / "results" / "miniature"
+
+
+def _rows(results: Path, table: str) -> list[Row]:
+    rows: list[Row] = pq.read_table(results / "tables" / f"{table}.parquet").to_pylist()
+    return rows
+
+
+# --- what is there -------------------------------------------------------------------------------
+
+
+def test_every_file_of_the_plan_is_there_and_no_other(finished: Finished) -> None:
+    """No partial, hidden or forgotten files; a log and a benchmark for each job."""
+    outputs = {output for job in finished.everything for output in job.outputs}
+    files = {
+        path.relative_to(finished.folder)
+        for top in ("results", "resources")
+        for path in (finished.folder / top).rglob("*")
+        if path.is_file() and path.name != ".snakemake_timestamp"  # Snakemake's own, in folders
+    }
+    assert {output for output in outputs if not (finished.folder / output).exists()} == set()
+    unknown = {
+        str(path)
+        for path in files
+        if outputs.isdisjoint({str(path), *map(str, path.parents)})
+        and "benchmarks" not in path.parts
+    }
+    assert unknown == set()
+    assert [str(path) for path in files if path.name.startswith(".")] == []
+    assert [str(path) for path in files if (finished.folder / path).stat().st_size == 0] == []
+    jobs = len(finished.everything) - 1
+    assert len([path for path in files if "benchmarks" in path.parts]) == jobs
+    assert len(list(finished.folder.glob("logs/**/*.log"))) == jobs
+
+
+def test_progress_is_shown(finished: Finished) -> None:
+    jobs = len(finished.everything)
+    assert f"{jobs} of {jobs} steps (100%) done" in finished.output
+
+
+def test_the_configuration_is_kept(results: Path, finished: Finished) -> None:
+    kept = json.loads((results / "config.json").read_text(encoding="utf-8"))
+    given = read_config(finished.config)
+    assert kept["study"] == "miniature"
+    assert kept["variants"] == given["variants"]
+    assert kept["finetuning"]["nli"]["epochs"] == given["finetuning"]["nli"]["epochs"]
+    assert kept["statistics"]["confidence"] == 0.95  # a default
+
+
+# --- figures -------------------------------------------------------------------------------------
+
+
+def test_figures(results: Path) -> None:
+    names = {path.name for path in (results / "figures").iterdir()}
+    assert names == {f"{name}.{ending}" for name in FIGURES for ending in ("svg", "pdf", "png")}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_opens(name: str, results: Path) -> None:
+    svg = ElementTree.parse(results / "figures" / f"{name}.svg").getroot()  # noqa: S314
+    assert svg.tag == "{http://www.w3.org/2000/svg}svg"
+    assert len(list(svg.iter("{http://www.w3.org/2000/svg}path"))) > 10
+    png = (results / "figures" / f"{name}.png").read_bytes()
+    assert png.startswith(b"\x89PNG\r\n\x1a\n")
+    width, height = struct.unpack(">II", png[16:24])
+    assert width > 500
+    assert height > 300
+    pdf = (results / "figures" / f"{name}.pdf").read_bytes()
+    assert pdf.startswith(b"%PDF-")
+    assert pdf.rstrip().endswith(b"%%EOF")
+
+
+# --- tables --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("table", [*COLUMNS, "association"])
+def test_columns_are_the_fixed_ones(table: str, results: Path) -> None:
+    expected = ASSOCIATION if table == "association" else COLUMNS[table].split()
+    stored = pq.read_table(results / "tables" / f"{table}.parquet")
+    assert stored.column_names == expected
+    assert stored.num_rows > 0
+    with (results / "tables" / f"{table}.csv").open(encoding="utf-8", newline="") as handle:
+        lines = list(csv.reader(handle))
+    assert lines[0] == expected
+    assert len(lines) == 1 + stored.num_rows
+
+
+def test_tables_are_all(results: Path) -> None:
+    names = {path.name for path in (results / "tables").iterdir()}
+    tables = (*COLUMNS, "association")
+    assert names == {f"{name}.{ending}" for name in tables for ending in ("parquet", "csv")}
+
+
+def _distinct(rows: list[Row], *columns: str) -> set[tuple[Any, ...]]:
+    return {tuple(row[column] for column in columns) for row in rows}
+
+
+def test_scores_of_every_model_and_baseline(results: Path) -> None:
+    """Of fine-tuned variants alone: the head of a model that is not fine-tuned is untrained."""
+    rows = _rows(results, "scores")
+    assert _distinct(rows, "task", "model") == {
+        (task, name) for task in TASKS for name in {*MODELS, *BASELINES[task]}
+    }
+    of_models = [row for row in rows if row["model"] in MODELS]
+    assert _distinct(of_models, "variant", "percent", "seed") >= {
+        ("f50-s1", 50, 1),
+        ("f50-s2", 50, 2),
+    }
+    assert {row["percent"] for row in rows} == {50}
+    for row in rows:
+        assert 0 <= row["low"] <= row["value"] <= row["high"] <= 1, row
+    metrics = {task: {row["metric"] for row in rows if row["task"] == task} for task in TASKS}
+    assert metrics["hpo-nli"] >= {"accuracy", "macro_f1"}
+    assert metrics["hpo-ner"] >= {"entity_f1", "token_macro_f1"}
+
+
+def test_scores_agree_with_the_predictions(results: Path) -> None:
+    for model in MODELS:
+        for variant in TUNED:
+            table = pq.read_table(
+                results / "predictions" / "hpo-nli" / model / f"{variant}.parquet"
+            )
+            right = pc.mean(pc.cast(pc.equal(table["label"], table["predicted"]), pa.float64()))
+            rows = [
+                row
+                for row in _rows(results, "scores")
+                if (row["task"], row["model"], row["variant"]) == ("hpo-nli", model, variant)
+                and row["metric"] == "accuracy"
+            ]
+            assert [row["value"] for row in rows] == [pytest.approx(right.as_py())]
+
+
+def test_confusion_counts_every_test_example(results: Path) -> None:
+    test = pq.read_table(results / "data" / "hpo-nli" / "test.parquet").num_rows
+    rows = [row for row in _rows(results, "confusion") if row["task"] == "hpo-nli"]
+    for model in MODELS:
+        for variant in TUNED:
+            counts = [
+                row["count"] for row in rows if (row["model"], row["variant"]) == (model, variant)
+            ]
+            assert len(counts) == 9
+            assert sum(counts) == test
+
+
+def test_probes_of_every_layer_of_every_variant(results: Path, finished: Finished) -> None:
+    rows = _rows(results, "probes")
+    config = read_config(finished.config)
+    expected = {
+        (task, model, variant, probe, layer)
+        for task in TASKS
+        for model, layers in MODELS.items()
+        for variant in VARIANTS
+        for probe in config["tasks"][task]["probes"]
+        for layer in range(layers + 1)
+    }
+    assert _distinct(rows, "task", "model", "variant", "probe", "layer") == expected
+    for task in TASKS:
+        views = {row["view"] for row in rows if row["task"] == task}
+        assert views >= set(VIEWS[task])
+    for row in rows:
+        assert row["depth"] == pytest.approx(row["layer"] / MODELS[row["model"]])
+        low = -1 if "selectivity" in row["metric"] else 0
+        assert low <= row["value"] <= 1, row
+
+
+def test_attention_of_every_head_of_every_variant(results: Path) -> None:
+    rows = _rows(results, "attention")
+    heads = {"minilm": 12, "gpt-tiny": 2}
+    expected = {
+        (task, model, variant, layer, head)
+        for task in TASKS
+        for model, layers in MODELS.items()
+        for variant in VARIANTS
+        for layer in range(1, layers + 1)
+        for head in range(heads[model])
+    }
+    assert _distinct(rows, "task", "model", "variant", "layer", "head") == expected
+    for row in rows:
+        assert row["low"] <= row["high"], row
+        if "cosine" in row["measure"]:
+            assert -1 - 1e-6 <= row["value"] <= 1 + 1e-6, row
+        elif "jsd" in row["measure"] or "divergence" in row["measure"]:
+            assert -1e-6 <= row["value"] <= 1 + 1e-6, row
+        else:
+            assert row["value"] >= 0, row
+    of_tuned = {row["measure"] for row in rows if row["variant"] in TUNED}
+    assert any("cosine" in measure for measure in of_tuned)
+    # Without fine-tuning there is nothing to compare with.
+    untuned = {row["measure"] for row in rows if row["variant"] == "pretrained"}
+    assert untuned
+    assert not any("cosine" in measure for measure in untuned)
+
+
+def test_association_of_both_tasks(results: Path) -> None:
+    rows = _rows(results, "association")
+    assert {row["task"] for row in rows} == set(TASKS)
+    correlations = [row for row in rows if row["statistic"] == "spearman"]
+    assert correlations
+    for row in correlations:
+        for column in ("value", "low", "high"):
+            assert row[column] is None or -1 <= row[column] <= 1, row
+        assert (row["value"] is None) or row["n"] > 2, row
+    # A point is a fine-tuned variant.
+    assert max(row["n"] for row in correlations) == len(MODELS) * len(TUNED)
+    assert any(row["value"] is not None for row in correlations)
+
+
+def test_pretraining_of_the_model_that_is_made_here(results: Path) -> None:
+    rows = _rows(results, "pretraining")
+    assert {row["model"] for row in rows} == {"gpt-tiny"}
+    assert {row["step"] for row in rows} >= {0, 4}
+    for row in rows:
+        assert row["value"] > 0
+
+
+# --- the report ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def report(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Made without a network: the environment's proxies lead nowhere."""
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    result = snakemake(finished.workflow, finished.folder, *options(finished), "--report", path)
+    assert result.returncode == 0, result.stdout
+    assert "Missing metadata" not in result.stdout
+    return path.read_text(encoding="utf-8")
+
+
+def _embedded(report: str, name: str) -> Any:
+    """The value of a variable of the report's script."""
+    start = f"var {name} = {{"
+    value, _ = json.JSONDecoder().raw_decode(report[report.index(start) + len(start) - 1 :])
+    return value
+
+
+def test_the_report_has_every_figure_with_caption_category_and_labels(report: str) -> None:
+    figures = _embedded(report, "results")
+    prefix = "results/miniature/figures/"
+    assert set(figures) == {f"{prefix}{name}.svg" for name in FIGURES}
+    categories = _embedded(report, "categories")
+    for path, figure in figures.items():
+        name = Path(path).stem
+        assert len(re.sub(r"<[^>]*>", "", figure["caption"]).split()) > 10, path
+        assert "{{" not in figure["caption"], path
+        assert figure["labels"]["figure"], path
+        task = next((task for task in TASKS if name.endswith(task)), None)
+        assert figure["labels"].get("task") == task, path
+        assert figure["data_uri"].startswith("data:image/svg+xml"), path
+    assert set(categories) == {
+        "Performance",
+        "Layers",
+        "Attention",
+        "Association",
+        "Pre-training",
+    }
+
+
+def test_the_report_loads_nothing(report: str) -> None:
+    """All of it is in the one file."""
+    patterns = (
+        r"<script[^>]*\ssrc\s*=",
+        r"<link[^>]*\shref\s*=\s*[\"']?(?!data:)",
+        r"<img[^>]*\ssrc\s*=\s*[\"']?https?:",
+        r"@import\s",
+        r"url\(\s*[\"']?https?:",
+    )
+    for pattern in patterns:
+        assert re.findall(pattern, report) == [], pattern
+
+
+# --- again ---------------------------------------------------------------------------------------
+
+
+def test_a_second_run_does_nothing_and_says_so(finished: Finished) -> None:
+    before = _digests(finished.folder)
+    result = snakemake(finished.workflow, finished.folder, *options(finished))
+    assert result.returncode == 0
+    assert "Nothing to be done" in result.stdout
+    assert _digests(finished.folder) == before
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """Digest of each product and each fetched file; time measurements are no products."""
+    return {
+        str(path.relative_to(folder)): sha256_file(path)
+        for top in ("results", "resources")
+        for path in sorted((folder / top).rglob("*"))
+        if path.is_file() and path.name != ".snakemake_timestamp" and "benchmarks" not in path.parts
+    }
+
+
+@pytest.fixture(scope="module")
+def killed(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """The same study in another folder, killed together with its jobs while it trains."""
+    base = tmp_path_factory.mktemp("killed")
+    workflow = copy_workflow(base / "another-copy", finished.workflow)
+    again = finished._replace(workflow=workflow, folder=base / "another-folder")
+    again.folder.mkdir()
+    with (base / "output.txt").open("w") as output:
+        process = psutil.Popen(
+            command(workflow, again.folder, *options(again), warm=True),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=again.folder,
+            env=environment(),
+        )
+        try:
+            _wait_for_training(process, again.folder)
+        finally:
+            family = [process, *process.children(recursive=True)]
+            for member in family:
+                member.send_signal(signal.SIGKILL)
+            psutil.wait_procs(family, timeout=60)
+    return again
+
+
+def _wait_for_training(process: psutil.Popen, folder: Path) -> None:
+    """Until one model is trained and another training has begun."""
+    deadline = time.monotonic() + 1200
+    while process.poll() is None and time.monotonic() < deadline:
+        trained = list(folder.glob("results/*/finetuned/*/*/f50-s?"))
+        begun = list(folder.glob("logs/*/finetune/*/*/*.log"))
+        if trained and len(begun) > len(trained):
+            return
+        time.sleep(0.2)
+    pytest.fail("the run ended before it could be killed")
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_files(
+    finished: Finished, killed: Finished
+) -> None:
+    made = len(_digests(killed.folder))
+    assert 0 < made < len(_digests(finished.folder)) / 2
+    # What a power cut leaves locked, the user unlocks, as Snakemake says.
+    refused = snakemake(killed.workflow, killed.folder, *options(killed))
+    assert refused.returncode == 1
+    assert "--unlock" in refused.stdout
+    snakemake(killed.workflow, killed.folder, *options(killed), "--unlock")
+    result = snakemake(killed.workflow, killed.folder, *options(killed), warm=True)
+    assert result.returncode == 0, result.stdout
+    jobs = re.search(r"^total +(\d+)$", result.stdout, re.MULTILINE)
+    assert jobs
+    assert int(jobs[1]) < len(finished.everything)  # it went on, it did not begin anew
+    assert plan(killed.workflow, killed.folder, killed.config) == set()
+    expected, found = _digests(finished.folder), _digests(killed.folder)
+    assert set(found) == set(expected)
+    assert [path for path in expected if found[path] != expected[path]] == []
+    hidden = [
+        str(path)
+        for path in (killed.folder / "results").rglob(".*")
+        if path.name != ".snakemake_timestamp"
+    ]
+    assert hidden == []

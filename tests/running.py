@@ -1,0 +1,192 @@
+"""Snakemake as a user runs it, on a copy of the workflow, and what it says that it would do."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+DEMO = ROOT / "config" / "config.yaml"
+MINIATURE = ROOT / "tests" / "studies" / "miniature.yaml"
+#: All that a run needs of the repository.
+WORKFLOW = ("Snakefile", "workflow", "config", "envs", "profiles")
+
+Config = dict[str, Any]
+
+
+def read_config(path: Path) -> Config:
+    config: Config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return config
+
+
+def write_config(path: Path, config: Config) -> Path:
+    path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def copy_workflow(to: Path, source: Path = ROOT) -> Path:
+    """A copy of the workflow's code with new time stamps, to run and to edit."""
+    to.mkdir(parents=True)
+    for name in WORKFLOW:
+        if (source / name).is_dir():
+            shutil.copytree(
+                source / name,
+                to / name,
+                copy_function=shutil.copyfile,
+                ignore=shutil.ignore_patterns("__pycache__"),
+            )
+        else:
+            shutil.copyfile(source / name, to / name)
+    return to
+
+
+def command(workflow: Path, folder: Path, *options: str | Path, warm: bool = False) -> list[str]:
+    """Snakemake's command line; `warm` as `make demo` runs it."""
+    script = [sys.executable, str(workflow / "workflow" / "scripts" / "warm.py")]
+    return [
+        *(script if warm else []),
+        *(sys.executable, "-m", "snakemake"),
+        *("--snakefile", str(workflow / "Snakefile"), "--directory", str(folder)),
+        *map(str, options),
+    ]
+
+
+def environment() -> dict[str, str]:
+    """Of a user who has not activated any environment, and who is offline."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
+    kept.pop("PYTHONPATH", None)
+    nowhere = "http://127.0.0.1:9"
+    return kept | {"http_proxy": nowhere, "https_proxy": nowhere, "HTTPS_PROXY": nowhere}
+
+
+def snakemake(
+    workflow: Path, folder: Path, *options: str | Path, warm: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Run Snakemake to its end; stdout and stderr come together in `stdout`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return subprocess.run(
+        command(workflow, folder, *options, warm=warm),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        cwd=folder,
+        env=environment(),
+    )
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of a plan; two are equal if rule and wildcards are."""
+
+    rule: str
+    wildcards: tuple[tuple[str, str], ...] = ()
+    inputs: tuple[str, ...] = field(default=(), compare=False)
+    outputs: tuple[str, ...] = field(default=(), compare=False)
+    command: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        return " ".join([self.rule, *(f"{name}={value}" for name, value in self.wildcards)])
+
+    def of(self, name: str) -> str | None:
+        """The value of a wildcard. `variant` is that of a rule that names its parts as well."""
+        values = dict(self.wildcards)
+        if name == "variant":
+            if "tuned" in values:
+                return values["tuned"]
+            if "percent" in values:
+                return f"f{values['percent']}-s{values['seed']}"
+        if name == "model" and self.rule == "score":
+            return values["scored"]
+        return values.get(name)
+
+
+Plan = set[Job]
+
+_HEAD = re.compile(r"(?:local)?rule (\w+):")
+
+
+def parse(text: str) -> Plan:
+    """Jobs of the text that a dry run prints (with `--printshellcmds`)."""
+    jobs = []
+    for paragraph in text.split("\n\n"):
+        lines = paragraph.splitlines()
+        start = next((i for i, text in enumerate(lines) if _HEAD.fullmatch(text)), None)
+        if start is None:
+            continue
+        head = _HEAD.fullmatch(lines[start])
+        assert head is not None
+        entries = dict(re.findall(r"^    (\w+): (.*)$", paragraph, re.MULTILINE))
+        shell = re.search(r"^Shell command: (.*)$", paragraph, re.MULTILINE)
+        jobs.append(
+            Job(
+                rule=head[1],
+                wildcards=tuple(
+                    (part.partition("=")[0], part.partition("=")[2])
+                    for part in entries.get("wildcards", "").split(", ")
+                    if part
+                ),
+                inputs=tuple(entries["input"].split(", ")) if "input" in entries else (),
+                outputs=tuple(entries["output"].split(", ")) if "output" in entries else (),
+                command=shell[1] if shell else "",
+            )
+        )
+    assert len(jobs) == len(set(jobs)), "rule and wildcards name a job"
+    total = re.search(r"^total +(\d+)$", text, re.MULTILINE)
+    assert len(jobs) == (int(total[1]) if total else 0), text
+    assert jobs or "Nothing to be done" in text, text
+    return set(jobs)
+
+
+def plan(workflow: Path, folder: Path, config: Path | None, *options: str | Path) -> Plan:
+    """What Snakemake would run: a dry run."""
+    given: list[str | Path] = ["--configfile", config] if config else []
+    result = snakemake(
+        workflow, folder, "--dry-run", "--printshellcmds", *given, *options, "--nocolor"
+    )
+    assert result.returncode == 0, result.stdout
+    return parse(result.stdout)
+
+
+class Finished(NamedTuple):
+    """A finished run of the miniature. Tests change nothing in it."""
+
+    workflow: Path  # a copy of the workflow's code
+    folder: Path  # where it was run
+    config: Path
+    output: str  # what Snakemake printed
+    everything: Plan  # all jobs of the study
+
+
+def options(study: Finished, cores: int = 2) -> list[str | Path]:
+    """Options of a run on one machine, as README has it."""
+    profile = study.workflow / "profiles" / "local"
+    return ["--profile", profile, "--cores", str(cores), "--configfile", study.config]
+
+
+def count(jobs: Iterable[Job]) -> dict[str, int]:
+    """Jobs by rule."""
+    counts: dict[str, int] = {}
+    for job in jobs:
+        counts[job.rule] = counts.get(job.rule, 0) + 1
+    return counts
+
+
+def with_downstream(jobs: Plan, chosen: Callable[[Job], bool]) -> Plan:
+    """The chosen jobs of a plan and every job that reads what one of them makes, and so on."""
+    found = {job for job in jobs if chosen(job)}
+    while True:
+        made = {output for job in found for output in job.outputs}
+        more = {job for job in jobs if not made.isdisjoint(job.inputs)} - found
+        if not more:
+            return found
+        found |= more

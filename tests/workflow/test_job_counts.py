@@ -1,0 +1,128 @@
+"""How many jobs of each rule a configuration asks for: by formula, and as plain numbers."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+from running import DEMO, MINIATURE, ROOT, Config, Plan, count, plan, read_config, write_config
+
+BASELINES = {"nli": 4, "ner": 2}  # majority, bag of words; for pairs also of each half alone
+FIGURES_OF_A_TASK = ("probes", "controls", "attention", "association", "gain", "confusion")
+
+
+def expected(config: Config) -> dict[str, int]:
+    """Jobs by rule, from the configuration alone."""
+    tasks, models, variants = config["tasks"], config["models"], config["variants"]
+    made = [m for m in models.values() if m["source"]["kind"] in ("scratch", "continued")]
+    used = {m["source"]["corpus"] for m in made}
+    tuned = sum(percent > 0 for percent in variants["percentages"]) * len(variants["seeds"])
+    pairs = len(tasks) * len(models)
+    baselines = sum(BASELINES[task["kind"]] for task in tasks.values())
+    probes = sum(len(task["probes"]) for task in tasks.values())
+    counts = {
+        "configuration": 1,
+        "prepare_task": len(tasks),
+        "prepare_corpus": len(used),
+        "subsample": len(tasks) * tuned,
+        "sample_for_probes": len(tasks),
+        "fetch_model": len(models) - len(made),
+        "pretrain": len(made),
+        "finetune": pairs * tuned,
+        "extract_base": pairs * 2,  # pre-trained, random weights
+        "extract_finetuned": pairs * tuned,
+        "probe": len(models) * (2 + tuned) * probes,
+        "baseline": baselines * tuned,
+        "score": pairs + baselines,
+        "table_scores": 1,
+        "table_probes": 1,
+        "table_attention": 1,
+        "table_association": 1,
+        "table_pretraining": 1,
+        "figure_scores": 1,
+        "figure_pretraining": 1 if made else 0,
+        **{f"figure_{name}": len(tasks) for name in FIGURES_OF_A_TASK},
+        "all": 1,
+    }
+    return {rule: number for rule, number in counts.items() if number}
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Plan:
+    """Of the study that runs without any --configfile."""
+    return plan(ROOT, tmp_path_factory.mktemp("demo"), None)
+
+
+@pytest.fixture(scope="module")
+def miniature(tmp_path_factory: pytest.TempPathFactory) -> Plan:
+    return plan(ROOT, tmp_path_factory.mktemp("miniature"), MINIATURE)
+
+
+def test_of_the_demo_by_formula(demo: Plan) -> None:
+    assert count(demo) == expected(read_config(DEMO))
+
+
+def test_of_the_miniature_by_formula(miniature: Plan) -> None:
+    assert count(miniature) == expected(read_config(MINIATURE))
+
+
+def test_of_the_miniature_in_plain_numbers(miniature: Plan) -> None:
+    """Two tasks, two models, one share, two seeds, two probes a task."""
+    assert count(miniature) == {
+        "configuration": 1,
+        "prepare_task": 2,
+        "prepare_corpus": 1,
+        "subsample": 4,
+        "sample_for_probes": 2,
+        "fetch_model": 1,
+        "pretrain": 1,
+        "finetune": 8,
+        "extract_base": 8,
+        "extract_finetuned": 8,
+        "probe": 32,
+        "baseline": 12,
+        "score": 10,
+        "table_scores": 1,
+        "table_probes": 1,
+        "table_attention": 1,
+        "table_association": 1,
+        "table_pretraining": 1,
+        "figure_scores": 1,
+        "figure_pretraining": 1,
+        "figure_probes": 2,
+        "figure_controls": 2,
+        "figure_attention": 2,
+        "figure_association": 2,
+        "figure_gain": 2,
+        "figure_confusion": 2,
+        "all": 1,
+    }
+
+
+def test_of_the_demo_in_plain_numbers(demo: Plan) -> None:
+    """Two tasks, four models, two shares, two seeds: what `make demo` takes its time for."""
+    counts = count(demo)
+    costly = ("pretrain", "finetune", "extract_base", "extract_finetuned", "probe")
+    assert [counts[rule] for rule in costly] == [3, 32, 16, 32, 96]
+
+
+def _one_task(config: Config) -> None:
+    del config["tasks"]["hpo-ner"]
+
+
+def _fetched_models_alone(config: Config) -> None:
+    config["models"] = {"minilm": config["models"]["minilm"]}
+
+
+def _more_shares_and_seeds(config: Config) -> None:
+    config["variants"] = {"percentages": [0, 10, 30, 50, 100], "seeds": [1, 2, 3]}
+
+
+@pytest.mark.parametrize("change", [_one_task, _fetched_models_alone, _more_shares_and_seeds])
+def test_of_other_studies_by_formula(change: object, tmp_path: Path) -> None:
+    config = copy.deepcopy(read_config(MINIATURE))
+    assert callable(change)
+    change(config)
+    jobs = plan(ROOT, tmp_path / "run", write_config(tmp_path / "study.yaml", config))
+    assert count(jobs) == expected(config) != expected(read_config(MINIATURE))

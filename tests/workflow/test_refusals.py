@@ -1,0 +1,136 @@
+"""A configuration that is refused: one clear line, exit code 1, nothing made."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from running import MINIATURE, ROOT, Config, plan, read_config, snakemake, write_config
+
+
+def _refused(folder: Path, *options: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run, do not only plan, with options that are to be refused."""
+    profile = ROOT / "profiles" / "local"
+    result = snakemake(ROOT, folder, "--profile", profile, "--cores", "1", *options)
+    assert result.returncode == 1, result.stdout
+    assert [path.name for path in folder.iterdir() if path.name != ".snakemake"] == []
+    return result
+
+
+def _percentage(config: Config) -> None:
+    config["variants"]["percentages"][1] = 130
+
+
+def _misspelt_key(config: Config) -> None:
+    config["models"]["minilm"]["architectur"] = config["models"]["minilm"].pop("architecture")
+
+
+def _unfit_probe(config: Config) -> None:
+    config["tasks"]["hpo-ner"]["probes"] = ["svm"]
+
+
+def _no_models(config: Config) -> None:
+    config["models"] = {}
+
+
+def _circle(config: Config) -> None:
+    training = config["models"]["gpt-tiny"]["source"]["training"]
+    config["models"]["gpt-tiny"]["source"] = {
+        "kind": "continued",
+        "base": "gpt-tiny",
+        "corpus": "hpo",
+        "training": training,
+    }
+
+
+def _no_such_folder(config: Config) -> None:
+    config["models"]["minilm"]["source"] = {"kind": "folder", "path": "no/such/folder"}
+
+
+def _wrong_type(config: Config) -> None:
+    config["finetuning"]["nli"]["epochs"] = "three"
+
+
+@pytest.mark.parametrize(
+    ("mistake", "key", "said"),
+    [
+        (_percentage, "variants.percentages[1]", "130; allowed: a whole number from 0 to 100"),
+        (_misspelt_key, "models.minilm.architectur", "did you mean 'architecture'?"),
+        (_unfit_probe, "tasks.hpo-ner.probes[0]", "'svm' does not fit a task of kind 'ner'"),
+        (_no_models, "models", "{} is empty; allowed: one entry or more"),
+        (_circle, "models.gpt-tiny.source.base", "'gpt-tiny' closes a circle"),
+        (_no_such_folder, "models.minilm.source.path", "'no/such/folder' has no config.json"),
+        (_wrong_type, "finetuning.nli.epochs", "'three'; allowed: a whole number"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(
+    mistake: Callable[[Config], None], key: str, said: str, tmp_path: Path
+) -> None:
+    config = read_config(MINIATURE)
+    mistake(config)
+    file = write_config(tmp_path / "study.yaml", config)
+    output = _refused(tmp_path / "run", "--configfile", file).stdout
+    lines = [line for line in output.splitlines() if line.startswith(f"{key}: ")]
+    assert len(lines) == 1, output
+    assert said in lines[0]
+    assert "Traceback" not in output
+
+
+def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
+    config = read_config(MINIATURE)
+    _percentage(config)
+    _wrong_type(config)
+    file = write_config(tmp_path / "study.yaml", config)
+    output = _refused(tmp_path / "run", "--configfile", file).stdout
+    assert "\nvariants.percentages[1]: 130;" in output
+    assert "\nfinetuning.nli.epochs: 'three';" in output
+
+
+def test_a_key_that_stands_twice(tmp_path: Path) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text(MINIATURE.read_text(encoding="utf-8") + "\ndata_seed: 8\n", encoding="utf-8")
+    output = _refused(tmp_path / "run", "--configfile", file).stdout
+    line = len(file.read_text(encoding="utf-8").splitlines())
+    assert f"{file} line {line}: key 'data_seed' stands twice" in output
+    assert "Traceback" not in output
+
+
+def test_a_mistake_on_the_command_line(tmp_path: Path) -> None:
+    output = _refused(tmp_path / "run", "--configfile", MINIATURE, "--config", "stdy=x").stdout
+    assert "\nstdy: unknown key with value 'x';" in output
+
+
+@pytest.mark.parametrize("text", ["study: [x\n", "- a\n- b\n", ""])
+def test_a_file_that_is_no_configuration(text: str, tmp_path: Path) -> None:
+    """Snakemake itself refuses these, before it reads the workflow."""
+    file = tmp_path / "study.yaml"
+    file.write_text(text, encoding="utf-8")
+    output = _refused(tmp_path / "run", "--configfile", file).stdout
+    assert "Config file" in output.splitlines()[-1]
+    assert "Traceback" not in output
+
+
+def test_a_file_that_does_not_exist(tmp_path: Path) -> None:
+    """So is this one, in Snakemake's own words; the demo is not run in its stead."""
+    file = tmp_path / "gone.yaml"
+    output = _refused(tmp_path / "run", "--configfile", file).stdout
+    assert str(file) in output.strip().splitlines()[-1]
+
+
+def test_a_study_is_not_merged_with_the_demo(tmp_path: Path) -> None:
+    """Neither models nor settings of config.yaml come into another file's study."""
+    config = read_config(MINIATURE)
+    del config["statistics"]
+    jobs = plan(ROOT, tmp_path / "run", write_config(tmp_path / "study.yaml", config))
+    assert {job.of("model") for job in jobs if job.rule == "finetune"} == {"minilm", "gpt-tiny"}
+    assert {path.split("/")[1] for job in jobs for path in job.outputs} == {"miniature", "models"}
+    text = (ROOT / "config" / "config.yaml").read_text(encoding="utf-8")
+    assert "gpt-mini-hpo" in text  # what would have come in
+    assert not [job for job in jobs if "gpt-mini" in job.command]
+
+
+def test_a_key_on_the_command_line_goes_into_the_given_study(tmp_path: Path) -> None:
+    jobs = plan(ROOT, tmp_path, MINIATURE, "--config", "study=renamed")
+    assert {path.split("/")[1] for job in jobs for path in job.outputs} == {"renamed", "models"}

@@ -1,0 +1,404 @@
+"""What a change makes run again, on the finished miniature: that, what is made from it, no more.
+
+Nothing is computed here: each test is a dry run of an edited copy of the workflow, or of an edited
+configuration, in the folder of the finished study. Copies lie in other folders and have new time
+stamps throughout, so each test also holds that neither counts.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from running import (
+    Config,
+    Finished,
+    Job,
+    Plan,
+    copy_workflow,
+    count,
+    plan,
+    read_config,
+    with_downstream,
+    write_config,
+)
+
+pytestmark = pytest.mark.xdist_group("miniature")
+
+EXTRACTION = {"extract_base", "extract_finetuned"}
+FIGURES = {
+    "figure_association",
+    "figure_attention",
+    "figure_confusion",
+    "figure_controls",
+    "figure_gain",
+    "figure_pretraining",
+    "figure_probes",
+    "figure_scores",
+}
+TABLES = {
+    "table_association",
+    "table_attention",
+    "table_pretraining",
+    "table_probes",
+    "table_scores",
+}
+
+
+def _of_rules(rules: set[str]) -> Callable[[Job], bool]:
+    return lambda job: job.rule in rules
+
+
+def _names(jobs: Plan) -> list[str]:
+    return sorted(map(str, jobs))
+
+
+# --- nothing changed -----------------------------------------------------------------------------
+
+
+def test_nothing_changed(finished: Finished) -> None:
+    assert _names(plan(finished.workflow, finished.folder, finished.config)) == []
+
+
+def test_every_file_touched_and_the_workflow_moved(finished: Finished, tmp_path: Path) -> None:
+    copy = copy_workflow(tmp_path / "deeper" / "elsewhere", finished.workflow)
+    oldest = min(path.stat().st_mtime for path in copy.rglob("*") if path.is_file())
+    assert oldest > max(
+        path.stat().st_mtime for path in finished.folder.rglob("results/*/tables/*")
+    )
+    assert _names(plan(copy, finished.folder, finished.config)) == []
+
+
+class _OtherDocstrings(ast.NodeTransformer):
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr:
+        if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            node.value.value += "\n\nAnother line."
+        return node
+
+
+def test_comments_docstrings_and_layout(finished: Finished, tmp_path: Path) -> None:
+    """All of the code written anew, without a comment, in another layout, documented otherwise."""
+    copy = copy_workflow(tmp_path / "copy", finished.workflow)
+    for path in (copy / "workflow" / "scripts").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        edited = ast.unparse(_OtherDocstrings().visit(ast.parse(text)))
+        assert edited != text
+        path.write_text(f"# A comment.\n\n{edited}\n", encoding="utf-8")
+    for path in [copy / "Snakefile", *(copy / "workflow" / "rules").glob("*.smk")]:
+        path.write_text(path.read_text(encoding="utf-8") + "\n# A comment.\n", encoding="utf-8")
+    assert _names(plan(copy, finished.folder, finished.config)) == []
+
+
+def test_memory_and_time_limits(finished: Finished, tmp_path: Path) -> None:
+    copy = copy_workflow(tmp_path / "copy", finished.workflow)
+    for path in (copy / "workflow" / "rules").glob("*.smk"):
+        text = path.read_text(encoding="utf-8")
+        text = text.replace("mem_mb=", "mem_mb=1+").replace("runtime=", "runtime=1+")
+        path.write_text(text, encoding="utf-8")
+    assert _names(plan(copy, finished.folder, finished.config)) == []
+
+
+# --- code ----------------------------------------------------------------------------------------
+
+#: Files of workflow/scripts, and the rules whose programs an edit of it reaches.
+EDITS: dict[str, set[str]] = {
+    "extract.py": EXTRACTION,
+    "layerscope/attention.py": EXTRACTION,
+    "layerscope/models/pooling.py": EXTRACTION,
+    "layerscope/models/batching.py": EXTRACTION | {"finetune"},
+    "layerscope/models/training.py": {"pretrain", "finetune"},
+    "layerscope/finetuning.py": {"finetune"},
+    "layerscope/pretraining.py": {"pretrain"},
+    "layerscope/sources.py": {"fetch_model"},
+    "layerscope/data/hpo_ner.py": {"prepare_task"},
+    "layerscope/data/docstrings.py": {"prepare_corpus"},
+    "layerscope/data/rng.py": {
+        "prepare_task",
+        "prepare_corpus",
+        "subsample",
+        "sample_for_probes",
+    },
+    "layerscope/probing/svm.py": {"probe"},
+    "layerscope/config/probes.py": {"probe"},
+    "layerscope/baselines.py": {"baseline"},
+    "layerscope/scoring.py": {"score"},
+    "tabulate_attention.py": {"table_attention"},
+    "layerscope/plotting/gain.py": {"figure_gain"},
+    "layerscope/plotting/style.py": FIGURES,
+    "layerscope/config/schema.py": set(),
+    "layerscope/config/jobs.py": set(),
+    "write_schema.py": set(),
+}
+
+
+@pytest.mark.parametrize("file", EDITS)
+def test_an_edit_reruns_what_uses_it(file: str, finished: Finished, tmp_path: Path) -> None:
+    copy = copy_workflow(tmp_path / "copy", finished.workflow)
+    with (copy / "workflow" / "scripts" / file).open("a", encoding="utf-8") as handle:
+        handle.write("\n_EDITED = True\n")
+    expected = with_downstream(finished.everything, _of_rules(EDITS[file]))
+    assert _names(plan(copy, finished.folder, finished.config)) == _names(expected)
+
+
+def test_a_colour_retrains_nothing(finished: Finished, tmp_path: Path) -> None:
+    """The same in plain numbers: of 110 jobs, the figures and what asks for them."""
+    assert len(finished.everything) == 110
+    copy = copy_workflow(tmp_path / "copy", finished.workflow)
+    style = copy / "workflow" / "scripts" / "layerscope" / "plotting" / "style.py"
+    text = style.read_text(encoding="utf-8")
+    edited = re.sub('"#[0-9a-fA-F]{6}"', '"#123456"', text, count=1)
+    assert edited != text
+    style.write_text(edited, encoding="utf-8")
+    jobs = plan(copy, finished.folder, finished.config)
+    assert len(jobs) == 15
+    assert {job.rule for job in jobs} == FIGURES | {"all"}
+
+
+def test_an_edit_of_what_all_programs_share(finished: Finished, tmp_path: Path) -> None:
+    copy = copy_workflow(tmp_path / "copy", finished.workflow)
+    with (copy / "workflow" / "scripts" / "layerscope" / "program.py").open("a") as handle:
+        handle.write("\n_EDITED = True\n")
+    assert _names(plan(copy, finished.folder, finished.config)) == _names(finished.everything)
+
+
+def test_an_edit_of_a_rule_s_command(finished: Finished, tmp_path: Path) -> None:
+    copy = copy_workflow(tmp_path / "copy", finished.workflow)
+    rules = copy / "workflow" / "rules" / "finetune.smk"
+    text = rules.read_text(encoding="utf-8")
+    rules.write_text(text.replace("--seed {wildcards.seed}", "--seed 1{wildcards.seed}"))
+    assert rules.read_text() != text
+    expected = with_downstream(finished.everything, _of_rules({"finetune"}))
+    assert _names(plan(copy, finished.folder, finished.config)) == _names(expected)
+
+
+# --- configuration -------------------------------------------------------------------------------
+
+
+def _after(finished: Finished, tmp_path: Path, change: Callable[[Config], Any]) -> Plan:
+    """What runs after a change of the configuration."""
+    config = read_config(finished.config)
+    change(config)
+    file = write_config(tmp_path / "study.yaml", config)
+    return plan(finished.workflow, finished.folder, file)
+
+
+def _all_of(finished: Finished, tmp_path: Path, change: Callable[[Config], Any]) -> Plan:
+    """All jobs of the changed study, as if none had run."""
+    config = read_config(finished.config)
+    change(config)
+    file = write_config(tmp_path / "anew.yaml", config)
+    return plan(finished.workflow, tmp_path / "anew", file)
+
+
+def _reversed_keys(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _reversed_keys(value[key]) for key in reversed(value)}
+    return value
+
+
+def test_order_of_keys_and_comments(finished: Finished, tmp_path: Path) -> None:
+    config = _reversed_keys(read_config(finished.config))
+    text = yaml.safe_dump(config, sort_keys=False, default_flow_style=False, indent=4)
+    file = tmp_path / "study.yaml"
+    file.write_text("# A comment.\n" + text.replace("\n", "   # Another.\n"), encoding="utf-8")
+    assert _names(plan(finished.workflow, finished.folder, file)) == []
+
+
+def test_defaults_written_out(finished: Finished, tmp_path: Path) -> None:
+    def change(config: Config) -> None:
+        config["models"]["minilm"]["finetuning"] = {"nli": {}, "ner": {}}
+        config["activations"] = {"dtype": "float16"}
+
+    assert _names(_after(finished, tmp_path, change)) == []
+
+
+def _is(rule: str, **wildcards: str) -> Callable[[Job], bool]:
+    return lambda job: (
+        job.rule == rule and all(job.of(name) == value for name, value in wildcards.items())
+    )
+
+
+def _any_of(*chosen: Callable[[Job], bool]) -> Callable[[Job], bool]:
+    return lambda job: any(choose(job) for choose in chosen)
+
+
+def _set(path: str, value: Any) -> Callable[[Config], None]:
+    def change(config: Config) -> None:
+        *parents, last = path.split(".")
+        for name in parents:
+            config = config.setdefault(name, {})
+        config[last] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "chosen"),
+    [
+        (
+            "models.gpt-tiny.finetuning.nli.learning_rate",
+            5.0e-4,
+            _is("finetune", task="hpo-nli", model="gpt-tiny"),
+        ),
+        ("models.gpt-tiny.source.training.steps", 5, _is("pretrain", model="gpt-tiny")),
+        ("models.gpt-tiny.domain", "general", _is("table_scores")),
+        ("finetuning.ner.epochs", 2, _is("finetune", task="hpo-ner")),
+        ("probes.bilstm-crf.hidden", 10, _is("probe", probe="bilstm-crf")),
+        ("tasks.hpo-ner.probe_limit", 200, _is("sample_for_probes", task="hpo-ner")),
+        ("tasks.hpo-ner.limit.test", 10, _is("prepare_task", task="hpo-ner")),
+        ("corpora.hpo.max_words", 3000, _is("prepare_corpus", corpus="hpo")),
+        ("activations.dtype", "float32", _of_rules(EXTRACTION)),
+        ("attention.examples", 5, _of_rules(EXTRACTION)),
+        (
+            "statistics.resamples",
+            200,
+            _of_rules({"score", "table_attention", "table_association"}),
+        ),
+        (
+            "data_seed",
+            8,
+            _of_rules({"prepare_task", "prepare_corpus", "sample_for_probes"}),
+        ),
+    ],
+)
+def test_a_setting_reruns_its_own_jobs(
+    path: str, value: Any, chosen: Callable[[Job], bool], finished: Finished, tmp_path: Path
+) -> None:
+    expected = with_downstream(finished.everything, _any_of(chosen, _is("configuration")))
+    assert _names(_after(finished, tmp_path, _set(path, value))) == _names(expected)
+
+
+def test_one_model_s_setting_in_plain_words(finished: Finished, tmp_path: Path) -> None:
+    """The other model, the other task, data and the random control stay as they are."""
+    change = _set("models.gpt-tiny.finetuning.nli.learning_rate", 5.0e-4)
+    jobs = _after(finished, tmp_path, change)
+    costly = {job for job in jobs if job.rule not in TABLES | FIGURES | {"all", "configuration"}}
+    assert count(costly) == {"finetune": 2, "extract_finetuned": 2, "probe": 4, "score": 1}
+    assert {job.of("model") for job in costly} == {"gpt-tiny"}
+    assert {job.of("task") for job in costly} == {"hpo-nli"}
+    assert {job.of("variant") for job in costly if job.rule != "score"} == {"f50-s1", "f50-s2"}
+
+
+def _add_seed(config: Config) -> None:
+    config["variants"]["seeds"].append(3)
+
+
+def _add_percentage(config: Config) -> None:
+    config["variants"]["percentages"] = [0, 20, 50]
+
+
+def _add_model(config: Config) -> None:
+    source = {"kind": "continued", "base": "minilm", "corpus": "hpo"}
+    training = config["models"]["gpt-tiny"]["source"]["training"]
+    added = {
+        "architecture": "encoder",
+        "domain": "biomedical",
+        "source": source | {"training": training},
+    }
+    config["models"] = {"minilm-hpo": added} | config["models"]
+
+
+def _remove_model(config: Config) -> None:
+    del config["models"]["gpt-tiny"]
+
+
+def _remove_seed(config: Config) -> None:
+    config["variants"]["seeds"] = [1]
+
+
+def _remove_task(config: Config) -> None:
+    del config["tasks"]["hpo-ner"]
+
+
+@pytest.mark.parametrize("change", [_add_seed, _add_percentage, _add_model])
+def test_what_is_added_leaves_the_rest_alone(
+    change: Callable[[Config], None], finished: Finished, tmp_path: Path
+) -> None:
+    jobs = _all_of(finished, tmp_path, change)
+    expected = with_downstream(
+        jobs, lambda job: job not in finished.everything or job.rule == "configuration"
+    )
+    assert _names(_after(finished, tmp_path, change)) == _names(expected)
+    # Of what was there, only what puts results together runs again.
+    again = {job.rule for job in expected & finished.everything}
+    assert again <= TABLES | FIGURES | {"score", "configuration", "all"}
+
+
+@pytest.mark.parametrize("change", [_remove_model, _remove_seed, _remove_task])
+def test_what_is_removed_reruns_what_puts_results_together(
+    change: Callable[[Config], None], finished: Finished, tmp_path: Path
+) -> None:
+    jobs = _after(finished, tmp_path, change)
+    assert {job.rule for job in jobs} <= TABLES | FIGURES | {"score", "configuration", "all"}
+    assert {"table_scores", "table_probes", "table_attention"} <= {job.rule for job in jobs}
+    assert jobs <= _all_of(finished, tmp_path, change)
+
+
+def test_another_study_shares_nothing_but_fetched_models(
+    finished: Finished, tmp_path: Path
+) -> None:
+    jobs = _after(finished, tmp_path, _set("study", "other"))
+    assert _names(jobs) == _names(finished.everything - {_fetch(finished)})
+
+
+def _fetch(finished: Finished) -> Job:
+    (job,) = (job for job in finished.everything if job.rule == "fetch_model")
+    return job
+
+
+# --- files ---------------------------------------------------------------------------------------
+
+
+def _linked(finished: Finished, to: Path) -> Path:
+    """The finished study's folder again; replace its files, never write into them."""
+    shutil.copytree(finished.folder, to, copy_function=os.link)
+    return to
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Another file of the given content at this path, new from now."""
+    other = path.with_name(f"{path.name}.new")
+    other.write_bytes(content)
+    other.replace(path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "results/miniature/data/hpo-nli/train.parquet",
+        "results/miniature/samples/hpo-ner/f50-s1.parquet",
+        "results/miniature/tables/probes.parquet",
+    ],
+)
+def test_a_file_touched(path: str, finished: Finished, tmp_path: Path) -> None:
+    """The same content with a new time stamp is the same file: nothing runs."""
+    folder = _linked(finished, tmp_path / "run")
+    _replace(folder / path, (folder / path).read_bytes())
+    assert (folder / path).stat().st_mtime > (finished.folder / path).stat().st_mtime
+    assert _names(plan(finished.workflow, folder, finished.config)) == []
+
+
+def test_a_file_changed(finished: Finished, tmp_path: Path) -> None:
+    """Other content reruns all that reads the file; the file itself is left as it is."""
+    folder = _linked(finished, tmp_path / "run")
+    path = "results/miniature/samples/hpo-ner/f50-s1.parquet"
+    _replace(folder / path, b"something else")
+    expected = with_downstream(finished.everything, lambda job: path in job.inputs)
+    assert _names(plan(finished.workflow, folder, finished.config)) == _names(expected)
+    assert {job.rule for job in expected} >= {"finetune", "baseline"}
+
+
+def test_a_file_deleted(finished: Finished, tmp_path: Path) -> None:
+    folder = _linked(finished, tmp_path / "run")
+    path = "results/miniature/figures/scores.svg"
+    (folder / path).unlink()
+    expected = with_downstream(finished.everything, lambda job: path in job.outputs)
+    assert _names(plan(finished.workflow, folder, finished.config)) == _names(expected)
+    assert count(expected) == {"figure_scores": 1, "all": 1}

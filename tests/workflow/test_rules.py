@@ -1,0 +1,133 @@
+"""What every rule has: its own log, benchmark, environment and resources; a command that stands
+alone; a digest of the very program that it calls."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from running import MINIATURE, ROOT, Job, Plan, plan
+
+PROGRAMS = ROOT / "workflow" / "scripts"
+_RULE = re.compile(r"^(?:rule|checkpoint) (\w+):\n((?:(?:    .*)?\n)+)", re.MULTILINE)
+_DIRECTIVE = re.compile(r"^    (\w+):(.*(?:\n(?:        .*)?)*)", re.MULTILINE)
+
+#: Rules by name: each directive's text.
+RULES: dict[str, dict[str, str]] = {
+    name: {key: value.strip() for key, value in _DIRECTIVE.findall(body)}
+    for path in sorted((ROOT / "workflow" / "rules").glob("*.smk"))
+    for name, body in _RULE.findall(path.read_text(encoding="utf-8"))
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the jobs would run."""
+    return tmp_path_factory.mktemp("run")
+
+
+@pytest.fixture(scope="module")
+def jobs(run: Path) -> Plan:
+    return plan(ROOT, run, MINIATURE)
+
+
+def _of_rule(jobs: Plan, rule: str) -> list[Job]:
+    found = [job for job in jobs if job.rule == rule]
+    assert found, f"the miniature has no job of rule {rule}"
+    return found
+
+
+def _arguments(job: Job) -> list[str]:
+    """Arguments of a job's program, without interpreter, program and redirection."""
+    words = shlex.split(job.command)
+    assert words[0] == "python"
+    assert words[-3] == ">", job
+    assert words[-1] == "2>&1", job
+    return words[2:-3]
+
+
+def test_every_rule_was_found(jobs: Plan) -> None:
+    assert set(RULES) == {job.rule for job in jobs} - {"all"}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rule_is_complete(rule: str) -> None:
+    directives = RULES[rule]
+    wanted = {"output", "log", "benchmark", "conda", "threads", "resources", "params", "shell"}
+    assert wanted <= set(directives)
+    assert {"mem_mb", "runtime"} <= set(re.findall(r"(\w+)=", directives["resources"]))
+    # A rule calls a program in its shell command; there is no code in it.
+    assert set(directives) <= wanted | {"input", "wildcard_constraints", "group", "priority"}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rule_has_its_environment(rule: str) -> None:
+    file = RULES[rule]["conda"].strip('"')
+    assert (ROOT / "workflow" / "rules" / file).resolve().parent == ROOT / "envs"
+    assert (ROOT / "workflow" / "rules" / file).is_file()
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_the_digest_is_of_the_program_that_is_called(rule: str, jobs: Plan, run: Path) -> None:
+    digests = re.findall(r'code_digest\("(\w+)"\)', RULES[rule]["params"])
+    assert len(digests) == 1
+    for job in _of_rule(jobs, rule):
+        program = (run / shlex.split(job.command)[1]).resolve()
+        assert program == PROGRAMS / f"{digests[0]}.py"
+        assert program.is_file()
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_logs_and_benchmarks_have_a_file_a_job(rule: str) -> None:
+    """Whatever the wildcards, no two jobs of the workflow write the same log."""
+    wildcards = set(re.findall(r"{{(\w+)}}|{(\w+)}", RULES[rule]["output"]))
+    names = {a or b for a, b in wildcards} - {"RESULTS", "LOGS", "TIMES", "TABLES", "FIGURES"}
+    for directive in ("log", "benchmark"):
+        found = {a or b for a, b in re.findall(r"{{(\w+)}}|{(\w+)}", RULES[rule][directive])}
+        assert names <= found, directive
+
+
+def test_every_program_is_called_by_a_rule() -> None:
+    called = {re.findall(r'code_digest\("(\w+)"\)', rule["params"])[0] for rule in RULES.values()}
+    assert {path.stem for path in PROGRAMS.glob("*.py")} - called == {"warm", "write_schema"}
+
+
+def test_commands_name_no_place_of_this_machine(jobs: Plan) -> None:
+    for job in jobs - {Job("all")}:
+        for argument in _arguments(job):
+            assert not re.search(r"""(^|[\s"'=:,\[])[/~](?!$)""", argument), f"{job}: {argument}"
+
+
+def test_commands_read_inputs_and_write_outputs(jobs: Plan) -> None:
+    """Nothing is read or written that Snakemake does not know of."""
+    for job in jobs - {Job("all")}:
+        known = {*job.inputs, *job.outputs}
+        folders = {str(Path(path).parent) for path in job.outputs}
+        for argument in _arguments(job):
+            path = argument.rpartition("=")[2]
+            if path.startswith(("results/", "resources/")):
+                assert path in known | folders, f"{job}: {argument}"
+
+
+def test_commands_call_a_program_by_its_path_from_the_working_directory(jobs: Plan) -> None:
+    for job in jobs - {Job("all")}:
+        assert not Path(shlex.split(job.command)[1]).is_absolute(), job
+
+
+def _check(*arguments: str) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_lint_finds_nothing() -> None:
+    _check("snakemake", "--lint")
+
+
+def test_layout_is_that_of_snakefmt() -> None:
+    _check("snakefmt", "--check", "Snakefile", "workflow")
