@@ -32,20 +32,9 @@ from layerscope.models.inputs import (
     tokenise_words,
 )
 from layerscope.models.load import load_tokenizer, load_with_head, position_limit, uses_bfloat16
-from layerscope.models.training import training_arguments
+from layerscope.models.training import Items, training_arguments
 
 IGNORED = -100  # label that PyTorch's cross-entropy leaves out
-
-
-class _Examples(torch.utils.data.Dataset[dict[str, Any]]):
-    def __init__(self, items: list[dict[str, Any]]) -> None:
-        self._items = items
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        return self._items[index]
 
 
 def _items(
@@ -145,8 +134,8 @@ def finetune(
                 seed=seed,
                 train_sampling_strategy="group_by_length",
             ),
-            train_dataset=_Examples(items),
-            eval_dataset=_Examples(held),
+            train_dataset=Items(items),
+            eval_dataset=Items(held),
             data_collator=_collator(frame),
         )
         trainer.train()

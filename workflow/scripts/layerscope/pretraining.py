@@ -31,7 +31,7 @@ from layerscope.config.training import PreTraining, Shape
 from layerscope.errors import UserError
 from layerscope.models.inputs import Frame, read_frame
 from layerscope.models.load import load_language_model, load_tokenizer, position_limit
-from layerscope.models.training import training_arguments
+from layerscope.models.training import Items, training_arguments
 
 END, PAD = "<|endoftext|>", "<|pad|>"
 HELDOUT_SEQUENCES = 64  # enough for a loss to two digits, few enough for a CPU
@@ -106,17 +106,6 @@ def _pooler(model: PreTrainedModel, base: str | Path | None) -> dict[str, torch.
         for name, weight in weights.items()
         if "pooler" in name
     }
-
-
-class _Sequences(torch.utils.data.Dataset[dict[str, Any]]):
-    def __init__(self, items: Sequence[dict[str, Any]]) -> None:
-        self._items = items
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        return self._items[index]
 
 
 def pretrain(
@@ -202,8 +191,8 @@ def pretrain(
                 eval_steps=max(1, settings.steps // 4),
                 eval_on_start=True,
             ),
-            train_dataset=_Sequences(learn),
-            eval_dataset=_Sequences(test),
+            train_dataset=Items(learn),
+            eval_dataset=Items(test),
             data_collator=together,
         )
         trainer.train()

@@ -1,7 +1,8 @@
-"""Trainer arguments that fine-tuning and pre-training share."""
+"""What fine-tuning and pre-training share in their use of the Trainer."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -9,6 +10,19 @@ from transformers import TrainingArguments
 
 from layerscope.config.training import FineTuning, PreTraining
 from layerscope.models.load import uses_bfloat16
+
+
+class Items(torch.utils.data.Dataset[dict[str, Any]]):
+    """A list as the data set that the Trainer asks for."""
+
+    def __init__(self, items: Sequence[dict[str, Any]]) -> None:
+        self._items = items
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self._items[index]
 
 
 def training_arguments(
