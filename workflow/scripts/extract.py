@@ -37,7 +37,7 @@ def main() -> None:
     from layerscope.activations import write_activations
     from layerscope.attention import choose_examples, compare_attention
     from layerscope.config.extraction import Activations, Attention
-    from layerscope.files import whole_directory
+    from layerscope.files import sha256_directory, sha256_file, whole_directory
     from layerscope.formats import file_metadata, read_sample, read_table, write_table
     from layerscope.models.inputs import read_frame
     from layerscope.models.load import (
@@ -60,6 +60,7 @@ def main() -> None:
         "variant": arguments.variant,
         "kind_of_task": kind,
         "labels": labels,
+        "model_sha256": sha256_directory(arguments.model),
     }
     tokenizer = load_tokenizer(arguments.model)
     frame = read_frame(tokenizer, architecture)
@@ -82,10 +83,14 @@ def main() -> None:
     else:
         model = load_model(arguments.model, tokenizer).to(device())  # type: ignore[arg-type]
 
-    parts = {"train": read_sample(arguments.train, arguments.train_sample, kind), "test": test}
+    probed = read_sample(arguments.train, arguments.train_sample, kind)
+    parts = {
+        "train": (probed, sha256_file(arguments.train)),
+        "test": (test, sha256_file(arguments.test)),
+    }
     with whole_directory(arguments.out_activations) as folder:
         for view in arguments.views:
-            for split, table in parts.items():
+            for split, (table, digest) in parts.items():
                 write_activations(
                     model,
                     tokenizer,
@@ -94,7 +99,7 @@ def main() -> None:
                     view,
                     folder / view / f"{split}.parquet",
                     settings,
-                    {**described, "split": split},
+                    {**described, "split": split, "data_sha256": digest},
                 )
 
     if arguments.out_attention:

@@ -24,7 +24,7 @@ Row = dict[str, Any]
 log = logging.getLogger(__name__)
 
 #: What the activations that a probe learns from and is tested on must have in common.
-SHARED = ("task", "model", "variant", "view", "layers", "width", "labels")
+SHARED = ("task", "model", "variant", "model_sha256", "view", "layers", "width", "labels")
 
 
 def shared_metadata(train: str | Path, test: str | Path) -> dict[str, Any]:
