@@ -16,7 +16,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     config.write_bytes(MINIATURE.read_bytes())
     folder = base / "run"
     study = Finished(workflow, folder, config, "", plan(workflow, folder, config))
-    result = snakemake(workflow, folder, *options(study))
+    result = snakemake(workflow, folder, *options(study), warm=True)
     assert result.returncode == 0, result.stdout + _logs(folder)
     return study._replace(output=result.stdout)
 

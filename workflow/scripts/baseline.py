@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from layerscope.baselines import predict_baseline
-from layerscope.errors import UserError
-from layerscope.formats import file_metadata, read_sample, read_table, write_table
 from layerscope.program import run
 
 
@@ -24,6 +21,11 @@ def main() -> None:
         "--baseline", action="append", required=True, metavar="NAME=OUT", help="may be repeated"
     )
     arguments = parser.parse_args()
+
+    from layerscope.baselines import predict_baseline
+    from layerscope.errors import UserError
+    from layerscope.formats import file_metadata, read_sample, read_table, write_table
+
     kind = arguments.kind
     names = file_metadata(arguments.test, kind)["labels"]
     train = read_sample(arguments.train, arguments.sample, kind)

@@ -5,11 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pydantic import TypeAdapter
-
-from layerscope.config.probes import Probe
-from layerscope.formats import write_table
-from layerscope.probing.run import probe_layers, shared_metadata
 from layerscope.program import run
 
 
@@ -27,6 +22,13 @@ def main() -> None:
     parser.add_argument("--views", nargs="+", required=True, help="separate, joint, word")
     parser.add_argument("--out", required=True, help="table of layer, metric and value")
     arguments = parser.parse_args()
+
+    from pydantic import TypeAdapter
+
+    from layerscope.config.probes import Probe
+    from layerscope.formats import write_table
+    from layerscope.probing.run import probe_layers, shared_metadata
+
     probe: Probe = TypeAdapter(Probe).validate_json(arguments.probe_settings)
     files = [
         (

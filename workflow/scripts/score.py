@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from layerscope.config.statistics import Statistics
-from layerscope.files import write_json
 from layerscope.program import run
-from layerscope.scoring import read_predictions, score
 
 
 def main() -> None:
@@ -17,6 +14,11 @@ def main() -> None:
     parser.add_argument("--predictions", nargs="+", required=True, help="a file a variant")
     parser.add_argument("--out", required=True, help="JSON of scores and confusion counts")
     arguments = parser.parse_args()
+
+    from layerscope.config.statistics import Statistics
+    from layerscope.files import write_json
+    from layerscope.scoring import read_predictions, score
+
     settings = Statistics.model_validate_json(arguments.settings)
     files = [read_predictions(path) for path in arguments.predictions]
     write_json(arguments.out, score(files, settings))
