@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import signal
 import struct
@@ -18,7 +19,6 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import psutil
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -377,24 +377,23 @@ def killed(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Fini
     again = finished._replace(workflow=workflow, folder=base / "another-folder")
     again.folder.mkdir()
     with (base / "output.txt").open("w") as output:
-        process = psutil.Popen(
+        process = subprocess.Popen(
             command(workflow, again.folder, *options(again)),
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=again.folder,
             env=environment(),
+            start_new_session=True,
         )
         try:
             _wait_for_training(process, again.folder)
         finally:
-            family = [process, *process.children(recursive=True)]
-            for member in family:
-                member.send_signal(signal.SIGKILL)
-            psutil.wait_procs(family, timeout=60)
+            os.killpg(process.pid, signal.SIGKILL)  # its jobs too
+            process.wait()
     return again
 
 
-def _wait_for_training(process: psutil.Popen, folder: Path) -> None:
+def _wait_for_training(process: subprocess.Popen[bytes], folder: Path) -> None:
     """Until one model is trained and another training has begun."""
     deadline = time.monotonic() + 1200
     while process.poll() is None and time.monotonic() < deadline:
