@@ -140,7 +140,7 @@ def test_an_edit_reruns_what_uses_it(file: str, finished: Finished, tmp_path: Pa
 
 
 def test_an_edit_of_what_no_program_uses(finished: Finished, tmp_path: Path) -> None:
-    """The schema of the configuration and what makes jobs of it: settings are compared, not code."""
+    """What reads the configuration and makes jobs of it: settings are compared, not this code."""
     copy = copy_workflow(tmp_path / "copy", finished.workflow)
     scripts = copy / "workflow" / "scripts"
     unused = ["config/schema.py", "config/jobs.py", "config/load.py", "config/mistakes.py"]
