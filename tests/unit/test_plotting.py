@@ -50,7 +50,7 @@ def figures(miniature: tuple[Path, dict[str, Path]]) -> list[Path]:
 
 
 def test_every_program_draws_three_files_of_the_smallest_study(figures: list[Path]) -> None:
-    assert len(figures) == 2 + 5 * len(TASKS)
+    assert len(figures) == 2 + 6 * len(TASKS)
     for svg in figures:
         root = ElementTree.fromstring(svg.read_text())  # noqa: S314 - our own file
         assert root.tag.endswith("svg")
@@ -161,7 +161,7 @@ def test_gain_is_the_difference_at_the_same_layer() -> None:
 
 def test_gain_has_a_panel_for_each_share_and_view(study: dict[str, Path]) -> None:
     figure = gain.draw(rows(study, "probes", "one-nli"))
-    assert len(figure.axes) == 2 * 6
+    assert len(figure.axes) == 2 * 4  # halves of the input are controls, drawn apart
     assert figure.axes[0].get_title() == "fine-tuned on 10 %"
 
 

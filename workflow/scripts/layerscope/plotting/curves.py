@@ -36,3 +36,7 @@ def curve(rows: Sequence[Row], x: str, value: str = "value") -> Curve:
         [min(groups[k]) for k in at],
         [max(groups[k]) for k in at],
     )
+
+
+#: Views that see half of the input: controls, drawn in a figure of their own.
+HALVES = ("premise", "hypothesis")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from layerscope.measures import task_metrics
-from layerscope.plotting.curves import curve, panels_of
+from layerscope.plotting.curves import HALVES, curve, panels_of
 from layerscope.plotting.style import (
     METRICS,
     Row,
@@ -47,7 +47,8 @@ def draw(rows: Sequence[Row]) -> Figure:
     metric, _ = task_metrics({row["metric"] for row in rows})
     known = looks(models_of(rows))
     gained = gains(rows, metric)
-    wanted, percents = panels_of(gained, metric), percents_of(rows)
+    wanted = [(probe, view) for probe, view in panels_of(gained, metric) if view not in HALVES]
+    percents = percents_of(rows)
     figure = Figure(
         figsize=(width_for(len(percents)), 0.8 + 1.05 * len(wanted)), layout="constrained"
     )

@@ -12,6 +12,10 @@ from layerscope.plotting.style import COLUMN, PAGE, Row, models_of, styled
 _LINE = "#0072B2"
 
 
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 @styled()
 def draw(rows: Sequence[Row]) -> Figure:
     """Draw a panel a model, each on its own scale.
@@ -44,10 +48,10 @@ def draw(rows: Sequence[Row]) -> Figure:
             axes.yaxis.set_minor_formatter(NullFormatter())
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         axes.margins(x=0.12, y=0.22)
-        axes.annotate(f"{y[0]:,.4g}", (x[0], y[0]), (4, 1), textcoords="offset points", fontsize=6)
+        axes.annotate(_short(y[0]), (x[0], y[0]), (4, 1), textcoords="offset points", fontsize=6)
         if len(x) > 1:
             axes.annotate(
-                f"{y[-1]:,.4g}", (x[-1], y[-1]), (0, -8.5), textcoords="offset points", fontsize=6,
+                _short(y[-1]), (x[-1], y[-1]), (0, -8.5), textcoords="offset points", fontsize=6,
                 ha="center",
             )  # fmt: skip
         axes.set_title(f"{model}\n({line[0]['objective']}, {line[0]['corpus']})", fontsize=7)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from layerscope.measures import task_metrics
-from layerscope.plotting.curves import curve, panels_of
+from layerscope.plotting.curves import HALVES, curve, panels_of
 from layerscope.plotting.style import (
     GREY,
     METRICS,
@@ -24,8 +24,6 @@ from layerscope.plotting.style import (
     width_for,
 )
 from layerscope.variants import PRETRAINED, RANDOM
-
-HALVES = ("premise", "hypothesis")
 
 
 def main_panels(rows: Sequence[Row]) -> list[tuple[str, str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,9 @@ Row = dict[str, Any]
 
 #: Width of one and of two columns of a paper, in inches.
 COLUMN, PAGE = 3.5, 7.0
+
+# Embedding fonts says dozens of lines that would bury what a log is read for.
+logging.getLogger("fontTools").setLevel(logging.WARNING)
 
 GREY = "#777777"
 _STYLE = {
