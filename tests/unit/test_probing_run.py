@@ -27,7 +27,13 @@ BILSTM = BilstmCrfProbe(
 
 
 def write(path: Path, rows: dict[str, list[Any]], vectors: np.ndarray, **metadata: Any) -> Path:
-    described = {"task": "t", "model": "m", "variant": "pretrained", "model_sha256": "0", **metadata}
+    described = {
+        "task": "t",
+        "model": "m",
+        "variant": "pretrained",
+        "model_sha256": "0",
+        **metadata,
+    }
     size = len(rows["label"])
     keys = {"word_index": [0] * size, "word": [""] * size, "group_id": rows["example_id"], **rows}
     with ActivationWriter(path, LAYERS, vectors.shape[2], "float16", described) as writer:
