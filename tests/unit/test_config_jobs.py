@@ -80,7 +80,7 @@ def test_written_out_defaults_change_nothing(config: dict[str, Any]) -> None:
     before = every_setting(validate(config))
     config["activations"]["dtype"] = "float16"
     config["statistics"]["seed"] = 0
-    config["probes"]["linear"]["inverse_regularisation"] = 1.0
+    config["probes"]["linear"]["max_iterations"] = 200
     config["models"]["minilm"]["finetuning"] = {"nli": {"epochs": None}}
     assert every_setting(validate(config)) == before
 
@@ -112,7 +112,7 @@ CHANGES = [
     (_set("attention", "examples", to=8), {"attention"}),
     (_set("statistics", "resamples", to=200), {"statistics"}),
     (
-        _set("finetuning", "ner", "epochs", to=3),
+        _set("finetuning", "ner", "epochs", to=7),
         {
             "finetune hpo-ner minilm",
             "finetune hpo-ner minilm-hpo",

@@ -116,7 +116,7 @@ def programs_by_environment() -> dict[str, set[str]]:
     for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")):
         for rule in re.split(r"^rule ", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
             environments = re.findall(r"envs/(\w+)\.yaml", rule)
-            programs = re.findall(r"\{PROGRAMS\}/(\w+)\.py", rule)
+            programs = re.findall(r"program\(\"(\w+)\"\)", rule)
             for environment in environments:
                 found[environment].update(programs)
     return found
