@@ -30,7 +30,8 @@ def main():
     with (whole_file if kind == "file" else whole_directory)(path) as partial:
         (partial if kind == "file" else partial / "part").write_text("half")
         print("writing", flush=True)
-        time.sleep(60)
+        for _ in range(600):  # a signal just before a sleep would wait for its end
+            time.sleep(0.1)
 
 run(main)
 """
