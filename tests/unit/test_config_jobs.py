@@ -167,7 +167,12 @@ def test_overrides_of_fine_tuning_merge(config: dict[str, Any]) -> None:
     }
     study = validate(config)
     common = config["finetuning"]
-    defaults = {"weight_decay": 0.01, "warmup_share": 0.1, "precision": "float32"}
+    defaults = {
+        "weight_decay": 0.01,
+        "warmup_share": 0.1,
+        "schedule": "linear",
+        "precision": "float32",
+    }
     assert json.loads(jobs.finetuning_settings(study, "hpo-nli", "minilm")) == {
         **defaults,
         **common["nli"],

@@ -33,11 +33,16 @@ class Mistake(NamedTuple):
 
 NAME = "small letters and digits, joined by single hyphens"
 SCRATCH = "models.gpt-mini.source"
+FILES = {
+    "kind": "files",
+    "format": "csv",
+    "files": {"train": "a", "validation": "b", "test": "c"},
+}
 CONTINUED = "models.minilm-hpo.source"
 
 MISTAKES = [
     # unknown keys, at the top and deep down
-    Mistake("modles", {}, "{}", "allowed: study, data_seed, tasks"),
+    Mistake("modles", {}, "{}", "allowed: study, protocol, data_seed, tasks"),
     Mistake("models.minilm.sorce", 1, "1", "did you mean 'source'?"),
     Mistake("models.minilm.source.pakage", "x", "'x'", "allowed: kind, package, folder"),
     Mistake("models.minilm.source.corpus", "hpo", "'hpo'", "allowed: kind, package, folder"),
@@ -51,7 +56,7 @@ MISTAKES = [
     Mistake("tasks.hpo-nli.nli", 3, "3", "allowed: kind, source, limit, probes"),
     Mistake("probes.linear.hidden", 64, "64", "allowed: kind, inverse_regularisation"),
     Mistake("probes.svm.max_iterations", 64, "64", "allowed: kind, inverse_regularisation"),
-    Mistake("corpora.hpo.source.packages", ["numpy"], "['numpy']", "allowed: generator"),
+    Mistake("corpora.hpo.source.packages", ["numpy"], "['numpy']", "allowed: kind"),
     # names that nothing has
     Mistake(f"{CONTINUED}.base", "minlm", "'minlm'", "did you mean 'minilm'?"),
     Mistake(f"{CONTINUED}.corpus", "hpp", "'hpp'", "allowed: hpo, technical; did you mean 'hpo'?"),
@@ -60,13 +65,13 @@ MISTAKES = [
     # choices
     Mistake("models.minilm.architecture", "enc", "'enc'", "'encoder' or 'decoder'"),
     Mistake("models.minilm.domain", "medical", "'medical'", "'general' or 'biomedical'"),
-    Mistake("models.minilm.source.kind", "hub", "'hub'", "'package' or 'folder' or 'continued'"),
+    Mistake("models.minilm.source.kind", "zoo", "'zoo'", "'package' or 'folder' or 'hub'"),
     Mistake("models.minilm.source.kind", GONE, "is missing", "'package' or 'folder'"),
     Mistake("models.minilm.source.kind", ["package"], "['package']", "'package' or 'folder'"),
     Mistake("probes.linear.kind", "lin", "'lin'", "'linear' or 'svm' or 'bilstm-crf'"),
     Mistake("probes.linear.kind", 3, "3", "'linear' or 'svm' or 'bilstm-crf'"),
-    Mistake("corpora.technical.source.generator", "docs", "'docs'", "'hpo-text' or 'package-docs'"),
-    Mistake("tasks.hpo-nli.source.generator", "hpo", "'hpo'", "'hpo-nli' or 'hpo-ner'"),
+    Mistake("corpora.technical.source.kind", "docs", "'docs'", "'hpo-text' or 'package-docs'"),
+    Mistake("tasks.hpo-nli.source.kind", "hpo", "'hpo'", "'hpo-nli' or 'hpo-ner'"),
     Mistake("tasks.hpo-nli.kind", "nil", "'nil'", "'nli' or 'ner'"),
     Mistake("activations.dtype", "float64", "'float64'", "'float16' or 'float32'"),
     Mistake("finetuning.nli.precision", "float16", "'float16'", "'float32' or 'bfloat16'"),
@@ -115,7 +120,6 @@ MISTAKES = [
     Mistake("probes.x_y", {"kind": "linear"}, "'x_y'", NAME),
     # missing
     Mistake("attention", GONE, "is missing", "a mapping with examples"),
-    Mistake("finetuning", GONE, "is missing", "a mapping with nli, ner"),
     Mistake("study", GONE, "is missing", NAME),
     Mistake("models.minilm.source.package", GONE, "is missing", "text"),
     Mistake(f"{SCRATCH}.shape.heads", GONE, "is missing", "a whole number, 1 or more"),
@@ -147,13 +151,33 @@ MISTAKES = [
     Mistake("tasks.hpo-nli.views", GONE, "is missing", "one or both of separate, joint"),
     Mistake("tasks.hpo-nli.views", [], "[]", "one or both of separate, joint"),
     Mistake("tasks.hpo-nli.views.0", "both", "'both'", "'separate' or 'joint'"),
-    Mistake("tasks.hpo-nli.source.generator", "hpo-ner", "'nli'", "'ner'", "tasks.hpo-nli.kind"),
+    Mistake("tasks.hpo-nli.source.kind", "hpo-ner", "'nli'", "'ner'", "tasks.hpo-nli.kind"),
     Mistake("models.gpt-mini.architecture", "encoder", "'encoder'", "'decoder'"),
     Mistake("models.minilm-hpo.architecture", "decoder", "'decoder'", "'encoder'"),
     Mistake(f"{SCRATCH}.shape.heads", 5, "5", "a divisor of the width"),
     Mistake(f"{SCRATCH}.training.sequence_length", 512, "512", "16 to 256"),
     Mistake(f"{CONTINUED}.base", "minilm-hpo", "'minilm-hpo'", "not made from this one"),
-    # files
+    Mistake("protocol", "paper", "'paper'", "'recommended' or 'published'"),
+    Mistake("tasks.hpo-ner.tag_scheme", "iob1", "'iob1'", "'iob2' or 'merged', or null"),
+    Mistake("tasks.hpo-nli.tag_scheme", "merged", "'merged'", "to be left out"),
+    Mistake("finetuning.nli.schedule", "cosine", "'cosine'", "'linear' or 'constant'"),
+    # files and hubs
+    Mistake("models.minilm.source", {"kind": "hub", "repository": "bert", "revision": "0" * 40},
+            "'bert'", "owner/name", "models.minilm.source.repository"),
+    Mistake("models.minilm.source", {"kind": "hub", "repository": "a/b", "revision": "main"},
+            "'main'", "a full commit, 40 hexadecimal digits", "models.minilm.source.revision"),
+    Mistake("models.minilm.source", {"kind": "hub", "repository": "a/b", "revision": "0" * 40,
+            "sha256": {"config.json": "12"}}, "'12'", "64 hexadecimal digits",
+            "models.minilm.source.sha256.config.json"),
+    Mistake("tasks.hpo-nli.source", {**FILES, "format": "conll"}, "'conll'", "'jsonl', 'csv'",
+            "tasks.hpo-nli.source.format"),
+    Mistake("tasks.hpo-nli.source", {**FILES, "columns": {"text": "a"}}, "unknown column",
+            "premise, hypothesis, label", "tasks.hpo-nli.source.columns.text"),
+    Mistake("tasks.hpo-nli.source", {**FILES, "sha256": {"d": "0" * 64}}, "no file of this source",
+            "a, b, c", "tasks.hpo-nli.source.sha256.d"),
+    Mistake("tasks.hpo-nli.source", {**FILES, "format": "xlsx"}, "'xlsx'", "'jsonl' or 'csv'",
+            "tasks.hpo-nli.source.format"),
+    Mistake("references", "no/such.csv", "'no/such.csv'", "a CSV file, or null"),
     Mistake("models.minilm.source", {"kind": "folder", "path": "/no/such"}, "'/no/such'",
             "a folder with config.json", "models.minilm.source.path"),
 ]  # fmt: skip

@@ -27,7 +27,7 @@ def run(program, *arguments, hash_seed="0"):
 def task_settings(kind, **changes):
     settings = {
         "kind": kind,
-        "source": {"generator": f"hpo-{kind}"},
+        "source": {"kind": f"hpo-{kind}"},
         "limit": {"train": 90, "validation": 30, "test": 30},
         "seed": 7,
     }
@@ -98,10 +98,10 @@ def test_a_percentage_out_of_range_is_one_line(task, tmp_path):
     [
         ("prepare_task", "{", "error: --settings: the whole: Invalid JSON"),
         ("prepare_task", task_settings("nli", seed=-1), "error: --settings: seed: "),
-        ("prepare_corpus", '{"source": {"generator": "x"}, "max_words": null, "seed": 1}', "x"),
+        ("prepare_corpus", '{"source": {"kind": "x"}, "max_words": null, "seed": 1}', "x"),
         (
             "prepare_corpus",
-            '{"source": {"generator": "package-docs", "packages": ["nix"]}, '
+            '{"source": {"kind": "package-docs", "packages": ["nix"]}, '
             '"max_words": null, "seed": 1}',
             "error: package 'nix': no Python source is installed",
         ),
@@ -117,8 +117,8 @@ def test_bad_settings_are_one_line(tmp_path, program, settings, line):
 
 @pytest.mark.parametrize(
     "source",
-    [{"generator": "hpo-text"}, {"generator": "package-docs", "packages": ["pydantic"]}],
-    ids=lambda source: source["generator"],
+    [{"kind": "hpo-text"}, {"kind": "package-docs", "packages": ["pydantic"]}],
+    ids=lambda source: source["kind"],
 )
 def test_a_corpus_has_two_tables_and_a_report(tmp_path, source):
     settings = json.dumps({"source": source, "max_words": 3000, "seed": 7})
@@ -129,7 +129,7 @@ def test_a_corpus_has_two_tables_and_a_report(tmp_path, source):
     for name in ("train.parquet", "heldout.parquet", "report.json"):
         assert (tmp_path / "0" / name).read_bytes() == (tmp_path / "1" / name).read_bytes()
     report = read_json(tmp_path / "0" / "report.json")
-    assert report["generator"] == source["generator"]
+    assert report["kind"] == source["kind"]
     parts = {}
     for part in ("train", "heldout"):
         rows = read_table(tmp_path / "0" / f"{part}.parquet", "corpus").to_pylist()

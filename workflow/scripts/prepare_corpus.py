@@ -6,11 +6,12 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from layerscope.config.corpora import CorpusSettings, HpoText, PackageDocs
 from layerscope.data.corpora import hpo_text, package_docs
 from layerscope.data.docstrings import package_releases
 from layerscope.data.hpo import assign_splits
 from layerscope.data.ontology import installed_file, provenance, read_ontology
-from layerscope.data.settings import CorpusSettings, HpoText, read_settings
+from layerscope.data.settings import read_settings
 from layerscope.files import write_json
 from layerscope.formats import write_table
 from layerscope.program import run
@@ -31,15 +32,17 @@ def main() -> None:
         split_of = assign_splits(ontology, settings.seed)
         corpus = hpo_text(ontology, split_of, settings.max_words, settings.seed)
         source = provenance(ontology)
-    else:
+    elif isinstance(settings.source, PackageDocs):
         packages = settings.source.packages
         corpus = package_docs(packages, settings.max_words, settings.seed)
         source = {
             "name": "Docstrings of Python packages",
             "packages": package_releases(packages),
         }
+    else:
+        raise NotImplementedError
     report: dict[str, Any] = {
-        "generator": settings.source.generator,
+        "kind": settings.source.kind,
         "seed": settings.seed,
         "max_words": settings.max_words,
         "source": source,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from layerscope.config.tasks import TaskSettings
 from layerscope.data.derive import derive_task
 from layerscope.data.ontology import installed_file, read_ontology
 from layerscope.data.prepared import write_task
-from layerscope.data.settings import TaskSettings, read_settings
-from layerscope.errors import UserError
+from layerscope.data.settings import read_settings
 from layerscope.program import run
 
 
@@ -24,12 +24,7 @@ def main() -> None:
     settings = read_settings(TaskSettings, arguments.settings)
     ontology = read_ontology(installed_file())
     limit = settings.limit.model_dump()
-    task = derive_task(ontology, settings.source.generator, limit, settings.seed)
-    if task.kind != settings.kind:
-        raise UserError(
-            f"--settings: kind {settings.kind!r} for generator {settings.source.generator!r}; "
-            f"allowed: {task.kind!r}"
-        )
+    task = derive_task(ontology, settings.source.kind, limit, settings.seed)
     write_task(arguments.out_dir, task)
 
 

@@ -7,7 +7,25 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)]
+#: Patterns of text, and what they are in words.
+PATTERNS = {
+    "name": r"^[a-z0-9]+(-[a-z0-9]+)*$",
+    "repository": r"^[\w.-]+/[\w.-]+$",
+    "revision": r"^[0-9a-f]{40}$",
+    "sha256": r"^[0-9a-f]{64}$",
+}
+IN_WORDS = {
+    PATTERNS["name"]: "small letters and digits, joined by single hyphens (as in 'bert-base'), "
+    "40 at most",
+    PATTERNS["repository"]: "owner/name, as in 'google-bert/bert-base-cased'",
+    PATTERNS["revision"]: "a full commit, 40 hexadecimal digits",
+    PATTERNS["sha256"]: "a sha256 digest, 64 hexadecimal digits",
+}
+
+Name = Annotated[str, StringConstraints(pattern=PATTERNS["name"], max_length=40)]
+Repository = Annotated[str, StringConstraints(pattern=PATTERNS["repository"])]
+Revision = Annotated[str, StringConstraints(pattern=PATTERNS["revision"])]
+Sha256 = Annotated[str, StringConstraints(pattern=PATTERNS["sha256"])]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]

@@ -9,14 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from layerscope.config.base import Section
-from layerscope.config.schema import (
-    VIEWS_OF_KIND,
-    ContinuedModel,
-    PackagedModel,
-    PackageDocs,
-    ScratchModel,
-    Study,
-)
+from layerscope.config.corpora import PackageDocs
+from layerscope.config.models import ContinuedModel, PackagedModel, ScratchModel
+from layerscope.config.schema import VIEWS_OF_KIND, Study
 from layerscope.config.training import FineTuning
 from layerscope.files import canonical_json
 from layerscope.variants import FINETUNED as FINETUNED

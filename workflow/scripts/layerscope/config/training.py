@@ -10,6 +10,7 @@ from layerscope.config.base import Count, Positive, Section, Seed, Share
 
 Precision = Literal["float32", "bfloat16", "auto"]
 PRECISION = "bfloat16 is mixed precision; auto takes it where the device computes in it"
+Schedule = Literal["linear", "constant"]
 MaxLength = Annotated[int, Field(ge=16, le=8192)]
 
 
@@ -24,6 +25,7 @@ class FineTuning(Section):
     )
     weight_decay: Annotated[float, Field(ge=0)] = Field(default=0.01, description="of AdamW")
     warmup_share: Share = Field(default=0.1, description="share of the steps with a rising rate")
+    schedule: Schedule = Field(default="linear", description="of the rate after its rise")
     precision: Precision = Field(default="float32", description=PRECISION)
 
 
@@ -38,6 +40,7 @@ class FineTuningOverride(Section):
     warmup_share: Share | None = Field(
         default=None, description="share of the steps with a rising rate"
     )
+    schedule: Schedule | None = Field(default=None, description="of the rate after its rise")
     precision: Precision | None = Field(default=None, description=PRECISION)
 
 

@@ -1,4 +1,4 @@
-"""Tasks derived from the ontology, by the name of their generator."""
+"""Tasks derived from the ontology, by the kind of their source."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from layerscope.data.sampling import capped_sample, strata
 
 
 def derive_task(
-    ontology: Ontology, generator: str, limit: Mapping[str, int | None], seed: int
+    ontology: Ontology, source: str, limit: Mapping[str, int | None], seed: int
 ) -> PreparedTask:
     """Derive a task.
 
     Args:
         ontology: the terms.
-        generator: `hpo-nli` or `hpo-ner`.
+        source: `hpo-nli` or `hpo-ner`.
         limit: the most examples of each split; whole groups are chosen, stratified.
         seed: of splits, premises and limits.
     """
     split_of = assign_splits(ontology, seed)
     rows: Mapping[str, list[Row]]
-    if generator == "hpo-nli":
+    if source == "hpo-nli":
         kind, labels, caveats = "nli", hpo_nli.LABELS, hpo_nli.CAVEATS
         rows = hpo_nli.make_pairs(ontology, split_of, seed)
         facts: dict[str, int] = {}
@@ -42,7 +42,6 @@ def derive_task(
         splits={split: _limited(kind, rows[split], limit[split], seed) for split in SPLITS},
         source=provenance(ontology),
         facts={
-            "generator": generator,
             "seed": seed,
             "limit": dict(limit),
             "available": {split: len(rows[split]) for split in SPLITS},

@@ -1,58 +1,13 @@
-"""Settings of the programs that prepare data: what a task or a corpus is made from."""
+"""Read the settings of a program from its command line."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeVar
+from typing import TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
-from layerscope.config.base import Count, Section, Seed, TaskKind
+from layerscope.config.base import Section
 from layerscope.errors import UserError
-
-
-class HpoTask(Section):
-    """A task derived from the ontology."""
-
-    generator: Literal["hpo-nli", "hpo-ner"]
-
-
-class Limit(Section):
-    """The most examples of a split; None for all."""
-
-    train: Count | None
-    validation: Count | None
-    test: Count | None
-
-
-class TaskSettings(Section):
-    """What preparing a task depends on."""
-
-    kind: TaskKind
-    source: HpoTask
-    limit: Limit
-    seed: Seed
-
-
-class HpoText(Section):
-    """Text of the ontology's training terms."""
-
-    generator: Literal["hpo-text"]
-
-
-class PackageDocs(Section):
-    """Docstrings of installed packages."""
-
-    generator: Literal["package-docs"]
-    packages: list[str] = Field(min_length=1)
-
-
-class CorpusSettings(Section):
-    """What preparing a corpus depends on."""
-
-    source: Annotated[HpoText | PackageDocs, Field(discriminator="generator")]
-    max_words: Count | None
-    seed: Seed
-
 
 Settings = TypeVar("Settings", bound=Section)
 

@@ -1,0 +1,43 @@
+"""Where plain text to pre-train on comes from."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from layerscope.config.base import Count, Section, Seed, distinct
+
+
+class HpoText(Section):
+    """Names, synonyms, definitions and comments of the ontology's training terms."""
+
+    kind: Literal["hpo-text"] = Field(description="text of the ontology")
+
+
+class PackageDocs(Section):
+    """Docstrings of installed Python packages: general technical English."""
+
+    kind: Literal["package-docs"] = Field(description="documentation of packages")
+    packages: Annotated[list[str], AfterValidator(distinct)] = Field(
+        min_length=1, description="import names of installed packages"
+    )
+
+
+class TextFiles(Section):
+    """Text files of the user's, UTF-8; a document is what stands between blank lines."""
+
+    kind: Literal["files"] = Field(description="text files on this machine")
+    train: str = Field(description="file to learn from")
+    heldout: str = Field(description="file to measure the loss on")
+
+
+CorpusSource = Annotated[HpoText | PackageDocs | TextFiles, Field(discriminator="kind")]
+
+
+class CorpusSettings(Section):
+    """What preparing a corpus depends on."""
+
+    source: CorpusSource
+    max_words: Count | None
+    seed: Seed

@@ -1,0 +1,87 @@
+"""Where pre-trained models come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from layerscope.config.base import Invalid, Name, Repository, Revision, Section, Sha256
+from layerscope.config.training import PreTraining, Shape
+
+
+class PackagedModel(Section):
+    """A model that an installed Python package ships."""
+
+    kind: Literal["package"] = Field(description="shipped by an installed Python package")
+    package: str = Field(description="import name of the package")
+    folder: str = Field(description="the model's folder inside the package")
+
+
+class LocalModel(Section):
+    """A model in a folder: config.json, model.safetensors and tokenizer files."""
+
+    kind: Literal["folder"] = Field(description="in a folder of the user's")
+    path: str = Field(description="the folder")
+
+    @field_validator("path")
+    @classmethod
+    def _exists(cls, path: str) -> str:
+        if not (Path(path) / "config.json").is_file():
+            raise ValueError(
+                f"{path!r} has no config.json; allowed: a folder with config.json, "
+                "model.safetensors and tokenizer files"
+            )
+        return path
+
+
+class HubModel(Section):
+    """A model on the Hugging Face hub, pinned to a commit; no code of the repository is run."""
+
+    kind: Literal["hub"] = Field(description="in a repository of a hub")
+    repository: Repository = Field(description="owner/name")
+    revision: Revision = Field(description="full commit")
+    sha256: dict[str, Sha256] = Field(
+        default={}, description="digests of files as they are on the hub, required to be these"
+    )
+
+
+class ContinuedModel(Section):
+    """Another model of the study, pre-trained further."""
+
+    kind: Literal["continued"] = Field(description="another model, pre-trained further")
+    base: Name = Field(description="the entry of 'models' to start from")
+    corpus: Name = Field(description="the entry of 'corpora' to pre-train on")
+    training: PreTraining = Field(description="how it is pre-trained")
+
+
+class ScratchModel(Section):
+    """A GPT-2 model pre-trained from random weights, with a tokenizer of its own."""
+
+    kind: Literal["scratch"] = Field(description="pre-trained from random weights")
+    corpus: Name = Field(description="the entry of 'corpora' to pre-train on")
+    shape: Shape = Field(description="architecture and tokenizer")
+    training: PreTraining = Field(description="how it is pre-trained")
+
+    @model_validator(mode="after")
+    def _shape(self) -> ScratchModel:
+        if self.shape.width % self.shape.heads:
+            raise Invalid(
+                ("shape", "heads"),
+                f"{self.shape.heads} does not divide width {self.shape.width}; "
+                "allowed: a divisor of the width",
+            )
+        if self.training.sequence_length > self.shape.positions:
+            raise Invalid(
+                ("training", "sequence_length"),
+                f"{self.training.sequence_length} is past the {self.shape.positions} positions "
+                f"of the shape; allowed: 16 to {self.shape.positions}",
+            )
+        return self
+
+
+ModelSource = Annotated[
+    PackagedModel | LocalModel | HubModel | ContinuedModel | ScratchModel,
+    Field(discriminator="kind"),
+]

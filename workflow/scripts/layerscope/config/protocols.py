@@ -1,0 +1,68 @@
+"""The published protocol and the recommended one: what a study has where it says nothing itself.
+
+docs/protocols.md sets them side by side.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from layerscope.config.tasks import TagScheme
+
+Protocol = Literal["recommended", "published"]
+
+PROBES: dict[str, Any] = {
+    "svm": {"kind": "svm"},
+    "bilstm-crf": {"kind": "bilstm-crf"},
+    "linear": {"kind": "linear"},
+}
+
+#: Sections of the configuration that a protocol gives where they are left out.
+SECTIONS: dict[Protocol, dict[str, Any]] = {
+    # BERT's recipe (Devlin et al. 2019, A.3): rates of 2e-5 to 5e-5, batches of 16 or 32.
+    "recommended": {
+        "finetuning": {
+            "nli": {
+                "learning_rate": 2.0e-5,
+                "epochs": 3,
+                "batch_size": 32,
+                "max_length": 128,
+                "precision": "auto",
+            },
+            "ner": {
+                "learning_rate": 5.0e-5,
+                "epochs": 5,
+                "batch_size": 32,
+                "max_length": 128,
+                "precision": "auto",
+            },
+        },
+        "probes": PROBES,
+    },
+    # From the study's code (Bonfigli et al. 2024): Adam for NLI, AdamW for NER, constant rates.
+    "published": {
+        "finetuning": {
+            "nli": {
+                "learning_rate": 2.0e-5,
+                "epochs": 3,
+                "batch_size": 1,
+                "max_length": 128,
+                "weight_decay": 0.0,
+                "warmup_share": 0.0,
+                "schedule": "constant",
+            },
+            "ner": {
+                "learning_rate": 1.0e-5,
+                "epochs": 5,
+                "batch_size": 4,
+                "max_length": 128,
+                "weight_decay": 0.01,
+                "warmup_share": 0.0,
+                "schedule": "constant",
+            },
+        },
+        "probes": PROBES,
+    },
+}
+
+TAG_SCHEMES: dict[Protocol, TagScheme] = {"recommended": "iob2", "published": "merged"}

