@@ -62,7 +62,7 @@ class Task(Section):
     )
     tag_scheme: TagScheme | None = Field(
         default=None,
-        description="NER alone: what models learn, IOB2 tags or B and I merged; null: the protocol's",
+        description="NER alone: models learn IOB2 tags, or B and I merged; null: the protocol's",
     )
 
     @model_validator(mode="after")
