@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tiny_models import TEXTS, Tiny, ner_table, nli_table
+from transformers import Trainer
 
 from layerscope import finetuning
 from layerscope.config.extraction import Activations
@@ -22,6 +23,7 @@ from layerscope.errors import UserError
 from layerscope.finetuning import IGNORED, finetune
 from layerscope.models.inputs import read_frame
 from layerscope.models.load import load_tokenizer, load_with_head
+from layerscope.models.training import training_arguments
 from layerscope.predicting import predict
 
 CLASSES = ["entailment", "neutral", "contradiction"]
@@ -76,12 +78,12 @@ def tuned(tiny: Tiny, out: Path, train: pa.Table, **options: Any) -> dict[str, A
     return finetune(tiny.folder, out, train, held, **(defaults | options))
 
 
-def accuracy(folder: Path, architecture: str, table: pa.Table) -> float:
+def accuracy(folder: Path, architecture: str, table: pa.Table, merge_tags: bool = False) -> float:
     kind = "nli" if "premise" in table.column_names else "ner"
     labels = CLASSES if kind == "nli" else TAGS
     tokenizer = load_tokenizer(folder)
     found = predict(
-        load_with_head(folder, tokenizer, kind, labels),
+        load_with_head(folder, tokenizer, kind, ["O", "drug"] if merge_tags else labels),
         tokenizer,
         read_frame(tokenizer, architecture),
         table,
@@ -89,6 +91,7 @@ def accuracy(folder: Path, architecture: str, table: pa.Table) -> float:
         architecture=architecture,
         labels=labels,
         settings=Activations(),
+        merge_tags=merge_tags,
     )
     # Of words, those inside an entity count: of all words "O" alone would be right too often.
     asked = [at for at, label in enumerate(found["label"]) if kind == "nli" or label != "O"]
@@ -171,7 +174,12 @@ def test_the_history_counts_windows_and_cut_words(encoder: Tiny, tmp_path: Path)
 
 
 def labelled(
-    tiny: Tiny, table: pa.Table, monkeypatch: pytest.MonkeyPatch, out: Path, limit: int
+    tiny: Tiny,
+    table: pa.Table,
+    monkeypatch: pytest.MonkeyPatch,
+    out: Path,
+    limit: int,
+    **options: Any,
 ) -> dict[str, torch.Tensor]:
     """The batch of all training sequences that the Trainer would be given."""
 
@@ -190,7 +198,7 @@ def labelled(
     monkeypatch.setattr(finetuning, "Trainer", Spy)
     settings = SETTINGS.model_copy(update={"max_length": limit})
     with pytest.raises(Stop):
-        tuned(tiny, out, table, settings=settings)
+        tuned(tiny, out, table, settings=settings, **options)
     data = seen["train_dataset"]
     return dict(seen["data_collator"]([data[index] for index in range(len(data))]))
 
@@ -281,3 +289,58 @@ def test_what_cannot_be_trained_gives_one_line(encoder: Tiny, tmp_path: Path) ->
     missing = replace(encoder, folder=tmp_path / "nowhere")
     with pytest.raises(UserError, match="no such folder"):
         tuned(missing, tmp_path / "c", table)
+
+
+def test_merged_tags_are_learnt_and_predicted_as_iob2(encoder: Tiny, tmp_path: Path) -> None:
+    history = tuned(encoder, tmp_path / "f", sentences(180, 1), merge_tags=True)
+    assert history["labels"] == ["O", "drug"]
+    head = json.loads((tmp_path / "f" / "config.json").read_text())["id2label"]
+    assert head == {"0": "O", "1": "drug"}
+    assert accuracy(tmp_path / "f", "encoder", sentences(60, 2), merge_tags=True) > 0.9
+
+
+def test_labels_of_merged_tags_are_types(
+    encoder: Tiny, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    table = ner_table([(["fever", "the", "dry", "skin"], ["B-drug", "I-drug", "O", "B-drug"])])
+    batch = labelled(encoder, table, monkeypatch, tmp_path / "f", 48, merge_tags=True)
+    assert [label for label in batch["labels"][0].tolist() if label != IGNORED] == [1, 1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rise", "expected"),
+    [
+        ("linear", 0.0, [1 - step / 60 for step in range(60)]),
+        ("constant", 0.0, [1.0] * 60),
+        ("constant", 0.5, [min(step / 30, 1) for step in range(60)]),
+        ("linear", 0.5, [min(step / 30, 2 - step / 30) for step in range(60)]),
+    ],
+)
+def test_the_rate_follows_its_schedule(
+    encoder: Tiny, tmp_path: Path, schedule: str, rise: float, expected: list[float]
+) -> None:
+    update = {"schedule": schedule, "warmup_share": rise, "batch_size": 1, "epochs": 2}
+    settings = SETTINGS.model_copy(update=update)
+    history = tuned(encoder, tmp_path / "f", pairs(30, 1), settings=settings)
+    rates = {entry["step"]: entry["learning_rate"] for entry in history["log"]}
+    assert list(rates) == [10, 20, 30, 40, 50, 60]
+    for step, rate in rates.items():  # a step's rate is that of the steps before it
+        assert rate == pytest.approx(SETTINGS.learning_rate * expected[step - 1]), step
+
+
+def test_without_decay_adamw_is_adam(tmp_path: Path) -> None:
+    """The Trainer's optimiser beside torch's Adam, on the same weights and gradients."""
+    settings = SETTINGS.model_copy(
+        update={"weight_decay": 0.0, "warmup_share": 0.0, "schedule": "constant", "epochs": 1}
+    )
+    arguments = training_arguments(str(tmp_path), settings)
+    optimiser, options = Trainer.get_optimizer_cls_and_kwargs(arguments)
+    weights = [torch.nn.Parameter(torch.linspace(-1, 1, 7)) for _ in range(2)]
+    ours = optimiser([weights[0]], weight_decay=arguments.weight_decay, **options)
+    adam = torch.optim.Adam([weights[1]], lr=settings.learning_rate)
+    for step in range(20):
+        for weight, one in zip(weights, (ours, adam), strict=True):
+            one.zero_grad()
+            ((weight - step) ** 4).sum().backward()
+            one.step()
+    torch.testing.assert_close(weights[0], weights[1], rtol=0, atol=0)

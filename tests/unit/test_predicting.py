@@ -12,9 +12,10 @@ from tiny_models import TEXTS, Tiny, ner_table, nli_table
 from transformers import PreTrainedModel
 
 from layerscope.config.extraction import Activations
+from layerscope.data.iob import merge, unmerge
 from layerscope.formats import SCHEMAS
 from layerscope.models.load import load_with_head
-from layerscope.predicting import predict
+from layerscope.predicting import predict, unmerge_probabilities
 
 CLASSES = ["contradiction", "entailment", "neutral"]
 TAGS = ["O", "B-drug", "I-drug"]
@@ -148,3 +149,46 @@ def test_what_is_cut_is_counted_in_the_log(encoder: Tiny, caplog: pytest.LogCapt
     caplog.clear()
     predicted(encoder, ner_table([(["t" * 60, "fever"], ["O", "O"])]), max_length=16)
     assert caplog.messages == ["1 pairs or words cut to 16 sub-words"]
+
+
+def test_predictions_of_merged_tags_are_iob2(tiny: Tiny) -> None:
+    """A head that knows two types: each word's tag and probabilities, worked out from its own."""
+    labels = ["O", "B-drug", "I-drug", "B-sign", "I-sign"]
+    merged = ["O", "drug", "sign"]
+    torch.manual_seed(3)
+    model = load_with_head(tiny.folder, tiny.tokenizer, "ner", merged)
+    options: dict[str, Any] = {
+        "kind": "ner",
+        "architecture": tiny.architecture,
+        "settings": Activations(max_length=64),
+    }
+    arguments = (model, tiny.tokenizer, tiny.frame, SENTENCES)
+    found = predict(*arguments, labels=labels, merge_tags=True, **options)
+    own = predict(*arguments, labels=merged, **options)
+    assert set(found) == set(SCHEMAS["predictions"])
+    assert found["label"] == own["label"]
+    assert merge(found["predicted"]) == own["predicted"]
+    assert found["predicted"] == unmerge(own["predicted"], list(own["example_id"]))
+    assert len(set(found["predicted"])) > 2
+    for row, tag, types in zip(
+        found["probabilities"], found["predicted"], own["probabilities"], strict=True
+    ):
+        assert labels[row.argmax()] == tag
+        np.testing.assert_array_equal([row[0], row[1] + row[2], row[3] + row[4]], types)
+
+
+def test_the_probability_of_a_type_goes_to_the_tag_that_it_would_have() -> None:
+    types = np.asarray(
+        [[0.1, 0.9, 0.0], [0.2, 0.5, 0.3], [0.6, 0.3, 0.1], [0.0, 0.4, 0.6], [0.1, 0.3, 0.6]],
+        dtype=np.float32,
+    )
+    sentences = np.asarray(["a", "a", "a", "a", "b"], dtype=object)
+    found = unmerge_probabilities(types, sentences, ["O", "B-x", "I-x", "B-y", "I-y"])
+    expected = [
+        [0.1, 0.9, 0.0, 0.0, 0.0],
+        [0.2, 0.0, 0.5, 0.3, 0.0],  # after x: x goes on, y would begin
+        [0.6, 0.0, 0.3, 0.1, 0.0],
+        [0.0, 0.4, 0.0, 0.6, 0.0],  # after O
+        [0.1, 0.3, 0.0, 0.6, 0.0],  # another sentence
+    ]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)

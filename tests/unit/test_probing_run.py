@@ -222,3 +222,32 @@ def test_train_and_test_must_go_together(tmp_path: Path) -> None:
                 view="word", labels=TAGS)  # fmt: skip
     with pytest.raises(UserError, match=r"odd\.parquet: label 'B-RNA'; allowed: O, B-DNA, I-DNA"):
         list(probe_layers(train, odd, LINEAR, "ner"))
+
+
+@pytest.mark.parametrize("probe", [LINEAR, BILSTM], ids=["linear", "bilstm-crf"])
+def test_merged_tags_are_found_and_scored_as_iob2(tmp_path: Path, probe: Probe) -> None:
+    train = write_words(tmp_path / "train", 0)
+    test = write_words(tmp_path / "test", 1)
+    seen: dict[str, list[float]] = {}
+    for row in probe_layers(train, test, probe, "ner", merge_tags=True):
+        if row["layer"] == PLANTED:
+            seen.setdefault(row["metric"], []).append(row["value"])
+    assert min(seen["entity_f1"]) > 0.85
+    assert min(seen["token_macro_f1"]) > 0.85  # of B-DNA and I-DNA: scored on IOB2 tags
+
+
+def test_a_probe_of_merged_tags_joins_touching_entities(tmp_path: Path) -> None:
+    """Vectors that tell every tag: IOB2 is learnt perfectly, merged tags up to their cap."""
+    tags = [1, 1, 0, 1, 2, 0] * 20  # of three entities two touch
+    rows = {
+        "example_id": [f"s{i // 6}" for i in range(120)],
+        "label": [TAGS[c] for c in tags],
+        "word": [f"w{i % 6}" for i in range(120)],
+    }
+    vectors = np.repeat(np.eye(3)[tags][:, None], LAYERS, axis=1)
+    path = write(tmp_path / "w", rows, vectors, view="word", labels=TAGS)
+    for merged, expected in ((False, 1.0), (True, 2 * 1 / (3 + 2))):
+        found = probe_layers(path, path, LINEAR, "ner", merge_tags=merged)
+        values = {(row["layer"], row["metric"]): row["value"] for row in found}
+        assert values[0, "entity_f1"] == pytest.approx(expected)
+        assert values[0, "accuracy"] == 1

@@ -80,6 +80,10 @@ def views(wildcards):
     return jobs.views(STUDY, wildcards.task)
 
 
+def merge_tags(wildcards):
+    return "--merge-tags" if jobs.merges_tags(STUDY, wildcards.task) else ""
+
+
 def model_folder(wildcards):
     """The pre-trained model: made by the workflow, or fetched."""
     return folder_of(wildcards.model)

@@ -83,6 +83,7 @@ rule extract_finetuned:
         other_seed=lambda wildcards: (
             f"--other-seed {other_seed(wildcards)}" if other_seed(wildcards) else ""
         ),
+        merge_tags=merge_tags,
         program=program("extract"),
         code=code_digest("extract"),
     shell:
@@ -92,4 +93,4 @@ rule extract_finetuned:
         " --train {input.train} --train-sample {input.sample} --test {input.test}"
         " --views {params.views} --model {input.model} --before {input.before} {params.other_seed}"
         " --out-activations {output.activations} --out-attention {output.attention}"
-        " --out-predictions {output.predictions} > {log} 2>&1"
+        " --out-predictions {output.predictions} {params.merge_tags} > {log} 2>&1"

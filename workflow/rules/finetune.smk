@@ -30,10 +30,11 @@ rule finetune:
         settings=lambda wildcards: jobs.finetuning_settings(
             STUDY, wildcards.task, wildcards.model
         ),
+        merge_tags=merge_tags,
         program=program("finetune"),
         code=code_digest("finetune"),
     shell:
         "python {params.program} --kind {params.kind} --architecture {params.architecture}"
         " --settings {params.settings:q} --seed {wildcards.seed} --model {input.model}"
         " --train {input.train} --sample {input.sample} --validation {input.validation}"
-        " --out {output} > {log} 2>&1"
+        " {params.merge_tags} --out {output} > {log} 2>&1"

@@ -28,6 +28,9 @@ def main() -> None:
     parser.add_argument("--views", nargs="+", required=True, help="separate, joint, word")
     parser.add_argument("--out-activations", type=Path, required=True, help="folder; VIEW/SPLIT")
     parser.add_argument("--out-predictions", type=Path, help="of a fine-tuned variant")
+    parser.add_argument(
+        "--merge-tags", action="store_true", help="NER: the head knows types in place of IOB2 tags"
+    )
     parser.add_argument("--out-attention", type=Path)
     parser.add_argument("--attention-settings", help="JSON of the attention settings")
     parser.add_argument("--before", type=Path, help="the pre-trained model, to compare maps with")
@@ -37,6 +40,7 @@ def main() -> None:
     from layerscope.activations import write_activations
     from layerscope.attention import choose_examples, compare_attention
     from layerscope.config.extraction import Activations, Attention
+    from layerscope.data.iob import merged_labels
     from layerscope.files import sha256_directory, sha256_file, whole_directory
     from layerscope.formats import file_metadata, read_sample, read_table, write_table
     from layerscope.models.inputs import read_frame
@@ -65,7 +69,8 @@ def main() -> None:
     tokenizer = load_tokenizer(arguments.model)
     frame = read_frame(tokenizer, architecture)
     if arguments.out_predictions:
-        whole = load_with_head(arguments.model, tokenizer, kind, labels).to(device())  # type: ignore[arg-type]
+        outputs = merged_labels(labels) if arguments.merge_tags else labels
+        whole = load_with_head(arguments.model, tokenizer, kind, outputs).to(device())  # type: ignore[arg-type]
         columns = predict(
             whole,
             tokenizer,
@@ -75,6 +80,7 @@ def main() -> None:
             architecture=architecture,
             labels=labels,
             settings=settings,
+            merge_tags=arguments.merge_tags,
         )
         write_table(arguments.out_predictions, "predictions", columns, described)
         model = whole.base_model

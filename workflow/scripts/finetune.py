@@ -19,6 +19,9 @@ def main() -> None:
     parser.add_argument("--train", type=Path, required=True)
     parser.add_argument("--sample", type=Path, required=True, help="ids of the rows to train on")
     parser.add_argument("--validation", type=Path, required=True)
+    parser.add_argument(
+        "--merge-tags", action="store_true", help="NER: the head learns types in place of IOB2 tags"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder for model and history")
     arguments = parser.parse_args()
 
@@ -38,6 +41,7 @@ def main() -> None:
             labels=file_metadata(arguments.train, arguments.kind)["labels"],
             settings=FineTuning.model_validate_json(arguments.settings),
             seed=arguments.seed,
+            merge_tags=arguments.merge_tags,
         )
 
 

@@ -20,6 +20,9 @@ def main() -> None:
         help="folder of VIEW/train.parquet, VIEW/test.parquet",
     )
     parser.add_argument("--views", nargs="+", required=True, help="separate, joint, word")
+    parser.add_argument(
+        "--merge-tags", action="store_true", help="NER: it learns types in place of IOB2 tags"
+    )
     parser.add_argument("--out", required=True, help="table of layer, metric and value")
     arguments = parser.parse_args()
 
@@ -38,7 +41,9 @@ def main() -> None:
         for view in arguments.views
     ]
     rows = [
-        row for train, test in files for row in probe_layers(train, test, probe, arguments.kind)
+        row
+        for train, test in files
+        for row in probe_layers(train, test, probe, arguments.kind, arguments.merge_tags)
     ]
     described = shared_metadata(*files[0])
     metadata = {key: described[key] for key in ("task", "model", "variant")}

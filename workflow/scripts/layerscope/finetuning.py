@@ -18,6 +18,7 @@ import torch
 from transformers import Trainer, set_seed
 
 from layerscope.config.training import FineTuning
+from layerscope.data.iob import merge_table, merged_labels
 from layerscope.errors import UserError
 from layerscope.files import write_json
 from layerscope.models.batching import collate
@@ -94,6 +95,7 @@ def finetune(
     labels: Sequence[str],
     settings: FineTuning,
     seed: int,
+    merge_tags: bool = False,
 ) -> dict[str, Any]:
     """Fine-tune a model and save model, tokenizer and `history.json` in `out`.
 
@@ -107,6 +109,7 @@ def finetune(
         labels: label names; their order gives the numbers of the head's outputs.
         settings: of the training.
         seed: of the new head, the order of the examples and dropout.
+        merge_tags: whether the head learns types (`iob.merged_labels`) in place of IOB2 tags.
 
     Returns:
         The history: settings, counts, and the loss by step.
@@ -117,6 +120,9 @@ def finetune(
     for name, table in (("train on", train), ("validate with", validation)):
         if not table.num_rows:
             raise UserError(f"no example to {name}; allowed: at least one")
+    if merge_tags:
+        train, validation = merge_table(train), merge_table(validation)
+        labels = merged_labels(labels)
     set_seed(seed)
     tokenizer = load_tokenizer(folder)
     frame = read_frame(tokenizer, architecture)

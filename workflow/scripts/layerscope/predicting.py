@@ -13,6 +13,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from layerscope.config.extraction import Activations
+from layerscope.data.iob import entity_labels, merged_labels
 from layerscope.models.forward import forward
 from layerscope.models.inputs import (
     Frame,
@@ -29,6 +30,39 @@ Probabilities = npt.NDArray[np.float32]
 log = logging.getLogger(__name__)
 
 
+def unmerge_probabilities(
+    probabilities: Probabilities, sentences: npt.NDArray[Any], labels: Sequence[str]
+) -> Probabilities:
+    """Probabilities of IOB2 tags from those of merged ones.
+
+    A word's probability of a type goes to the one tag that it would have there: `I-x` after a word
+    that was predicted to be of type x, else `B-x`. So the likeliest tag of each word is the one
+    that `iob.unmerge` gives, and rows still sum to 1.
+
+    Args:
+        probabilities: words x merged tags.
+        sentences: the sentence of each word; words of a sentence are consecutive.
+        labels: IOB2 tags.
+
+    Returns:
+        Words x IOB2 tags.
+    """
+    merged = merged_labels(labels)
+    chosen = probabilities.argmax(axis=1)
+    inside = np.zeros(probabilities.shape, dtype=bool)
+    follows = np.flatnonzero(sentences[1:] == sentences[:-1]) + 1
+    inside[follows, chosen[follows - 1]] = True
+    spread = np.zeros((len(probabilities), len(labels)), dtype=np.float32)
+    for column, kind in enumerate(merged):
+        if kind == "O":
+            spread[:, labels.index(kind)] = probabilities[:, column]
+            continue
+        _, begin, continued = (labels.index(tag) for tag in entity_labels([kind]))
+        spread[:, begin] = np.where(inside[:, column], 0, probabilities[:, column])
+        spread[:, continued] = np.where(inside[:, column], probabilities[:, column], 0)
+    return spread
+
+
 def predict(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -39,6 +73,7 @@ def predict(
     architecture: str,
     labels: Sequence[str],
     settings: Activations,
+    merge_tags: bool = False,
 ) -> dict[str, Any]:
     """Predict the label of every example or word of a prepared table.
 
@@ -51,8 +86,9 @@ def predict(
         table: prepared rows.
         kind: "nli" or "ner".
         architecture: "encoder" or "decoder".
-        labels: label names in the order of the head's outputs.
+        labels: label names; the head's outputs follow them, or `iob.merged_labels` of them.
         settings: limits and precision of the forward pass.
+        merge_tags: whether the head knows types alone; predictions are IOB2 tags in any case.
 
     Returns:
         Columns of the format "predictions", in the order of the table.
@@ -82,8 +118,11 @@ def predict(
         for index, row in zip(indices, probabilities, strict=True):
             found[index] = np.atleast_2d(row)[wanted[index]]
     together = np.concatenate([found[index] for index in range(len(sequences))])
+    example_ids = np.repeat(np.asarray(rows["example_id"], dtype=object), counts)
+    if merge_tags:
+        together = unmerge_probabilities(together, example_ids, labels)
     return {
-        "example_id": np.repeat(np.asarray(rows["example_id"], dtype=object), counts),
+        "example_id": example_ids,
         "group_id": np.repeat(np.asarray(rows["group_id"], dtype=object), counts),
         "word_index": [word for count in counts for word in range(count)],
         "label": truth,

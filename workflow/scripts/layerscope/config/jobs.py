@@ -11,6 +11,7 @@ from typing import Any
 from layerscope.config.base import Section
 from layerscope.config.corpora import PackageDocs
 from layerscope.config.models import ContinuedModel, PackagedModel, ScratchModel
+from layerscope.config.protocols import TAG_SCHEMES
 from layerscope.config.schema import VIEWS_OF_KIND, Study
 from layerscope.config.training import FineTuning
 from layerscope.files import canonical_json
@@ -46,6 +47,13 @@ def views(study: Study, task: str) -> list[str]:
     """Views in which a task is encoded: of `separate` and `joint` (NLI), or `word` (NER)."""
     entry = study.tasks[task]
     return list(entry.views or VIEWS_OF_KIND[entry.kind])
+
+
+def merges_tags(study: Study, task: str) -> bool:
+    """Whether models and probes learn the types of a NER task in place of its IOB2 tags."""
+    entry = study.tasks[task]
+    scheme = entry.tag_scheme or TAG_SCHEMES[study.protocol]
+    return entry.kind == "ner" and scheme == "merged"
 
 
 def _json(section: Section) -> str:

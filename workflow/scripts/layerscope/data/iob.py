@@ -1,8 +1,14 @@
-"""Tags in the IOB2 scheme: `B-x` begins an entity of type x, `I-x` continues it, `O` is none."""
+"""Tags in the IOB2 scheme: `B-x` begins an entity of type x, `I-x` continues it, `O` is none.
+
+Merged tags (Bonfigli et al. 2024) are the types alone: `O`, and `x` for both `B-x` and `I-x`. Where
+one entity ends and the next of its type begins right after it is lost in them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+import pyarrow as pa
 
 from layerscope.errors import UserError
 
@@ -78,3 +84,49 @@ def spans(tags: Sequence[str]) -> list[tuple[int, int, str]]:
 def entity_labels(types: Sequence[str]) -> list[str]:
     """All IOB2 tags of entity types: `O`, then `B-` and `I-` of each type in its order."""
     return ["O", *(f"{prefix}-{kind}" for kind in types for prefix in "BI")]
+
+
+def merge(tags: Sequence[str]) -> list[str]:
+    """The type of each IOB2 tag: `B-DNA` and `I-DNA` to `DNA`; `O` stays."""
+    return [_split(tag)[1] or tag for tag in tags]
+
+
+def unmerge(types: Sequence[str], sentences: Sequence[str]) -> list[str]:
+    """IOB2 tags of merged ones: in a sentence, a run of one type is one entity.
+
+    So it gives back what was merged, unless two entities of one type touched: these become one.
+
+    Args:
+        types: merged tags of consecutive words.
+        sentences: the sentence of each word; words of a sentence are consecutive.
+    """
+    tags: list[str] = []
+    before: tuple[str, str] | None = None
+    for kind, sentence in zip(types, sentences, strict=True):
+        prefix = "I" if (kind, sentence) == before else "B"
+        tags.append(kind if kind == "O" else f"{prefix}-{kind}")
+        before = kind, sentence
+    return tags
+
+
+def merged_labels(labels: Sequence[str]) -> list[str]:
+    """The merged tags of IOB2 tag names, each once: `O` and the types, in their order.
+
+    Raises:
+        UserError: the names are not `O` and both `B-` and `I-` of each type, so that a merged tag
+            could not be turned back.
+    """
+    merged = list(dict.fromkeys(merge(labels)))
+    wanted = entity_labels([kind for kind in merged if kind != "O"])
+    if sorted(wanted) != sorted(labels):
+        raise UserError(
+            f"tags {', '.join(labels)}; allowed where they are merged: {', '.join(wanted)}"
+        )
+    return merged
+
+
+def merge_table(table: pa.Table) -> pa.Table:
+    """A prepared table of kind `ner` with merged tags."""
+    place = table.schema.get_field_index("tags")
+    merged = [merge(tags) for tags in table.column("tags").to_pylist()]
+    return table.set_column(place, "tags", pa.array(merged, type=table.schema.field(place).type))

@@ -28,19 +28,23 @@ class Items(torch.utils.data.Dataset[dict[str, Any]]):
 def training_arguments(
     folder: str, settings: FineTuning | PreTraining, **options: Any
 ) -> TrainingArguments:
-    """AdamW with a linear decay after warm-up, no checkpoints, the loss logged by step.
+    """AdamW, no checkpoints, the loss logged by step.
+
+    After its rise the rate falls linearly to 0, or stays if the settings of fine-tuning say so.
+    Without weight decay AdamW is Adam: they differ in the decay alone (Loshchilov and Hutter 2019).
 
     Args:
         folder: a scratch folder of the Trainer.
-        settings: rates and batch size.
+        settings: rates, schedule and batch size.
         options: further arguments of `TrainingArguments`.
     """
+    constant = isinstance(settings, FineTuning) and settings.schedule == "constant"
     return TrainingArguments(
         output_dir=folder,
         learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay,
         warmup_steps=settings.warmup_share,
-        lr_scheduler_type="linear",
+        lr_scheduler_type="constant_with_warmup" if constant else "linear",
         per_device_train_batch_size=settings.batch_size,
         per_device_eval_batch_size=settings.batch_size,
         bf16=uses_bfloat16(settings.precision),

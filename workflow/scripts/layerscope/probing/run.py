@@ -13,6 +13,7 @@ import numpy.typing as npt
 from layerscope import metrics
 from layerscope.config.base import TaskKind
 from layerscope.config.probes import PROBE_TASKS, BilstmCrfProbe, LinearProbe, Probe, SvmProbe
+from layerscope.data.iob import merge, merged_labels, unmerge
 from layerscope.errors import UserError
 from layerscope.formats import activation_metadata, read_keys, read_layer
 from layerscope.probing import controls
@@ -95,18 +96,32 @@ def _nli_scores(truth: Codes, predicted: Codes, names: Sequence[str]) -> dict[st
 
 
 def probe_ner(
-    train: str | Path, test: str | Path, probe: LinearProbe | BilstmCrfProbe
+    train: str | Path,
+    test: str | Path,
+    probe: LinearProbe | BilstmCrfProbe,
+    merge_tags: bool = False,
 ) -> Iterator[Row]:
-    """Rows of a probe on vectors of words, layer by layer."""
+    """Rows of a probe on vectors of words, layer by layer.
+
+    With `merge_tags` the probe learns types of entity in place of IOB2 tags. Its answers are turned
+    back before they are scored; accuracy and control are of what it learns.
+    """
     described = shared_metadata(train, test)
-    names, view = described["labels"], described["view"]
-    keys, labels = _read_labels(train, names)
-    test_keys, truth = _read_labels(test, names)
+    tags, view = described["labels"], described["view"]
+    keys, labels = _read_labels(train, tags)
+    test_keys, truth = _read_labels(test, tags)
     examples, test_examples = keys["example_id"], test_keys["example_id"]
+    names = tags
+    if merge_tags:
+        names = merged_labels(tags)
+        merged = metrics.encode(merge(tags), names)
+        labels, truth = merged[labels], merged[truth]
 
     def scores(predicted: Codes) -> dict[str, float]:
         answers = [names[code] for code in predicted]
-        parts = metrics.ner_metrics(test_keys["label"], answers, test_examples, names)
+        if merge_tags:
+            answers = unmerge(answers, test_examples)
+        parts = metrics.ner_metrics(test_keys["label"], answers, test_examples, tags)
         return metrics.values(parts) | {"accuracy": float(np.mean(predicted == truth))}
 
     for layer in range(described["layers"]):
@@ -168,7 +183,7 @@ def _rows(view: str, layer: int, values: dict[str, float], seed: int) -> Iterato
 
 
 def probe_layers(
-    train: str | Path, test: str | Path, probe: Probe, kind: TaskKind
+    train: str | Path, test: str | Path, probe: Probe, kind: TaskKind, merge_tags: bool = False
 ) -> Iterator[Row]:
     """Probe every layer of one view; one layer's vectors are in memory at a time.
 
@@ -177,6 +192,7 @@ def probe_layers(
         test: activations of test data, of the same model and view.
         probe: settings of the probe.
         kind: of the task.
+        merge_tags: NER alone: whether the probe learns types in place of IOB2 tags.
 
     Returns:
         Rows of kind `probe`. Probes without a seed of their own have `probe_seed` 0.
@@ -187,6 +203,6 @@ def probe_layers(
     if kind == "nli" and isinstance(probe, LinearProbe | SvmProbe):
         return probe_nli(train, test, probe)
     if kind == "ner" and isinstance(probe, LinearProbe | BilstmCrfProbe):
-        return probe_ner(train, test, probe)
+        return probe_ner(train, test, probe, merge_tags)
     fitting = ", ".join(name for name, kinds in PROBE_TASKS.items() if kind in kinds)
     raise UserError(f"probe '{probe.kind}' on a task of kind '{kind}'; allowed: {fitting}")
