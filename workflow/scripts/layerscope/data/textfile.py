@@ -1,0 +1,80 @@
+"""Text files of the user's: UTF-8, checked, with what is to be said of them in a report."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from layerscope.errors import UserError
+
+_BOM = "\ufeff"
+
+
+@dataclass(frozen=True)
+class TextFile:
+    """A file's text, and facts on the file."""
+
+    path: Path
+    text: str  # without byte order mark; every line end is one "\n"
+    facts: dict[str, str | int]
+
+    @property
+    def lines(self) -> list[str]:
+        """Lines without their ends; the nth is at n - 1."""
+        lines = self.text.split("\n")
+        return lines if lines[-1] else lines[:-1]
+
+
+def at(path: Path, line: int) -> str:
+    """How an error names a place in a file; the first line is 1."""
+    return f"{path} line {line}"
+
+
+def show(value: object) -> str:
+    """A value in an error line, shortened."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def read_text(path: Path, hint: str | None = None) -> TextFile:
+    """Read a file.
+
+    A byte order mark is taken off, and the line ends of Windows and old Macs are made "\\n"; both
+    stand in the facts, with name, sha256 (of the bytes as they are), size and number of lines.
+
+    Args:
+        path: the file.
+        hint: said when it is missing, such as how to get it.
+
+    Raises:
+        UserError: missing or unreadable, not UTF-8, or a NUL character.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; {hint or 'allowed: a file'}") from None
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; allowed: a file that can be read") from None
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        where = at(path, data.count(b"\n", 0, error.start) + 1)
+        raise UserError(
+            f"{where}: byte 0x{data[error.start]:02x} at {error.start} is not UTF-8; "
+            "allowed: text in UTF-8"
+        ) from None
+    if (nul := text.find("\0")) >= 0:
+        where = at(path, text.count("\n", 0, nul) + 1)
+        raise UserError(f"{where}: a NUL character; allowed: text in UTF-8")
+    windows = text.count("\r\n")
+    facts: dict[str, str | int] = {
+        "file": path.name,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "bytes": len(data),
+        "byte_order_marks": int(text.startswith(_BOM)),
+        "windows_line_ends": windows,
+    }
+    text = text.removeprefix(_BOM).replace("\r\n", "\n").replace("\r", "\n")
+    facts["lines"] = text.count("\n") + (not text.endswith("\n") and text != "")
+    return TextFile(path, text, facts)
