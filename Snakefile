@@ -2,6 +2,7 @@
 
 `snakemake --profile profiles/local` runs the demo study of config/config.yaml;
 `--configfile FILE` runs another study instead (the files are not merged with the demo's).
+`snakemake download` fetches the study's models and data and does nothing else: on a login node.
 """
 
 from snakemake.utils import min_version
@@ -14,6 +15,7 @@ if not workflow.overwrite_configfiles:
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/download.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/models.smk"
 include: "workflow/rules/finetune.smk"
@@ -34,3 +36,9 @@ rule all:
         tables=all_tables(),
         data=collect(f"{RESULTS}/data/{{task}}/report.json", task=TASKS),
         configuration=f"{RESULTS}/config.json",
+
+
+rule download:
+    input:
+        models=collect("resources/models/{model}", model=FETCHED),
+        data=collect("resources/datasets/{task}", task=HUB_TASKS),

@@ -1,6 +1,6 @@
 """The configuration as read, labelled data, corpora and samples.
 
-Needs: the packages that data is derived from.
+Needs: the packages that data is derived from; files of the user's or of a hub.
 Gives: results/{study}/config.json (the resolved configuration),
     results/{study}/data/{task}/{split}.parquet with report.json,
     results/{study}/corpora/{corpus}/{train,heldout}.parquet with report.json,
@@ -36,6 +36,7 @@ rule prepare_task:
     """Make a task's canonical tables, derived or read from files, with a report."""
     input:
         own_files,
+        fetched_files,
     output:
         train=f"{RESULTS}/data/{{task}}/train.parquet",
         validation=f"{RESULTS}/data/{{task}}/validation.parquet",

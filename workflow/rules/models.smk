@@ -1,34 +1,10 @@
-"""Pre-trained models, fetched or made.
+"""Models that the workflow pre-trains itself.
 
-Needs: packages or folders that hold a model; corpora.
-Gives: resources/models/{model}/ (safetensors, configuration, tokenizer, source.json),
-    results/{study}/pretrained/{model}/ and results/{study}/pretrained/{model}.json (held-out loss).
+Needs: corpora; a fetched model to continue from, or none.
+Gives: results/{study}/pretrained/{model}/ and results/{study}/pretrained/{model}.json (held-out loss).
 """
 
 MADE = [model for model in MODELS if jobs.is_pretrained_here(STUDY, model)]
-
-
-rule fetch_model:
-    """Copy a model's files, hashed, so that nothing later reads outside the project."""
-    output:
-        directory("resources/models/{model}"),
-    log:
-        "logs/fetch_model/{model}.log",
-    benchmark:
-        f"{TIMES}/fetch_model/{{model}}.tsv"
-    conda:
-        "../../envs/cpu.yaml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=30,
-    params:
-        settings=lambda wildcards: jobs.source_settings(STUDY, wildcards.model),
-        program=program("fetch_model"),
-        code=code_digest("fetch_model"),
-    shell:
-        "python {params.program} --settings {params.settings:q} --out {output}"
-        " > {log} 2>&1"
 
 
 rule pretrain:

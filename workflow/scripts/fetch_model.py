@@ -1,4 +1,4 @@
-"""Copy a model into resources/, keep what is needed, and record where it came from."""
+"""Fetch a model into resources/, keep what is needed, and record where it came from."""
 
 from __future__ import annotations
 
@@ -10,18 +10,31 @@ from layerscope.program import run
 
 
 def main() -> None:
-    """Find the source, copy its files, write their digests."""
+    """Find the source, copy or download its files, write their digests."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", required=True, help="JSON of the model's source")
     parser.add_argument("--out", type=Path, required=True, help="folder for the model")
     arguments = parser.parse_args()
 
     from layerscope.files import whole_directory
-    from layerscope.sources import copy_model
+    from layerscope.sources import copy_model, digests_as_yaml, keep_model, model_files
 
-    with whole_directory(arguments.out) as out:
-        copy_model(json.loads(arguments.settings), out)
+    source = json.loads(arguments.settings)
+    if source["kind"] != "hub":
+        with whole_directory(arguments.out) as out:
+            copy_model(source, out)
+        return
+
+    from layerscope.hub import download, download_folder, look_up
+
+    repository = look_up("model", source["repository"], source["revision"])
+    names = model_files(str(repository), repository.files)
+    with download_folder(arguments.out, repository) as folder:
+        digests = download(repository, names, source.get("sha256", {}), folder)
+        with whole_directory(arguments.out) as out:
+            keep_model(folder, digests, repository.origin(), out)
+    print(digests_as_yaml(digests))
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, network=True)

@@ -17,26 +17,31 @@ def _stop(number: int, _frame: Any) -> None:
     sys.exit(128 + number)
 
 
-def prepare_environment() -> None:
+def prepare_environment(network: bool = False) -> None:
     """Set what libraries read from the environment when they are imported.
 
     Hubs are never asked behind a rule's back: models and data come from files that rules made.
     """
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("HF_HUB_OFFLINE", "0" if network else "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[[], None], network: bool = False) -> None:
     """Run `main`; a `UserError` ends the program with one line on stderr and exit code 1.
+
+    Only programs that fetch have `network`. They run in a process of their own, since libraries
+    that a warm process has imported are offline for good.
 
     A polite kill (a scheduler's time limit) unwinds the program, so half-written files go.
     """
-    code = hand_over()
+    code = None if network else hand_over()
     if code is not None:
         sys.exit(code)
     signal.signal(signal.SIGTERM, _stop)
-    prepare_environment()
+    prepare_environment(network)
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s: %(message)s"
     )

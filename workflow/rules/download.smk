@@ -1,0 +1,66 @@
+"""Models and data that come from elsewhere: the only rules that use a network.
+
+They run where Snakemake itself runs, a login node, and `snakemake download` runs nothing else.
+Needs: packages or folders that hold a model; repositories of a hub (HF_TOKEN for gated ones).
+Gives: resources/models/{model}/ (safetensors, configuration, tokenizer, source.json),
+    resources/datasets/{task}/ (files as in the repository, source.json).
+"""
+
+FETCHED = [model for model in MODELS if not jobs.is_pretrained_here(STUDY, model)]
+HUB_TASKS = [task for task in TASKS if STUDY.tasks[task].source.kind == "hub"]
+
+
+def fetched_files(wildcards):
+    """The folder that a task's files are fetched to; none if they come from elsewhere."""
+    return f"resources/datasets/{wildcards.task}" if wildcards.task in HUB_TASKS else []
+
+
+localrules:
+    fetch_model,
+    fetch_files,
+
+
+rule fetch_model:
+    """Copy or download a model's files, hashed, so that nothing later reads outside the project."""
+    output:
+        directory("resources/models/{model}"),
+    log:
+        "logs/fetch_model/{model}.log",
+    benchmark:
+        f"{TIMES}/fetch_model/{{model}}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        settings=lambda wildcards: jobs.source_settings(STUDY, wildcards.model),
+        program=program("fetch_model"),
+        code=code_digest("fetch_model"),
+    shell:
+        "python {params.program} --settings {params.settings:q} --out {output}"
+        " > {log} 2>&1"
+
+
+rule fetch_files:
+    """Download a task's files from a data set repository; no code of it is run."""
+    output:
+        directory("resources/datasets/{task}"),
+    log:
+        "logs/fetch_files/{task}.log",
+    benchmark:
+        f"{TIMES}/fetch_files/{{task}}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=120,
+    params:
+        settings=lambda wildcards: jobs.file_settings(STUDY, wildcards.task),
+        program=program("fetch_files"),
+        code=code_digest("fetch_files"),
+    shell:
+        "python {params.program} --settings {params.settings:q} --out {output}"
+        " > {log} 2>&1"

@@ -1,0 +1,35 @@
+"""Fetch files of a data set repository into resources/, and record where they came from."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from layerscope.program import run
+
+
+def main() -> None:
+    """Look the repository up, download its files, write their digests, sizes and lines."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--settings", required=True, help="JSON: repository, revision, files, sha256"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for the files")
+    arguments = parser.parse_args()
+
+    from layerscope.files import whole_directory
+    from layerscope.hub import download, download_folder, look_up
+    from layerscope.sources import digests_as_yaml, keep_files
+
+    source = json.loads(arguments.settings)
+    repository = look_up("dataset", source["repository"], source["revision"])
+    with download_folder(arguments.out, repository) as folder:
+        digests = download(repository, source["files"], source.get("sha256", {}), folder)
+        with whole_directory(arguments.out) as out:
+            keep_files(folder, digests, repository.origin(), out)
+    print(digests_as_yaml(digests))
+
+
+if __name__ == "__main__":
+    run(main, network=True)
