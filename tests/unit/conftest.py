@@ -42,3 +42,24 @@ def tiny(request: pytest.FixtureRequest) -> Tiny:
     """Each of the three in turn."""
     found: Tiny = request.getfixturevalue(request.param)
     return found
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tiny]:
+    """Replicas of the four published models."""
+    import replicas
+    import tiny_models
+
+    return {
+        kind: tiny_models.read(
+            replicas.make_replica(kind, tmp_path_factory.mktemp(kind)),
+            replicas.ARCHITECTURES[kind],
+        )
+        for kind in replicas.KINDS
+    }
+
+
+@pytest.fixture(scope="session", params=["bert", "biobert", "gpt2", "biogpt"])
+def replica(request: pytest.FixtureRequest, published: dict[str, Tiny]) -> Tiny:
+    """Each of the four in turn."""
+    return published[request.param]

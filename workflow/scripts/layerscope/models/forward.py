@@ -23,6 +23,11 @@ def forward(
 ) -> Iterator[tuple[list[int], dict[str, torch.Tensor], Any]]:
     """Run a model over sequences in batches of similar length.
 
+    With `output_hidden_states` a model of N layers gives N + 1 states: the embeddings (with
+    positions, and scaled in BioGPT), then what each layer gives. The last of GPT-2 and BioGPT is
+    after the model's final LayerNorm, those between are before any (transformers 5); all of BERT's
+    are after the LayerNorm that ends a layer. So scales differ between layers.
+
     Args:
         model: in evaluation mode, on its device.
         sequences: the inputs.

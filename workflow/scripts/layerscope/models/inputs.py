@@ -3,6 +3,13 @@
 Pre-split words are tokenised one by one, so the map from words to sub-words needs no offsets and
 holds for tokenizers that give none. How a model wants its input framed (special tokens before,
 between and after) is read off its tokenizer once.
+
+A word's sub-words are those of the word alone: for BERT and GPT-2 the same as in a running text of
+the words with spaces between them. BioGPT's are those of the word as Moses splits and escapes it
+("IL-2" into "IL @-@ 2", "<" into "&lt;"), which is what BioGPT was pre-trained on (Luo et al. 2022:
+`tokenizer.perl -l en -a`, then fastBPE). There the word alone differs from the running text at an
+apostrophe that begins a word, and at a full stop that ends one before a small letter: "patient"
+and "'s" give what Moses makes of "patient's", while "patient 's" would give two tokens for "'s".
 """
 
 from __future__ import annotations
@@ -41,8 +48,10 @@ class Encoded:
     words: tuple[tuple[int, int], ...] = ()
 
 
-def _plain(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+def _sub_words(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+    # A text that spells a special token ("[SEP]", "</s>") is text all the same.
+    options = {"add_special_tokens": False, "split_special_tokens": True}
+    return list(tokenizer(list(texts), **options)["input_ids"])
 
 
 def _find(ids: Sequence[int], part: Sequence[int], start: int) -> int:
@@ -62,7 +71,7 @@ def read_frame(tokenizer: PreTrainedTokenizerBase, architecture: str) -> Frame:
     Raises:
         UserError: the tokenizer has no token that could separate the texts of a pair.
     """
-    word = _plain(tokenizer, "a")
+    word, inside = _sub_words(tokenizer, ["a", " a"])
     single = list(tokenizer("a")["input_ids"])
     at = _find(single, word, 0)
     before, after = single[:at], single[at + len(word) :]
@@ -83,7 +92,7 @@ def read_frame(tokenizer: PreTrainedTokenizerBase, architecture: str) -> Frame:
         after=after,
         pad=int(tokenizer.pad_token_id),
         segments=architecture == "encoder" and "token_type_ids" in tokenizer.model_input_names,
-        spaced=_plain(tokenizer, " a") != word,
+        spaced=inside != word,
     )
 
 
@@ -97,7 +106,7 @@ def encode_text(
     """
     room = limit - len(frame.before) - len(frame.after)
     encoded, cut = [], 0
-    for ids in tokenizer(list(texts), add_special_tokens=False)["input_ids"]:
+    for ids in _sub_words(tokenizer, texts):
         cut += len(ids) > room
         body = list(ids[:room])
         whole = [*frame.before, *body, *frame.after]
@@ -123,8 +132,8 @@ def encode_pairs(
         The sequences, and how many had to be cut to `limit` sub-words.
     """
     room = limit - len(frame.before) - len(frame.between) - len(frame.after)
-    left = tokenizer(list(first), add_special_tokens=False)["input_ids"]
-    right = tokenizer(list(second), add_special_tokens=False)["input_ids"]
+    left = _sub_words(tokenizer, first)
+    right = _sub_words(tokenizer, second)
     encoded, cut = [], 0
     for one, two in zip(left, right, strict=True):
         surplus = len(one) + len(two) - room
@@ -150,7 +159,7 @@ def tokenise_words(
     texts = [f" {word}" if frame.spaced else word for word in distinct]
     unknown = tokenizer.unk_token_id
     fallback = [frame.pad if unknown is None else unknown]
-    ids = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    ids = _sub_words(tokenizer, texts)
     return {word: list(found) or fallback for word, found in zip(distinct, ids, strict=True)}
 
 
