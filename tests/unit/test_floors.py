@@ -30,7 +30,7 @@ FLOORS = {
         "variants",
         "warm",
     },
-    "shared": {"data", "metrics", "models", "similarity", "sources"},
+    "shared": {"data", "hub", "metrics", "models", "similarity", "sources"},
     "stages": {
         "activations",
         "association",
@@ -44,6 +44,7 @@ FLOORS = {
         "provenance",
         "scoring",
         "tables",
+        "verdict",
     },
 }
 ORDER = [*FLOORS, "programs"]

@@ -18,6 +18,7 @@ sys.path.insert(0, PROGRAMS)
 from layerscope.code import code_digest
 from layerscope.config import jobs
 from layerscope.config.load import read_yaml, validate
+from layerscope.config.references import read_references
 from layerscope.environment import use_this_python
 from layerscope.errors import UserError
 from layerscope.files import canonical_json
@@ -29,6 +30,8 @@ try:
     for path in workflow.configfiles:
         read_yaml(path)  # refuses keys that stand twice, which Snakemake drops
     STUDY = validate(config)
+    if STUDY.references:
+        read_references(STUDY.references)  # now, and not after days of training
 except UserError as error:
     raise WorkflowError(f"The configuration is refused.\n{error}") from None
 
@@ -167,6 +170,7 @@ def scored(wildcards):
 
 def all_tables():
     names = ["scores", "confusion", "probes", "attention", "association", "pretraining"]
+    names += ["verdict"] if STUDY.references else []
     return collect(
         f"{TABLES}/{{name}}.{{ending}}", name=names, ending=["parquet", "csv"]
     )
@@ -192,6 +196,7 @@ def all_probes(wildcards):
 
 def all_figures():
     once = ["scores", *(["pretraining"] if MADE else [])]
+    once += ["verdict"] if STUDY.references else []
     by_task = [
         f"{figure}-{task}"
         for figure in (

@@ -256,3 +256,32 @@ rule figure_pretraining:
         "python {params.program}"
         " --pretraining {input.pretraining}"
         " --out {output.svg} > {log} 2>&1"
+
+
+rule figure_verdict:
+    """Our scores beside published ones."""
+    input:
+        verdict=f"{TABLES}/verdict.parquet",
+    output:
+        svg=report(
+            f"{FIGURES}/verdict.svg",
+            caption="../report/verdict.rst",
+            category="Performance",
+            labels={"figure": "Published values beside ours"},
+        ),
+        others=multiext(f"{FIGURES}/verdict", ".pdf", ".png"),
+    log:
+        f"{LOGS}/figure_verdict.log",
+    benchmark:
+        f"{TIMES}/figure_verdict.tsv"
+    conda:
+        "../../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        program=program("draw_verdict"),
+        code=code_digest("draw_verdict"),
+    shell:
+        "python {params.program} --verdict {input.verdict} --out {output.svg} > {log} 2>&1"

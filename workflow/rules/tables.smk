@@ -1,7 +1,8 @@
 """Tables in long form, each as Parquet and CSV: what the figures draw, and nothing else.
 
-Needs: scores, probes, attention, evaluations of pre-training.
-Gives: results/{study}/tables/{scores,confusion,probes,attention,association,pretraining}.{parquet,csv}.
+Needs: scores, probes, attention, evaluations of pre-training; published values, if the study names any.
+Gives: results/{study}/tables/{scores,confusion,probes,attention,association,pretraining}.{parquet,csv},
+    verdict.{parquet,csv} if there are published values.
 """
 
 TABLES = f"{RESULTS}/tables"
@@ -148,3 +149,29 @@ rule table_pretraining:
     shell:
         "python {params.program} --evaluations {input} --out {output.table}"
         " > {log} 2>&1"
+
+
+rule table_verdict:
+    """Our scores beside published ones, and whether they agree."""
+    input:
+        references=STUDY.references or [],
+        scores=f"{TABLES}/scores.parquet",
+    output:
+        table=f"{TABLES}/verdict.parquet",
+        csv=f"{TABLES}/verdict.csv",
+    log:
+        f"{LOGS}/table_verdict.log",
+    benchmark:
+        f"{TIMES}/table_verdict.tsv"
+    conda:
+        "../../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        program=program("tabulate_verdict"),
+        code=code_digest("tabulate_verdict"),
+    shell:
+        "python {params.program} --references {input.references:q} --scores {input.scores}"
+        " --out {output.table} > {log} 2>&1"

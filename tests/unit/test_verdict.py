@@ -1,0 +1,283 @@
+"""Published values: read strictly, compared by hand-worked rules, drawn as they stand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from synthetic_tables import MODELS, run_program, tabulate, write_study
+
+from layerscope.config.references import Reference, read_references
+from layerscope.errors import UserError
+from layerscope.formats import SCHEMAS, read_table
+from layerscope.plotting import verdict as figure
+from layerscope.plotting.style import COLUMN, METRICS
+from layerscope.verdict import VERDICTS, judge, verdict_rows
+
+ROOT = Path(__file__).parents[2]
+PUBLISHED = ROOT / "config" / "references.csv"
+HEADER = "task,model,metric,percent,value,tolerance,comparable,source,note\n"
+GOOD = "mednli,bert,accuracy,100,0.776,0.02,yes,a paper,\n"
+Row = dict[str, Any]
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def reference(**changes: Any) -> Reference:
+    default = Reference("t", "m", "accuracy", 100, 0.8, 0.02, "yes", "a paper", "")
+    return default._replace(**changes)
+
+
+def score(model: str = "m", value: float | None = 0.8, **changes: Any) -> Row:
+    default = {"task": "t", "model": model, "metric": "accuracy", "percent": 100, "seed": None,
+               "value": value, "low": None, "high": None}  # fmt: skip
+    return default | changes
+
+
+def test_the_projects_references_are_valid_and_name_models_of_the_paper() -> None:
+    found = read_references(PUBLISHED)
+    paper = ROOT / "config" / "paper.yaml"
+    if not paper.is_file():
+        pytest.skip(f"no {paper}")
+    study = yaml.safe_load(paper.read_text(encoding="utf-8"))
+    assert {r.task for r in found} <= set(study["tasks"])
+    # What is neither a bound nor context has to be spelt as the study spells it.
+    others = {"any", "scibert", "deberta-v3-large"}
+    assert {r.model for r in found} - others <= set(study["models"])
+    values = {(r.task, r.model, r.comparable): (r.value, r.tolerance) for r in found}
+    assert values["mednli", "bert", "yes"][0] == 0.776
+    low, high = (values["mednli", "biobert", "yes"][0] + s * 0.02 for s in (-1, 1))
+    assert low <= 0.805 < 0.829 <= high
+    assert values["jnlpba", "scibert", "yes"][0] == 0.749
+    assert values["jnlpba", "deberta-v3-large", "yes"][0] == 0.759
+    assert values["jnlpba", "any", "bound"] == (0.8, 0)
+    assert ("jnlpba", "biobert", "no") in values
+
+
+def test_references_are_read_as_they_stand(tmp_path: Path) -> None:
+    text = HEADER + GOOD + '\nt,any,entity_f1,10,1,.5,bound,"two\nlines, quoted",why\n'
+    assert read_references(write(tmp_path / "r.csv", text)) == [
+        Reference("mednli", "bert", "accuracy", 100, 0.776, 0.02, "yes", "a paper", ""),
+        Reference("t", "any", "entity_f1", 10, 1.0, 0.5, "bound", "two\nlines, quoted", "why"),
+    ]
+    assert read_references(write(tmp_path / "excel.csv", "\ufeff" + HEADER + GOOD))
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (GOOD.replace("mednli", "Med NLI"), "column 'task': 'Med NLI'; allowed: a name"),
+        (GOOD.replace("bert", ""), "column 'model': ''; allowed: a name"),
+        (GOOD.replace("accuracy", "f1"), "column 'metric': 'f1'; allowed: accuracy, macro_f1"),
+        (GOOD.replace("100", "0"), "column 'percent': '0'; allowed: a whole number from 1"),
+        (GOOD.replace("100", "101"), "column 'percent': '101'; allowed"),
+        (GOOD.replace("0.776", "77.6"), "column 'value': '77.6'; allowed: a share from 0 to 1"),
+        (GOOD.replace("0.776", "1.5"), "column 'value': '1.5'; allowed"),
+        (GOOD.replace("0.776", "nan"), "column 'value': 'nan'; allowed"),
+        (GOOD.replace("0.02", "-0.1"), "column 'tolerance': '-0.1'; allowed"),
+        (GOOD.replace("yes", "Yes"), "column 'comparable': 'Yes'; allowed: yes, no, bound"),
+        (GOOD.replace("yes", "bound"), "column 'model': 'bert'; allowed: 'any' for a bound"),
+        (GOOD.replace("bert", "any"), "column 'model': 'any'; allowed: 'any' for a bound"),
+        (GOOD.replace("a paper", " "), "column 'source': ' '; allowed: where the value stands"),
+        (GOOD.replace(",a paper", ""), "8 cells; allowed: 9"),
+        (GOOD, "column 'source': 'a paper' as in line 2; allowed"),
+    ],
+)
+def test_a_wrong_row_is_one_line(tmp_path: Path, row: str, message: str) -> None:
+    path = write(tmp_path / "r.csv", HEADER + GOOD + row)
+    with pytest.raises(UserError) as raised:
+        read_references(path)
+    assert str(raised.value).startswith(f"{path} line 3")
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_every_wrong_row_is_named_with_its_line(tmp_path: Path) -> None:
+    two_lines = GOOD.replace("a paper", '"a\npaper"')
+    text = HEADER + two_lines + GOOD.replace("bert", "B") + GOOD + GOOD.replace("100", "x")
+    with pytest.raises(UserError) as raised:
+        read_references(write(tmp_path / "r.csv", text))
+    lines = str(raised.value).splitlines()
+    assert [line.removeprefix(f"{tmp_path / 'r.csv'} ")[:7] for line in lines] == [
+        "line 4,",
+        "line 6,",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "line 1: columns missing; allowed: task, model"),
+        (b"task,model\n", "line 1: columns task, model; allowed"),
+        (HEADER.encode(), "line 2: no row; allowed: one or more"),
+        (HEADER.encode() + b"\xff\n", "not UTF-8 at byte"),
+        (HEADER.encode() + b'a,"b\n', "allowed: CSV"),
+    ],
+)
+def test_what_is_no_table_of_references_is_one_line(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    path = tmp_path / "r.csv"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as raised:
+        read_references(path)
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+    with pytest.raises(UserError, match="No such file"):
+        read_references(tmp_path / "missing.csv")
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "expected"),
+    [
+        (0.81, None, None, "agrees"),
+        (0.78, None, None, "agrees"),  # on the edge
+        (0.77, None, None, "below"),
+        (0.83, None, None, "above"),
+        (0.77, 0.76, 0.785, "agrees"),  # the interval reaches into the tolerance
+        (0.77, 0.76, 0.779, "below"),
+        (0.83, 0.815, 0.85, "agrees"),
+        (0.83, 0.821, 0.85, "above"),
+        (0.70, 0.60, 0.90, "agrees"),
+    ],
+)
+def test_agreement_is_a_value_or_an_interval_within_the_tolerance(
+    value: float, low: float | None, high: float | None, expected: str
+) -> None:
+    near = reference(value=0.8, tolerance=0.0200001)
+    assert judge(near, score(value=value, low=low, high=high)) == expected
+
+
+def test_a_bound_is_judged_by_the_value_of_the_best_model() -> None:
+    bound = reference(model="any", tolerance=0.0, comparable="bound")
+    scores = [
+        score("good", 0.79, low=0.7, high=0.9),
+        score("bad", 0.3),
+        score("majority", 0.99),
+        score("other", 0.95, task="u"),
+        score("small", 0.97, percent=10),
+    ]
+    (row,) = verdict_rows([bound], scores)
+    assert (row["value"], row["verdict"]) == (0.79, "agrees")
+    (row,) = verdict_rows([bound], [*scores, score("wrong", 0.81, low=0.7, high=0.9)])
+    assert (row["value"], row["verdict"]) == (0.81, "above")
+    (row,) = verdict_rows([bound], [score(task="u")])
+    assert (row["value"], row["verdict"]) == (None, "not run")
+
+
+def test_the_mean_over_seeds_is_compared_and_else_the_only_seed() -> None:
+    one = score(value=0.5, seed=1)
+    assert verdict_rows([reference()], [one])[0]["value"] == 0.5
+    mean = score(value=0.8, low=0.7, high=0.9)
+    for order in ([one, mean], [mean, one]):
+        row = verdict_rows([reference()], order)[0]
+        assert (row["value"], row["low"], row["high"]) == (0.8, 0.7, 0.9)
+
+
+@pytest.mark.parametrize(
+    ("changes", "value", "expected"),
+    [
+        ({"comparable": "no"}, 0.8, "not comparable"),
+        ({"comparable": "no", "model": "gone"}, None, "not comparable"),
+        ({"model": "gone"}, None, "other model"),
+        ({"task": "gone"}, None, "not run"),
+        ({"task": "gone", "model": "gone"}, None, "not run"),
+        ({"percent": 50}, None, "not run"),
+        ({"metric": "macro_f1"}, None, "not run"),
+    ],
+)
+def test_without_a_comparison_the_reason_is_said(
+    changes: dict[str, Any], value: float | None, expected: str
+) -> None:
+    (row,) = verdict_rows([reference(**changes)], [score()])
+    assert (row["value"], row["verdict"]) == (value, expected)
+    (row,) = verdict_rows([reference()], [score(value=None)])
+    assert row["verdict"] == "not run"
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Scores of two models, and references of every kind."""
+    folder = tmp_path_factory.mktemp("study")
+    shapes = {"minilm": (1, 1), "gpt-mini": (1, 1)}
+    files = write_study(folder, {"one-nli": "nli", "one-ner": "ner"}, shapes, (100,), (1, 2), 3)
+    tables = tabulate(files, {m: MODELS[m] for m in shapes}, folder)
+    ours = {
+        row["model"]: row["value"]
+        for row in read_table(tables["scores"], "scores-table").to_pylist()
+        if (row["task"], row["metric"], row["seed"]) == ("one-nli", "accuracy", None)
+    }
+    lines = [
+        f"one-nli,minilm,accuracy,100,{ours['minilm'] + 0.01:.3f},0.02,yes,a,",
+        f"one-nli,gpt-mini,accuracy,100,{ours['gpt-mini'] + 0.1:.3f},0.02,yes,b,",
+        f"one-nli,gpt-mini,accuracy,100,{ours['gpt-mini'] - 0.1:.3f},0.02,yes,c,",
+        "one-nli,scibert,accuracy,100,0.749,0.02,yes,d,",
+        "one-nli,minilm,accuracy,50,0.7,0.02,yes,e,",
+        "one-ner,minilm,entity_f1,100,0.78,0.01,no,f,",
+        "one-ner,any,entity_f1,100,0.3,0,bound,g,",
+        "mednli,bert,accuracy,100,0.776,0.02,yes,h,",
+    ]
+    references = write(folder / "references.csv", HEADER + "\n".join(lines) + "\n")
+    table = folder / "verdict.parquet"
+    run_program(
+        "tabulate_verdict", "--references", references, "--scores", tables["scores"],
+        "--out", table,
+    )  # fmt: skip
+    return {"verdict": table}
+
+
+def test_the_table_has_a_row_a_reference_and_a_csv(study: dict[str, Path]) -> None:
+    table = read_table(study["verdict"], "verdict-table")
+    assert table.column_names == list(SCHEMAS["verdict-table"])
+    verdicts = table["verdict"].to_pylist()
+    assert verdicts == [
+        "agrees", "below", "above", "other model", "not run", "not comparable", "above", "not run",
+    ]  # fmt: skip
+    assert set(verdicts) == set(VERDICTS)
+    assert table["source"].to_pylist() == list("abcdefgh")
+    csv = study["verdict"].with_suffix(".csv").read_text().splitlines()
+    assert csv[0].replace('"', "").split(",") == table.column_names
+    assert len(csv) == 1 + len(verdicts)
+
+
+def test_the_figure_shows_each_reference_and_our_value(study: dict[str, Path]) -> None:
+    rows = read_table(study["verdict"], "verdict-table").to_pylist()
+    drawn = figure.draw(rows)
+    assert drawn.get_figwidth() == COLUMN
+    panels = figure.panels_of(rows)
+    assert [len(axes.patches) for axes in drawn.axes] == [len(p) for p in panels.values()]
+    for axes, ((task, metric, _), chosen) in zip(drawn.axes, panels.items(), strict=True):
+        assert axes.get_title(loc="left").startswith(f"{task}: {METRICS[metric]}")
+        assert [text.get_text() for text in axes.texts] == [row["verdict"] for row in chosen]
+        dots = {line.get_ydata()[0]: line.get_xdata()[0] for line in axes.lines
+                if line.get_marker() not in ("None", None, "")}  # fmt: skip
+        ours = {at: row["value"] for at, row in enumerate(chosen) if row["value"] is not None}
+        assert dots == pytest.approx(ours)
+        left, right = axes.get_xlim()
+        for at, (row, band) in enumerate(zip(chosen, axes.patches, strict=True)):
+            x0, _, width, _ = band.get_bbox().bounds
+            assert x0 + width == pytest.approx(row["published"] + row["tolerance"])
+            lowest = left if row["model"] == "any" else row["published"] - row["tolerance"]
+            assert x0 == pytest.approx(lowest)
+            marks = [row["published"], *(row[k] for k in ("value", "low", "high"))]
+            assert all(left <= x <= right for x in marks if x is not None), at
+
+
+def test_the_program_draws_three_files_and_the_same_bytes_twice(
+    study: dict[str, Path], tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        run_program(
+            "draw_verdict", "--verdict", study["verdict"],
+            "--out", tmp_path / name / "verdict.svg",
+        )  # fmt: skip
+    made = sorted((tmp_path / "a").iterdir())
+    assert [path.suffix for path in made] == [".pdf", ".png", ".svg"]
+    for path in made:
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+    assert "<text" not in made[2].read_text()
