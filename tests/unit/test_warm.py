@@ -27,6 +27,8 @@ def main():
         raise KeyError("boom")
     if what == "code":
         sys.exit(3)
+    if what == "file":
+        open(sys.argv[2], "w").close()
     if what == "wait":
         try:
             open("started", "w").close()
@@ -71,6 +73,18 @@ def test_streams_folder_environment_and_exit_codes_are_those_of_the_program(prog
     assert errors.count("error: culprit 7; allowed: 8") == 1
     assert "KeyError: 'boom'" in errors
     assert done.returncode == 0
+
+
+def test_files_have_the_permissions_that_the_program_would_give_them(program: Path) -> None:
+    masks = ("077", "027", "002")
+    call = f"{sys.executable} program.py file made-"
+    done = warm("; ".join(f"umask {mask}; {call}{mask}; umask" for mask in masks), program.parent)
+    assert "loaded True" in done.stderr
+    for mask in masks:
+        made = program.parent / f"made-{mask}"
+        assert made.stat().st_mode & 0o777 == 0o666 & ~int(mask, 8)
+    after = [line for line in done.stdout.splitlines() if not line.startswith("folder")]
+    assert after == [f"0{mask}" for mask in masks]  # the callers' own are as they were
 
 
 def test_another_number_of_threads_runs_by_itself(program: Path) -> None:

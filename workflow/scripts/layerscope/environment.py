@@ -1,10 +1,13 @@
-"""The environment that jobs inherit."""
+"""The environment that jobs inherit, and who may read what they write."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+
+from layerscope.errors import UserError
 
 
 def use_this_python() -> None:
@@ -15,3 +18,23 @@ def use_this_python() -> None:
     """
     folder = str(Path(sys.executable).parent)
     os.environ["PATH"] = os.pathsep.join([folder, os.environ.get("PATH", os.defpath)])
+
+
+def keep_private(folders: Iterable[str | Path]) -> None:
+    """Let this user alone read what this process and its jobs write from now on.
+
+    Nobody else reaches what lies below `folders` either, whatever was written there before.
+
+    Raises:
+        UserError: a folder belongs to somebody else.
+    """
+    os.umask(0o077)
+    for folder in map(Path, folders):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o700)
+        except OSError as error:
+            raise UserError(
+                f"{folder}: {error.strerror}, so it cannot be kept private for the credentialed "
+                "data; allowed: a folder of your own"
+            ) from None

@@ -26,9 +26,21 @@ def hand_over() -> int | None:
     except OSError:
         return None
     with connection:
-        call = {"argv": sys.argv, "folder": os.getcwd(), "environment": dict(os.environ)}
+        call = {
+            "argv": sys.argv,
+            "folder": os.getcwd(),
+            "environment": dict(os.environ),
+            "umask": _umask(),
+        }
         message = json.dumps(call).encode()
         socket.send_fds(connection, [len(message).to_bytes(8, "big")], [0, 1, 2])
         connection.sendall(message)
         answer = connection.recv(4)
     return int.from_bytes(answer, "big") if len(answer) == 4 else 1
+
+
+def _umask() -> int:
+    """This process's mask of permissions; it can only be read by setting another one."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

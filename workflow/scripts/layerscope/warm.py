@@ -3,7 +3,7 @@
 A small study is dozens of jobs of a few seconds, of which importing torch and transformers takes
 half. `warm.py COMMAND` runs a command, such as Snakemake on one machine, and meanwhile keeps one
 process that has imported those libraries. `layerscope.program.run` hands a program's arguments,
-environment, folder and streams to it, over a Unix socket in a private folder; the process forks,
+environment, folder, mask of permissions and streams to it, over a Unix socket in a private folder; the process forks,
 the child runs the program's own code from its file as ever, and its exit code goes back.
 
 Only libraries are imported beforehand, never code of layerscope. Without a warm process, or with
@@ -134,7 +134,7 @@ def _fork(client: socket.socket, others: Sequence[socket.socket]) -> int | None:
 
 
 def _run(call: dict[str, Any], streams: Sequence[int]) -> int:
-    """Become the program: its streams, folder, environment and arguments; run its file."""
+    """Become the program: its streams, folder, permissions, environment, arguments; run its file."""
     import runpy
 
     signal.set_wakeup_fd(-1)
@@ -144,6 +144,7 @@ def _run(call: dict[str, Any], streams: Sequence[int]) -> int:
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
+    os.umask(call["umask"])
     os.chdir(call["folder"])
     os.environ.clear()
     os.environ.update(call["environment"])

@@ -13,7 +13,7 @@ from layerscope.config.corpora import PackageDocs, TextFiles
 from layerscope.config.models import ContinuedModel, PackagedModel, ScratchModel
 from layerscope.config.protocols import TAG_SCHEMES
 from layerscope.config.schema import VIEWS_OF_KIND, Study
-from layerscope.config.tasks import HubFiles
+from layerscope.config.tasks import HubFiles, LocalFiles
 from layerscope.config.training import FineTuning
 from layerscope.files import canonical_json
 from layerscope.variants import FINETUNED as FINETUNED
@@ -91,6 +91,13 @@ def corpus_packages(study: Study, corpus: str) -> list[str]:
 def source_settings(study: Study, model: str) -> str:
     """Where the files of a model that is not made in the workflow come from."""
     return _json(study.models[model].source)
+
+
+def is_private(study: Study) -> bool:
+    """Whether nothing of the study may be read by others: it has data under an agreement."""
+    sources = (task.source for task in study.tasks.values())
+    credentialed = any(isinstance(each, LocalFiles) and each.credentialed for each in sources)
+    return credentialed and not study.readable_by_others
 
 
 def file_settings(study: Study, task: str) -> str:
