@@ -19,7 +19,7 @@ from layerscope.code import code_digest
 from layerscope.config import jobs
 from layerscope.config.load import read_yaml, validate
 from layerscope.config.references import read_references
-from layerscope.environment import use_this_python
+from layerscope.environment import keep_private, use_this_python
 from layerscope.errors import UserError
 from layerscope.files import canonical_json
 from layerscope.variants import FINETUNED
@@ -43,6 +43,12 @@ RESULTS = f"results/{STUDY.study}"
 LOGS = f"logs/{STUDY.study}"
 TIMES = f"{RESULTS}/benchmarks"
 STATISTICS = jobs.statistics_settings(STUDY)
+
+if jobs.is_private(STUDY):  # every process of Snakemake reads this, and its jobs inherit it
+    try:
+        keep_private([RESULTS, LOGS, ".snakemake/log"])
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def program(name):

@@ -3,8 +3,9 @@
 A small study is dozens of jobs of a few seconds, of which importing torch and transformers takes
 half. `warm.py COMMAND` runs a command, such as Snakemake on one machine, and meanwhile keeps one
 process that has imported those libraries. `layerscope.program.run` hands a program's arguments,
-environment, folder, mask of permissions and streams to it, over a Unix socket in a private folder; the process forks,
-the child runs the program's own code from its file as ever, and its exit code goes back.
+environment, folder, mask of permissions and streams to it, over a Unix socket in a private folder;
+the process forks, the child runs the program's own code from its file as ever, and its exit code
+goes back.
 
 Only libraries are imported beforehand, never code of layerscope. Without a warm process, or with
 another number of threads, programs run as usual, and the results are the same.
@@ -134,7 +135,7 @@ def _fork(client: socket.socket, others: Sequence[socket.socket]) -> int | None:
 
 
 def _run(call: dict[str, Any], streams: Sequence[int]) -> int:
-    """Become the program: its streams, folder, permissions, environment, arguments; run its file."""
+    """Become the program: its streams, folder, mask, environment and arguments; run its file."""
     import runpy
 
     signal.set_wakeup_fd(-1)
