@@ -6,7 +6,18 @@ import copy
 from pathlib import Path
 
 import pytest
-from running import DEMO, MINIATURE, ROOT, Config, Plan, count, plan, read_config, write_config
+from running import (
+    DEMO,
+    MINIATURE,
+    ROOT,
+    Config,
+    Plan,
+    count,
+    plan,
+    read_config,
+    snakemake,
+    write_config,
+)
 
 BASELINES = {"nli": 4, "ner": 2}  # majority, bag of words; for pairs also of each half alone
 FIGURES_OF_A_TASK = ("probes", "controls", "attention", "association", "gain", "confusion")
@@ -42,6 +53,8 @@ def expected(config: Config) -> dict[str, int]:
         "table_pretraining": 1,
         "figure_scores": 1,
         "figure_pretraining": 1 if made else 0,
+        "table_verdict": 1 if "references" in config else 0,
+        "figure_verdict": 1 if "references" in config else 0,
         **{f"figure_{name}": len(tasks) for name in FIGURES_OF_A_TASK},
         "all": 1,
     }
@@ -119,10 +132,51 @@ def _more_shares_and_seeds(config: Config) -> None:
     config["variants"] = {"percentages": [0, 10, 30, 50, 100], "seeds": [1, 2, 3]}
 
 
-@pytest.mark.parametrize("change", [_one_task, _fetched_models_alone, _more_shares_and_seeds])
+def _published_values(config: Config) -> None:
+    config["references"] = str(ROOT / "config" / "references.csv")
+
+
+@pytest.mark.parametrize(
+    "change", [_one_task, _fetched_models_alone, _more_shares_and_seeds, _published_values]
+)
 def test_of_other_studies_by_formula(change: object, tmp_path: Path) -> None:
     config = copy.deepcopy(read_config(MINIATURE))
     assert callable(change)
     change(config)
     jobs = plan(ROOT, tmp_path / "run", write_config(tmp_path / "study.yaml", config))
     assert count(jobs) == expected(config) != expected(read_config(MINIATURE))
+
+
+@pytest.mark.parametrize(
+    ("change", "merged"),
+    [
+        ({}, False),
+        ({"protocol": "published"}, True),
+        ({"protocol": "published", "tag_scheme": "iob2"}, False),
+        ({"tag_scheme": "merged"}, True),
+    ],
+)
+def test_merged_tags_are_for_what_learns_from_entities(
+    change: Config, merged: bool, tmp_path: Path
+) -> None:
+    """By the protocol, or by the task where it says so itself."""
+    config = copy.deepcopy(read_config(MINIATURE))
+    if "tag_scheme" in change:
+        config["tasks"]["hpo-ner"]["tag_scheme"] = change["tag_scheme"]
+    config["protocol"] = change.get("protocol", "recommended")
+    jobs = plan(ROOT, tmp_path / "run", write_config(tmp_path / "study.yaml", config))
+    told = {(job.rule, job.of("task")) for job in jobs if "--merge-tags" in job.command}
+    learners = {(rule, "hpo-ner") for rule in ("finetune", "extract_finetuned", "probe")}
+    assert told == (learners if merged else set())
+
+
+def test_wrong_published_values_stop_before_anything_runs(tmp_path: Path) -> None:
+    table = tmp_path / "references.csv"
+    text = (ROOT / "config" / "references.csv").read_text(encoding="utf-8")
+    table.write_text(text.replace("0.776", "77.6"), encoding="utf-8")
+    config = read_config(MINIATURE) | {"references": str(table)}
+    file = write_config(tmp_path / "study.yaml", config)
+    result = snakemake(ROOT, tmp_path / "run", "--dry-run", "--configfile", file)
+    assert result.returncode != 0
+    assert f"{table} line 2, column 'value': '77.6'; allowed: a share" in result.stdout
+    assert "Traceback" not in result.stdout

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from running import MINIATURE, ROOT, Job, Plan, plan
+from running import MINIATURE, ROOT, Job, Plan, plan, read_config, write_config
 
 PROGRAMS = ROOT / "workflow" / "scripts"
 _RULE = re.compile(r"^(?:rule|checkpoint) (\w+):\n((?:(?:    .*)?\n)+)", re.MULTILINE)
@@ -32,7 +33,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def jobs(run: Path) -> Plan:
-    return plan(ROOT, run, MINIATURE)
+    """Of the miniature, with published values to compare with."""
+    shutil.copyfile(ROOT / "config" / "references.csv", run / "references.csv")
+    config = read_config(MINIATURE) | {"references": "references.csv"}
+    return plan(ROOT, run, write_config(run / "study.yaml", config))
 
 
 def _of_rule(jobs: Plan, rule: str) -> list[Job]:
