@@ -1,8 +1,7 @@
 """A hub on loopback: what huggingface_hub asks of one, over folders, with faults to order.
 
-A repository is a folder as its git repository would be. Files of `LARGE` endings or sizes count as
-stored in large file storage, as the hub does: their SHA-256 is announced, and they are served from
-another origin, to which the hub redirects.
+A repository is a folder as its git repository would be. Files of `LARGE` endings are in large file
+storage: their SHA-256 is announced, and the hub redirects to another origin that serves them.
 """
 
 from __future__ import annotations
@@ -55,8 +54,9 @@ class Faults:
     """What goes wrong, by file (or "" for the listing of a repository)."""
 
     answers: dict[str, list[int]] = field(default_factory=dict)  # status codes, one a request
-    retry_after: int | None = None  # seconds, sent with each of those answers
-    ratelimit: str | None = None  # the hub's own header, sent with them
+    message: str = "as ordered"  # sent with each of those answers, as are
+    retry_after: int | None = None  # seconds
+    ratelimit: str | None = None  # the hub's own header
     cut: dict[str, list[int]] = field(default_factory=dict)  # bytes after which to hang up
     stall: dict[str, int] = field(default_factory=dict)  # bytes after which nothing comes any more
     instead: dict[str, bytes] = field(default_factory=dict)  # other bytes than those announced
@@ -214,7 +214,7 @@ def _handler(hub: Hub, origin: str) -> type[BaseHTTPRequestHandler]:
                 more["Retry-After"] = str(hub.faults.retry_after)
             if hub.faults.ratelimit is not None:
                 more["RateLimit"] = hub.faults.ratelimit
-            self._refuse(hub.faults.answers[file].pop(0), None, "as ordered", more)
+            self._refuse(hub.faults.answers[file].pop(0), None, hub.faults.message, more)
             return True
 
         def _refuse(
