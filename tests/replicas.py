@@ -206,6 +206,7 @@ def _bert_json(size: int, architecture: str) -> dict[str, Any]:
     return {
         "architectures": [architecture],
         "attention_probs_dropout_prob": 0.1,
+        "gradient_checkpointing": False,
         "hidden_act": "gelu",
         "hidden_dropout_prob": 0.1,
         "hidden_size": WIDTH,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -54,16 +55,23 @@ def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
     """A model's tokenizer, with a padding token in any case (the end-of-text token if it has none).
 
     Raises:
-        UserError: the folder holds no tokenizer, or it has neither padding nor end-of-text token.
+        UserError: the folder holds no tokenizer, it would lower-case for a cased vocabulary though
+            nothing says so, or it has neither padding nor end-of-text token.
     """
     _require_folder(folder)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, **_LOCAL)
-    except (OSError, ValueError) as error:
+    # TypeError: a file that a tokenizer in Python opens is missing; ImportError: a package.
+    except (OSError, ValueError, TypeError, ImportError) as error:
         raise UserError(f"{folder}: no tokenizer can be loaded ({_first_line(error)})") from None
     # Without its files, transformers gives an empty tokenizer of the configuration's class.
     if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
         raise UserError(f"{folder}: its tokenizer has no vocabulary; allowed: one with its files")
+    if _lowers_unasked(Path(folder), tokenizer):
+        raise UserError(
+            f"{folder}: its vocabulary has capital letters, and its tokenizer would lower-case; "
+            "allowed: a tokenizer_config.json that says do_lower_case"
+        )
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
             raise UserError(
@@ -71,6 +79,18 @@ def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
             )
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
+
+
+def _lowers_unasked(folder: Path, tokenizer: PreTrainedTokenizerBase) -> bool:
+    # BERT's class lower-cases unless tokenizer_config.json says otherwise, whatever tokenizer.json
+    # says (transformers 5): a cased model without that file would lose most of its vocabulary.
+    if not getattr(tokenizer, "do_lower_case", False):
+        return False
+    stated = folder / "tokenizer_config.json"
+    if stated.is_file() and "do_lower_case" in json.loads(stated.read_text(encoding="utf-8")):
+        return False
+    words = set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)
+    return any("A" <= letter <= "Z" for word in words for letter in word)
 
 
 def load_model(folder: str | Path, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
