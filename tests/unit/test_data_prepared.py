@@ -56,9 +56,9 @@ def test_tables_and_report_of_pairs(tmp_path):
         "repaired_tags": 0,
     }
     assert report["overlap"] == {
-        "train and validation": {"groups": 0, "premises": 1, "hypotheses": 1},
-        "train and test": {"groups": 1, "premises": 1, "hypotheses": 0},
-        "validation and test": {"groups": 0, "premises": 1, "hypotheses": 0},
+        "train and validation": {"groups": 0, "premises": 1, "hypotheses": 1, "pairs": 1},
+        "train and test": {"groups": 1, "premises": 1, "hypotheses": 0, "pairs": 0},
+        "validation and test": {"groups": 0, "premises": 1, "hypotheses": 0, "pairs": 0},
     }
 
 
@@ -108,7 +108,14 @@ def test_bad_sentences_are_refused(tmp_path, tokens, tags, message):
 
 def test_overlap_counts_distinct_texts():
     splits = {"one": [pair("a"), pair("b")], "two": [pair("c"), pair("d", premise="Other.")]}
-    assert overlap("nli", splits) == {"one and two": {"groups": 1, "premises": 1, "hypotheses": 1}}
+    shared = {"groups": 1, "premises": 1, "hypotheses": 1, "pairs": 1}
+    assert overlap("nli", splits) == {"one and two": shared}
+
+
+def test_texts_that_are_shared_but_not_together_are_no_shared_pair():
+    one = [pair("a"), pair("b", premise="Other.", hypothesis="Small")]
+    shared = overlap("nli", {"one": one, "two": [pair("c", hypothesis="Small")]})["one and two"]
+    assert shared == {"groups": 1, "premises": 1, "hypotheses": 1, "pairs": 0}
 
 
 def test_the_kind_of_something_else_is_refused(tmp_path):

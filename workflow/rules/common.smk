@@ -44,8 +44,8 @@ LOGS = f"logs/{STUDY.study}"
 TIMES = f"{RESULTS}/benchmarks"
 STATISTICS = jobs.statistics_settings(STUDY)
 
-if jobs.is_private(STUDY):  # every process of Snakemake reads this, and its jobs inherit it
-    try:
+if jobs.is_private(STUDY):
+    try:  # every process of Snakemake comes here, and its jobs inherit the mask
         keep_private([RESULTS, LOGS, ".snakemake/log"])
     except UserError as error:
         raise WorkflowError(str(error)) from None
@@ -122,7 +122,7 @@ def own_files(wildcards):
         return []
     names = [*source.files.model_dump().values(), "SHA256SUMS.txt"]
     paths = [data_folder(wildcards) / name for name in dict.fromkeys(names)]
-    return [path for path in paths if path.is_file()]
+    return [path for path in paths if os.path.isfile(path)]
 
 
 def own_texts(wildcards):
@@ -131,7 +131,7 @@ def own_texts(wildcards):
     if source.kind != "files":
         return []
     paths = [Path(path).expanduser() for path in (source.train, source.heldout)]
-    return [path for path in paths if path.is_file()]
+    return [path for path in paths if os.path.isfile(path)]
 
 
 def task_packages(wildcards):

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from layerscope.config.corpora import CorpusSettings, HpoText, PackageDocs
-from layerscope.data.corpora import hpo_text, package_docs
+from layerscope.data.corpora import hpo_text, package_docs, text_files
 from layerscope.data.docstrings import package_releases
 from layerscope.data.hpo import assign_splits
 from layerscope.data.ontology import installed_file, provenance, read_ontology
 from layerscope.data.settings import read_settings
+from layerscope.data.textfile import read_text
 from layerscope.files import write_json
 from layerscope.formats import write_table
 from layerscope.program import run
@@ -40,7 +41,21 @@ def main() -> None:
             "packages": package_releases(packages),
         }
     else:
-        raise NotImplementedError
+        files = {
+            part: read_text(Path(getattr(settings.source, part)).expanduser())
+            for part in ("train", "heldout")
+        }
+        corpus, dropped = text_files(
+            files["train"], files["heldout"], settings.max_words, settings.seed
+        )
+        source = {
+            "name": "text files",
+            "files": {
+                part: {"file": file.path.name, **file.facts, **file.repaired}
+                for part, file in files.items()
+            },
+            "sentences_of_train_not_held_out": dropped,
+        }
     report: dict[str, Any] = {
         "kind": settings.source.kind,
         "seed": settings.seed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -131,7 +132,23 @@ def check_source(kind: TaskKind, source: HpoNli | HpoNer | LocalFiles | HubFiles
                 ("source", "columns", name),
                 f"unknown column of kind '{kind}'; allowed: {', '.join(COLUMNS[kind])}",
             )
+        place = source.columns[name]
+        if source.format == "conll" and (isinstance(place, str) or name not in ("tokens", "tags")):
+            raise Invalid(
+                ("source", "columns", name),
+                f"{place!r}; allowed for format 'conll': positions of tokens and tags",
+            )
+        if source.format != "conll" and isinstance(place, int):
+            raise Invalid(("source", "columns", name), f"{place}; allowed: the name of a column")
+    for value, label in (source.labels or {}).items():
+        if kind == "ner" and label is not None and not re.fullmatch(r"O|[BIESLU]-.+", label):
+            raise Invalid(
+                ("source", "labels", value), f"{label!r}; allowed: O, or B- or I- and a type"
+            )
     files = list(source.files.model_dump().values())
+    for split, name in source.files.model_dump().items():
+        if files.count(name) > 1:
+            raise Invalid(("source", "files", split), f"{name!r} stands twice; allowed: once")
     for name in source.sha256:
         if name not in files:
             raise Invalid(

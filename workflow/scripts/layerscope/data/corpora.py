@@ -10,13 +10,18 @@ from layerscope.data.ontology import Ontology, Term
 from layerscope.data.rng import seeded
 from layerscope.data.sampling import capped_sample
 from layerscope.data.text import sentences, text_key
+from layerscope.data.textfile import TextFile
+from layerscope.errors import UserError
 
 HELD_OUT_FILES = 0.03  # share of the source files
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Documents as (id, text); no sentence of one part is in the other, and none stands twice."""
+    """Documents as (id, text); no sentence of the training part is held out.
+
+    In what is derived here no sentence stands twice; files of the user's are taken as they are.
+    """
 
     train: Sequence[tuple[str, str]]
     heldout: Sequence[tuple[str, str]]
@@ -120,3 +125,64 @@ def _docs(name: str, source: bytes, seen: set[str]) -> list[tuple[str, str]]:
         if text := "\n".join(" ".join(kept) for kept in paragraphs if kept):
             documents.append((f"{name}:{line}", text))
     return documents
+
+
+# --- text files ----------------------------------------------------------------------------------
+
+
+def text_files(
+    train: TextFile, heldout: TextFile, max_words: int | None, seed: int
+) -> tuple[Corpus, int]:
+    """Documents of two files; a document is what stands between blank lines, on one line here.
+
+    Sentences that the training file has too, by `text_key`, are not held out.
+
+    Args:
+        train: to learn from.
+        heldout: to measure on.
+        max_words: of the training part, reached by a seeded choice of documents; None for all.
+        seed: of that choice.
+
+    Returns:
+        The corpus, and how many sentences were dropped from the part held out.
+
+    Raises:
+        UserError: nothing is left of a part.
+    """
+    documents = _documents(train)
+    if not documents:
+        raise UserError(f"{train.path}: no text; allowed: documents between blank lines")
+    seen = {text_key(sentence) for _, text in documents for sentence in sentences(text)}
+    kept: list[tuple[str, str]] = []
+    dropped = 0
+    for id_, text in _documents(heldout):
+        all_of_it = sentences(text)
+        unseen = [sentence for sentence in all_of_it if text_key(sentence) not in seen]
+        dropped += len(all_of_it) - len(unseen)
+        if unseen:
+            kept.append((id_, " ".join(unseen)))
+    if not kept:
+        raise UserError(f"{heldout.path}: no sentence that {train.path} has not; allowed: some")
+    sizes = [len(text.split()) for _, text in documents]
+    ids = [id_ for id_, _ in documents]
+    chosen = capped_sample(ids, [""] * len(ids), sizes, max_words, seed)
+    if not chosen:
+        raise UserError(
+            f"{train.path}: the document drawn first has more words than max_words, {max_words}; "
+            "allowed: more words, or shorter documents"
+        )
+    return Corpus([documents[index] for index in chosen], kept), dropped
+
+
+def _documents(file: TextFile) -> list[tuple[str, str]]:
+    """Documents, with file and first line as id."""
+    found: list[tuple[str, str]] = []
+    lines: list[str] = []
+    for number, line in enumerate([*file.lines, ""], 1):
+        words = " ".join(line.split())
+        if words:
+            lines.append(words)
+        elif lines:
+            found.append((f"{file.path.name}:{number - len(lines)}", " ".join(lines)))
+            lines = []
+    return found

@@ -155,13 +155,19 @@ def describe(kind: str, rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def overlap(kind: str, splits: Mapping[str, Sequence[Row]]) -> dict[str, dict[str, int]]:
-    """How many distinct groups and texts each two splits share; texts by `text_key`."""
+    """How many distinct groups and texts each two splits share; texts by `text_key`.
+
+    An example is shared (`pairs`) if all of its texts together are.
+    """
     held: dict[str, dict[str, set[str]]] = {}
     for split, rows in splits.items():
         sets: dict[str, set[str]] = {"groups": {row["group_id"] for row in rows}}
         for row in rows:
-            for name, key in _texts(kind, row).items():
+            texts = _texts(kind, row)
+            for name, key in texts.items():
                 sets.setdefault(name, set()).add(key)
+            if kind == "nli":
+                sets.setdefault("pairs", set()).add("\n".join(texts.values()))
         held[split] = sets
     return {
         f"{one} and {other}": {name: len(held[one][name] & held[other][name]) for name in held[one]}

@@ -11,11 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from layerscope.config.base import TaskKind
+from layerscope.config.tasks import COLUMNS
 from layerscope.data.textfile import TextFile, at, show
 from layerscope.errors import UserError
 
 _BLANKS = re.compile(r"[ \t]+")
 _DOCUMENT = "-DOCSTART-"
+_IDS = ("example_id", "group_id")
 
 Columns = Mapping[str, str | int]
 
@@ -30,7 +33,7 @@ class Record:
 
 
 def read_records(
-    file: TextFile, layout: str, kind: str, columns: Columns, needed: Sequence[str]
+    file: TextFile, layout: str, kind: TaskKind, columns: Columns
 ) -> tuple[list[Record], Counter[str]]:
     """Read the examples of a file.
 
@@ -39,8 +42,8 @@ def read_records(
         layout: `jsonl`, `csv`, `tsv` or `conll`.
         kind: `nli` or `ner`. Delimited files of kind `ner` have one word a row, and the rows of a
             sentence follow each other with the same `example_id`.
-        columns: our names of columns to the file's; what is left out has our name.
-        needed: our names of the columns that have to be there; others are read if they are.
+        columns: our names of columns to the file's; what is left out has our name. Ids of examples
+            and groups are read if the file has them.
 
     Returns:
         The examples, and how many lines of each sort were skipped.
@@ -50,15 +53,14 @@ def read_records(
     """
     if layout == "conll":
         return _conll(file, columns)
+    needed = [name for name in COLUMNS[kind] if name not in _IDS]
     if layout == "jsonl":
         return _json_lines(file, columns, needed)
-    rows, skipped = _delimited(
-        file,
-        "," if layout == "csv" else "\t",
-        columns,
-        [*needed, "example_id"] if kind == "ner" else needed,
-    )
-    return (_sentences(file, rows) if kind == "ner" else rows), skipped
+    delimiter = "," if layout == "csv" else "\t"
+    if kind == "nli":
+        return _delimited(file, delimiter, columns, needed)
+    rows, skipped = _delimited(file, delimiter, columns, [*needed, "example_id"])
+    return _sentences(rows), skipped
 
 
 def _chosen(
@@ -69,7 +71,7 @@ def _chosen(
     Raises:
         UserError: a column that is needed, or that the configuration names, is missing.
     """
-    optional = [name for name in ("example_id", "group_id") if name in columns or name in found]
+    optional = [name for name in _IDS if name in columns or name in found]
     chosen = {name: str(columns.get(name, name)) for name in dict.fromkeys([*needed, *optional])}
     for name, theirs in chosen.items():
         if theirs not in found:
@@ -145,7 +147,7 @@ def _delimited(
     return records, skipped
 
 
-def _sentences(file: TextFile, rows: Sequence[Record]) -> list[Record]:
+def _sentences(rows: Sequence[Record]) -> list[Record]:
     """Join rows of one word each into sentences."""
     sentences: list[Record] = []
     for row in rows:
@@ -171,15 +173,16 @@ def _conll(file: TextFile, columns: Columns) -> tuple[list[Record], Counter[str]
     width = None
     records: list[Record] = []
     skipped: Counter[str] = Counter()
-    after_blank = True
+    begins, blank = True, False  # the next word begins a sentence; the line before was blank
     for number, line in enumerate(file.lines, 1):
         if not line.strip(" \t"):
-            skipped["empty_sentences"] += after_blank and bool(records)
-            after_blank = True
+            skipped["empty_sentences"] += blank
+            begins = blank = True
             continue
+        blank = False
         if line.lstrip(" \t").startswith(_DOCUMENT):
             skipped["document_lines"] += 1
-            after_blank = True
+            begins = True
             continue
         cells = line.split("\t") if "\t" in line else _BLANKS.split(line.strip(" "))
         where = at(file.path, number)
@@ -191,8 +194,8 @@ def _conll(file: TextFile, columns: Columns) -> tuple[list[Record], Counter[str]
                 f"{where}: {width} columns; allowed: one of words at {token_at} and one of tags "
                 f"at {tag_at}"
             )
-        if after_blank:
+        if begins:
             records.append(Record(number, {"tokens": [], "tags": []}))
-            after_blank = False
+            begins = False
         _add_word(records[-1], number, cells[token_at], cells[tag_at])
     return records, +skipped

@@ -1,35 +1,31 @@
-"""Tags in other schemes (IOB1, IOBES, BILOU) made IOB2."""
+"""Tags with ends of entities (IOBES, BILOU) without them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-#: Prefixes for the last and the only word of an entity, and what they are in IOB2.
+#: Prefixes of the last and of the only word of an entity, and what they are without ends.
 _ENDS = {"E": "I", "L": "I", "S": "B", "U": "B"}
 
 
-def to_iob2(tags: Sequence[str]) -> tuple[list[str], int, int]:
-    """Turn the tags of a sentence into IOB2.
+def without_ends(tags: Sequence[str]) -> tuple[list[str], int]:
+    """Turn IOBES and BILOU into B, I and O; tags of IOB1 and IOB2 stay as they are.
 
-    An entity ends with its `E-`, `L-`, `S-` or `U-`: what goes on after it begins another one.
+    Where an entity has ended, an `I-`, `E-` or `L-` of the same type begins another one.
 
     Args:
-        tags: `O`, or a prefix of one of these schemes and a type, as in `B-DNA`.
+        tags: of a sentence: `O`, or a prefix of one of these schemes and a type, as in `B-DNA`.
 
     Returns:
-        The tags, how many had a prefix of IOBES or BILOU, and how many continued nothing and were
-        made `B-`.
+        The tags, and how many were changed.
     """
     made: list[str] = []
-    mapped = repaired = 0
-    open_type = None  # of the entity that the next word may continue
+    ended = ""  # type of the entity that has ended with the word before
     for tag in tags:
         prefix, _, kind = tag.partition("-")
-        mapped += prefix in _ENDS
-        becomes = _ENDS.get(prefix, prefix)
-        if becomes == "I" and kind != open_type:
-            becomes = "B"
-            repaired += 1
-        made.append(f"{becomes}-{kind}" if kind else tag)
-        open_type = None if prefix in _ENDS or tag == "O" else kind
-    return made, mapped, repaired
+        plain = _ENDS.get(prefix, prefix)
+        if plain == "I" and kind == ended:
+            plain = "B"
+        made.append(f"{plain}-{kind}" if kind else tag)
+        ended = kind if prefix in _ENDS else ""
+    return made, sum(before != after for before, after in zip(tags, made, strict=True))

@@ -13,11 +13,12 @@ _BOM = "\ufeff"
 
 @dataclass(frozen=True)
 class TextFile:
-    """A file's text, and facts on the file."""
+    """A file's text."""
 
     path: Path
     text: str  # without byte order mark; every line end is one "\n"
-    facts: dict[str, str | int]
+    facts: dict[str, str | int]  # sha256, bytes, lines
+    repaired: dict[str, int]  # what the text had otherwise, and how often
 
     @property
     def lines(self) -> list[str]:
@@ -40,8 +41,8 @@ def show(value: object) -> str:
 def read_text(path: Path, hint: str | None = None) -> TextFile:
     """Read a file.
 
-    A byte order mark is taken off, and the line ends of Windows and old Macs are made "\\n"; both
-    stand in the facts, with name, sha256 (of the bytes as they are), size and number of lines.
+    A byte order mark is taken off, and the line ends of Windows and of old Macs are made "\\n";
+    both are counted.
 
     Args:
         path: the file.
@@ -67,14 +68,11 @@ def read_text(path: Path, hint: str | None = None) -> TextFile:
     if (nul := text.find("\0")) >= 0:
         where = at(path, text.count("\n", 0, nul) + 1)
         raise UserError(f"{where}: a NUL character; allowed: text in UTF-8")
-    windows = text.count("\r\n")
+    plain = text.removeprefix(_BOM).replace("\r\n", "\n").replace("\r", "\n")
     facts: dict[str, str | int] = {
-        "file": path.name,
         "sha256": hashlib.sha256(data).hexdigest(),
         "bytes": len(data),
-        "byte_order_marks": int(text.startswith(_BOM)),
-        "windows_line_ends": windows,
+        "lines": plain.count("\n") + (not plain.endswith("\n") and plain != ""),
     }
-    text = text.removeprefix(_BOM).replace("\r\n", "\n").replace("\r", "\n")
-    facts["lines"] = text.count("\n") + (not text.endswith("\n") and text != "")
-    return TextFile(path, text, facts)
+    repaired = {"byte_order_marks": int(text.startswith(_BOM)), "other_line_ends": text.count("\r")}
+    return TextFile(path, plain, facts, {name: count for name, count in repaired.items() if count})

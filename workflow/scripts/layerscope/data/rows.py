@@ -1,0 +1,168 @@
+"""Rows of prepared tables from the examples of labelled files: every cell checked and mapped."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from layerscope.data.prepared import Row
+from layerscope.data.records import Record
+from layerscope.data.schemes import without_ends
+from layerscope.data.text import text_key
+from layerscope.data.textfile import at, show
+from layerscope.errors import UserError
+from layerscope.files import sha256_text
+
+LONG = 500  # words; a longer sentence or text is counted
+
+_TAG = re.compile(r"O|[BIESLU]-.+")
+
+Mapped = Mapping[str, str | None] | None  # values of the file to labels or tags
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a file gives."""
+
+    rows: list[Row]
+    lines: list[int]  # of each row
+    counts: dict[str, int]  # what was repaired, left out or noticed, and how often
+
+
+def make_rows(kind: str, split: str, path: Path, records: Sequence[Record], labels: Mapped) -> Rows:
+    """Rows of one file.
+
+    An example without an id of its own has the split's name and its number from 0; without a group
+    of its own, that of its premise (nli) or sentence (ner), by `text_key`.
+
+    Args:
+        kind: `nli` or `ner`.
+        split: names the examples.
+        path: of the file, for errors.
+        records: its examples.
+        labels: values of the file to labels or tags; None as value leaves the example out, None
+            in place of the mapping takes the values as they are.
+
+    Raises:
+        UserError: a cell of the wrong type, an empty text, an unknown label, a malformed tag,
+            tokens and tags of different number, or an id that stands twice.
+    """
+    made = Rows([], [], {})
+    counts: Counter[str] = Counter()
+    seen: dict[str, int] = {}
+    for index, record in enumerate(records):
+        where = at(path, record.line)
+        id_ = _name(record, "example_id", where) or f"{split}-{index}"
+        if id_ in seen:
+            raise UserError(
+                f"{where}: example_id {show(id_)} is that of line {seen[id_]} too; "
+                "allowed: each id once"
+            )
+        seen[id_] = record.line
+        if kind == "nli":
+            row = _pair(record, where, labels, counts)
+        else:
+            row = _sentence(record, path, labels, counts)
+        if row is None:
+            continue
+        text = row["premise"] if kind == "nli" else " ".join(row["tokens"])
+        group = _name(record, "group_id", where) or sha256_text(text_key(text) or text)[:16]
+        made.rows.append({"example_id": id_, "group_id": group, **row})
+        made.lines.append(record.line)
+    made.counts.update(+counts)
+    return made
+
+
+def _pair(record: Record, where: str, labels: Mapped, counts: Counter[str]) -> Row | None:
+    """Texts and label; None if the example is to be left out."""
+    label = _mapped(record.cells["label"], "label", where, labels)
+    if label is None:
+        counts["left_out_by_label"] += 1
+        return None
+    texts = {
+        name: _text(record.cells[name], name, where, counts) for name in ("premise", "hypothesis")
+    }
+    counts["long"] += any(len(text.split()) > LONG for text in texts.values())
+    return {**texts, "label": label}
+
+
+def _sentence(record: Record, path: Path, labels: Mapped, counts: Counter[str]) -> Row | None:
+    """Tokens and tags; None if the sentence is to be left out, or is empty."""
+    where = at(path, record.line)
+    tokens, values = record.cells["tokens"], record.cells["tags"]
+    for name, cell in (("tokens", tokens), ("tags", values)):
+        if not isinstance(cell, list):
+            raise UserError(f"{where}: {name} is {show(cell)}; allowed: a list")
+    if len(tokens) != len(values):
+        raise UserError(
+            f"{where}: {len(tokens)} tokens and {len(values)} tags; allowed: one tag a token"
+        )
+    if not tokens:
+        counts["empty_sentences"] += 1
+        return None
+    places = [at(path, line) for line in record.word_lines]
+    places = places or [f"{where}, word {number}" for number in range(1, len(tokens) + 1)]
+    pairs = list(zip(tokens, values, places, strict=True))
+    tokens = [_text(token, "token", place, counts) for token, _, place in pairs]
+    tags = [_tag(value, place, labels) for _, value, place in pairs]
+    kept, changed = without_ends([tag for tag in tags if tag is not None])
+    if len(kept) < len(tags):
+        counts["left_out_by_label"] += 1
+        return None
+    counts["mapped_prefixes"] += changed
+    counts["tokens_with_white_space"] += sum(len(token.split()) > 1 for token in tokens)
+    counts["long"] += len(tokens) > LONG
+    return {"tokens": tokens, "tags": kept}
+
+
+# --- cells ---------------------------------------------------------------------------------------
+
+
+def _text(value: object, column: str, where: str, counts: Counter[str] | None = None) -> str:
+    """A text, without the white space at its ends, which is counted."""
+    if not isinstance(value, str):
+        raise UserError(f"{where}: {column} is {show(value)}; allowed: text")
+    text = value.strip()
+    if not text:
+        raise UserError(f"{where}: {column} is empty; allowed: text")
+    if "\0" in text:
+        raise UserError(f"{where}: {column} has a NUL character; allowed: text")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{where}: {column} has half a surrogate pair; allowed: text") from None
+    if counts is not None and text != value:
+        counts["white_space_at_ends"] += 1
+    return text
+
+
+def _plain(value: object) -> object:
+    """A whole number of a JSON file as the text that it is in the other formats."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _name(record: Record, column: str, where: str) -> str | None:
+    return _text(_plain(record.cells[column]), column, where) if column in record.cells else None
+
+
+def _mapped(value: object, column: str, where: str, labels: Mapped) -> str | None:
+    found = _text(_plain(value), column, where)
+    if labels is None:
+        return found
+    if found not in labels:
+        raise UserError(
+            f"{where}: {column} {show(found)}; allowed by 'labels': {', '.join(labels)}"
+        )
+    return labels[found]
+
+
+def _tag(value: object, where: str, labels: Mapped) -> str | None:
+    tag = _mapped(value, "tag", where, labels)
+    if tag is not None and not _TAG.fullmatch(tag):
+        raise UserError(
+            f"{where}: tag {show(tag)}; allowed: O, or a type after B- or I- (or E-, L-, S-, U-)"
+        )
+    return tag
