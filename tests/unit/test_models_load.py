@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from replicas import KINDS, make_replica
 from safetensors.torch import load_file, save_file
 from tiny_models import POSITIONS, Tiny, save_decoder, save_encoder
 
@@ -268,3 +269,18 @@ def test_a_tokenizer_in_python_without_its_files_or_package_gives_one_line(
     (folder / "merges.txt").unlink()
     with pytest.raises(UserError, match="no tokenizer can be loaded"):
         load_tokenizer(folder)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_replicas_are_the_same_every_time_and_pickled_hold_the_same_weights(
+    kind: str, published: dict[str, Tiny], tmp_path: Path
+) -> None:
+    again = make_replica(kind, tmp_path / "again")
+    for path in published[kind].folder.iterdir():
+        assert path.read_bytes() == (again / path.name).read_bytes(), path.name
+    pickled = make_replica(kind, tmp_path / "pickled", pickled=True)
+    assert not (pickled / "model.safetensors").exists()
+    weights = torch.load(pickled / "pytorch_model.bin", weights_only=True)
+    stored = load_file(again / "model.safetensors")
+    assert weights.keys() == stored.keys()
+    assert all(torch.equal(weights[name], stored[name]) for name in stored)

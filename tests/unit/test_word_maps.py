@@ -7,7 +7,7 @@ import html
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from replicas import LINES
 from tiny_models import Tiny
@@ -128,6 +128,7 @@ def test_a_text_is_framed_as_its_tokenizer_does(replica: Tiny) -> None:
 
 
 @given(words=SENTENCE)
+@example(words=[*HARD, *SPELLED])
 @PROPERTY
 def test_every_word_has_a_span_in_order_and_nothing_is_left(
     replica: Tiny, words: list[str]
@@ -142,6 +143,7 @@ def test_every_word_has_a_span_in_order_and_nothing_is_left(
 
 
 @given(words=SENTENCE)
+@example(words=[*HARD, *SPELLED])
 @PROPERTY
 def test_a_word_is_the_same_wherever_it_stands(replica: Tiny, words: list[str]) -> None:
     for word, found in zip(words, spans(replica, words), strict=True):
@@ -149,6 +151,7 @@ def test_a_word_is_the_same_wherever_it_stands(replica: Tiny, words: list[str]) 
 
 
 @given(words=SENTENCE)
+@example(words=[*HARD, *SPELLED])
 @PROPERTY
 def test_no_word_becomes_a_special_token(replica: Tiny, words: list[str]) -> None:
     tokenizer = replica.tokenizer
@@ -158,6 +161,7 @@ def test_no_word_becomes_a_special_token(replica: Tiny, words: list[str]) -> Non
 
 
 @given(words=SENTENCE, limit=st.integers(min_value=16, max_value=60))
+@example(words=[*HARD, *SPELLED], limit=20)
 @PROPERTY
 def test_windows_join_up(replica: Tiny, words: list[str], limit: int) -> None:
     room = limit - len(replica.frame.before) - len(replica.frame.after)
@@ -172,6 +176,7 @@ def test_windows_join_up(replica: Tiny, words: list[str], limit: int) -> None:
 
 
 @given(words=SENTENCE)
+@example(words=[*HARD, *SPELLED])
 @PROPERTY
 def test_bert_and_its_own_word_map_agree(published: dict[str, Tiny], words: list[str]) -> None:
     for name in ("bert", "biobert"):
@@ -186,6 +191,7 @@ def test_bert_and_its_own_word_map_agree(published: dict[str, Tiny], words: list
 
 
 @given(words=SENTENCE)
+@example(words=[*HARD, *SPELLED])
 @PROPERTY
 def test_bert_reads_the_words_as_in_running_text(
     published: dict[str, Tiny], words: list[str]
@@ -199,6 +205,7 @@ def test_bert_reads_the_words_as_in_running_text(
 
 
 @given(words=SENTENCE)
+@example(words=[*HARD, *SPELLED])
 @PROPERTY
 def test_gpt2_and_its_own_word_map_agree(published: dict[str, Tiny], words: list[str]) -> None:
     spaced = GPT2Tokenizer.from_pretrained(published["gpt2"].folder, add_prefix_space=True)
