@@ -87,7 +87,7 @@ def test_drawing_needs_no_model_library() -> None:
 
     code = (
         "import sys, draw_association, draw_scores, draw_attention, draw_confusion\n"
-        "import draw_gain, draw_probes, draw_pretraining\n"
+        "import draw_gain, draw_probes, draw_pretraining, draw_verdict\n"
         "print(sorted({'torch', 'transformers', 'sklearn', 'pandas'} & set(sys.modules)))"
     )
     scripts = Path(__file__).parents[2] / "workflow" / "scripts"
