@@ -39,6 +39,7 @@ def expected(config: Config) -> dict[str, int]:
         "subsample": len(tasks) * tuned,
         "sample_for_probes": len(tasks),
         "fetch_model": len(models) - len(made),
+        "fetch_files": sum(task["source"]["kind"] == "hub" for task in tasks.values()),
         "pretrain": len(made),
         "finetune": pairs * tuned,
         "extract_base": pairs * 2,  # pre-trained, random weights

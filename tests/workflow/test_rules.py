@@ -33,9 +33,20 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def jobs(run: Path) -> Plan:
-    """Of the miniature, with published values to compare with."""
+    """Of the miniature, with published values to compare with and a task whose data is on a hub."""
     shutil.copyfile(ROOT / "config" / "references.csv", run / "references.csv")
     config = read_config(MINIATURE) | {"references": "references.csv"}
+    config["tasks"]["on-hub"] = {
+        "kind": "ner",
+        "source": {
+            "kind": "hub",
+            "repository": "owner/data",
+            "revision": "0" * 40,
+            "format": "jsonl",
+            "files": {"train": "train.json", "validation": "dev.json", "test": "test.json"},
+        },
+        "probes": ["linear"],
+    }
     return plan(ROOT, run, write_config(run / "study.yaml", config))
 
 

@@ -37,6 +37,8 @@ except UserError as error:
 
 TASKS = list(STUDY.tasks)
 MODELS = list(STUDY.models)
+FETCHED = [model for model in MODELS if not jobs.is_pretrained_here(STUDY, model)]
+HUB_TASKS = [task for task in TASKS if STUDY.tasks[task].source.kind == "hub"]
 VARIANTS = jobs.all_variants(STUDY)
 TUNED = jobs.finetuned_variants(STUDY)
 RESULTS = f"results/{STUDY.study}"
@@ -110,6 +112,11 @@ def data_folder(wildcards):
     if source.kind == "hub":
         return Path(f"resources/datasets/{wildcards.task}")
     return Path(getattr(source, "folder", ".")).expanduser()
+
+
+def fetched_files(wildcards):
+    """The folder that a task's files are fetched to; none if they come from elsewhere."""
+    return f"resources/datasets/{wildcards.task}" if wildcards.task in HUB_TASKS else []
 
 
 def own_files(wildcards):

@@ -6,15 +6,6 @@ Gives: resources/models/{model}/ (safetensors, configuration, tokenizer, source.
     resources/datasets/{task}/ (files as in the repository, source.json).
 """
 
-FETCHED = [model for model in MODELS if not jobs.is_pretrained_here(STUDY, model)]
-HUB_TASKS = [task for task in TASKS if STUDY.tasks[task].source.kind == "hub"]
-
-
-def fetched_files(wildcards):
-    """The folder that a task's files are fetched to; none if they come from elsewhere."""
-    return f"resources/datasets/{wildcards.task}" if wildcards.task in HUB_TASKS else []
-
-
 localrules:
     fetch_model,
     fetch_files,
