@@ -6,6 +6,7 @@ Gives: resources/models/{model}/ (safetensors, configuration, tokenizer, source.
     resources/datasets/{task}/ (files as in the repository, source.json).
 """
 
+
 localrules:
     fetch_model,
     fetch_files,
