@@ -20,7 +20,7 @@ from layerscope.errors import UserError
 
 SUMS = "SHA256SUMS.txt"  # a list of digests that PhysioNet, for one, puts beside its files
 
-_SUM = re.compile(r"([0-9a-fA-F]{64}) [ *](?:\./)?(.+)")
+_SUM = re.compile(r"([0-9a-fA-F]{64}) +\*?(?:\./)?(.+)")
 
 
 def read_task(
@@ -127,7 +127,7 @@ def _required(source: LocalFiles | HubFiles, folder: Path) -> dict[str, Digests]
     """Digests that files have to have, by who says so: the source, and a list in the folder.
 
     Raises:
-        UserError: a line of the list that is not as sha256sum writes it.
+        UserError: a line of the list that is no digest and file.
     """
     listed: Digests = {}
     path = folder / SUMS
