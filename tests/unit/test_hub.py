@@ -260,6 +260,7 @@ def test_a_hub_without_ranges_sends_all_again(hub: Hub, tmp_path: Path) -> None:
     hub.faults.cut["model.safetensors"] = [100_000]
     hub.faults.no_ranges = True
     fetched(hub, tmp_path)
+    assert hub.ranges("model.safetensors") == [None, "bytes=100000-"]
     assert (tmp_path / "out" / "model.safetensors").read_bytes() == WEIGHTS
 
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
@@ -146,8 +146,7 @@ def download(
                 f"allowed: {', '.join(names)}"
             )
     for name in names:
-        path = PurePosixPath(name)
-        if name not in repository.files or path.is_absolute() or ".." in path.parts:
+        if name not in repository.files:
             raise UserError(
                 f"{repository}: no file '{name}'; allowed: {_some(list(repository.files))}"
             )
@@ -162,10 +161,6 @@ def download_folder(out: Path, repository: Repository) -> Iterator[Path]:
     """A folder beside `out` to download to: kept when the block fails, removed when it succeeds."""
     root = out.with_name(f".{out.name}.download")
     folder = root / f"{repository.name.replace('/', '--')}--{repository.revision}"
-    if root.is_dir():
-        for other in root.iterdir():  # of an entry that named another repository or commit
-            if other != folder:
-                shutil.rmtree(other)
     folder.mkdir(parents=True, exist_ok=True)
     yield folder
     shutil.rmtree(root)
