@@ -63,7 +63,8 @@ def command(workflow: Path, folder: Path, *options: str | Path, warm: bool = Fal
 def environment() -> dict[str, str]:
     """Of a user who has not activated any environment, and who is offline."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
-    kept.pop("PYTHONPATH", None)
+    for name in ("PYTHONPATH", "HF_HUB_OFFLINE", "HF_ENDPOINT", "HF_TOKEN"):
+        kept.pop(name, None)
     nowhere = "http://127.0.0.1:9"
     return kept | {"http_proxy": nowhere, "https_proxy": nowhere, "HTTPS_PROXY": nowhere}
 

@@ -12,6 +12,8 @@ from layerscope.warm import serve
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
         sys.exit(f"{__doc__}\n\nusage: warm.py COMMAND [ARGUMENT ...]")
+    # What libraries here are to read is not for the command: programs of its own set theirs.
+    environment = {**os.environ, THREADS: "1"}
     os.environ[THREADS] = "1"
     prepare_environment()
-    sys.exit(serve(sys.argv[1:]))
+    sys.exit(serve(sys.argv[1:], environment))

@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +44,12 @@ LIBRARIES = (
 )
 
 
-def serve(command: Sequence[str]) -> int:
+def serve(command: Sequence[str], environment: Mapping[str, str]) -> int:
     """Run a command and, while it runs, the programs that its jobs hand over.
+
+    Args:
+        command: with its arguments.
+        environment: of the command.
 
     Returns:
         The command's exit code.
@@ -60,7 +64,7 @@ def serve(command: Sequence[str]) -> int:
         path = str(Path(folder) / "socket")
         listener.bind(path)
         listener.listen(256)
-        main = subprocess.Popen(command, env={**os.environ, VARIABLE: path})
+        main = subprocess.Popen(command, env={**environment, VARIABLE: path})
         signal.signal(signal.SIGTERM, lambda *_: main.terminate())
         waiting = selectors.DefaultSelector()
         waiting.register(listener, selectors.EVENT_READ)
