@@ -304,3 +304,23 @@ def test_yaml_merge_keys_work(tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
     path.write_text("base: &base {a: 1, b: 2}\nother: {<<: *base, b: 3}\n", encoding="utf-8")
     assert read_yaml(path)["other"] == {"a": 1, "b": 3}
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "line"),
+    [
+        ("columns", {"label": 2.5}, "columns.label: 2.5; allowed: text or a whole number"),
+        ("columns", {1: "a"}, "columns[1]: 1 is no text; allowed: text, in quotes"),
+        ("labels", {0: "O"}, "labels[0]: 0 is no text; allowed: text, in quotes"),
+        ("labels", {"0": 1}, "labels.0: 1; allowed: text, or null"),
+        ("format", "xml", "format: 'xml'; allowed: 'jsonl' or 'csv' or 'tsv' or 'conll'"),
+        ("sha256", {"d": "0" * 64}, "sha256.d: is no file of this source; allowed: a, b, c"),
+        ("labels", {"1": "DNA"}, "labels.1: 'DNA'; allowed: O, or B- or I- and a type"),
+    ],
+)
+def test_mistakes_in_files_of_ones_own(entry: str, value: Any, line: str) -> None:
+    config = demo()
+    files = {"train": "a", "validation": "b", "test": "c"}
+    source = {"kind": "files", "files": files, "format": "jsonl", entry: value}
+    config["tasks"]["hpo-ner"]["source"] = source
+    assert mistake_lines(config) == [f"tasks.hpo-ner.source.{line}"]

@@ -70,6 +70,8 @@ def allowed(annotation: Any, metadata: Sequence[Any] = ()) -> str:
     origin, args = typing.get_origin(core), typing.get_args(core)
     if origin is typing.Literal:
         text = " or ".join(f"'{value}'" for value in args)
+    elif origin in _UNIONS and args[0] is str:
+        text = " or ".join(allowed(arg) for arg in args)
     elif origin in _UNIONS:
         tag = _tag(args[0])[0]
         text = f"a mapping with '{tag}' " + " or ".join(f"'{_tag(arg)[1]}'" for arg in args)
@@ -119,13 +121,17 @@ def _place(where: Sequence[str | int], root: type[BaseModel]) -> _Place:
     annotation: Any = root
     metadata: Sequence[Any] = ()
     parent: type[BaseModel] | None = None
+    name: Any = None  # type of an entry's name
     for part in where:
+        if part == "[key]":  # how pydantic marks the name of an entry
+            annotation = name
+            continue
         core, _, _ = _open(annotation)
         origin, args = typing.get_origin(core), typing.get_args(core)
-        if origin in _UNIONS:  # pydantic names the chosen member here
+        if origin in _UNIONS:  # it names the chosen member here
+            if args[0] is str:  # of text or a number it tries each
+                continue
             annotation = next((arg for arg in args if _tag(arg)[1] == part), None)
-            continue
-        if part == "[key]":  # and marks the name of an entry so
             continue
         keys.append(part)
         metadata, parent = (), None
@@ -136,6 +142,7 @@ def _place(where: Sequence[str | int], root: type[BaseModel]) -> _Place:
             metadata = field.metadata if field else ()
         else:
             annotation = args[-1] if origin in (list, dict) else None
+            name = args[0] if origin is dict else None
     return _Place(keys, annotation, metadata, parent)
 
 
@@ -170,7 +177,10 @@ def _say(error: Mapping[str, Any], root: type[BaseModel]) -> str:
         return f"{key}: unknown key with value {_show(value)}; allowed: {', '.join(names)}{hint}"
     if kind == "invalid_key" or error["loc"][-1:] == ("[key]",):
         quote = "" if isinstance(value, str) else "text (in quotes): "
-        return f"{key}: the name {_show(value)} is refused; allowed: {quote}{_NAME}"
+        expected = allowed(place.annotation) if kind != "invalid_key" else _NAME
+        if expected == "text":
+            return f"{key}: {_show(value)} is no text; allowed: text, in quotes"
+        return f"{key}: the name {_show(value)} is refused; allowed: {quote}{expected}"
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         members = typing.get_args(_open(place.annotation)[0])
         tag = _tag(members[0])[0]
