@@ -144,3 +144,14 @@ def test_a_new_version_of_a_file_is_read(tmp_path: Path) -> None:
     assert result.returncode == 1  # the list of digests is that of the old version
     log = (run / "logs" / "clinic" / "prepare_task" / "mednli.log").read_text()
     assert "allowed by SHA256SUMS.txt" in log
+
+
+def test_a_folder_that_cannot_be_kept_private_is_refused(tmp_path: Path) -> None:
+    """A file in its place stands in for a folder of somebody else's."""
+    config = study(tmp_path, save_mednli(tmp_path / "mednli"))
+    (tmp_path / "run" / "results").mkdir(parents=True)
+    (tmp_path / "run" / "results" / "clinic").write_text("")
+    result = snakemake(ROOT, tmp_path / "run", "--configfile", config, "--dry-run")
+    assert result.returncode == 1
+    assert "results/clinic: File exists, so it cannot be kept private" in result.stdout
+    assert "Traceback" not in result.stdout
