@@ -196,6 +196,18 @@ def test_the_first_masked_loss_is_that_of_the_base_on_the_masked_sub_words(
     assert losses(result)[0] == pytest.approx(np.mean(nats), rel=1e-4)
 
 
+def test_a_text_that_spells_a_special_token_is_text(
+    tmp_path: Path, evaluated: list[dict[str, torch.Tensor]]
+) -> None:
+    """A document of nothing but `<|endoftext|>` gives one such token: the one that ends it."""
+    (tmp_path / "out").mkdir()
+    pretrain(tmp_path / "out", TRAIN, [END * 40], architecture="decoder", settings=STILL,
+             shape=SHAPE)  # fmt: skip
+    end = load_tokenizer(tmp_path / "out").eos_token_id
+    assert evaluated
+    assert all((item["input_ids"] == end).sum() <= 1 for item in evaluated)
+
+
 def test_masks_hide_some_sub_words_and_no_special_ones(
     masked_base: Path, tmp_path: Path, evaluated: list[dict[str, torch.Tensor]]
 ) -> None:

@@ -154,7 +154,9 @@ def pretrain(
     length = position_limit(model, settings.sequence_length)
 
     def sequences(texts: Sequence[str], name: str) -> list[list[int]]:
-        ids = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+        # A text that spells a special token is text.
+        options = {"add_special_tokens": False, "split_special_tokens": True}
+        ids = tokenizer(list(texts), **options)["input_ids"]
         packed = pack(ids, frame, architecture, tokenizer.eos_token_id, length)
         if not packed:
             raise UserError(f"{name} text is shorter than one sequence of {length} sub-words")
