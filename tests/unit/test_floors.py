@@ -25,6 +25,7 @@ FLOORS = {
         "formats",
         "handover",
         "measures",
+        "pins",
         "program",
         "statistics",
         "variants",

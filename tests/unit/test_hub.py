@@ -64,7 +64,10 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
 
 def command(name: str, out: Path, settings: dict[str, Any]) -> list[str]:
     start = [sys.executable, "-c", START, str(SCRIPTS / f"{name}.py")]
-    return [*start, "--settings", json.dumps(settings), "--out", str(out)]
+    settings = dict(settings)
+    digests = settings.pop("sha256")
+    stated = ["--settings", json.dumps(settings), "--sha256", json.dumps(digests)]
+    return [*start, *stated, "--out", str(out)]
 
 
 def environment(hub: Hub, folder: Path, **more: str) -> dict[str, str]:
@@ -209,6 +212,13 @@ def test_a_password_in_the_endpoint_is_shown_nowhere(hub: Hub, tmp_path: Path) -
     missing = model_settings(repository="no/such")
     message = refused(hub, other, missing, HF_ENDPOINT=endpoint)
     assert "hidden" not in result.stdout + result.stderr + record + message
+
+
+@pytest.mark.parametrize("address", ["http://[bad", "http://127.0.0.1:99999", "huggingface.co"])
+def test_an_endpoint_that_is_no_address_is_refused(address: str, hub: Hub, tmp_path: Path) -> None:
+    message = refused(hub, tmp_path, HF_ENDPOINT=address)
+    assert address in message
+    assert "https://huggingface.co" in message
 
 
 # --- digests -----------------------------------------------------------------------------------

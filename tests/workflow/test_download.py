@@ -20,6 +20,7 @@ from running import (
     environment,
     plan,
     read_config,
+    snakemake,
     write_config,
 )
 
@@ -126,6 +127,19 @@ def test_after_a_download_no_network_is_needed(hub: Hub, tmp_path: Path) -> None
     assert again({"labels": {"0": "O", "1": "B-y", "2": "I-y"}}) == {"prepare_task"}
     assert again({"revision": "f" * 40}) == {"fetch_files", "prepare_task"}
 
+    # Nor is the digest that the log printed, and what else is said of the files; a wrong one stops.
+    digests = dict(re.findall(r"^  (\S+): ([0-9a-f]{64})$", log, re.MULTILINE))
+    assert (
+        again({"sha256": digests, "license": "CC0", "examples": dict.fromkeys(SPLITS, 6)}) == set()
+    )
+    changed = study()
+    changed["tasks"]["words"]["source"] |= {"sha256": {"parts/test.json": "0" * 64}}
+    path = write_config(tmp_path / "wrong.yaml", changed)
+    refused = snakemake(ROOT, folder, "--dry-run", "--cores", "1", "--configfile", path)
+    assert refused.returncode == 1
+    assert "tasks.words.source.sha256.parts/test.json: 00000" in refused.stdout
+    assert "Traceback" not in refused.stdout
+
 
 def test_what_wants_a_network_runs_where_snakemake_runs() -> None:
     """On a cluster, nodes may have none: such rules are local ones."""
@@ -143,7 +157,6 @@ def test_only_files_of_a_hub_are_fetched() -> None:
         "repository": "some/data",
         "revision": REVISION,
         "files": ["parts/test.json", "parts/train.json", "parts/validation.json"],
-        "sha256": {},
     }
     with pytest.raises(ValueError, match="'hpo-ner' has no files on a hub"):
         jobs.file_settings(config, "hpo-ner")

@@ -6,6 +6,7 @@ import csv
 import itertools
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
-from running import ROOT, copy_workflow, environment
+from running import ROOT, copy_workflow, environment, plan
 
 from layerscope.config.load import validate
 
@@ -106,6 +107,26 @@ def test_the_whole_study_is_there(checkout: Path) -> None:
     with (results / "tables" / "scores.csv").open(newline="") as handle:
         scored = {(row["task"], row["model"]) for row in csv.DictReader(handle)}
     assert {*itertools.product(("genes", "claims"), ("my-bert", "my-bert-notes"))} < scored
+
+
+def test_a_changed_model_is_copied_again_and_a_statement_changes_nothing(checkout: Path) -> None:
+    study = checkout / "my-data" / "study.yaml"
+    assert plan(checkout, checkout, study, "--cores", "1") == set()
+    text = study.read_text(encoding="utf-8")
+    said = checkout / "my-data" / "said.yaml"
+    said.write_text(text.replace("license: CC0", "license: CC BY 4.0"), encoding="utf-8")
+    rules = {job.rule for job in plan(checkout, checkout, said, "--cores", "1")}
+    assert rules == {"configuration", "all"}  # the copy of the configuration beside the results
+
+    model = checkout / "my-data" / "my-bert"
+    original = model.resolve()
+    model.unlink()
+    shutil.copytree(original, model)
+    with (model / "config.json").open("a", encoding="utf-8") as handle:
+        handle.write("\n")
+    again = {job.rule for job in plan(checkout, checkout, study, "--cores", "1")}
+    assert {"fetch_model", "finetune", "extract_base", "probe"} <= again
+    assert "prepare_task" not in again
 
 
 def test_a_line_that_is_refused_reads_as_the_document_says(checkout: Path) -> None:

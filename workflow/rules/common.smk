@@ -22,6 +22,7 @@ from layerscope.config.references import read_references
 from layerscope.environment import keep_private, use_this_python
 from layerscope.errors import UserError
 from layerscope.files import canonical_json
+from layerscope.pins import check_pins
 from layerscope.variants import FINETUNED
 
 use_this_python()
@@ -30,6 +31,7 @@ try:
     for path in workflow.configfiles:
         read_yaml(path)  # refuses keys that stand twice, which Snakemake drops
     STUDY = validate(config)
+    check_pins(jobs.pins(STUDY))
     if STUDY.references:
         read_references(STUDY.references)  # now, and not after days of training
 except UserError as error:
@@ -112,6 +114,35 @@ def data_folder(wildcards):
     if source.kind == "hub":
         return Path(f"resources/datasets/{wildcards.task}")
     return Path(getattr(source, "folder", ".")).expanduser()
+
+
+def task_statements(wildcards, output):
+    """What a source says of its files. Snakemake does not compare params of functions of `output`."""
+    return jobs.task_statements(STUDY, wildcards.task)
+
+
+def model_digests(wildcards, output):
+    """Digests required of a model's files. They are not compared either: `check_pins` does."""
+    return jobs.digests(STUDY.models[wildcards.model].source)
+
+
+def file_digests(wildcards, output):
+    """The same of a task's files."""
+    return jobs.digests(STUDY.tasks[wildcards.task].source)
+
+
+def model_files(wildcards):
+    """Files of a model folder of the user's: when one changes, the model is copied again."""
+    folder = jobs.own_folder(STUDY, wildcards.model)
+    paths = sorted(Path(folder).expanduser().iterdir()) if folder else []
+    return [path for path in paths if path.suffix in (".json", ".safetensors", ".txt")]
+
+
+def model_packages(wildcards):
+    """Name and version of the package that ships a model: a new version is a new model."""
+    package = jobs.packaged_in(STUDY, wildcards.model)
+    names = packages_distributions().get(package, []) if package else []
+    return " ".join(f"{name} {version(name)}" for name in names)
 
 
 def fetched_files(wildcards):

@@ -55,13 +55,14 @@ rule prepare_task:
     params:
         folder=subpath(output.report, parent=True),
         settings=lambda wildcards: jobs.task_settings(STUDY, wildcards.task),
+        statements=task_statements,
         data=data_folder,
         packages=task_packages,
         program=program("prepare_task"),
         code=code_digest("prepare_task"),
     shell:
         "python {params.program} --settings {params.settings:q}"
-        " --folder {params.data:q} --out-dir {params.folder} > {log} 2>&1"
+        " --statements {params.statements:q} --folder {params.data:q} --out-dir {params.folder} > {log} 2>&1"
 
 
 rule prepare_corpus:

@@ -14,6 +14,8 @@ localrules:
 
 rule fetch_model:
     """Copy or download a model's files, hashed, so that nothing later reads outside the project."""
+    input:
+        model_files,
     output:
         directory("resources/models/{model}"),
     log:
@@ -28,11 +30,13 @@ rule fetch_model:
         runtime=120,
     params:
         settings=lambda wildcards: jobs.source_settings(STUDY, wildcards.model),
+        sha256=model_digests,
+        packages=model_packages,
         program=program("fetch_model"),
         code=code_digest("fetch_model"),
     shell:
-        "python {params.program} --settings {params.settings:q} --out {output}"
-        " > {log} 2>&1"
+        "python {params.program} --settings {params.settings:q} --sha256 {params.sha256:q}"
+        " --out {output} > {log} 2>&1"
 
 
 rule fetch_files:
@@ -51,8 +55,9 @@ rule fetch_files:
         runtime=120,
     params:
         settings=lambda wildcards: jobs.file_settings(STUDY, wildcards.task),
+        sha256=file_digests,
         program=program("fetch_files"),
         code=code_digest("fetch_files"),
     shell:
-        "python {params.program} --settings {params.settings:q} --out {output}"
-        " > {log} 2>&1"
+        "python {params.program} --settings {params.settings:q} --sha256 {params.sha256:q}"
+        " --out {output} > {log} 2>&1"

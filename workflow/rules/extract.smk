@@ -84,6 +84,9 @@ rule extract_finetuned:
             f"--other-seed {other_seed(wildcards)}" if other_seed(wildcards) else ""
         ),
         merge_tags=merge_tags,
+        limit=lambda wildcards: jobs.prediction_limit(
+            STUDY, wildcards.task, wildcards.model
+        ),
         program=program("extract"),
         code=code_digest("extract"),
     shell:
@@ -93,4 +96,4 @@ rule extract_finetuned:
         " --train {input.train} --train-sample {input.sample} --test {input.test}"
         " --views {params.views} --model {input.model} --before {input.before} {params.other_seed}"
         " --out-activations {output.activations} --out-attention {output.attention}"
-        " --out-predictions {output.predictions} {params.merge_tags} > {log} 2>&1"
+        " --out-predictions {output.predictions} --max-length {params.limit} {params.merge_tags} > {log} 2>&1"

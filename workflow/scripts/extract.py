@@ -27,6 +27,9 @@ def main() -> None:
     parser.add_argument("--test", type=Path, required=True)
     parser.add_argument("--views", nargs="+", required=True, help="separate, joint, word")
     parser.add_argument("--out-activations", type=Path, required=True, help="folder; VIEW/SPLIT")
+    parser.add_argument(
+        "--max-length", type=int, help="sub-words to predict from, as in fine-tuning"
+    )
     parser.add_argument("--out-predictions", type=Path, help="of a fine-tuned variant")
     parser.add_argument(
         "--merge-tags", action="store_true", help="NER: the head knows types in place of IOB2 tags"
@@ -71,6 +74,7 @@ def main() -> None:
     if arguments.out_predictions:
         outputs = merged_labels(labels) if arguments.merge_tags else labels
         whole = load_with_head(arguments.model, tokenizer, kind, outputs).to(device())  # type: ignore[arg-type]
+        limit = arguments.max_length or settings.max_length
         columns = predict(
             whole,
             tokenizer,
@@ -79,7 +83,7 @@ def main() -> None:
             kind=kind,
             architecture=architecture,
             labels=labels,
-            settings=settings,
+            settings=settings.model_copy(update={"max_length": limit}),
             merge_tags=arguments.merge_tags,
         )
         write_table(arguments.out_predictions, "predictions", columns, described)

@@ -12,9 +12,8 @@ from layerscope.program import run
 def main() -> None:
     """Look the repository up, download its files, write their digests, sizes and lines."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--settings", required=True, help="JSON: repository, revision, files, sha256"
-    )
+    parser.add_argument("--settings", required=True, help="JSON: repository, revision, files")
+    parser.add_argument("--sha256", default="{}", help="JSON: required digests by file")
     parser.add_argument("--out", type=Path, required=True, help="folder for the files")
     arguments = parser.parse_args()
 
@@ -25,7 +24,7 @@ def main() -> None:
     source = json.loads(arguments.settings)
     repository = look_up("dataset", source["repository"], source["revision"])
     with download_folder(arguments.out, repository) as folder:
-        digests = download(repository, source["files"], source.get("sha256", {}), folder)
+        digests = download(repository, source["files"], json.loads(arguments.sha256), folder)
         with whole_directory(arguments.out) as out:
             keep_files(folder, digests, repository.origin(), out)
     print(digests_as_yaml(digests))

@@ -13,6 +13,7 @@ def main() -> None:
     """Find the source, copy or download its files, write their digests."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", required=True, help="JSON of the model's source")
+    parser.add_argument("--sha256", default="{}", help="JSON: required digests by file")
     parser.add_argument("--out", type=Path, required=True, help="folder for the model")
     arguments = parser.parse_args()
 
@@ -30,7 +31,7 @@ def main() -> None:
     repository = look_up("model", source["repository"], source["revision"])
     names = model_files(str(repository), repository.files)
     with download_folder(arguments.out, repository) as folder:
-        digests = download(repository, names, source.get("sha256", {}), folder)
+        digests = download(repository, names, json.loads(arguments.sha256), folder)
         with whole_directory(arguments.out) as out:
             keep_model(folder, digests, repository.origin(), out)
     print(digests_as_yaml(digests))

@@ -10,7 +10,7 @@ from layerscope.data.derive import derive_task
 from layerscope.data.labelled import read_task
 from layerscope.data.ontology import installed_file, read_ontology
 from layerscope.data.prepared import write_task
-from layerscope.data.settings import read_settings
+from layerscope.data.settings import read_settings, with_statements
 from layerscope.program import run
 
 
@@ -19,6 +19,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", required=True, help="JSON: kind, source, limit, seed")
     parser.add_argument(
+        "--statements", default="{}", help="JSON: digests, counts, license … of the source's files"
+    )
+    parser.add_argument(
         "--folder", type=Path, help="where files of the source lie; its own folder if left out"
     )
     parser.add_argument(
@@ -26,6 +29,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     settings = read_settings(TaskSettings, arguments.settings)
+    settings = with_statements(settings, arguments.statements)
     source, limit = settings.source, settings.limit.model_dump()
     if isinstance(source, LocalFiles | HubFiles):
         folder = arguments.folder or Path(getattr(source, "folder", "."))

@@ -345,7 +345,23 @@ def _some(names: list[str]) -> str:
 
 
 def _endpoint() -> str:
-    return os.environ.get("HF_ENDPOINT", PUBLIC).rstrip("/")
+    """The hub's address.
+
+    Raises:
+        UserError: HF_ENDPOINT is no address.
+    """
+    address = os.environ.get("HF_ENDPOINT", "").rstrip("/") or PUBLIC
+    try:
+        parts = urlsplit(address)
+        valid = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1)
+    except ValueError:
+        valid = False
+    if not valid:
+        raise UserError(
+            f"HF_ENDPOINT: {address.rpartition('@')[2]!r} is no address; "
+            "allowed: unset, or as in 'https://huggingface.co'"
+        )
+    return address
 
 
 def _shown_endpoint() -> str:

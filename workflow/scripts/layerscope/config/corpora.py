@@ -30,6 +30,9 @@ class TextFiles(Section):
     kind: Literal["files"] = Field(description="text files on this machine")
     train: str = Field(description="file to learn from")
     heldout: str = Field(description="file to measure the loss on")
+    credentialed: bool = Field(
+        default=False, description="under an agreement: what is derived from it is kept private"
+    )
 
 
 CorpusSource = Annotated[HpoText | PackageDocs | TextFiles, Field(discriminator="kind")]

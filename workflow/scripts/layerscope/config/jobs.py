@@ -10,12 +10,19 @@ from typing import Any
 
 from layerscope.config.base import Section
 from layerscope.config.corpora import PackageDocs, TextFiles
-from layerscope.config.models import ContinuedModel, PackagedModel, ScratchModel
+from layerscope.config.models import (
+    ContinuedModel,
+    HubModel,
+    LocalModel,
+    PackagedModel,
+    ScratchModel,
+)
 from layerscope.config.protocols import TAG_SCHEMES
 from layerscope.config.schema import VIEWS_OF_KIND, Study
-from layerscope.config.tasks import HubFiles, LocalFiles
+from layerscope.config.tasks import HubFiles
 from layerscope.config.training import FineTuning
 from layerscope.files import canonical_json
+from layerscope.pins import Pin
 from layerscope.variants import FINETUNED as FINETUNED
 from layerscope.variants import PRETRAINED as PRETRAINED
 from layerscope.variants import RANDOM as RANDOM
@@ -61,23 +68,34 @@ def _json(section: Section) -> str:
     return canonical_json(section.model_dump(mode="json"))
 
 
+#: What a source says about its files, which changes nothing in what is read from them.
+STATEMENTS = {"credentialed", "obtain", "license", "citation", "sha256", "examples"}
+
+
 def task_settings(study: Study, task: str) -> str:
-    """What preparing a task depends on; where its files lie is no part of that."""
+    """What preparing a task depends on; where its files lie and what is said of them is not."""
     entry = study.tasks[task]
     return canonical_json(
         {
             "kind": entry.kind,
-            "source": entry.source.model_dump(mode="json", exclude={"folder"}),
+            "source": entry.source.model_dump(mode="json", exclude={"folder", *STATEMENTS}),
             "limit": entry.limit.model_dump(mode="json"),
             "seed": study.data_seed,
         }
     )
 
 
+def task_statements(study: Study, task: str) -> str:
+    """What a task's source says of its files: checked and reported, but no reason to run again."""
+    source = study.tasks[task].source
+    return canonical_json(source.model_dump(mode="json", include=STATEMENTS))
+
+
 def corpus_settings(study: Study, corpus: str) -> str:
     """What preparing a corpus depends on."""
     entry = study.corpora[corpus]
-    return canonical_json({**entry.model_dump(mode="json"), "seed": study.data_seed})
+    source = entry.source.model_dump(mode="json", exclude={"credentialed"})
+    return canonical_json({"source": source, "max_words": entry.max_words, "seed": study.data_seed})
 
 
 def corpus_packages(study: Study, corpus: str) -> list[str]:
@@ -90,13 +108,40 @@ def corpus_packages(study: Study, corpus: str) -> list[str]:
 
 def source_settings(study: Study, model: str) -> str:
     """Where the files of a model that is not made in the workflow come from."""
-    return _json(study.models[model].source)
+    return canonical_json(study.models[model].source.model_dump(mode="json", exclude={"sha256"}))
+
+
+def digests(source: Section) -> str:
+    """Digests that files of a model or task have to have, as they are at their source."""
+    return canonical_json(getattr(source, "sha256", {}))
+
+
+def pins(study: Study) -> list[Pin]:
+    """What is fetched from a hub, and what the configuration requires of it."""
+    sources: list[tuple[str, str, Section]] = [
+        *(("models", name, model.source) for name, model in study.models.items()),
+        *(("tasks", name, task.source) for name, task in study.tasks.items()),
+    ]
+    folders = {"models": "models", "tasks": "datasets"}
+    return [
+        Pin(
+            f"{section}.{name}.source.sha256",
+            f"resources/{folders[section]}/{name}/source.json",
+            source.revision,
+            source.sha256,
+        )
+        for section, name, source in sources
+        if isinstance(source, HubModel | HubFiles)
+    ]
 
 
 def is_private(study: Study) -> bool:
     """Whether nothing of the study may be read by others: it has data under an agreement."""
-    sources = (task.source for task in study.tasks.values())
-    credentialed = any(isinstance(each, LocalFiles) and each.credentialed for each in sources)
+    sources: list[Section] = [
+        *(task.source for task in study.tasks.values()),
+        *(corpus.source for corpus in study.corpora.values()),
+    ]
+    credentialed = any(getattr(source, "credentialed", False) for source in sources)
     return credentialed and not study.readable_by_others
 
 
@@ -114,7 +159,6 @@ def file_settings(study: Study, task: str) -> str:
             "repository": source.repository,
             "revision": source.revision,
             "files": sorted(set(source.files.model_dump().values())),
-            "sha256": source.sha256,
         }
     )
 
@@ -122,6 +166,12 @@ def file_settings(study: Study, task: str) -> str:
 def is_pretrained_here(study: Study, model: str) -> bool:
     """Whether the workflow itself pre-trains the model."""
     return isinstance(study.models[model].source, ContinuedModel | ScratchModel)
+
+
+def own_folder(study: Study, model: str) -> str | None:
+    """The folder of the user's that a model is copied from, if it is one."""
+    source = study.models[model].source
+    return source.path if isinstance(source, LocalModel) else None
 
 
 def packaged_in(study: Study, model: str) -> str | None:
@@ -155,6 +205,14 @@ def corpus_of(study: Study, model: str) -> str | None:
     """The corpus that a model made in the workflow is pre-trained on."""
     source = study.models[model].source
     return source.corpus if isinstance(source, ContinuedModel | ScratchModel) else None
+
+
+def prediction_limit(study: Study, task: str, model: str) -> int:
+    """Sub-words of an input that a fine-tuned model predicts from: as many as it learned from."""
+    kind = study.tasks[task].kind
+    own: int | None = getattr(study.models[model].finetuning, kind).max_length
+    common: FineTuning = getattr(study.finetuning, kind)
+    return own or common.max_length
 
 
 def finetuning_settings(study: Study, task: str, model: str) -> str:

@@ -28,7 +28,7 @@ class LocalModel(Section):
     @field_validator("path")
     @classmethod
     def _exists(cls, path: str) -> str:
-        if not (Path(path) / "config.json").is_file():
+        if not (Path(path).expanduser() / "config.json").is_file():
             raise ValueError(
                 f"{path!r} has no config.json; allowed: a folder with config.json, "
                 "model.safetensors and tokenizer files"

@@ -186,7 +186,7 @@ class Study(Section):
     @classmethod
     def _protocol(cls, config: Any) -> Any:
         protocol = config.get("protocol", "recommended") if isinstance(config, dict) else None
-        if protocol not in SECTIONS:
+        if not isinstance(protocol, str) or protocol not in SECTIONS:
             return config
         return {**SECTIONS[protocol], **config}
 

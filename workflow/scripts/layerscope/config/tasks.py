@@ -80,6 +80,9 @@ class _Files(Section):
     examples: SplitCounts | None = Field(
         default=None, description="how many examples the files must hold"
     )
+    credentialed: bool = Field(
+        default=False, description="under an agreement: what is derived from it is kept private"
+    )
     license: str = Field(default="not stated", description="of the data, for the report")
     citation: str = Field(default="not stated", description="of the data, for the report")
 
@@ -90,9 +93,6 @@ class LocalFiles(_Files):
     kind: Literal["files"] = Field(description="files on this machine")
     folder: str = Field(
         default=".", description="of the files; a relative one counts from the working directory"
-    )
-    credentialed: bool = Field(
-        default=False, description="under an agreement: what is derived from it is kept private"
     )
     obtain: str | None = Field(default=None, description="said when a file is missing")
 
@@ -140,11 +140,7 @@ def check_source(kind: TaskKind, source: HpoNli | HpoNer | LocalFiles | HubFiles
             )
         if source.format != "conll" and isinstance(place, int):
             raise Invalid(("source", "columns", name), f"{place}; allowed: the name of a column")
-    for value, label in (source.labels or {}).items():
-        if kind == "ner" and label is not None and not re.fullmatch(r"O|[BIESLU]-.+", label):
-            raise Invalid(
-                ("source", "labels", value), f"{label!r}; allowed: O, or B- or I- and a type"
-            )
+    _check_labels(kind, source.labels or {})
     files = list(source.files.model_dump().values())
     for split, name in source.files.model_dump().items():
         if files.count(name) > 1:
@@ -154,6 +150,22 @@ def check_source(kind: TaskKind, source: HpoNli | HpoNer | LocalFiles | HubFiles
             raise Invalid(
                 ("source", "sha256", name),
                 f"is no file of this source; allowed: {', '.join(files)}",
+            )
+
+
+def _check_labels(kind: TaskKind, labels: dict[str, str | None]) -> None:
+    named = {value: label for value, label in labels.items() if label is not None}
+    begun = {label[2:] for label in named.values() if label[:2] in ("B-", "S-", "U-")}
+    for value, label in named.items():
+        where = ("source", "labels", value)
+        if not label or label != label.strip():
+            raise Invalid(where, f"{label!r}; allowed: text without white space at its ends")
+        if kind == "ner" and not re.fullmatch(r"O|[BIESLU]-.+", label):
+            raise Invalid(where, f"{label!r}; allowed: O, or B- or I- and a type")
+        if kind == "ner" and begun and label != "O" and label[2:] not in begun:
+            raise Invalid(
+                where,
+                f"{label!r}, which no tag begins; allowed: {', '.join(sorted(begun))}",
             )
 
 

@@ -32,7 +32,7 @@ def convert_pickle(path: Path, out: Path) -> None:
             f"{path.name}: no weights alone: it is damaged, or reading it would run code; "
             "allowed: tensors by name"
         ) from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, UnicodeDecodeError) as error:
+    except Exception as error:  # a damaged pickle fails in any way
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise UserError(f"{path.name}: cannot be read as weights ({reason})") from None
     if not isinstance(weights, dict) or not weights:
@@ -42,6 +42,8 @@ def convert_pickle(path: Path, out: Path) -> None:
     for name, tensor in weights.items():
         if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
             raise UserError(f"{path.name}: {name!r} is no tensor; allowed: tensors by name")
+        if tensor.layout != torch.strided or tensor.is_quantized:
+            raise UserError(f"{path.name}: {name!r} is sparse or quantised; allowed: plain tensors")
         memory = tensor.untyped_storage().data_ptr()
         tensors[name] = (tensor.clone() if memory in seen else tensor).contiguous()
         seen.add(memory)
