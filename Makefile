@@ -18,7 +18,7 @@ demo: $(VENV)/.ready
 	@workflow/demo.sh $(CORES)
 
 test: $(VENV)/.ready
-	@pytest -q
+	@pytest -q --numprocesses auto --maxprocesses 4 --dist loadgroup
 
 lint: $(VENV)/.ready
 	ruff check .

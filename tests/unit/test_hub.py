@@ -214,7 +214,7 @@ def test_a_password_in_the_endpoint_is_shown_nowhere(hub: Hub, tmp_path: Path) -
     assert "hidden" not in result.stdout + result.stderr + record + message
 
 
-@pytest.mark.parametrize("address", ["http://[bad", "http://127.0.0.1:99999", "huggingface.co"])
+@pytest.mark.parametrize("address", ["huggingface.co", "ftp://huggingface.co"])
 def test_an_endpoint_that_is_no_address_is_refused(address: str, hub: Hub, tmp_path: Path) -> None:
     message = refused(hub, tmp_path, HF_ENDPOINT=address)
     assert address in message
