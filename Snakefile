@@ -3,6 +3,7 @@
 `snakemake --profile profiles/local` runs the demo study of config/config.yaml;
 `--configfile FILE` runs another study instead (the files are not merged with the demo's).
 `snakemake download` fetches the study's models and data and does nothing else: on a login node.
+`snakemake estimate` says what the study will cost and does nothing else.
 """
 
 from snakemake.utils import min_version
@@ -36,6 +37,23 @@ rule all:
         tables=all_tables(),
         data=collect(f"{RESULTS}/data/{{task}}/report.json", task=TASKS),
         configuration=f"{RESULTS}/config.json",
+
+
+localrules:
+    estimate,
+
+
+rule estimate:
+    """Print jobs, hours of cores and GPUs, memory and disk of the study."""
+    log:
+        f"{LOGS}/estimate.log",
+    conda:
+        "envs/plot.yaml"
+    params:
+        configuration=canonical_json(STUDY.model_dump(mode="json")),
+        program=program("estimate"),
+    shell:
+        "python {params.program} --configuration {params.configuration:q} 2>&1 | tee {log}"
 
 
 rule download:

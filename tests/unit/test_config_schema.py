@@ -165,6 +165,7 @@ HEADINGS = {
     "PackagedModel": "`models.{name}.source`, `kind: package`",
     "LocalModel": "`models.{name}.source`, `kind: folder`",
     "HubModel": "`models.{name}.source`, `kind: hub`",
+    "HubSize": "`models.{name}.source.size`, `kind: hub`",
     "ContinuedModel": "`models.{name}.source`, `kind: continued`",
     "ScratchModel": "`models.{name}.source`, `kind: scratch`",
     "Shape": "`models.{name}.source.shape`",

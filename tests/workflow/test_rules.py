@@ -108,7 +108,11 @@ def test_logs_and_benchmarks_have_a_file_a_job(rule: str) -> None:
 
 def test_every_program_is_called_by_a_rule() -> None:
     called = {re.findall(r'code_digest\("(\w+)"\)', rule["params"])[0] for rule in RULES.values()}
-    assert {path.stem for path in PROGRAMS.glob("*.py")} - called == {"warm", "write_schema"}
+    assert {path.stem for path in PROGRAMS.glob("*.py")} - called == {
+        "estimate",
+        "warm",
+        "write_schema",
+    }
 
 
 def test_commands_name_no_place_of_this_machine(jobs: Plan) -> None:

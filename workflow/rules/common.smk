@@ -22,7 +22,10 @@ from layerscope.config.references import read_references
 from layerscope.environment import keep_private, use_this_python
 from layerscope.errors import UserError
 from layerscope.files import canonical_json
+from layerscope.measures import BASELINES_OF_KIND
 from layerscope.pins import check_pins
+from layerscope.planning.needs import needs
+from layerscope.planning.sizes import read_sizes
 from layerscope.variants import FINETUNED
 
 use_this_python()
@@ -43,10 +46,12 @@ FETCHED = [model for model in MODELS if not jobs.is_pretrained_here(STUDY, model
 HUB_TASKS = [task for task in TASKS if STUDY.tasks[task].source.kind == "hub"]
 VARIANTS = jobs.all_variants(STUDY)
 TUNED = jobs.finetuned_variants(STUDY)
+KEPT = jobs.kept_variants(STUDY)
 RESULTS = f"results/{STUDY.study}"
 LOGS = f"logs/{STUDY.study}"
 TIMES = f"{RESULTS}/benchmarks"
 STATISTICS = jobs.statistics_settings(STUDY)
+SIZES = read_sizes(STUDY)
 
 if jobs.is_private(STUDY):
     try:  # every process of Snakemake comes here, and its jobs inherit the mask
@@ -79,6 +84,33 @@ wildcard_constraints:
     percent=r"\d+",
     seed=r"\d+",
     split="train|validation|test",
+
+
+def memory(rule):
+    """Resource `mem_mb` of a rule's jobs; a job that failed gets as much again at each attempt."""
+    return (
+        lambda wildcards, attempt: needs(STUDY, SIZES, rule, wildcards).mem_mb * attempt
+    )
+
+
+def minutes(rule):
+    """Resource `runtime`, which grows in the same way."""
+    return (
+        lambda wildcards, attempt: needs(STUDY, SIZES, rule, wildcards).minutes
+        * attempt
+    )
+
+
+def gpus(rule):
+    """Resource `gpu`: 1 for jobs that would keep a core busy for long, else 0."""
+    return lambda wildcards: needs(STUDY, SIZES, rule, wildcards).gpu
+
+
+def torch_environment(rule):
+    """The conda environment of jobs that run models, with CUDA if they ask for a GPU."""
+    return lambda wildcards: (
+        "../../envs/gpu.yaml" if gpus(rule)(wildcards) else "../../envs/cpu.yaml"
+    )
 
 
 def kind(wildcards):
@@ -224,7 +256,7 @@ def all_scores(wildcards):
     return [
         f"{RESULTS}/scores/{task}/{scored}.json"
         for task in TASKS
-        for scored in [*MODELS, *BASELINES[STUDY.tasks[task].kind]]
+        for scored in [*MODELS, *BASELINES_OF_KIND[STUDY.tasks[task].kind]]
     ]
 
 

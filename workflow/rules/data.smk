@@ -21,8 +21,8 @@ rule configuration:
         "../../envs/plot.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=memory("configuration"),
+        runtime=minutes("configuration"),
     params:
         configuration=canonical_json(STUDY.model_dump(mode="json")),
         program=program("write_config"),
@@ -50,8 +50,8 @@ rule prepare_task:
         "../../envs/cpu.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=memory("prepare_task"),
+        runtime=minutes("prepare_task"),
     params:
         folder=subpath(output.report, parent=True),
         settings=lambda wildcards: jobs.task_settings(STUDY, wildcards.task),
@@ -81,8 +81,8 @@ rule prepare_corpus:
         "../../envs/cpu.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory("prepare_corpus"),
+        runtime=minutes("prepare_corpus"),
     params:
         folder=subpath(output.report, parent=True),
         settings=lambda wildcards: jobs.corpus_settings(STUDY, wildcards.corpus),
@@ -108,8 +108,8 @@ rule subsample:
         "../../envs/cpu.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory("subsample"),
+        runtime=minutes("subsample"),
     params:
         program=program("subsample"),
         code=code_digest("subsample"),
@@ -132,8 +132,8 @@ rule sample_for_probes:
         "../../envs/cpu.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory("sample_for_probes"),
+        runtime=minutes("sample_for_probes"),
     params:
         kind=kind,
         limit=lambda wildcards: jobs.probe_limit(STUDY, wildcards.task),

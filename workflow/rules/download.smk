@@ -26,8 +26,8 @@ rule fetch_model:
         "../../envs/cpu.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=memory("fetch_model"),
+        runtime=minutes("fetch_model"),
     params:
         settings=lambda wildcards: jobs.source_settings(STUDY, wildcards.model),
         sha256=model_digests,
@@ -51,8 +51,8 @@ rule fetch_files:
         "../../envs/cpu.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=120,
+        mem_mb=memory("fetch_files"),
+        runtime=minutes("fetch_files"),
     params:
         settings=lambda wildcards: jobs.file_settings(STUDY, wildcards.task),
         sha256=file_digests,

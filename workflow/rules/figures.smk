@@ -27,8 +27,8 @@ rule figure_scores:
         "../../envs/plot.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory("figure_scores"),
+        runtime=minutes("figure_scores"),
     params:
         program=program("draw_scores"),
         code=code_digest("draw_scores"),
@@ -58,8 +58,8 @@ rule figure_probes:
         "../../envs/plot.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory("figure_probes"),
+        runtime=minutes("figure_probes"),
     params:
         program=program("draw_probes"),
         code=code_digest("draw_probes"),
@@ -89,8 +89,8 @@ rule figure_controls:
         "../../envs/plot.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory("figure_controls"),
+        runtime=minutes("figure_controls"),
     params:
         program=program("draw_controls"),
         code=code_digest("draw_controls"),
@@ -120,8 +120,8 @@ rule figure_gain:
         "../../envs/plot.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory("figure_gain"),
+        runtime=minutes("figure_gain"),
     params:
         program=program("draw_gain"),
         code=code_digest("draw_gain"),
@@ -151,8 +151,8 @@ rule figure_attention:
         "../../envs/plot.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory("figure_attention"),
+        runtime=minutes("figure_attention"),
     params:
         program=program("draw_attention"),
         code=code_digest("draw_attention"),
@@ -185,8 +185,8 @@ rule figure_association:
         "../../envs/plot.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory("figure_association"),
+        runtime=minutes("figure_association"),
     params:
         program=program("draw_association"),
         code=code_digest("draw_association"),
@@ -216,8 +216,8 @@ rule figure_confusion:
         "../../envs/plot.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory("figure_confusion"),
+        runtime=minutes("figure_confusion"),
     params:
         program=program("draw_confusion"),
         code=code_digest("draw_confusion"),
@@ -247,8 +247,8 @@ rule figure_pretraining:
         "../../envs/plot.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory("figure_pretraining"),
+        runtime=minutes("figure_pretraining"),
     params:
         program=program("draw_pretraining"),
         code=code_digest("draw_pretraining"),
@@ -278,8 +278,8 @@ rule figure_verdict:
         "../../envs/plot.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory("figure_verdict"),
+        runtime=minutes("figure_verdict"),
     params:
         program=program("draw_verdict"),
         code=code_digest("draw_verdict"),

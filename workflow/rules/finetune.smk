@@ -19,11 +19,12 @@ rule finetune:
     benchmark:
         f"{TIMES}/finetune/{{task}}/{{model}}/f{{percent}}-s{{seed}}.tsv"
     conda:
-        "../../envs/cpu.yaml"
+        torch_environment("finetune")
     threads: 1
     resources:
-        mem_mb=2500,
-        runtime=120,
+        mem_mb=memory("finetune"),
+        runtime=minutes("finetune"),
+        gpu=gpus("finetune"),
     params:
         kind=kind,
         architecture=architecture,
@@ -34,7 +35,7 @@ rule finetune:
         program=program("finetune"),
         code=code_digest("finetune"),
     shell:
-        "python {params.program} --kind {params.kind} --architecture {params.architecture}"
+        "python {params.program} --gpus {resources.gpu} --kind {params.kind} --architecture {params.architecture}"
         " --settings {params.settings:q} --seed {wildcards.seed} --model {input.model}"
         " --train {input.train} --sample {input.sample} --validation {input.validation}"
         " {params.merge_tags} --out {output} > {log} 2>&1"

@@ -21,11 +21,12 @@ rule pretrain:
     benchmark:
         f"{TIMES}/pretrain/{{model}}.tsv"
     conda:
-        "../../envs/cpu.yaml"
+        torch_environment("pretrain")
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=120,
+        mem_mb=memory("pretrain"),
+        runtime=minutes("pretrain"),
+        gpu=gpus("pretrain"),
     params:
         base=lambda wildcards: (
             f"--base {base_folder(wildcards)}" if base_folder(wildcards) else ""
@@ -36,7 +37,7 @@ rule pretrain:
         program=program("pretrain"),
         code=code_digest("pretrain"),
     shell:
-        "python {params.program} --name {wildcards.model} --corpus-name {params.corpus}"
+        "python {params.program} --gpus {resources.gpu} --name {wildcards.model} --corpus-name {params.corpus}"
         " --architecture {params.architecture} --settings {params.settings:q} {params.base}"
         " --train {input.train} --heldout {input.heldout}"
         " --out {output.model} --out-evaluation {output.evaluation} > {log} 2>&1"

@@ -15,12 +15,13 @@ rule probe:
         f"{LOGS}/probe/{{task}}/{{model}}/{{variant}}/{{probe}}.log",
     benchmark:
         f"{TIMES}/probe/{{task}}/{{model}}/{{variant}}/{{probe}}.tsv"
+    priority: 10  # before further activations, which may wait on disk for their probes
     conda:
         "../../envs/cpu.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=120,
+        mem_mb=memory("probe"),
+        runtime=minutes("probe"),
     params:
         kind=kind,
         views=views,

@@ -5,11 +5,9 @@ Gives: results/{study}/predictions/{task}/{baseline}/f{percent}-s{seed}.parquet,
     results/{study}/scores/{task}/{model or baseline}.json.
 """
 
-BASELINES = {
-    "nli": ["majority", "bag-of-words", "premise-only", "hypothesis-only"],
-    "ner": ["majority", "bag-of-words"],
-}
-BASELINE_NAMES = sorted(set(BASELINES["nli"] + BASELINES["ner"]))
+BASELINE_NAMES = sorted(
+    {name for names in BASELINES_OF_KIND.values() for name in names}
+)
 
 
 rule baseline:
@@ -30,8 +28,8 @@ rule baseline:
         "../../envs/cpu.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=memory("baseline"),
+        runtime=minutes("baseline"),
     params:
         kind=kind,
         program=program("baseline"),
@@ -58,8 +56,8 @@ rule score:
         "../../envs/cpu.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=memory("score"),
+        runtime=minutes("score"),
     params:
         statistics=STATISTICS,
         program=program("score"),

@@ -31,8 +31,8 @@ rule table_scores:
         "../../envs/plot.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory("table_scores"),
+        runtime=minutes("table_scores"),
     params:
         models=DESCRIBED,
         program=program("tabulate_scores"),
@@ -57,8 +57,8 @@ rule table_probes:
         "../../envs/plot.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory("table_probes"),
+        runtime=minutes("table_probes"),
     params:
         program=program("tabulate_probes"),
         code=code_digest("tabulate_probes"),
@@ -86,8 +86,8 @@ rule table_attention:
         "../../envs/plot.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=memory("table_attention"),
+        runtime=minutes("table_attention"),
     params:
         statistics=STATISTICS,
         program=program("tabulate_attention"),
@@ -114,8 +114,8 @@ rule table_association:
         "../../envs/plot.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory("table_association"),
+        runtime=minutes("table_association"),
     params:
         statistics=STATISTICS,
         program=program("tabulate_association"),
@@ -141,8 +141,8 @@ rule table_pretraining:
         "../../envs/plot.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory("table_pretraining"),
+        runtime=minutes("table_pretraining"),
     params:
         program=program("tabulate_pretraining"),
         code=code_digest("tabulate_pretraining"),
@@ -167,8 +167,8 @@ rule table_verdict:
         "../../envs/plot.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory("table_verdict"),
+        runtime=minutes("table_verdict"),
     params:
         program=program("tabulate_verdict"),
         code=code_digest("tabulate_verdict"),

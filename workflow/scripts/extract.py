@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from layerscope.gpus import use_gpus
 from layerscope.program import run
 
 
@@ -38,7 +39,9 @@ def main() -> None:
     parser.add_argument("--attention-settings", help="JSON of the attention settings")
     parser.add_argument("--before", type=Path, help="the pre-trained model, to compare maps with")
     parser.add_argument("--other-seed", type=Path, help="same variant, other seed: the ceiling")
+    parser.add_argument("--gpus", type=int, default=0, help="0 or 1: which GPU is chosen here")
     arguments = parser.parse_args()
+    use_gpus(arguments.gpus)
 
     from layerscope.activations import write_activations
     from layerscope.attention import choose_examples, compare_attention

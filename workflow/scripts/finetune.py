@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from layerscope.gpus import use_gpus
 from layerscope.program import run
 
 
@@ -23,7 +24,9 @@ def main() -> None:
         "--merge-tags", action="store_true", help="NER: the head learns types in place of IOB2 tags"
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for model and history")
+    parser.add_argument("--gpus", type=int, default=0, help="0 or 1: which GPU is chosen here")
     arguments = parser.parse_args()
+    use_gpus(arguments.gpus)
 
     from layerscope.config.training import FineTuning
     from layerscope.files import whole_directory

@@ -6,6 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
+from layerscope.gpus import use_gpus
 from layerscope.program import run
 
 
@@ -21,7 +22,9 @@ def main() -> None:
     parser.add_argument("--heldout", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="folder for model and tokenizer")
     parser.add_argument("--out-evaluation", type=Path, required=True)
+    parser.add_argument("--gpus", type=int, default=0, help="0 or 1: which GPU is chosen here")
     arguments = parser.parse_args()
+    use_gpus(arguments.gpus)
 
     from layerscope.config.training import PreTraining, Shape
     from layerscope.files import whole_directory, write_json

@@ -13,6 +13,9 @@ TASK_METRICS = {"nli": ("accuracy", "macro_f1"), "ner": ("entity_f1", "token_mac
 #: What stands in place of a model where no language model is used.
 BASELINES = ("majority", "bag-of-words", "premise-only", "hypothesis-only")
 
+#: Which of them each kind of task has: a sentence has no halves.
+BASELINES_OF_KIND = {"nli": BASELINES, "ner": BASELINES[:2]}
+
 
 class Point(NamedTuple):
     """A fine-tuned variant: one inner measure and its downstream score."""

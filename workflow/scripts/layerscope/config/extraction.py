@@ -10,6 +10,7 @@ from layerscope.config.base import Count, Section, Seed
 from layerscope.config.training import MaxLength, Precision
 
 View = Literal["separate", "joint", "word"]
+Keep = Literal["all", "before-and-after", "none"]
 
 
 class Activations(Section):
@@ -27,6 +28,11 @@ class Activations(Section):
         default="float32", description="of the pass; auto: bfloat16 where the device computes in it"
     )
     random_seed: Seed = Field(default=0, description="of the weights of the `random` variant")
+    keep: Keep = Field(
+        default="all",
+        description="variants whose activations stay once all probes have read them; "
+        "before-and-after: the pre-trained one and those of the largest share",
+    )
 
 
 class Attention(Section):

@@ -108,7 +108,8 @@ def corpus_packages(study: Study, corpus: str) -> list[str]:
 
 def source_settings(study: Study, model: str) -> str:
     """Where the files of a model that is not made in the workflow come from."""
-    return canonical_json(study.models[model].source.model_dump(mode="json", exclude={"sha256"}))
+    source = study.models[model].source
+    return canonical_json(source.model_dump(mode="json", exclude={"sha256", "size"}))
 
 
 def digests(source: Section) -> str:
@@ -215,12 +216,17 @@ def prediction_limit(study: Study, task: str, model: str) -> int:
     return own or common.max_length
 
 
-def finetuning_settings(study: Study, task: str, model: str) -> str:
+def finetuning(study: Study, task: str, model: str) -> FineTuning:
     """The common settings of the task's kind with the model's own changes."""
     kind = study.tasks[task].kind
     common: FineTuning = getattr(study.finetuning, kind)
     changes = getattr(study.models[model].finetuning, kind).model_dump(exclude_none=True)
-    return _json(FineTuning.model_validate({**common.model_dump(), **changes}))
+    return FineTuning.model_validate({**common.model_dump(), **changes})
+
+
+def finetuning_settings(study: Study, task: str, model: str) -> str:
+    """What fine-tuning depends on besides model and data."""
+    return _json(finetuning(study, task, model))
 
 
 def probe_settings(study: Study, probe: str) -> str:
@@ -235,8 +241,19 @@ def probe_limit(study: Study, task: str) -> str:
 
 
 def activation_settings(study: Study) -> str:
-    """What extraction depends on."""
-    return _json(study.activations)
+    """What extraction depends on; what is kept of it afterwards is not."""
+    return canonical_json(study.activations.model_dump(mode="json", exclude={"keep"}))
+
+
+def kept_variants(study: Study) -> list[str]:
+    """Variants whose activations stay after every probe has read them."""
+    keep = study.activations.keep
+    if keep == "all":
+        return all_variants(study)
+    if keep == "none":
+        return []
+    most = max(study.variants.percentages)
+    return [PRETRAINED, *(v for v in finetuned_variants(study) if parse_variant(v)[0] == most)]
 
 
 def attention_settings(study: Study) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from layerscope.config.base import Invalid, Name, Repository, Revision, Section, Sha256
+from layerscope.config.base import Count, Invalid, Name, Repository, Revision, Section, Sha256
 from layerscope.config.training import PreTraining, Shape
 
 
@@ -36,6 +36,15 @@ class LocalModel(Section):
         return path
 
 
+class HubSize(Section):
+    """The architecture of a model, as its `config.json` has it."""
+
+    layers: Count = Field(description="transformer blocks")
+    width: Count = Field(description="size of a hidden vector")
+    heads: Count = Field(description="attention heads in a block")
+    vocabulary: Count = Field(description="sub-words of the tokenizer")
+
+
 class HubModel(Section):
     """A model on the Hugging Face hub, pinned to a commit; no code of the repository is run."""
 
@@ -44,6 +53,9 @@ class HubModel(Section):
     revision: Revision = Field(description="full commit")
     sha256: dict[str, Sha256] = Field(
         default={}, description="digests of files as they are on the hub, required to be these"
+    )
+    size: HubSize | None = Field(
+        default=None, description="architecture, to estimate with before the model is fetched"
     )
 
 

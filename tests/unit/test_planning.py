@@ -1,0 +1,252 @@
+"""What jobs need: sizes against real architectures, and needs that grow with what they are for."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModel, BertConfig, GPT2Config
+
+from layerscope.config import jobs
+from layerscope.config.load import read_yaml, validate
+from layerscope.config.schema import Study
+from layerscope.planning.estimate import estimate, in_words, planned_jobs
+from layerscope.planning.needs import GPU_FROM, Needs, needs, probed_rows
+from layerscope.planning.sizes import (
+    USUAL,
+    ModelSize,
+    Sizes,
+    TaskSize,
+    read_sizes,
+    size_of_config,
+)
+
+ROOT = Path(__file__).parents[2]
+DEMO, PAPER = ROOT / "config" / "config.yaml", ROOT / "config" / "paper.yaml"
+
+Config = dict[str, Any]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Nothing has been fetched or prepared here."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def paper(**changes: Any) -> Study:
+    config = copy.deepcopy(read_yaml(PAPER)) | {"references": None}
+    return validate(config | changes)
+
+
+def need(study: Study, rule: str, **wildcards: str) -> Needs:
+    return needs(study, read_sizes(study), rule, wildcards)
+
+
+# --- sizes -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        BertConfig(),
+        BertConfig(hidden_size=384, num_hidden_layers=6, intermediate_size=1536),
+        GPT2Config(n_embd=1024, n_layer=24, n_head=16),
+        GPT2Config(n_embd=192, n_layer=4, n_head=4, vocab_size=4096, n_positions=256),
+    ],
+)
+def test_weights_are_counted_as_in_the_model_itself(config: Any) -> None:
+    size = size_of_config(json.loads(config.to_json_string()))
+    assert size is not None
+    with torch.device("meta"):
+        model = AutoModel.from_config(config)
+    assert size.parameters == pytest.approx(model.num_parameters(), rel=0.01)
+
+
+@pytest.mark.parametrize("config", [{}, {"num_hidden_layers": 2}, {"hidden_size": "large"}])
+def test_a_config_without_these_keys_has_no_size(config: Config) -> None:
+    assert size_of_config(config) is None
+
+
+def test_a_fetched_model_counts_before_what_is_stated(elsewhere: Path) -> None:
+    study = paper()
+    stated = read_sizes(study).models["bert"]
+    assert (stated.layers, stated.width, stated.vocabulary, stated.assumed) == (
+        12,
+        768,
+        28996,
+        False,
+    )
+    folder = elsewhere / "resources" / "models" / "bert"
+    folder.mkdir(parents=True)
+    config = BertConfig(hidden_size=128, num_hidden_layers=2, intermediate_size=512)
+    (folder / "config.json").write_text(config.to_json_string(), encoding="utf-8")
+    assert read_sizes(study).models["bert"] == ModelSize(2, 128, 12, 30522, 512, 512)
+
+
+def test_nothing_known_is_assumed_and_said(elsewhere: Path) -> None:
+    config = copy.deepcopy(read_yaml(PAPER)) | {"references": None}
+    del config["models"]["biogpt"]["source"]["size"]
+    del config["tasks"]["jnlpba"]["source"]["examples"]
+    study = validate(config)
+    sizes = read_sizes(study)
+    assert sizes.models["biogpt"] == USUAL["decoder"]
+    found = estimate(study, sizes)
+    assert found.assumed == ("models.biogpt", "tasks.jnlpba")
+    assert "were assumed: models.biogpt, tasks.jnlpba." in in_words(study, found)
+    assert estimate(paper(), read_sizes(paper())).assumed == ()
+
+
+def test_a_model_made_here_has_its_shape_and_a_continued_one_its_bases() -> None:
+    sizes = read_sizes(validate(read_yaml(DEMO)))
+    assert sizes.models["gpt-mini"] == ModelSize(4, 192, 4, 4096, 256, 768)
+    assert sizes.models["minilm"].layers == 6
+    assert sizes.models["minilm-hpo"] == sizes.models["minilm"]
+
+
+def test_prepared_data_counts_before_what_is_stated(elsewhere: Path) -> None:
+    study = paper()
+    assert read_sizes(study).tasks["jnlpba"].examples["train"] == 16619
+    folder = elsewhere / "results" / "paper" / "data" / "jnlpba"
+    folder.mkdir(parents=True)
+    splits = {s: {"examples": 10, "words": 200} for s in ("train", "validation", "test")}
+    (folder / "report.json").write_text(json.dumps({"splits": splits}), encoding="utf-8")
+    assert read_sizes(study).tasks["jnlpba"] == TaskSize(dict.fromkeys(splits, 10), 20.0)
+
+
+def test_limits_bound_the_examples() -> None:
+    sizes = read_sizes(validate(read_yaml(DEMO)))
+    assert sizes.tasks["hpo-nli"].examples == {"train": 840, "validation": 60, "test": 270}
+
+
+# --- needs -----------------------------------------------------------------------------------
+
+TUNE = {"task": "jnlpba", "model": "bert", "percent": "100", "seed": "1"}
+EXTRACT = {"task": "jnlpba", "model": "bert", "tuned": "f100-s1"}
+PROBE = {"task": "jnlpba", "model": "bert", "variant": "pretrained", "probe": "linear"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "wildcards"),
+    [("finetune", TUNE), ("extract_finetuned", EXTRACT), ("probe", PROBE)],
+)
+def test_a_larger_model_needs_more(rule: str, wildcards: dict[str, str]) -> None:
+    study = paper()
+    small = need(study, rule, **wildcards)
+    large = need(study, rule, **wildcards | {"model": "gpt2-medium"})
+    assert large.seconds > 1.5 * small.seconds - 30
+    assert large.mem_mb > small.mem_mb
+    assert large.activations_mb >= small.activations_mb
+
+
+def test_fine_tuning_takes_time_in_proportion_to_its_share() -> None:
+    study = paper()
+    times = {p: need(study, "finetune", **TUNE | {"percent": str(p)}).seconds for p in (50, 100)}
+    fixed = 30
+    # Held-out data is the same for both.
+    assert times[100] - fixed == pytest.approx(2 * (times[50] - fixed), rel=0.1)
+
+
+def test_arithmetic_of_fine_tuning_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """BERT-base on 1,000 examples of 51 sub-words, one epoch, on a core: 6 operations a weight."""
+    from layerscope.planning import needs as module
+
+    monkeypatch.setattr(module, "GPU_FROM", 1e9)
+    study = paper(
+        finetuning={
+            "nli": read_yaml(DEMO)["finetuning"]["nli"],
+            "ner": {"learning_rate": 1e-5, "epochs": 1, "batch_size": 8, "max_length": 128},
+        }
+    )
+    size = ModelSize(12, 768, 12, 28996, 512, 3072)
+    task = TaskSize({"train": 1000, "validation": 0, "test": 0}, 30.0)
+    found = needs(study, Sizes({"bert": size}, {"jnlpba": task}), "finetune", TUNE)
+    assert size.body == 84_934_656
+    assert found.seconds == pytest.approx(30 + 6 * 84_934_656 * 51 * 1000 / 4e10)
+    assert found.gpu == 0
+
+
+def test_a_gpu_is_asked_for_where_a_core_would_take_long() -> None:
+    assert need(paper(), "finetune", **TUNE).gpu == 1
+    demo = validate(read_yaml(DEMO))
+    for rule, wildcards in planned_jobs(demo):
+        found = need(demo, rule, **wildcards)
+        assert found.gpu == 0, rule
+        assert found.seconds < GPU_FROM, rule
+
+
+def test_light_rules_never_ask_for_a_gpu() -> None:
+    study = paper()
+    asked = {rule for rule, w in planned_jobs(study) if need(study, rule, **w).gpu}
+    assert asked <= {"pretrain", "finetune", "extract_base", "extract_finetuned"}
+
+
+def test_a_scheduler_is_asked_for_more_time_than_is_estimated() -> None:
+    for rule, wildcards in planned_jobs(paper()):
+        found = need(paper(), rule, **wildcards)
+        assert found.minutes * 60 >= 3 * found.seconds
+
+
+def test_an_unknown_rule_is_an_error() -> None:
+    with pytest.raises(ValueError, match="'polish'"):
+        need(paper(), "polish", **TUNE)
+
+
+# --- disk ------------------------------------------------------------------------------------
+
+
+def test_activations_on_disk_by_hand() -> None:
+    """JNLPBA, BERT-base: 13 states of 768 float16 a word, 50,000 training words and all of test."""
+    study = paper()
+    words = read_sizes(study).tasks["jnlpba"].words * 3856
+    found = need(study, "extract_finetuned", **EXTRACT)
+    assert found.activations_mb == pytest.approx((50_000 + words) * 13 * 768 * 2 / 1e6)
+
+
+def test_a_limit_bounds_what_probes_learn_from_and_nothing_else() -> None:
+    study = paper()
+    size = TaskSize({"train": 100, "validation": 1, "test": 10}, 30.0)
+    assert probed_rows(study, size, "jnlpba") == (3000, 300)
+    assert probed_rows(study, size, "mednli") == (100, 10)
+    large = TaskSize({"train": 10_000, "validation": 1, "test": 10}, 30.0)
+    assert probed_rows(study, large, "jnlpba") == (50_000, 300)
+
+
+@pytest.mark.parametrize(
+    ("keep", "expected"),
+    [
+        ("all", ["pretrained", "random", "f10-s1", "f10-s2", "f100-s1", "f100-s2"]),
+        ("before-and-after", ["pretrained", "f100-s1", "f100-s2"]),
+        ("none", []),
+    ],
+)
+def test_what_each_policy_keeps(keep: str, expected: list[str]) -> None:
+    config = copy.deepcopy(read_yaml(DEMO))
+    config["activations"]["keep"] = keep
+    study = validate(config)
+    assert jobs.kept_variants(study) == expected
+    found = estimate(study, read_sizes(study))
+    assert found.activations_mb["none"] == 0
+    assert found.activations_mb["all"] == pytest.approx(
+        2 * found.activations_mb["before-and-after"]
+    )
+    disk = sum(line.disk_mb for line in found.lines.values())
+    without = sum(
+        need(study, rule, **wildcards).other_mb for rule, wildcards in planned_jobs(study)
+    )
+    assert disk == pytest.approx(without + found.activations_mb[keep])
+
+
+def test_the_estimate_adds_up() -> None:
+    study = paper()
+    found = estimate(study, read_sizes(study))
+    lines = found.lines.values()
+    assert sum(line.jobs for line in lines) == len(list(planned_jobs(study)))
+    text = in_words(study, found)
+    (total,) = (line for line in text.splitlines() if line.startswith("total"))
+    assert f"{sum(line.jobs for line in lines):,}" in total.split()
+    assert "before-and-after" in text

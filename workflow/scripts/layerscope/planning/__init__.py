@@ -1,0 +1,1 @@
+"""What the jobs of a study are and what each needs, before anything runs."""
