@@ -106,13 +106,6 @@ def gpus(rule):
     return lambda wildcards: needs(STUDY, SIZES, rule, wildcards).gpu
 
 
-def torch_environment(rule):
-    """The conda environment of jobs that run models, with CUDA if they ask for a GPU."""
-    return lambda wildcards: (
-        "../../envs/gpu.yaml" if gpus(rule)(wildcards) else "../../envs/cpu.yaml"
-    )
-
-
 def kind(wildcards):
     return STUDY.tasks[wildcards.task].kind
 

@@ -30,7 +30,7 @@ rule extract_base:
     wildcard_constraints:
         variant=one_of(v for v in BASES if v in KEPT),
     conda:
-        torch_environment("extract_base")
+        "../../envs/gpu.yaml"
     threads: 1
     resources:
         mem_mb=memory("extract_base"),
@@ -74,7 +74,7 @@ rule extract_finetuned:
     wildcard_constraints:
         tuned=one_of(v for v in TUNED if v in KEPT),
     conda:
-        torch_environment("extract_finetuned")
+        "../../envs/gpu.yaml"
     threads: 1
     resources:
         mem_mb=memory("extract_finetuned"),

@@ -19,7 +19,7 @@ rule finetune:
     benchmark:
         f"{TIMES}/finetune/{{task}}/{{model}}/f{{percent}}-s{{seed}}.tsv"
     conda:
-        torch_environment("finetune")
+        "../../envs/gpu.yaml"
     threads: 1
     resources:
         mem_mb=memory("finetune"),

@@ -21,7 +21,7 @@ rule pretrain:
     benchmark:
         f"{TIMES}/pretrain/{{model}}.tsv"
     conda:
-        torch_environment("pretrain")
+        "../../envs/gpu.yaml"
     threads: 1
     resources:
         mem_mb=memory("pretrain"),
