@@ -26,7 +26,7 @@ CORE, GPU = 4e10, 4e13
 #: Seconds that a GPU needs for a step or a batch however small it is.
 LAUNCH = 0.08
 #: Seconds to start a program: imports alone, and with a model.
-START, START_MODEL = 5.0, 30.0
+START, START_MODEL = 5.0, 10.0
 #: A job that would keep one core busy for longer than this asks for a GPU.
 GPU_FROM = 1800.0
 #: Time asked for over time estimated, and minutes that every job gets.

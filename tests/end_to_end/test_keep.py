@@ -1,0 +1,62 @@
+"""Activations that do not stay: gone once probes have read them, made again if one must run."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from running import Finished, options, plan, read_config, snakemake, write_config
+
+from layerscope.files import sha256_file
+
+pytestmark = pytest.mark.xdist_group("miniature")
+
+PART = ("hpo-nli", "gpt-tiny")
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): sha256_file(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+        and path.name != ".snakemake_timestamp"
+        and not {"benchmarks", "activations"} & set(path.parts)
+    }
+
+
+def test_passing_activations_give_the_same_results_and_go(
+    finished: Finished, tmp_path: Path
+) -> None:
+    """Of one model and task, made again under `before-and-after` beside a complete study."""
+    folder = tmp_path / "run"
+    shutil.copytree(finished.folder, folder, symlinks=True)
+    config = read_config(finished.config)
+    config["variants"]["percentages"] = [0, 50]
+    config["activations"] = {"keep": "before-and-after"}
+    study = finished._replace(folder=folder, config=write_config(tmp_path / "study.yaml", config))
+    results = folder / "results" / "miniature"
+    # What is kept is no reason to run anything, but the record of the configuration.
+    assert {job.rule for job in plan(study.workflow, folder, study.config)} <= {
+        "configuration",
+        "all",
+    }
+    expected = _digests(results)
+    for kind in ("activations", "probes"):
+        shutil.rmtree(results.joinpath(kind, *PART))
+    # Missing files in the middle are no reason to run anything: they have to be asked for.
+    wanted = [
+        f"results/miniature/probes/hpo-nli/gpt-tiny/{variant}/{probe}.parquet"
+        for variant in ("pretrained", "random", "f50-s1", "f50-s2")
+        for probe in ("linear", "svm")
+    ]
+    result = snakemake(study.workflow, folder, *options(study), "--", *wanted, warm=True)
+    assert result.returncode == 0, result.stdout
+    left = {path.name for path in results.joinpath("activations", *PART).iterdir()}
+    assert left == {"pretrained", "f50-s1", "f50-s2"}  # not the random one
+    rest = snakemake(study.workflow, folder, *options(study), warm=True)
+    assert rest.returncode == 0, rest.stdout
+    found = _digests(results)
+    assert [path for path in expected if found[path] != expected[path]] == ["config.json"]
+    assert set(found) == set(expected)
+    assert plan(study.workflow, folder, study.config) == set()
