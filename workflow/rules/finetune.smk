@@ -32,8 +32,10 @@ rule finetune:
         ),
         merge_tags=merge_tags,
         checkpoints=lambda wildcards: Path(
-            f"{RESULTS}/checkpoints/finetune/{wildcards.task}/{wildcards.model}"
-            f"/f{wildcards.percent}-s{wildcards.seed}"
+            f"{RESULTS}/checkpoints/finetune",
+            wildcards.task,
+            wildcards.model,
+            f"f{wildcards.percent}-s{wildcards.seed}",
         ),
         program=program("finetune"),
         code=code_digest("finetune"),

@@ -63,6 +63,7 @@ def whole_directory(path: str | Path) -> Iterator[Path]:
     partial.mkdir()
     try:
         yield partial
+        partial.stat()  # if another process took over and it is gone, what that one made stays
         if path.exists():
             os.replace(path, old)  # one step; removing it takes time, and a kill would halve it
         os.replace(partial, path)
