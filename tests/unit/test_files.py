@@ -8,6 +8,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +135,39 @@ def test_a_hard_kill_in_the_middle_leaves_no_output(tmp_path: Path, kind: str) -
             (partial / "other").write_text("whole")
         assert os.listdir(path) == ["other"]
     assert os.listdir(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("kind", ["file", "directory"])
+def test_of_two_writers_the_one_that_began_last_wins(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scheduler that lost contact with a node starts the job again elsewhere."""
+    whole = files.whole_file if kind == "file" else files.whole_directory
+
+    def write(text: str, meanwhile: Callable[[], None] = lambda: None) -> None:
+        with whole(tmp_path / "out") as partial:
+            (partial if kind == "file" else partial / "x").write_text(text)
+            meanwhile()
+
+    def second() -> None:
+        monkeypatch.setattr(files, "writer", lambda: "node-2")
+        write("second")
+
+    with pytest.raises(FileNotFoundError):
+        write("first", second)
+    out = tmp_path / "out" if kind == "file" else tmp_path / "out" / "x"
+    assert out.read_text() == "second"
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_writers_of_files_with_like_names_leave_each_other_alone(tmp_path: Path) -> None:
+    names = ["m", "m.json", "m.v2", "m.partial", ".m"]
+    with ExitStack() as stack:
+        partials = [stack.enter_context(files.whole_file(tmp_path / name)) for name in names]
+        for partial in partials:
+            partial.write_text("x")
+        assert len(set(partials)) == len(names)
+    assert sorted(os.listdir(tmp_path)) == sorted(names)
 
 
 def test_canonical_json_depends_on_content_alone() -> None:

@@ -188,19 +188,15 @@ def labelled(
 
     seen: dict[str, Any] = {}
 
-    class Spy:
-        def __init__(self, **options: Any) -> None:
-            seen.update(options)
+    def spy(model: Any, arguments: Any, train: Any, held: Any, collate: Any) -> None:
+        seen.update(items=train._items, collate=collate)
+        raise Stop
 
-        def train(self) -> None:
-            raise Stop
-
-    monkeypatch.setattr(finetuning, "Trainer", Spy)
+    monkeypatch.setattr(finetuning, "make_trainer", spy)
     settings = SETTINGS.model_copy(update={"max_length": limit})
     with pytest.raises(Stop):
         tuned(tiny, out, table, settings=settings, **options)
-    data = seen["train_dataset"]
-    return dict(seen["data_collator"]([data[index] for index in range(len(data))]))
+    return dict(seen["collate"](seen["items"]))
 
 
 def test_the_first_sub_word_of_an_encoder_has_the_label_and_others_none(
@@ -275,7 +271,7 @@ def test_padding_of_training_batches_changes_no_loss(tiny: Tiny) -> None:
     with torch.no_grad():
         alone = [model(**collate([item])).loss.item() for item in items]
         together = model(**collate(items)).loss.item()
-    assert len({len(item["input_ids"]) for item in items}) > 1
+    assert len({len(item["encoded"].ids) for item in items}) > 1
     assert together == pytest.approx(np.mean(alone), rel=1e-4)
 
 
@@ -333,7 +329,7 @@ def test_without_decay_adamw_is_adam(tmp_path: Path) -> None:
     settings = SETTINGS.model_copy(
         update={"weight_decay": 0.0, "warmup_share": 0.0, "schedule": "constant", "epochs": 1}
     )
-    arguments = training_arguments(str(tmp_path), settings)
+    arguments = training_arguments(str(tmp_path), settings, settings.batch_size)
     optimiser, options = Trainer.get_optimizer_cls_and_kwargs(arguments)
     weights = [torch.nn.Parameter(torch.linspace(-1, 1, 7)) for _ in range(2)]
     ours = optimiser([weights[0]], weight_decay=arguments.weight_decay, **options)

@@ -15,13 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 from tiny_models import POSITIONS, TEXTS, Tiny, save_encoder
-from transformers import Trainer
 
 from layerscope import pretraining
 from layerscope.config.training import PreTraining, Shape
 from layerscope.errors import UserError
 from layerscope.models.inputs import Frame
 from layerscope.models.load import load_language_model, load_model, load_tokenizer, load_with_head
+from layerscope.models.training import make_trainer
 from layerscope.pretraining import END, pack, pretrain, train_tokenizer
 
 TRAIN = [" . ".join(TEXTS[at:] + TEXTS[:at]) for at in range(len(TEXTS))] * 6
@@ -44,13 +44,11 @@ def evaluated(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, torch.Tensor]]:
     """The held-out items that a pre-training evaluates on."""
     seen: list[dict[str, torch.Tensor]] = []
 
-    class Spy(Trainer):
-        def __init__(self, **options: Any) -> None:
-            held = options["eval_dataset"]
-            seen.extend(held[index] for index in range(len(held)))
-            super().__init__(**options)
+    def spy(model: Any, arguments: Any, train: Any, held: Any, *more: Any, **options: Any) -> Any:
+        seen.extend(held[index] for index in range(len(held)))
+        return make_trainer(model, arguments, train, held, *more, **options)
 
-    monkeypatch.setattr(pretraining, "Trainer", Spy)
+    monkeypatch.setattr(pretraining, "make_trainer", spy)
     return seen
 
 

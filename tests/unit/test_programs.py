@@ -17,6 +17,7 @@ import extract
 import fetch_model
 import finetune
 import pretrain
+import probe
 import sample_for_probes
 from layerscope import program
 from layerscope.formats import activation_metadata, read_keys, read_layer, read_table, write_table
@@ -291,3 +292,80 @@ def test_a_model_is_fetched_and_continued(tmp_path: Path, monkeypatch: pytest.Mo
     assert (found["model"], found["corpus"], found["objective"]) == ("m-bio", "bio", "masked")
     assert [evaluation["step"] for evaluation in found["evaluations"]] == [0, 1, 2]
     assert (tmp_path / "out" / "model.safetensors").is_file()
+
+
+# --- killed and run again ----------------------------------------------------------------------
+
+# Runs a program and stops for good before one of its renames: what is written lies there, hidden.
+HALTING = """
+import os, runpy, sys, time
+left, rename = int(sys.argv[1]), os.replace
+def halt(*paths):
+    global left
+    left -= 1
+    if left:
+        return rename(*paths)
+    print("halted", flush=True)
+    time.sleep(600)
+os.replace = halt
+sys.argv = sys.argv[2:]
+sys.path[0] = os.path.dirname(sys.argv[0])
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def kill_before(rename: int, program: str, arguments: list[object]) -> None:
+    """SIGKILL a program before one of its renames, counted from 1."""
+    command = [sys.executable, "-c", HALTING, str(rename), str(SCRIPTS / program)]
+    with subprocess.Popen(
+        command + [str(argument) for argument in arguments], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "halted\n"
+        process.kill()
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_extraction_and_probing_restart_cleanly(
+    encoder: Tiny, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def extraction(out: Path) -> list[object]:
+        return [
+            *("--task", "t", "--name", "m", "--variant", "pretrained", "--kind", "ner"),
+            *("--architecture", "encoder", "--settings", "{}", "--model", encoder.folder),
+            *("--train", data / "ner.parquet", "--test", data / "ner.parquet", "--views", "word"),
+            *(
+                "--train-sample",
+                data / "ner-sample.parquet",
+                "--attention-settings",
+                '{"examples": 3}',
+            ),
+            *("--out-activations", out / "activations", "--out-attention", out / "attention"),
+        ]
+
+    def probing(out: Path) -> list[object]:
+        return [
+            *("--kind", "ner", "--probe-settings", '{"kind": "linear"}', "--views", "word"),
+            *("--activations", tmp_path / "whole" / "activations", "--out", out / "probes"),
+        ]
+
+    for name, module, arguments, renames, last in (
+        # The renames: each split's file, the folder of both, the table of attention.
+        ("extract.py", extract, extraction, (2, 4), "attention"),
+        ("probe.py", probe, probing, (1,), "probes"),
+    ):
+        call(module, monkeypatch, *arguments(tmp_path / "whole"))
+        for rename in renames:
+            kill_before(rename, name, arguments(tmp_path / "again"))
+            hidden = list((tmp_path / "again").rglob(".*"))
+            assert hidden, f"{name} was not killed in the middle"
+            assert not (tmp_path / "again" / last).exists()
+        call(module, monkeypatch, *arguments(tmp_path / "again"))
+        assert files(tmp_path / "again") == files(tmp_path / "whole")

@@ -3,9 +3,11 @@ alone; a digest of the very program that it calls."""
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -128,6 +130,8 @@ def test_commands_read_inputs_and_write_outputs(jobs: Plan) -> None:
         folders = {str(Path(path).parent) for path in job.outputs}
         for argument in _arguments(job):
             path = argument.rpartition("=")[2]
+            if Path(path).parts[2:3] == ("checkpoints",):
+                continue  # beside the outputs, which Snakemake removes when a job fails
             if path.startswith(("results/", "resources/")):
                 assert path in known | folders, f"{job}: {argument}"
 
@@ -135,6 +139,29 @@ def test_commands_read_inputs_and_write_outputs(jobs: Plan) -> None:
 def test_commands_call_a_program_by_its_path_from_the_working_directory(jobs: Plan) -> None:
     for job in jobs - {Job("all")}:
         assert not Path(shlex.split(job.command)[1]).is_absolute(), job
+
+
+def test_the_shell_of_a_job_waits_for_a_program_that_is_told_to_end(tmp_path: Path) -> None:
+    """SIGTERM comes to all processes of a job; a shell that died of it would seem to be the end."""
+    (prefix,) = re.findall(
+        r'^shell\.prefix\("(.*)"\)$', (ROOT / "workflow/rules/common.smk").read_text(), re.M
+    )
+    program = (
+        "import signal, sys, time\n"
+        "def end(*_):\n    time.sleep(1)\n    open('saved', 'w').close()\n    sys.exit(143)\n"
+        "signal.signal(signal.SIGTERM, end)\n"
+        "print('started', flush=True)\n"
+        "while True:\n    time.sleep(0.1)\n"
+    )
+    command = f"{prefix}{sys.executable} -c {shlex.quote(program)} 2>&1"
+    with subprocess.Popen(
+        ["bash", "-c", command], cwd=tmp_path, stdout=subprocess.PIPE, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"started\n"
+        os.killpg(process.pid, signal.SIGTERM)
+        assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    assert (tmp_path / "saved").exists()
 
 
 def _check(*arguments: str) -> None:

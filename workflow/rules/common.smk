@@ -29,6 +29,8 @@ from layerscope.planning.sizes import read_sizes
 from layerscope.variants import FINETUNED
 
 use_this_python()
+# A polite kill reaches a job's shell too. With a trap it waits for the program, which may be saving.
+shell.prefix("set -euo pipefail; trap : TERM; ")
 
 try:
     for path in workflow.configfiles:

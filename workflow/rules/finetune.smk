@@ -32,10 +32,16 @@ rule finetune:
             STUDY, wildcards.task, wildcards.model
         ),
         merge_tags=merge_tags,
+        checkpoints=lambda wildcards: Path(
+            f"{RESULTS}/checkpoints/finetune",
+            wildcards.task,
+            wildcards.model,
+            f"f{wildcards.percent}-s{wildcards.seed}",
+        ),
         program=program("finetune"),
         code=code_digest("finetune"),
     shell:
         "python {params.program} --gpus {resources.gpu} --kind {params.kind} --architecture {params.architecture}"
         " --settings {params.settings:q} --seed {wildcards.seed} --model {input.model}"
         " --train {input.train} --sample {input.sample} --validation {input.validation}"
-        " {params.merge_tags} --out {output} > {log} 2>&1"
+        " {params.merge_tags} --checkpoints {params.checkpoints} --out {output} > {log} 2>&1"

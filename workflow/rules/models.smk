@@ -34,10 +34,13 @@ rule pretrain:
         corpus=lambda wildcards: jobs.corpus_of(STUDY, wildcards.model),
         architecture=architecture,
         settings=lambda wildcards: jobs.pretraining_settings(STUDY, wildcards.model),
+        checkpoints=lambda wildcards: Path(
+            f"{RESULTS}/checkpoints/pretrain/{wildcards.model}"
+        ),
         program=program("pretrain"),
         code=code_digest("pretrain"),
     shell:
         "python {params.program} --gpus {resources.gpu} --name {wildcards.model} --corpus-name {params.corpus}"
         " --architecture {params.architecture} --settings {params.settings:q} {params.base}"
-        " --train {input.train} --heldout {input.heldout}"
+        " --train {input.train} --heldout {input.heldout} --checkpoints {params.checkpoints}"
         " --out {output.model} --out-evaluation {output.evaluation} > {log} 2>&1"

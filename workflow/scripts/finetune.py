@@ -25,26 +25,48 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for model and history")
     parser.add_argument("--gpus", type=int, default=0, help="0 or 1: which GPU is chosen here")
+    parser.add_argument("--checkpoints", type=Path, help="folder of this job's; none without")
+    parser.add_argument("--checkpoint-seconds", type=float, default=600, help="between two")
     arguments = parser.parse_args()
     use_gpus(arguments.gpus)
 
+    from layerscope.code import code_digest
     from layerscope.config.training import FineTuning
-    from layerscope.files import whole_directory
+    from layerscope.files import sha256_directory, sha256_file, whole_directory
     from layerscope.finetuning import finetune
     from layerscope.formats import file_metadata, read_sample, read_table
+    from layerscope.models.checkpoints import until_success
 
-    with whole_directory(arguments.out) as out:
+    settings = FineTuning.model_validate_json(arguments.settings)
+    train = read_sample(arguments.train, arguments.sample, arguments.kind)
+    validation = read_table(arguments.validation, arguments.kind)
+    files = (arguments.train, arguments.sample, arguments.validation)
+    job = {
+        "code": code_digest("finetune"),
+        "kind": arguments.kind,
+        "architecture": arguments.architecture,
+        "settings": settings.model_dump(mode="json"),
+        "seed": arguments.seed,
+        "merge_tags": arguments.merge_tags,
+        "model": sha256_directory(arguments.model),
+        "files": [sha256_file(path) for path in files],
+    }
+    with (
+        until_success(arguments.checkpoints, arguments.checkpoint_seconds, job) as checkpoints,
+        whole_directory(arguments.out) as out,
+    ):
         finetune(
             arguments.model,
             out,
-            read_sample(arguments.train, arguments.sample, arguments.kind),
-            read_table(arguments.validation, arguments.kind),
+            train,
+            validation,
             kind=arguments.kind,
             architecture=arguments.architecture,
             labels=file_metadata(arguments.train, arguments.kind)["labels"],
-            settings=FineTuning.model_validate_json(arguments.settings),
+            settings=settings,
             seed=arguments.seed,
             merge_tags=arguments.merge_tags,
+            checkpoints=checkpoints,
         )
 
 

@@ -23,12 +23,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for model and tokenizer")
     parser.add_argument("--out-evaluation", type=Path, required=True)
     parser.add_argument("--gpus", type=int, default=0, help="0 or 1: which GPU is chosen here")
+    parser.add_argument("--checkpoints", type=Path, help="folder of this job's; none without")
+    parser.add_argument("--checkpoint-seconds", type=float, default=600, help="between two")
     arguments = parser.parse_args()
     use_gpus(arguments.gpus)
 
+    from layerscope.code import code_digest
     from layerscope.config.training import PreTraining, Shape
-    from layerscope.files import whole_directory, write_json
+    from layerscope.files import sha256_directory, sha256_file, whole_directory, write_json
     from layerscope.formats import read_table
+    from layerscope.models.checkpoints import until_success
     from layerscope.pretraining import pretrain
 
     settings = json.loads(arguments.settings)
@@ -36,17 +40,26 @@ def main() -> None:
         read_table(path, "corpus", ["text"]).column("text").to_pylist()
         for path in (arguments.train, arguments.heldout)
     ]
-    with whole_directory(arguments.out) as out:
-        result = pretrain(
-            out,
-            *texts,
-            architecture=arguments.architecture,
-            settings=PreTraining.model_validate(settings["training"]),
-            base=arguments.base,
-            shape=Shape.model_validate(settings["shape"]) if "shape" in settings else None,
-        )
-    description = {"model": arguments.name, "corpus": arguments.corpus_name}
-    write_json(arguments.out_evaluation, {**description, **result})
+    job = {
+        "code": code_digest("pretrain"),
+        "architecture": arguments.architecture,
+        "settings": settings,
+        "base": sha256_directory(arguments.base) if arguments.base else None,
+        "files": [sha256_file(path) for path in (arguments.train, arguments.heldout)],
+    }
+    with until_success(arguments.checkpoints, arguments.checkpoint_seconds, job) as checkpoints:
+        with whole_directory(arguments.out) as out:
+            result = pretrain(
+                out,
+                *texts,
+                architecture=arguments.architecture,
+                settings=PreTraining.model_validate(settings["training"]),
+                base=arguments.base,
+                shape=Shape.model_validate(settings["shape"]) if "shape" in settings else None,
+                checkpoints=checkpoints,
+            )
+        description = {"model": arguments.name, "corpus": arguments.corpus_name}
+        write_json(arguments.out_evaluation, {**description, **result})
 
 
 if __name__ == "__main__":

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,40 +16,60 @@ from typing import Any
 from layerscope.errors import UserError
 
 
-def _partial(path: Path) -> Path:
-    return path.with_name(f".{path.name}.partial")
+def writer() -> str:
+    """A name of this process, without dots: no other on this host or another has it now."""
+    return f"{socket.gethostname()}-{os.getpid()}".replace(".", "-")
+
+
+def _beside(path: Path, ending: str) -> Path:
+    """A hidden path beside `path` that this process alone writes to; what others left goes.
+
+    A killed writer leaves such a file. One that still runs elsewhere, on a node thought lost, fails
+    when it finds its own gone, so that the writer that began last wins.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stale = re.compile(rf"\.{re.escape(path.name)}\.[^.]+\.{ending}")
+    for name in os.listdir(path.parent):
+        if stale.fullmatch(name):
+            remove(path.parent / name)
+    return path.with_name(f".{path.name}.{writer()}.{ending}")
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
     """Give a path beside `path` to write to; it is renamed to `path` only if the block succeeds."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = _partial(path)
+    partial = _beside(path, "partial")
     try:
         yield partial
         os.replace(partial, path)
     finally:
-        partial.unlink(missing_ok=True)
+        remove(partial)
 
 
 @contextmanager
 def whole_directory(path: str | Path) -> Iterator[Path]:
     """Give an empty directory beside `path`; it replaces `path` only if the block succeeds."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial, old = _partial(path), path.with_name(f".{path.name}.old")
-    for stale in (partial, old):
-        shutil.rmtree(stale, ignore_errors=True)
+    partial, old = _beside(path, "partial"), _beside(path, "old")
     partial.mkdir()
     try:
         yield partial
+        partial.stat()  # if another process took over and it is gone, what that one made stays
         if path.exists():
             os.replace(path, old)  # one step; removing it takes time, and a kill would halve it
         os.replace(partial, path)
     finally:
-        for stale in (partial, old):
-            shutil.rmtree(stale, ignore_errors=True)
+        remove(partial)
+        remove(old)
 
 
 def canonical_json(value: Any) -> str:

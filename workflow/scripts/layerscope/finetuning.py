@@ -10,18 +10,20 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import torch
-from transformers import Trainer, set_seed
+from transformers import set_seed
 
 from layerscope.config.training import FineTuning
 from layerscope.data.iob import merge_table, merged_labels
 from layerscope.errors import UserError
 from layerscope.files import write_json
 from layerscope.models.batching import collate
+from layerscope.models.checkpoints import Checkpoint, Checkpoints
 from layerscope.models.inputs import (
     Encoded,
     Frame,
@@ -33,9 +35,15 @@ from layerscope.models.inputs import (
     tokenise_words,
 )
 from layerscope.models.load import load_tokenizer, load_with_head, position_limit, uses_bfloat16
-from layerscope.models.training import Items, training_arguments
-
-IGNORED = -100  # label that PyTorch's cross-entropy leaves out
+from layerscope.models.order import Epochs, Items, similar_lengths
+from layerscope.models.training import (
+    IGNORED,
+    loss_log,
+    make_trainer,
+    train_on,
+    training_arguments,
+    within_memory,
+)
 
 
 def _items(
@@ -47,14 +55,14 @@ def _items(
     architecture: str,
     limit: int,
 ) -> tuple[list[dict[str, Any]], int]:
-    """Training items (`input_ids` tells the sampler lengths); how many pairs or words are cut."""
+    """Training items, and how many pairs or words are cut."""
     number = {name: index for index, name in enumerate(labels)}
     rows = table.to_pydict()
     if kind == "nli":
         encoded, cut = encode_pairs(tokenizer, frame, rows["premise"], rows["hypothesis"], limit)
         targets: list[Any] = [number[label] for label in rows["label"]]
         pairs = zip(encoded, targets, strict=True)
-        return [{"input_ids": e.ids, "encoded": e, "target": t} for e, t in pairs], cut
+        return [{"encoded": e, "target": t} for e, t in pairs], cut
     words_of_all = [word for words in rows["tokens"] for word in words]
     pieces = tokenise_words(tokenizer, frame, words_of_all)
     items = []
@@ -65,7 +73,7 @@ def _items(
             for span, tag in zip(window.words, tags[done:], strict=False):
                 target[labelled_position(span, architecture)] = number[tag]
             done += len(window.words)
-            items.append({"input_ids": window.ids, "encoded": window, "target": target})
+            items.append({"encoded": window, "target": target})
     return items, cut_words(pieces, frame, words_of_all, limit)
 
 
@@ -96,8 +104,11 @@ def finetune(
     settings: FineTuning,
     seed: int,
     merge_tags: bool = False,
+    checkpoints: Checkpoints | None = None,
 ) -> dict[str, Any]:
     """Fine-tune a model and save model, tokenizer and `history.json` in `out`.
+
+    A training that goes on from a checkpoint ends with the same bytes as one that was never killed.
 
     Args:
         folder: the pre-trained model.
@@ -110,12 +121,14 @@ def finetune(
         settings: of the training.
         seed: of the new head, the order of the examples and dropout.
         merge_tags: whether the head learns types (`iob.merged_labels`) in place of IOB2 tags.
+        checkpoints: where to save on the way and where to go on; None for nowhere.
 
     Returns:
         The history: settings, counts, and the loss by step.
 
     Raises:
-        UserError: no model in `folder`, nothing to train on, or a loss that is not finite.
+        UserError: no model in `folder`, nothing to train on, a loss that is not finite, too little
+            memory for one sequence, or another process that has begun the same job.
     """
     for name, table in (("train on", train), ("validate with", validation)):
         if not table.num_rows:
@@ -123,34 +136,44 @@ def finetune(
     if merge_tags:
         train, validation = merge_table(train), merge_table(validation)
         labels = merged_labels(labels)
-    set_seed(seed)
     tokenizer = load_tokenizer(folder)
     frame = read_frame(tokenizer, architecture)
-    model = load_with_head(folder, tokenizer, kind, labels)
-    limit = position_limit(model, settings.max_length)
-    items, cut = _items(train, kind, labels, tokenizer, frame, architecture, limit)
-    held, _ = _items(validation, kind, labels, tokenizer, frame, architecture, limit)
-    with tempfile.TemporaryDirectory() as scratch:
-        trainer = Trainer(
-            model=model,
-            args=training_arguments(
-                scratch,
-                settings,
-                num_train_epochs=settings.epochs,
-                seed=seed,
-                train_sampling_strategy="group_by_length",
-            ),
-            train_dataset=Items(items),
-            eval_dataset=Items(held),
-            data_collator=_collator(frame),
-        )
-        trainer.train()
-        validation_loss = trainer.evaluate()["eval_loss"]
-    if not math.isfinite(validation_loss):
-        raise UserError(
-            f"fine-tuning diverged, validation loss {validation_loss}; allowed: a finite loss, "
-            f"so a learning_rate below {settings.learning_rate}"
-        )
+
+    def attempt(micro_batch: int, checkpoint: Checkpoint | None) -> dict[str, Any]:
+        set_seed(seed)
+        model = load_with_head(folder, tokenizer, kind, labels)
+        limit = position_limit(model, settings.max_length)
+        items, cut = _items(train, kind, labels, tokenizer, frame, architecture, limit)
+        held, _ = _items(validation, kind, labels, tokenizer, frame, architecture, limit)
+        lengths = [len(item["encoded"].ids) for item in items]
+        with tempfile.TemporaryDirectory() as scratch:
+            trainer = make_trainer(
+                model,
+                training_arguments(
+                    scratch, settings, micro_batch, num_train_epochs=settings.epochs, seed=seed
+                ),
+                Epochs(items, partial(similar_lengths, lengths, settings.batch_size, seed)),
+                Items(held),
+                _collator(frame),
+            )
+            train_on(trainer, checkpoints, checkpoint, out)
+            validation_loss = trainer.evaluate()["eval_loss"]
+        if not math.isfinite(validation_loss):
+            raise UserError(
+                f"fine-tuning diverged, validation loss {validation_loss}; allowed: a finite loss, "
+                f"so a learning_rate below {settings.learning_rate}"
+            )
+        model.save_pretrained(out)
+        return {
+            "micro_batch_size": micro_batch,
+            "sequences": len(items),
+            "sub_words": sum(lengths),
+            "cut_pairs" if kind == "nli" else "cut_words": cut,
+            "steps": trainer.state.global_step,
+            "validation_loss": validation_loss,
+            "log": loss_log(trainer.state),
+        }
+
     history = {
         "settings": settings.model_dump(mode="json"),
         "seed": seed,
@@ -158,18 +181,8 @@ def finetune(
         "bfloat16": uses_bfloat16(settings.precision),
         "labels": list(labels),
         "examples": train.num_rows,
-        "sequences": len(items),
-        "sub_words": sum(len(item["input_ids"]) for item in items),
-        "cut_pairs" if kind == "nli" else "cut_words": cut,
-        "steps": trainer.state.global_step,
-        "validation_loss": validation_loss,
-        "log": [
-            {key: entry[key] for key in ("step", "loss", "learning_rate") if key in entry}
-            for entry in trainer.state.log_history
-            if "loss" in entry
-        ],
+        **within_memory(attempt, settings, checkpoints),
     }
-    model.save_pretrained(out)
     tokenizer.save_pretrained(out)
     write_json(out / "history.json", history)
     return history

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,22 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
-    Trainer,
     set_seed,
 )
 
 from layerscope.config.training import PreTraining, Shape
+from layerscope.data.rng import seeded
 from layerscope.errors import UserError
+from layerscope.models.checkpoints import Checkpoint, Checkpoints
 from layerscope.models.inputs import Frame, read_frame
 from layerscope.models.load import load_language_model, load_tokenizer, position_limit
-from layerscope.models.training import Items, training_arguments
+from layerscope.models.order import Epochs, Items, shuffled
+from layerscope.models.training import (
+    make_trainer,
+    train_on,
+    training_arguments,
+    within_memory,
+)
 
 END, PAD = "<|endoftext|>", "<|pad|>"
 HELDOUT_SEQUENCES = 64  # enough for a loss to two digits, few enough for a CPU
@@ -117,8 +125,11 @@ def pretrain(
     settings: PreTraining,
     base: str | Path | None = None,
     shape: Shape | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> dict[str, Any]:
     """Pre-train a model and save it with its tokenizer in `out`.
+
+    A training that goes on from a checkpoint ends with the same bytes as one that was never killed.
 
     Args:
         out: an existing folder to write to.
@@ -128,32 +139,29 @@ def pretrain(
         settings: of the training.
         base: folder of the model to continue from; None for one from scratch.
         shape: of a model from scratch.
+        checkpoints: where to save on the way and where to go on; None for nowhere.
 
     Returns:
         `objective`, counts, and `evaluations`: step, loss (nats a predicted sub-word) and
         perplexity on the held-out text.
 
     Raises:
-        UserError: a text is too short for one sequence, the base cannot be loaded, or a loss is not
-            finite.
+        UserError: a text is too short for one sequence, the base cannot be loaded, a loss is not
+            finite, the memory too little for one sequence, or another process has begun the same
+            job.
     """
-    set_seed(settings.seed)
     if base is not None:
         tokenizer = load_tokenizer(base)
-        model = load_language_model(base, tokenizer, architecture)
-    else:
-        if shape is None:
-            raise UserError("a model from scratch needs a shape")
+        start = partial(load_language_model, base, tokenizer, architecture)
+    elif shape is not None:
         tokenizer = train_tokenizer(train, shape.vocabulary)
-        model = new_model(shape, tokenizer, architecture)
-    if architecture == "decoder":
-        # GPT-2's class name hides from the Trainer that the first sub-word is not predicted, and
-        # its losses would be too small by one in a sequence.
-        model.loss_type = "ForCausalLM"
+        start = partial(new_model, shape, tokenizer, architecture)
+    else:
+        raise UserError("a model from scratch needs a shape")
     frame = read_frame(tokenizer, architecture)
-    length = position_limit(model, settings.sequence_length)
+    masked = architecture == "encoder"
 
-    def sequences(texts: Sequence[str], name: str) -> list[list[int]]:
+    def sequences(texts: Sequence[str], name: str, length: int) -> list[list[int]]:
         # A text that spells a special token is text.
         options = {"add_special_tokens": False, "split_special_tokens": True}
         ids = tokenizer(list(texts), **options)["input_ids"]
@@ -162,61 +170,82 @@ def pretrain(
             raise UserError(f"{name} text is shorter than one sequence of {length} sub-words")
         return packed
 
-    masked = architecture == "encoder"
-    mask = DataCollatorForLanguageModeling(
-        tokenizer, mlm=masked, mlm_probability=settings.masked_share if masked else None,
-        seed=settings.seed,
-    )  # fmt: skip
-    learn = [{"input_ids": ids} for ids in sequences(train, "training")]
-    test_ids = sequences(heldout, "held-out")[:HELDOUT_SEQUENCES]
-    # Masked once, so that every evaluation predicts the same sub-words.
-    fixed = mask([{"input_ids": ids} for ids in test_ids])
-    test = [
-        {"input_ids": ids, "labels": labels}
-        for ids, labels in zip(fixed["input_ids"], fixed["labels"], strict=True)
-    ]
+    def attempt(micro_batch: int, checkpoint: Checkpoint | None) -> dict[str, Any]:
+        set_seed(settings.seed)
+        model = start()
+        if not masked:
+            # GPT-2's class name hides from the Trainer that the first sub-word is not predicted,
+            # and its losses would be too small by one in a sequence.
+            model.loss_type = "ForCausalLM"
+        length = position_limit(model, settings.sequence_length)
+        learn = [{"input_ids": ids} for ids in sequences(train, "training", length)]
+        test_ids = sequences(heldout, "held-out", length)[:HELDOUT_SEQUENCES]
+        mask = DataCollatorForLanguageModeling(
+            tokenizer, mlm=masked, mlm_probability=settings.masked_share if masked else None,
+            seed=settings.seed,
+        )  # fmt: skip
+        # Masked once, so that every evaluation predicts the same sub-words.
+        fixed = mask([{"input_ids": ids} for ids in test_ids])
+        test = [
+            {"input_ids": ids, "labels": labels}
+            for ids, labels in zip(fixed["input_ids"], fixed["labels"], strict=True)
+        ]
 
-    def together(items: list[dict[str, Any]]) -> Any:
-        if "labels" in items[0]:
-            return {key: torch.stack([item[key] for item in items]) for key in items[0]}
-        return mask(items)
+        def hide(item: dict[str, Any], epoch: int, index: int) -> dict[str, Any]:
+            """One sequence with masks of its own in each epoch, whatever was read before."""
+            draws = seeded(f"masks of epoch {epoch}, sequence {index}", settings.seed)
+            mask.generator = torch.Generator().manual_seed(draws.getrandbits(63))
+            return {name: rows[0] for name, rows in mask([item]).items()}
 
-    with tempfile.TemporaryDirectory() as scratch:
-        trainer = Trainer(
-            model=model,
-            args=training_arguments(
+        def together(items: list[dict[str, Any]]) -> Any:
+            if "labels" in items[0]:
+                return {key: torch.stack([item[key] for item in items]) for key in items[0]}
+            return mask(items)
+
+        with tempfile.TemporaryDirectory() as scratch:
+            arguments = training_arguments(
                 scratch,
                 settings,
+                micro_batch,
                 max_steps=settings.steps,
                 seed=settings.seed,
                 eval_strategy="steps",
                 eval_steps=max(1, settings.steps // 4),
-                eval_on_start=True,
-            ),
-            train_dataset=Items(learn),
-            eval_dataset=Items(test),
-            data_collator=together,
-        )
-        trainer.train()
-        if settings.steps % max(1, settings.steps // 4):
-            trainer.evaluate()
-    losses = {e["step"]: e["eval_loss"] for e in trainer.state.log_history if "eval_loss" in e}
-    if not all(math.isfinite(loss) for loss in losses.values()):
-        raise UserError(
-            f"pre-training diverged, held-out losses {list(losses.values())}; allowed: finite "
-            f"losses, so a learning_rate below {settings.learning_rate}"
-        )
-    model.save_pretrained(out, state_dict={**model.state_dict(), **_pooler(model, base)})
+                eval_on_start=checkpoint is None,
+            )
+            order = partial(shuffled, len(learn), settings.seed)
+            trainer = make_trainer(
+                model,
+                arguments,
+                Epochs(learn, order, hide if masked else None),
+                Items(test),
+                together,
+                causal=not masked,
+            )
+            train_on(trainer, checkpoints, checkpoint, out)
+        losses = {e["step"]: e["eval_loss"] for e in trainer.state.log_history if "eval_loss" in e}
+        if not all(math.isfinite(loss) for loss in losses.values()):
+            raise UserError(
+                f"pre-training diverged, held-out losses {list(losses.values())}; allowed: finite "
+                f"losses, so a learning_rate below {settings.learning_rate}"
+            )
+        model.save_pretrained(out, state_dict={**model.state_dict(), **_pooler(model, base)})
+        return {
+            "micro_batch_size": micro_batch,
+            "parameters": model.num_parameters(),
+            "training_sequences": len(learn),
+            "heldout_sequences": len(test),
+            "sequence_length": length,
+            "evaluations": [
+                {"step": step, "loss": loss, "perplexity": math.exp(min(loss, 50))}
+                for step, loss in sorted(losses.items())
+            ],
+        }
+
+    result = within_memory(attempt, settings, checkpoints)
     tokenizer.save_pretrained(out)
     return {
         "objective": "masked" if masked else "causal",
-        "parameters": model.num_parameters(),
         "vocabulary": len(tokenizer),
-        "training_sequences": len(learn),
-        "heldout_sequences": len(test),
-        "sequence_length": length,
-        "evaluations": [
-            {"step": step, "loss": loss, "perplexity": math.exp(min(loss, 50))}
-            for step, loss in sorted(losses.items())
-        ],
+        **result,
     }

@@ -6,15 +6,36 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from layerscope.errors import UserError
 from layerscope.handover import hand_over
 
+STOPPED = 128 + signal.SIGTERM  # exit code of a program that a polite kill ended
+
 
 def _stop(number: int, _frame: Any) -> None:
     sys.exit(128 + number)
+
+
+@contextmanager
+def stop_later() -> Iterator[Callable[[], bool]]:
+    """Let a polite kill wait until a good moment, or until the end of the block.
+
+    Yields:
+        A function that tells whether a SIGTERM has come. Who sees it puts things in order and exits
+        with `STOPPED`, as the end of the block does.
+    """
+    asked = []
+    before = signal.signal(signal.SIGTERM, lambda *_: asked.append(True))
+    try:
+        yield lambda: bool(asked)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if asked:
+        sys.exit(STOPPED)
 
 
 def prepare_environment(network: bool = False) -> None:
@@ -35,7 +56,8 @@ def run(main: Callable[[], None], network: bool = False) -> None:
     Only programs that fetch have `network`. They run in a process of their own, since libraries
     that a warm process has imported are offline for good.
 
-    A polite kill (a scheduler's time limit) unwinds the program, so half-written files go.
+    A polite kill (a scheduler's time limit) unwinds the program, so half-written files go;
+    training first saves where it is (`stop_later`).
     """
     code = None if network else hand_over()
     if code is not None:

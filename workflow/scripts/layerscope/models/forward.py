@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from transformers import PreTrainedModel
 
+from layerscope.errors import UserError
 from layerscope.models.batching import collate, length_batches
 from layerscope.models.inputs import Encoded, Frame
 from layerscope.models.load import uses_bfloat16
+
+log = logging.getLogger(__name__)
 
 
 def forward(
@@ -28,6 +33,8 @@ def forward(
     after the model's final LayerNorm, those between are before any (transformers 5); all of BERT's
     are after the LayerNorm that ends a layer. So scales differ between layers.
 
+    A batch that the device has no memory for is halved.
+
     Args:
         model: in evaluation mode, on its device.
         sequences: the inputs.
@@ -38,11 +45,39 @@ def forward(
 
     Yields:
         The indices of a batch in `sequences`, its tensors, and the model's output.
+
+    Raises:
+        UserError: the device has no memory for one sequence.
     """
     device = next(model.parameters()).device
     mixed = uses_bfloat16(precision)
-    for indices in length_batches([len(sequence.ids) for sequence in sequences], batch_tokens):
+    waiting = deque(length_batches([len(sequence.ids) for sequence in sequences], batch_tokens))
+    halved = False
+    while waiting:
+        indices = waiting.popleft()
         batch = collate([sequences[index] for index in indices], frame, device)
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=mixed):
-            output = model(**batch, **options)
-        yield indices, batch, output
+        try:
+            with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=mixed):
+                output = model(**batch, **options)
+        except torch.OutOfMemoryError:
+            output = None  # after this clause nothing holds the tensors of the pass
+        if output is not None:
+            yield indices, batch, output
+            continue
+        if len(indices) == 1:
+            raise UserError(
+                f"out of memory with one sequence of {len(sequences[indices[0]].ids)} sub-words; "
+                "allowed: a smaller max_length, a smaller model, or a device with more memory"
+            )
+        if not halved:
+            log.warning(
+                "out of memory with %d sequences of up to %d sub-words in a pass; such batches are "
+                "halved; a batch_tokens below %d avoids it",
+                *(len(indices), batch["input_ids"].shape[1], batch["input_ids"].numel()),
+            )
+        halved = True
+        del batch
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+        middle = len(indices) // 2
+        waiting.extendleft([indices[middle:], indices[:middle]])

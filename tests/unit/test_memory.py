@@ -1,0 +1,242 @@
+"""Out of memory on a device: smaller passes, the same batch; and one line when nothing helps."""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import shutil
+import weakref
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from test_finetuning import SETTINGS, pairs, sentences, tuned
+from test_pretraining import SETTINGS as PRETRAINING
+from test_pretraining import run
+from tiny_models import TEXTS, Tiny, read, save_decoder, save_encoder
+
+from layerscope import finetuning, pretraining
+from layerscope.errors import UserError
+from layerscope.models.checkpoints import Checkpoints
+from layerscope.models.forward import forward
+from layerscope.models.inputs import encode_text
+from layerscope.models.training import loss_of_step, training_arguments
+
+BRIEF = SETTINGS.model_copy(update={"learning_rate": 0.05, "epochs": 2})
+
+
+def hold(model: Any, limit: int) -> Any:
+    """Let a model fail as a device without memory for more than `limit` sequences makes it."""
+    own = model.forward
+
+    def limited(*arguments: Any, **options: Any) -> Any:
+        if len(options["input_ids"]) > limit:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return own(*arguments, **options)
+
+    model.forward = limited
+    return model
+
+
+@pytest.fixture
+def limit(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Sequences that fit (`holds`); models loaded so far are gone when the next one comes."""
+    memory: dict[str, Any] = {"holds": 99, "models": []}
+    for module, name in ((finetuning, "load_with_head"), (pretraining, "load_language_model")):
+        own = getattr(module, name)
+
+        def load(*arguments: Any, own: Any = own, **options: Any) -> Any:
+            assert [model() for model in memory["models"] if model() is not None] == []
+            model = hold(own(*arguments, **options), memory["holds"])
+            memory["models"].append(weakref.ref(model))
+            return model
+
+        monkeypatch.setattr(module, name, load)
+    return memory
+
+
+@pytest.fixture
+def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plain descent: Adam makes large steps of gradients that are rounding errors."""
+    for module in (finetuning, pretraining):
+        monkeypatch.setattr(module, "training_arguments", partial(training_arguments, optim="sgd"))
+
+
+def still(folder: Path, architecture: str, head: bool = False) -> Tiny:
+    """A tiny model without dropout."""
+    if architecture == "encoder":
+        save_encoder(folder, head=head)
+        off = ("hidden_dropout_prob", "attention_probs_dropout_prob")
+    else:
+        save_decoder(folder)
+        off = ("resid_pdrop", "embd_pdrop", "attn_pdrop", "classifier_dropout")  # type: ignore[assignment]
+    file = folder / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | dict.fromkeys(off, 0.0)))
+    return read(folder, architecture)
+
+
+def assert_close(one: Path, other: Path) -> None:
+    weights, others = (load_file(folder / "model.safetensors") for folder in (one, other))
+    assert set(weights) == set(others)
+    for name, weight in weights.items():
+        torch.testing.assert_close(weight, others[name], rtol=0, atol=1e-5, msg=name)
+
+
+@pytest.mark.parametrize(("architecture", "kind"), [("encoder", "nli"), ("decoder", "ner")])
+def test_fine_tuning_in_smaller_passes_learns_the_same(
+    architecture: str,
+    kind: str,
+    limit: dict[str, Any],
+    plain: None,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """26 examples in batches of 8: the last step of an epoch has 2."""
+    tiny = still(tmp_path / "model", architecture)
+    table = (pairs if kind == "nli" else sentences)(26, 1)
+    whole = tuned(tiny, tmp_path / "whole", table, settings=BRIEF)
+    gc.collect()
+    limit["holds"] = 3
+    small = tuned(tiny, tmp_path / "small", table, settings=BRIEF)
+    assert (whole["micro_batch_size"], small["micro_batch_size"]) == (8, 2)
+    assert whole["steps"] == small["steps"] == 8
+    assert_close(tmp_path / "whole", tmp_path / "small")
+    before = load_file(tmp_path / "model" / "model.safetensors")
+    after = load_file(tmp_path / "small" / "model.safetensors")
+    names = {name: name if name in after else f"bert.{name}" for name in before}
+    moved = [(after[names[name]] - before[name]).abs().max() for name in before]
+    assert max(moved) > 1e-2
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [text.partition(";")[0] for text in warnings] == [
+        "out of memory with 8 sequences in a pass",
+        "out of memory with 4 sequences in a pass",
+    ]
+    assert warnings[1].endswith("begins anew with 2, and 4 passes make a batch of 8 as before")
+
+
+@pytest.mark.parametrize("architecture", ["encoder", "decoder"])
+def test_pre_training_in_smaller_passes_learns_the_same(
+    architecture: str, limit: dict[str, Any], plain: None, tmp_path: Path
+) -> None:
+    """The masks are those of the whole batch, and passes differ in how many they have."""
+    base = still(tmp_path / "base", architecture, head=True).folder
+    settings = PRETRAINING.model_copy(
+        update={"steps": 8, "learning_rate": 0.05, "batch_size": 6, "masked_share": 0.3}
+    )
+    results = []
+    for name, holds in (("whole", 99), ("small", 2)):
+        limit["holds"] = holds
+        gc.collect()
+        results.append(run(tmp_path / name, architecture=architecture, base=base,
+                           settings=settings))  # fmt: skip
+    assert [result["micro_batch_size"] for result in results] == [6, 1]
+    assert_close(tmp_path / "whole", tmp_path / "small")
+    if architecture == "decoder":
+        for one, two in zip(*(result["evaluations"] for result in results), strict=True):
+            assert one["loss"] == pytest.approx(two["loss"], abs=1e-4)
+
+
+def test_a_batch_is_halved_to_its_next_divisor(
+    encoder: Tiny, limit: dict[str, Any], tmp_path: Path
+) -> None:
+    limit["holds"] = 7
+    settings = BRIEF.model_copy(update={"batch_size": 15, "epochs": 1})
+    history = tuned(encoder, tmp_path / "out", pairs(26, 1), settings=settings)
+    assert history["micro_batch_size"] == 5
+
+
+def test_a_resumed_job_keeps_its_micro_batch(
+    encoder: Tiny,
+    limit: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    table, checkpoints = pairs(26, 1), Checkpoints(tmp_path / "checkpoints", "key", 0)
+    limit["holds"] = 4
+    tuned(encoder, tmp_path / "whole", table)
+    gc.collect()
+
+    def kill(_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(finetuning, "loss_log", kill)
+        with pytest.raises(KeyboardInterrupt):
+            tuned(encoder, tmp_path / "killed", table, checkpoints=checkpoints)
+    gc.collect()
+    caplog.clear()
+    history = tuned(encoder, tmp_path / "resumed", table, checkpoints=checkpoints)
+    assert history["micro_batch_size"] == 4
+    assert "going on" in caplog.text
+    assert "out of memory" not in caplog.text
+    for path in (tmp_path / "whole").iterdir():
+        assert path.read_bytes() == (tmp_path / "resumed" / path.name).read_bytes()
+
+
+def test_a_sequence_that_does_not_fit_gives_one_line(
+    encoder: Tiny, limit: dict[str, Any], tmp_path: Path
+) -> None:
+    limit["holds"] = 0
+    message = "out of memory with batch_size 8, even one sequence at a time, and max_length 48; al"
+    with pytest.raises(UserError, match=message):
+        tuned(encoder, tmp_path / "out", pairs(9, 1))
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_the_loss_of_a_step_is_the_mean_over_all_its_labels(causal: bool) -> None:
+    torch.manual_seed(0)
+    logits = torch.randn(4, 6, 5)
+    labels = torch.randint(5, (4, 6))
+    labels[0, 1:] = labels[2, :4] = -100
+    shown, asked = (logits[:, :-1], labels[:, 1:]) if causal else (logits, labels)
+    nats = -torch.log_softmax(shown.double(), -1)[asked != -100]
+    expected = nats.gather(1, asked[asked != -100][:, None]).mean()
+    count = (asked != -100).sum()
+    whole = loss_of_step({"logits": logits}, labels, causal=causal)
+    parts = [
+        loss_of_step({"logits": logits[at : at + 1]}, labels[at : at + 1], count, causal=causal)
+        for at in range(4)
+    ]
+    assert whole.item() == pytest.approx(expected.item(), rel=1e-6)
+    assert sum(parts).item() == pytest.approx(expected.item(), rel=1e-6)  # type: ignore[union-attr]
+    nothing = loss_of_step({"logits": logits}, torch.full_like(labels, -100), causal=causal)
+    assert nothing.item() == 0
+
+
+# --- extraction --------------------------------------------------------------------------------
+
+
+def test_extraction_halves_what_does_not_fit(
+    tiny: Tiny, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    texts = [" ".join(text.split()[: 2 + index % 5]) for index, text in enumerate(TEXTS * 3)]
+    sequences, _ = encode_text(tiny.tokenizer, tiny.frame, texts, 48)
+    folder = shutil.copytree(tiny.folder, tmp_path / "model")
+    small = hold(read(folder, tiny.architecture).model, 3)
+
+    def states(model: Any) -> dict[int, torch.Tensor]:
+        found = {}
+        for indices, batch, output in forward(model, sequences, tiny.frame, 200, "float32"):
+            for row, index in enumerate(indices):
+                assert index not in found
+                length = int(batch["attention_mask"][row].sum())
+                assert length == len(sequences[index].ids)
+                found[index] = output[0][row, :length]
+        return found
+
+    whole, halved = states(tiny.model), states(small)
+    assert list(halved) == list(whole)  # in the same order
+    for index, state in whole.items():
+        torch.testing.assert_close(halved[index], state)
+    assert caplog.text.count("out of memory") == 1
+    assert "such batches are halved" in caplog.text
+
+    with pytest.raises(UserError, match=r"out of memory with one sequence of \d+ sub-words; allow"):
+        states(hold(small, 0))

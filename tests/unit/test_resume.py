@@ -1,0 +1,306 @@
+"""A training that is killed goes on at the same step and ends with the same bytes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_finetuning import CLASSES, SETTINGS, pairs, sentences, tuned
+from test_pretraining import SETTINGS as PRETRAINING
+from test_pretraining import SHAPE, run
+from tiny_models import Tiny, save_encoder
+from transformers import Trainer
+
+from layerscope.errors import UserError
+from layerscope.files import whole_directory, writer
+from layerscope.formats import write_table
+from layerscope.models import training
+from layerscope.models.checkpoints import Checkpoints, newest, until_success
+
+SCRIPTS = Path(training.__file__).parents[2]
+BRIEF = SETTINGS.model_copy(update={"epochs": 3})  # 26 examples: 4 steps an epoch, the last of 2
+STEPS = 12
+
+Train = Callable[[Path, Checkpoints | None], Any]
+
+
+class Killed(BaseException):
+    """What nothing catches."""
+
+
+@pytest.fixture(params=["encoder-nli", "decoder-ner", "causal", "masked"])
+def train(request: pytest.FixtureRequest, tmp_path: Path) -> Train:
+    """A training of 12 steps that writes to a folder."""
+    if request.param in ("encoder-nli", "decoder-ner"):
+        name, kind = request.param.split("-")
+        tiny, table = request.getfixturevalue(name), (pairs if kind == "nli" else sentences)(26, 1)
+        return lambda out, checkpoints: tuned(
+            tiny, out, table, settings=BRIEF, checkpoints=checkpoints
+        )
+    batch = 67 if request.param == "causal" else 35  # 268 and 139 sequences: 4 steps an epoch
+    settings = PRETRAINING.model_copy(update={"steps": STEPS, "batch_size": batch})
+    options: dict[str, Any] = {"shape": SHAPE}
+    if request.param == "masked":
+        base = save_encoder(tmp_path / "base", head=True)
+        options = {"base": base, "architecture": "encoder"}
+    return lambda out, checkpoints: run(out, settings=settings, checkpoints=checkpoints, **options)
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Counts optimiser steps in `done`, and kills before the one after `kill`."""
+    counted: dict[str, Any] = {"done": 0, "kill": None, "sizes": []}
+    step, end = Trainer.training_step, training.require_own
+
+    def counting(self: Trainer, model: Any, inputs: Any, *more: Any) -> Any:
+        if self.state.global_step == counted["kill"]:
+            raise Killed
+        counted["done"] += 1
+        counted["sizes"].append(len(inputs["input_ids"]))
+        return step(self, model, inputs, *more)
+
+    def ending(out: Path) -> None:
+        if counted["kill"] == STEPS:
+            raise Killed
+        end(out)
+
+    monkeypatch.setattr(Trainer, "training_step", counting)
+    monkeypatch.setattr(training, "require_own", ending)
+    return counted
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_killed_at_any_step_it_ends_with_the_same_bytes(
+    train: Train, steps: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the middle, at the end of an epoch, after an evaluation, and after the last step."""
+    caplog.set_level(logging.INFO)
+    expected = train(tmp_path / "whole", None)
+    assert steps["done"] == STEPS
+    steps["done"] = 0
+    checkpoints = Checkpoints(tmp_path / "checkpoints", "key", 0)
+    for kill in (1, 3, 4, 6, STEPS):
+        steps["kill"] = kill
+        with pytest.raises(Killed):
+            train(tmp_path / f"killed-{kill}", checkpoints)
+        assert [p.name for p in checkpoints.folder.iterdir()] == [f"step-{kill:09d}"]
+    steps["kill"] = None
+    caplog.clear()
+    assert train(tmp_path / "resumed", checkpoints) == expected
+    assert f"going on after step {STEPS} of {STEPS}" in caplog.text
+    assert steps["done"] == STEPS  # none twice
+    assert contents(tmp_path / "resumed") == contents(tmp_path / "whole")
+
+
+def test_when_checkpoints_are_taken_changes_nothing(
+    encoder: Tiny, steps: dict[str, Any], tmp_path: Path
+) -> None:
+    found = []
+    for seconds in (0, 3600):
+        folder = tmp_path / f"checkpoints-{seconds}"
+        tuned(encoder, tmp_path / str(seconds), pairs(26, 1), settings=BRIEF,
+              checkpoints=Checkpoints(folder, "key", seconds))  # fmt: skip
+        assert folder.exists() == (seconds == 0)  # a short job writes none
+        found.append(contents(tmp_path / str(seconds)))
+    assert found[0] == found[1]
+
+
+def killed(tiny: Tiny, folder: Path, steps: dict[str, Any], key: str = "key") -> Checkpoints:
+    """A fine-tuning that was killed after five steps."""
+    checkpoints = Checkpoints(folder / "checkpoints", key, 0)
+    steps["kill"] = 5
+    with pytest.raises(Killed):
+        tuned(tiny, folder / "killed", pairs(26, 1), settings=BRIEF, checkpoints=checkpoints)
+    steps.update(kill=None, done=0)
+    return checkpoints
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        ("key", "it is of a job with other inputs or code"),
+        ("weights", "it is damaged"),
+        ("optimiser", "it is damaged"),
+        ("job.json", "it cannot be read"),
+    ],
+)
+def test_a_checkpoint_of_another_job_or_a_damaged_one_is_discarded(
+    harm: str,
+    said: str,
+    encoder: Tiny,
+    steps: dict[str, Any],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    checkpoints = killed(encoder, tmp_path, steps)
+    (path,) = checkpoints.folder.iterdir()
+    if harm == "key":
+        checkpoints = Checkpoints(checkpoints.folder, "another", 3600)
+    elif harm == "job.json":
+        (path / "job.json").write_text("{")
+    else:
+        file = path / "trainer" / ("model.safetensors" if harm == "weights" else "optimizer.pt")
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+    assert newest(checkpoints) is None
+    assert caplog.text.count("is discarded") == 1
+    assert f"{path} is discarded: {said}" in caplog.text
+    assert list(checkpoints.folder.iterdir()) == []
+
+
+def test_the_one_before_serves_if_the_last_is_damaged(
+    encoder: Tiny, steps: dict[str, Any], tmp_path: Path
+) -> None:
+    checkpoints = killed(encoder, tmp_path, steps)
+    (path,) = checkpoints.folder.iterdir()
+    (checkpoints.folder / "step-000000009").mkdir()
+    found = newest(checkpoints)
+    assert found is not None
+    assert found.folder == path / "trainer"
+
+
+# --- two processes of one job ------------------------------------------------------------------
+
+
+def test_the_process_that_began_first_ends_and_the_other_wins(
+    encoder: Tiny, steps: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first loses contact with its scheduler, which starts the job again; both run."""
+    out, folder = tmp_path / "out", tmp_path / "checkpoints"
+    own = writer()
+
+    def second(*_: Any) -> None:
+        monkeypatch.setattr(training.Saver, "on_step_begin", lambda *_, **__: None)
+        monkeypatch.setattr("layerscope.files.writer", lambda: "elsewhere-1")
+        with whole_directory(out) as partial:
+            (partial / "whole").write_text("second")
+        monkeypatch.setattr("layerscope.files.writer", lambda: own)
+
+    def third_step(self: Any, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step == 2:
+            second()
+
+    monkeypatch.setattr(training.Saver, "on_step_begin", third_step)
+
+    def first() -> None:
+        with until_success(folder, 0, {}) as checkpoints, whole_directory(out) as partial:
+            partial.rmdir()
+            tuned(encoder, partial, pairs(26, 1), settings=BRIEF, checkpoints=checkpoints)
+
+    with pytest.raises(UserError, match="another process has begun the same job"):
+        first()
+    assert steps["done"] == 3
+    assert contents(out) == {"whole": b"second"}
+    assert list(tmp_path.rglob(".*")) == []
+
+
+def test_success_removes_the_checkpoints_and_empty_folders_above(tmp_path: Path) -> None:
+    folder = tmp_path / "results" / "checkpoints" / "task" / "model"
+    (tmp_path / "results" / "kept").mkdir(parents=True)
+    (folder / "step-000000001").mkdir(parents=True)
+    with until_success(folder, 1, {}):
+        pass
+    assert [path.name for path in (tmp_path / "results").iterdir()] == ["kept"]
+
+
+def test_failure_keeps_checkpoints_and_clears_what_is_half_saved(tmp_path: Path) -> None:
+    (tmp_path / "step-000000001").mkdir()
+    (tmp_path / ".elsewhere-7.partial").mkdir()
+
+    def fail() -> None:
+        with until_success(tmp_path, 1, {}):
+            assert not (tmp_path / ".elsewhere-7.partial").exists()
+            (tmp_path / f".{writer()}.partial").mkdir()
+            raise Killed
+
+    with pytest.raises(Killed):
+        fail()
+    assert [path.name for path in tmp_path.iterdir()] == ["step-000000001"]
+
+
+def test_a_key_depends_on_the_job(tmp_path: Path) -> None:
+    keys = set()
+    for job in ({"seed": 1}, {"seed": 2}, {"seed": 1, "files": ["x"]}, {"seed": 1}):
+        with until_success(tmp_path / "c", 1, job) as checkpoints:
+            assert checkpoints is not None
+            keys.add(checkpoints.key)
+    assert len(keys) == 3
+
+
+# --- real processes ----------------------------------------------------------------------------
+
+
+def test_a_program_survives_signals(encoder: Tiny, tmp_path: Path) -> None:
+    """SIGTERM saves at once; SIGKILL costs the steps since the last checkpoint; no byte differs."""
+    table, sample = tmp_path / "table.parquet", tmp_path / "sample.parquet"
+    write_table(table, "nli", pairs(26, 1).to_pylist(), {"labels": CLASSES})
+    write_table(sample, "sample", {"example_id": [f"p{index}" for index in range(26)]})
+    settings = SETTINGS.model_copy(update={"epochs": 60}).model_dump_json()
+    checkpoints = tmp_path / "results" / "checkpoints" / "nli" / "m"
+
+    def start(out: Path, *more: object) -> subprocess.Popen[str]:
+        command: list[object] = [
+            *(sys.executable, SCRIPTS / "finetune.py", "--kind", "nli"),
+            *("--architecture", "encoder", "--settings", settings, "--seed", 1),
+            *("--model", encoder.folder, "--train", table, "--sample", sample),
+            *("--validation", table, "--out", out, *more),
+        ]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        return subprocess.Popen(
+            list(map(str, command)), stderr=subprocess.PIPE, text=True, env=environment
+        )
+
+    def wait(process: subprocess.Popen[str], code: int) -> str:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == code, errors
+        return errors
+
+    whole, out = tmp_path / "whole", tmp_path / "results" / "finetuned" / "m"
+    undisturbed = start(whole)
+
+    process = start(out, "--checkpoints", checkpoints)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "step 20 of 240" in line:
+            break
+    process.send_signal(signal.SIGTERM)
+    errors = wait(process, 128 + signal.SIGTERM)
+    assert "saved" in errors
+    (saved,) = checkpoints.iterdir()
+    at = int(saved.name.removeprefix("step-"))
+    assert 20 <= at < 240
+    assert list(out.parent.iterdir()) == []
+
+    process = start(out, "--checkpoints", checkpoints, "--checkpoint-seconds", 0)
+    assert process.stderr is not None
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if f"step {at // 10 * 10 + 20} of 240" in line:
+            break
+    process.kill()
+    wait(process, -signal.SIGKILL)
+    assert f"going on after step {at} of 240" in "".join(lines)
+    later = max(int(p.name.removeprefix("step-")) for p in checkpoints.glob("step-*"))
+    assert at < later < 240
+    assert not out.exists()
+
+    errors = wait(start(out, "--checkpoints", checkpoints), 0)
+    assert "going on after step" in errors
+    wait(undisturbed, 0)
+    assert contents(out) == contents(whole)
+    left = [path for path in (tmp_path / "results").rglob("*") if out not in path.parents]
+    assert sorted(left) == sorted([out.parent, out])
+    assert json.loads((out / "history.json").read_text())["steps"] == 240
