@@ -6,6 +6,7 @@ Gives: STUDY, names of tasks, models and variants, RESULTS, LOGS, TIMES, and fun
 
 import os
 import sys
+from functools import cache
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
@@ -165,10 +166,16 @@ def model_files(wildcards):
     return [path for path in paths if path.suffix in (".json", ".safetensors", ".txt")]
 
 
+@cache
+def distributions():
+    """Packages by import name. Reading what is installed takes longer than the rest of a rule."""
+    return packages_distributions()
+
+
 def model_packages(wildcards):
     """Name and version of the package that ships a model: a new version is a new model."""
     package = jobs.packaged_in(STUDY, wildcards.model)
-    names = packages_distributions().get(package, []) if package else []
+    names = distributions().get(package, []) if package else []
     return " ".join(f"{name} {version(name)}" for name in names)
 
 
@@ -207,9 +214,8 @@ def task_packages(wildcards):
 
 def corpus_packages(wildcards):
     """Names and versions of what a corpus is derived from: new versions are new data."""
-    distributions = packages_distributions()
     names = jobs.corpus_packages(STUDY, wildcards.corpus)
-    return " ".join(f"{name} {version(distributions[name][0])}" for name in names)
+    return " ".join(f"{name} {version(distributions()[name][0])}" for name in names)
 
 
 def base_folder(wildcards):
@@ -255,14 +261,20 @@ def all_scores(wildcards):
     ]
 
 
-def all_probes(wildcards):
+def probes_of_model(wildcards):
+    """All probes of a model on a task: of every variant."""
     return [
-        f"{RESULTS}/probes/{task}/{model}/{variant}/{probe}.parquet"
-        for task in TASKS
-        for model in MODELS
+        f"{RESULTS}/probes/{wildcards.task}/{wildcards.model}/{variant}/{probe}.parquet"
         for variant in VARIANTS
-        for probe in STUDY.tasks[task].probes
+        for probe in STUDY.tasks[wildcards.task].probes
     ]
+
+
+def parts_of(table):
+    """Parts of a table, one a task and model."""
+    return collect(
+        f"{PARTS}/{table}/{{task}}/{{model}}.parquet", task=TASKS, model=MODELS
+    )
 
 
 def all_figures():

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ VERSION = 1
 METADATA_KEY = b"layerscope"
 
 _STRING_LIST = pa.list_(pa.string())
+Rows: TypeAlias = Sequence[Mapping[str, Any]] | Mapping[str, Any] | pa.Table
 
 #: Columns of each kind of file. Kinds that end in `*` may have further columns of the given type.
 SCHEMAS: dict[str, dict[str, pa.DataType]] = {
@@ -159,27 +160,31 @@ def _schema(kind: str, metadata: Mapping[str, Any]) -> pa.Schema:
     )
 
 
-def write_table(
-    path: str | Path,
-    kind: str,
-    rows: Sequence[Mapping[str, Any]] | Mapping[str, Any],
-    metadata: Mapping[str, Any] | None = None,
+def write_blocks(
+    path: str | Path, kind: str, blocks: Iterable[Rows], metadata: Mapping[str, Any] | None = None
 ) -> None:
-    """Write a Parquet file of a known kind, whole or not at all.
+    """Write a Parquet file of a known kind block by block, whole or not at all.
 
     Args:
-        path: the file.
-        kind: a key of `SCHEMAS`.
-        rows: a list of rows, or a mapping of column name to values.
-        metadata: what readers should know besides kind and format version; JSON.
+        path, kind: the file, and a key of `SCHEMAS`.
+        blocks: each a list of rows, a mapping of column name to values, or a table; none is kept.
+        metadata: what readers should know besides kind and version; JSON.
     """
     schema = _schema(kind, metadata or {})
-    if isinstance(rows, Mapping):
-        table = pa.table({name: rows[name] for name in schema.names}, schema=schema)
-    else:
-        table = pa.Table.from_pylist(list(rows), schema=schema)
-    with whole_file(path) as partial:
-        pq.write_table(table, partial, compression="zstd")
+    with whole_file(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as file:
+        for rows in blocks:
+            if isinstance(rows, Mapping | pa.Table):
+                table = pa.table({name: rows[name] for name in schema.names}, schema=schema)
+            else:
+                table = pa.Table.from_pylist(list(rows), schema=schema)
+            file.write_table(table)
+
+
+def write_table(
+    path: str | Path, kind: str, rows: Rows, metadata: Mapping[str, Any] | None = None
+) -> None:
+    """Write a Parquet file of a known kind from one block: see `write_blocks`."""
+    write_blocks(path, kind, [rows], metadata)
 
 
 def file_metadata(path: str | Path, kind: str) -> dict[str, Any]:
@@ -204,13 +209,17 @@ def file_metadata(path: str | Path, kind: str) -> dict[str, Any]:
     return described
 
 
-def read_table(path: str | Path, kind: str, columns: Sequence[str] | None = None) -> pa.Table:
+def read_table(
+    path: str | Path,
+    kind: str,
+    columns: Sequence[str] | None = None,
+    rows: pc.Expression | None = None,
+) -> pa.Table:
     """Read a file of a known kind, checked.
 
     Args:
-        path: the file.
-        kind: a key of `SCHEMAS`.
-        columns: names of columns to read; None for all.
+        path, kind: the file, and a key of `SCHEMAS`.
+        columns, rows: names of columns, and which rows, to read; None for all.
 
     Raises:
         UserError: not of this kind, or a column is missing or of another type.
@@ -222,7 +231,7 @@ def read_table(path: str | Path, kind: str, columns: Sequence[str] | None = None
         if index < 0 or schema.field(index).type != expected:
             found = "missing" if index < 0 else str(schema.field(index).type)
             raise UserError(f"{path}: column '{name}' is {found}; allowed: {expected}")
-    return pq.read_table(path, columns=list(columns) if columns else None)
+    return pq.read_table(path, columns=list(columns) if columns else None, filters=rows)
 
 
 def read_sample(data: str | Path, sample: str | Path, kind: str) -> pa.Table:
@@ -388,11 +397,3 @@ def _block(
 ) -> npt.NDArray[np.float32]:
     data = np.frombuffer(chunk.buffers()[1], dtype)
     return data.reshape(-1, width)[chunk.offset : chunk.offset + len(chunk)].astype(np.float32)
-
-
-def write_csv(path: str | Path, table: pa.Table) -> None:
-    """Write a table as CSV, whole or not at all."""
-    import pyarrow.csv as csv
-
-    with whole_file(path) as partial:
-        csv.write_csv(table, partial, csv.WriteOptions(quoting_style="needed"))

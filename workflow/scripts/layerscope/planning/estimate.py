@@ -60,6 +60,8 @@ def _jobs_of_model(study: Study, task: str, model: str) -> Iterator[tuple[str, W
             yield "extract_finetuned", {**both, "tuned": variant}
         for probe in study.tasks[task].probes:
             yield "probe", {**both, "variant": variant, "probe": probe}
+    for part in ("probes", "attention"):
+        yield f"part_{part}", both
 
 
 def _parts(variant: str) -> Wildcards:

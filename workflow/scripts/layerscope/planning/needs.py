@@ -79,7 +79,7 @@ def needs(study: Study, sizes: Sizes, rule: str, wildcards: Mapping[str, str]) -
     """
     if rule in LIGHT:
         return Needs(*LIGHT[rule])
-    if rule.startswith("table_"):
+    if rule.startswith(("table_", "part_")):
         return Needs(*TABLE)
     if rule.startswith("figure_"):
         return Needs(*FIGURE)
