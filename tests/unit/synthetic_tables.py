@@ -220,11 +220,15 @@ def tabulate(
         "tabulate_scores", "--models", json.dumps(models), "--scores", *files["scores"],
         "--out-scores", made["scores"], "--out-confusion", made["confusion"],
     )  # fmt: skip
-    run_program("tabulate_probes", "--probes", *files["probes"], "--out", made["probes"])
-    run_program(
-        "tabulate_attention", "--settings", SETTINGS, "--attention", *files["attention"],
-        "--out", made["attention"],
-    )  # fmt: skip
+    for name, above, settings in (("probes", 1, ()), ("attention", 0, ("--settings", SETTINGS))):
+        parts: dict[Path, list[Path]] = {}  # of each task and model, beside its folder
+        for path in files[name]:
+            parts.setdefault(path.parents[above].with_suffix(".parquet"), []).append(path)
+        for part, paths in parts.items():
+            run_program(f"tabulate_{name}", *settings, f"--{name}", *paths, "--out", part)
+        run_program(
+            "join_tables", "--kind", f"{name}-table", "--parts", *parts, "--out", made[name]
+        )
     run_program(
         "tabulate_association", "--settings", SETTINGS, "--scores", made["scores"],
         "--probes", made["probes"], "--attention", made["attention"],

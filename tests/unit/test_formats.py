@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -157,17 +158,26 @@ def test_other_columns_give_one_line(
     assert problem in one_line(caught, path)
 
 
-def test_csv_says_what_the_table_says(tmp_path: Path) -> None:
-    parquet, csv = tmp_path / "s.parquet", tmp_path / "s.csv"
+def test_blocks_are_the_rows_one_after_the_other(tmp_path: Path) -> None:
+    """Whatever a block is: rows, columns, a table, or nothing."""
     rows = rows_of("scores-table")
-    rows[0]["model"] = 'a "quoted", one'
-    formats.write_table(parquet, "scores-table", rows)
-    formats.write_csv(csv, formats.read_table(parquet, "scores-table"))
-    types = pyarrow.csv.ConvertOptions(column_types=formats.SCHEMAS["scores-table"])
-    assert pyarrow.csv.read_csv(csv, convert_options=types).to_pylist() == rows
-    header, first, *_ = csv.read_text(encoding="utf-8").splitlines()
-    assert header.replace('"', "").split(",") == list(formats.SCHEMAS["scores-table"])
-    assert ',"a ""quoted"", one",' in first
+    columns = {name: [row[name] for row in rows] for name in formats.SCHEMAS["scores-table"]}
+    formats.write_table(tmp_path / "one", "scores-table", rows)
+    table = formats.read_table(tmp_path / "one", "scores-table")
+    blocks = iter([rows, [], columns, table])
+    formats.write_blocks(tmp_path / "all", "scores-table", blocks, {"of": 3})
+    assert formats.read_table(tmp_path / "all", "scores-table").to_pylist() == rows * 3
+    assert formats.file_metadata(tmp_path / "all", "scores-table")["of"] == 3
+
+
+def test_a_block_that_fails_leaves_no_file(tmp_path: Path) -> None:
+    def blocks() -> Iterator[list[dict[str, Any]]]:
+        yield rows_of("scores-table")
+        raise UserError("the second block")
+
+    with pytest.raises(UserError, match="the second block"):
+        formats.write_blocks(tmp_path / "t.parquet", "scores-table", blocks())
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- activations -------------------------------------------------------------------------------

@@ -10,18 +10,21 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
-from synthetic_tables import MODELS, run_program, tabulate, write_study
+from synthetic_tables import MODELS, SETTINGS, run_program, tabulate, write_study
 
 from layerscope.errors import UserError
 from layerscope.files import write_json
-from layerscope.formats import SCHEMAS, read_table
+from layerscope.formats import SCHEMAS, read_table, write_table
 from layerscope.tables import (
     attention_rows,
+    join,
     path_parts,
     pretraining_rows,
     probe_rows,
     read_task,
     score_rows,
+    write_both,
+    write_csv,
 )
 from layerscope.variants import parse_variant
 
@@ -205,6 +208,40 @@ def test_the_same_files_give_the_same_bytes(tmp_path: Path) -> None:
     rows = pq.read_table(made[0]["association"]).to_pylist()
     assert rows
     assert {r["low"] for r in rows} == {None}
+
+
+def test_csv_says_what_the_table_says(tmp_path: Path) -> None:
+    path = tmp_path / "c.parquet"
+    row = {"task": "t", "model": 'a "quoted", one', "variant": "f1-s1", "percent": 1, "seed": None,
+           "label": "x", "predicted": "", "count": 3}  # fmt: skip
+    write_both(path, "confusion-table", [row])
+    header, line = path.with_suffix(".csv").read_text(encoding="utf-8").splitlines()
+    assert header.replace('"', "").split(",") == list(SCHEMAS["confusion-table"])
+    assert line == '"t","a ""quoted"", one","f1-s1",1,,"x","",3'
+
+
+def test_a_table_of_parts_is_that_of_all_files_at_once(tmp_path: Path) -> None:
+    """The same rows in the same order, and the same CSV, as of one part that holds everything."""
+    files = write_study(tmp_path, {"a": "nli", "b": "ner"}, SHAPES, (10,), (1,), examples=3)
+    made = tabulate(files, {m: MODELS[m] for m in SHAPES}, tmp_path / "tables")
+    for name, settings in (("probes", []), ("attention", ["--settings", SETTINGS])):
+        whole = tmp_path / f"{name}.parquet"
+        run_program(f"tabulate_{name}", *settings, f"--{name}", *files[name], "--out", whole)
+        assert read_table(made[name], f"{name}-table").equals(
+            read_table(whole, f"{name}-table"), check_metadata=True
+        )
+        write_csv(whole)
+        csv = whole.with_suffix(".csv").read_bytes()
+        assert made[name].with_suffix(".csv").read_bytes() == csv
+
+
+def test_parts_made_with_other_settings_are_refused(tmp_path: Path) -> None:
+    paths = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
+    for path, confidence in zip(paths, (0.95, 0.9), strict=True):
+        write_table(path, "attention-table", [], {"confidence": confidence})
+    with pytest.raises(UserError, match=r"b\.parquet: made with .*0\.9.*; allowed: .*0\.95.*, as"):
+        join(paths, "attention-table", tmp_path / "out.parquet")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.parquet", "b.parquet"]
 
 
 def test_scores_program_reports_a_missing_file(tmp_path: Path) -> None:

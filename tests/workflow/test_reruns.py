@@ -50,6 +50,7 @@ TABLES = {
     "table_probes",
     "table_scores",
 }
+PARTS = {"part_attention", "part_probes"}
 
 
 def _of_rules(rules: set[str]) -> Callable[[Job], bool]:
@@ -150,8 +151,8 @@ def test_an_edit_of_what_no_program_uses(finished: Finished, tmp_path: Path) -> 
 
 
 def test_a_colour_retrains_nothing(finished: Finished, tmp_path: Path) -> None:
-    """The same in plain numbers: of 110 jobs, the figures and what asks for them."""
-    assert len(finished.everything) == 110
+    """The same in plain numbers: of 118 jobs, the figures and what asks for them."""
+    assert len(finished.everything) == 118
     copy = copy_workflow(tmp_path / "copy", finished.workflow)
     style = copy / "workflow" / "scripts" / "layerscope" / "plotting" / "style.py"
     text = style.read_text(encoding="utf-8")
@@ -261,7 +262,7 @@ def _set(path: str, value: Any) -> Callable[[Config], None]:
         (
             "statistics.resamples",
             200,
-            _of_rules({"score", "table_attention", "table_association"}),
+            _of_rules({"score", "part_attention", "table_association"}),
         ),
         (
             "data_seed",
@@ -282,10 +283,20 @@ def test_one_model_s_setting_in_plain_words(finished: Finished, tmp_path: Path) 
     change = _set("models.gpt-tiny.finetuning.nli.learning_rate", 5.0e-4)
     jobs = _after(finished, tmp_path, change)
     costly = {job for job in jobs if job.rule not in TABLES | FIGURES | {"all", "configuration"}}
-    assert count(costly) == {"finetune": 2, "extract_finetuned": 2, "probe": 4, "score": 1}
+    assert count(costly) == {
+        "finetune": 2,
+        "extract_finetuned": 2,
+        "probe": 4,
+        "score": 1,
+        "part_attention": 1,
+        "part_probes": 1,
+    }
     assert {job.of("model") for job in costly} == {"gpt-tiny"}
     assert {job.of("task") for job in costly} == {"hpo-nli"}
-    assert {job.of("variant") for job in costly if job.rule != "score"} == {"f50-s1", "f50-s2"}
+    assert {job.of("variant") for job in costly if job.rule not in PARTS | {"score"}} == {
+        "f50-s1",
+        "f50-s2",
+    }
 
 
 def _add_seed(config: Config) -> None:
@@ -330,7 +341,9 @@ def test_what_is_added_leaves_the_rest_alone(
     assert _names(_after(finished, tmp_path, change)) == _names(expected)
     # Of what was there, only what puts results together runs again.
     again = {job.rule for job in expected & finished.everything}
-    assert again <= TABLES | FIGURES | {"score", "configuration", "all"}
+    assert again <= TABLES | FIGURES | PARTS | {"score", "configuration", "all"}
+    if change is _add_model:
+        assert not again & (PARTS | {"score"})
 
 
 @pytest.mark.parametrize("change", [_remove_model, _remove_seed, _remove_task])
@@ -338,7 +351,9 @@ def test_what_is_removed_reruns_what_puts_results_together(
     change: Callable[[Config], None], finished: Finished, tmp_path: Path
 ) -> None:
     jobs = _after(finished, tmp_path, change)
-    assert {job.rule for job in jobs} <= TABLES | FIGURES | {"score", "configuration", "all"}
+    together = TABLES | FIGURES | {"configuration", "all"}
+    of_a_model = PARTS | {"score"} if change is _remove_seed else set()
+    assert {job.rule for job in jobs} <= together | of_a_model
     assert {"table_scores", "table_probes", "table_attention"} <= {job.rule for job in jobs}
     assert jobs <= _all_of(finished, tmp_path, change)
 

@@ -228,14 +228,20 @@ def all_scores(wildcards):
     ]
 
 
-def all_probes(wildcards):
+def probes_of_model(wildcards):
+    """All probes of a model on a task: of every variant."""
     return [
-        f"{RESULTS}/probes/{task}/{model}/{variant}/{probe}.parquet"
-        for task in TASKS
-        for model in MODELS
+        f"{RESULTS}/probes/{wildcards.task}/{wildcards.model}/{variant}/{probe}.parquet"
         for variant in VARIANTS
-        for probe in STUDY.tasks[task].probes
+        for probe in STUDY.tasks[wildcards.task].probes
     ]
+
+
+def parts_of(table):
+    """Parts of a table, one a task and model."""
+    return collect(
+        f"{PARTS}/{table}/{{task}}/{{model}}.parquet", task=TASKS, model=MODELS
+    )
 
 
 def all_figures():

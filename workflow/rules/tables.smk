@@ -1,11 +1,15 @@
 """Tables in long form, each as Parquet and CSV: what the figures draw, and nothing else.
 
+Tables of probes and attention are put together from parts, one a task and model, which are kept: a
+change of one model makes one part again, and no job reads the files of all models.
 Needs: scores, probes, attention, evaluations of pre-training; published values, if the study names any.
-Gives: results/{study}/tables/{scores,confusion,probes,attention,association,pretraining}.{parquet,csv},
+Gives: results/{study}/parts/{probes,attention}/{task}/{model}.parquet,
+    results/{study}/tables/{scores,confusion,probes,attention,association,pretraining}.{parquet,csv},
     verdict.{parquet,csv} if there are published values.
 """
 
 TABLES = f"{RESULTS}/tables"
+PARTS = f"{RESULTS}/parts"
 DESCRIBED = canonical_json(
     {
         name: {"architecture": model.architecture, "domain": model.domain}
@@ -42,10 +46,33 @@ rule table_scores:
         " --out-scores {output.scores} --out-confusion {output.confusion} > {log} 2>&1"
 
 
+rule part_probes:
+    """Probe scores by layer of one model on one task."""
+    input:
+        probes_of_model,
+    output:
+        f"{PARTS}/probes/{{task}}/{{model}}.parquet",
+    log:
+        f"{LOGS}/part_probes/{{task}}/{{model}}.log",
+    benchmark:
+        f"{TIMES}/part_probes/{{task}}/{{model}}.tsv"
+    conda:
+        "../../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        program=program("tabulate_probes"),
+        code=code_digest("tabulate_probes"),
+    shell:
+        "python {params.program} --probes {input} --out {output} > {log} 2>&1"
+
+
 rule table_probes:
     """Probe scores by layer."""
     input:
-        all_probes,
+        parts_of("probes"),
     output:
         table=f"{TABLES}/probes.parquet",
         csv=f"{TABLES}/probes.csv",
@@ -60,21 +87,45 @@ rule table_probes:
         mem_mb=1000,
         runtime=10,
     params:
-        program=program("tabulate_probes"),
-        code=code_digest("tabulate_probes"),
+        program=program("join_tables"),
+        code=code_digest("join_tables"),
     shell:
-        "python {params.program} --probes {input} --out {output.table} > {log} 2>&1"
+        "python {params.program} --kind probes-table --parts {input} --out {output.table}"
+        " > {log} 2>&1"
+
+
+rule part_attention:
+    """Attention measures by layer and head of one model on one task, with intervals over examples."""
+    input:
+        collect(
+            f"{RESULTS}/attention/{{{{task}}}}/{{{{model}}}}/{{variant}}.parquet",
+            variant=VARIANTS,
+        ),
+    output:
+        f"{PARTS}/attention/{{task}}/{{model}}.parquet",
+    log:
+        f"{LOGS}/part_attention/{{task}}/{{model}}.log",
+    benchmark:
+        f"{TIMES}/part_attention/{{task}}/{{model}}.tsv"
+    conda:
+        "../../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        statistics=STATISTICS,
+        program=program("tabulate_attention"),
+        code=code_digest("tabulate_attention"),
+    shell:
+        "python {params.program} --settings {params.statistics:q}"
+        " --attention {input} --out {output} > {log} 2>&1"
 
 
 rule table_attention:
     """Attention measures by layer and head, with intervals over examples."""
     input:
-        collect(
-            f"{RESULTS}/attention/{{task}}/{{model}}/{{variant}}.parquet",
-            task=TASKS,
-            model=MODELS,
-            variant=VARIANTS,
-        ),
+        parts_of("attention"),
     output:
         table=f"{TABLES}/attention.parquet",
         csv=f"{TABLES}/attention.csv",
@@ -86,15 +137,14 @@ rule table_attention:
         "../../envs/plot.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=1000,
+        runtime=10,
     params:
-        statistics=STATISTICS,
-        program=program("tabulate_attention"),
-        code=code_digest("tabulate_attention"),
+        program=program("join_tables"),
+        code=code_digest("join_tables"),
     shell:
-        "python {params.program} --settings {params.statistics:q}"
-        " --attention {input} --out {output.table} > {log} 2>&1"
+        "python {params.program} --kind attention-table --parts {input} --out {output.table}"
+        " > {log} 2>&1"
 
 
 rule table_association:

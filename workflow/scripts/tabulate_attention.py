@@ -1,13 +1,13 @@
-"""Average attention measures over examples, with intervals, into one table."""
+"""Average attention measures of a model's variants on a task over examples, with intervals."""
 
 from __future__ import annotations
 
 import argparse
 
 from layerscope.config.statistics import Statistics
-from layerscope.formats import read_table
+from layerscope.formats import read_table, write_blocks
 from layerscope.program import run
-from layerscope.tables import attention_rows, path_parts, write_both
+from layerscope.tables import Row, attention_rows, path_parts
 
 
 def main() -> None:
@@ -19,14 +19,14 @@ def main() -> None:
         required=True,
         help="files …/{task}/{model}/{variant}.parquet; the path says what each is of",
     )
-    parser.add_argument("--out", required=True, help="Parquet; the CSV goes beside it")
+    parser.add_argument("--out", required=True, help="Parquet")
     arguments = parser.parse_args()
 
     settings = Statistics.model_validate_json(arguments.settings)
-    rows = []
-    for path in arguments.attention:
+
+    def rows(path: str) -> list[Row]:
         task, model, variant = path_parts(path, ("task", "model", "variant"))
-        rows += attention_rows(
+        return attention_rows(
             read_table(path, "attention"),
             task,
             model,
@@ -35,7 +35,13 @@ def main() -> None:
             settings.confidence,
             settings.seed,
         )
-    write_both(arguments.out, "attention-table", rows, {"confidence": settings.confidence})
+
+    write_blocks(
+        arguments.out,
+        "attention-table",
+        map(rows, arguments.attention),
+        {"confidence": settings.confidence},
+    )
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""Gather probe scores of all variants into one table."""
+"""Gather probe scores of a model's variants on a task into one part of the table of probes."""
 
 from __future__ import annotations
 
 import argparse
 
-from layerscope.formats import read_table
+from layerscope.formats import read_table, write_blocks
 from layerscope.program import run
-from layerscope.tables import path_parts, probe_rows, write_both
+from layerscope.tables import Row, path_parts, probe_rows
 
 
 def main() -> None:
@@ -17,14 +17,14 @@ def main() -> None:
         required=True,
         help="files …/{task}/{model}/{variant}/{probe}.parquet; the path says what each is of",
     )
-    parser.add_argument("--out", required=True, help="Parquet; the CSV goes beside it")
+    parser.add_argument("--out", required=True, help="Parquet")
     arguments = parser.parse_args()
 
-    rows = []
-    for path in arguments.probes:
+    def rows(path: str) -> list[Row]:
         task, model, variant, probe = path_parts(path, ("task", "model", "variant", "probe"))
-        rows += probe_rows(read_table(path, "probe"), task, model, variant, probe)
-    write_both(arguments.out, "probes-table", rows)
+        return probe_rows(read_table(path, "probe"), task, model, variant, probe)
+
+    write_blocks(arguments.out, "probes-table", map(rows, arguments.probes))
 
 
 if __name__ == "__main__":

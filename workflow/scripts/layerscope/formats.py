@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,8 @@ VERSION = 1
 METADATA_KEY = b"layerscope"
 
 _STRING_LIST = pa.list_(pa.string())
+
+Rows: TypeAlias = Sequence[Mapping[str, Any]] | Mapping[str, Any] | pa.Table
 
 #: Columns of each kind of file. Kinds that end in `*` may have further columns of the given type.
 SCHEMAS: dict[str, dict[str, pa.DataType]] = {
@@ -159,27 +161,32 @@ def _schema(kind: str, metadata: Mapping[str, Any]) -> pa.Schema:
     )
 
 
-def write_table(
-    path: str | Path,
-    kind: str,
-    rows: Sequence[Mapping[str, Any]] | Mapping[str, Any],
-    metadata: Mapping[str, Any] | None = None,
+def write_blocks(
+    path: str | Path, kind: str, blocks: Iterable[Rows], metadata: Mapping[str, Any] | None = None
 ) -> None:
-    """Write a Parquet file of a known kind, whole or not at all.
+    """Write a Parquet file of a known kind block by block, whole or not at all.
 
     Args:
         path: the file.
         kind: a key of `SCHEMAS`.
-        rows: a list of rows, or a mapping of column name to values.
+        blocks: each a list of rows, a mapping of column name to values, or a table; none is kept.
         metadata: what readers should know besides kind and format version; JSON.
     """
     schema = _schema(kind, metadata or {})
-    if isinstance(rows, Mapping):
-        table = pa.table({name: rows[name] for name in schema.names}, schema=schema)
-    else:
-        table = pa.Table.from_pylist(list(rows), schema=schema)
-    with whole_file(path) as partial:
-        pq.write_table(table, partial, compression="zstd")
+    with whole_file(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as file:
+        for rows in blocks:
+            if isinstance(rows, Mapping | pa.Table):
+                table = pa.table({name: rows[name] for name in schema.names}, schema=schema)
+            else:
+                table = pa.Table.from_pylist(list(rows), schema=schema)
+            file.write_table(table)
+
+
+def write_table(
+    path: str | Path, kind: str, rows: Rows, metadata: Mapping[str, Any] | None = None
+) -> None:
+    """Write a Parquet file of a known kind from one block: see `write_blocks`."""
+    write_blocks(path, kind, [rows], metadata)
 
 
 def file_metadata(path: str | Path, kind: str) -> dict[str, Any]:
@@ -388,11 +395,3 @@ def _block(
 ) -> npt.NDArray[np.float32]:
     data = np.frombuffer(chunk.buffers()[1], dtype)
     return data.reshape(-1, width)[chunk.offset : chunk.offset + len(chunk)].astype(np.float32)
-
-
-def write_csv(path: str | Path, table: pa.Table) -> None:
-    """Write a table as CSV, whole or not at all."""
-    import pyarrow.csv as csv
-
-    with whole_file(path) as partial:
-        csv.write_csv(table, partial, csv.WriteOptions(quoting_style="needed"))

@@ -7,7 +7,7 @@ of the configuration; so does everything that is drawn from a table.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv as csv
+import pyarrow.parquet as pq
 
 from layerscope.errors import UserError
-from layerscope.formats import read_table, write_csv, write_table
+from layerscope.files import whole_file
+from layerscope.formats import file_metadata, read_table, write_blocks, write_table
 from layerscope.measures import BASELINES
 from layerscope.statistics import bootstrap_mean
 from layerscope.variants import parse_variant
@@ -30,7 +33,30 @@ def write_both(
 ) -> None:
     """Write a table as Parquet to `path`, and as CSV beside it."""
     write_table(path, kind, rows, metadata)
-    write_csv(Path(path).with_suffix(".csv"), read_table(path, kind))
+    write_csv(path)
+
+
+def write_csv(path: str | Path) -> None:
+    """Write a Parquet file as CSV beside it, whole or not at all; only a part is in memory."""
+    with pq.ParquetFile(path) as table, whole_file(Path(path).with_suffix(".csv")) as partial:
+        options = csv.WriteOptions(quoting_style="needed")
+        with csv.CSVWriter(partial, table.schema_arrow, write_options=options) as writer:
+            for batch in table.iter_batches():
+                writer.write_batch(batch)
+
+
+def join(paths: Sequence[str | Path], kind: str, out: str | Path) -> None:
+    """Write the rows of several files of one kind as one table, in the order of the files.
+
+    Raises:
+        UserError: a file is of another kind, or was made with other settings than the first.
+    """
+    described = [file_metadata(path, kind) for path in paths]
+    for path, found in zip(paths, described, strict=True):
+        if found != described[0]:
+            raise UserError(f"{path}: made with {found}; allowed: {described[0]}, as {paths[0]}")
+    write_blocks(out, kind, (read_table(path, kind) for path in paths), described[0])
+    write_csv(out)
 
 
 def read_task(path: str | Path, kind: str, task: str) -> pa.Table:
