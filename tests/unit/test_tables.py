@@ -197,6 +197,19 @@ def test_a_task_that_is_not_in_the_table_is_named(study: dict[str, Path]) -> Non
         read_task(study["scores"], "scores-table", "nli")
 
 
+def test_of_a_task_only_the_measures_asked_for_are_read(study: dict[str, Path]) -> None:
+    everything = read_table(study["attention"], "attention-table").to_pylist()
+    rows = read_task(study["attention"], "attention-table", "one-ner", ("jsd", "cosine"))
+    assert rows.to_pylist() == [
+        row
+        for row in everything
+        if row["task"] == "one-ner" and row["measure"] in ("jsd", "cosine")
+    ]
+    assert rows.num_rows
+    # A task without such a measure is there all the same.
+    assert not read_task(study["attention"], "attention-table", "one-ner", ("none",)).num_rows
+
+
 def test_the_same_files_give_the_same_bytes(tmp_path: Path) -> None:
     made = []
     for name in ("a", "b"):

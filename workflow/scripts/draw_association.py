@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from layerscope.association import inner_measures, points
+from layerscope.association import ATTENTION, inner_measures, points
 from layerscope.formats import file_metadata
 from layerscope.measures import task_metrics
 from layerscope.plotting.association import draw
@@ -27,7 +27,7 @@ def main() -> None:
     association = read_task(arguments.association, "association-table", task).to_pylist()
     scores = read_task(arguments.scores, "scores-table", task).to_pylist()
     probes = read_task(arguments.probes, "probes-table", task).to_pylist()
-    attention = read_task(arguments.attention, "attention-table", task).to_pylist()
+    attention = read_task(arguments.attention, "attention-table", task, ATTENTION).to_pylist()
     metric, _ = task_metrics({row["metric"] for row in scores})
     figure = draw(
         {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+import pyarrow.compute as pc
+
 from layerscope.plotting.attention import draw
 from layerscope.plotting.style import save
 from layerscope.program import run
@@ -17,10 +19,9 @@ def main() -> None:
     parser.add_argument("--out", required=True, help="SVG; PDF and PNG go beside it")
     arguments = parser.parse_args()
 
-    save(
-        draw(read_task(arguments.attention, "attention-table", arguments.task).to_pylist()),
-        arguments.out,
-    )
+    table = read_task(arguments.attention, "attention-table", arguments.task)
+    drawn = table.filter(pc.equal(table["percent"], pc.max(table["percent"])))
+    save(draw(drawn.to_pylist()), arguments.out)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from layerscope.association import association_rows
+from layerscope.association import ATTENTION, association_rows
 from layerscope.config.statistics import Statistics
 from layerscope.formats import read_table
 from layerscope.measures import task_metrics
@@ -31,7 +31,7 @@ def main() -> None:
             task_metrics({row["metric"] for row in scores}),
             scores,
             read_task(arguments.probes, "probes-table", task).to_pylist(),
-            read_task(arguments.attention, "attention-table", task).to_pylist(),
+            read_task(arguments.attention, "attention-table", task, ATTENTION).to_pylist(),
             settings.resamples,
             settings.confidence,
             settings.seed,

@@ -24,6 +24,8 @@ from layerscope.statistics import (
 from layerscope.variants import PRETRAINED
 
 Row = dict[str, Any]
+#: What is taken from the table of attention.
+ATTENTION = ("cosine", "jsd")
 #: Value of each inner measure by (model, variant).
 Inner = dict[str, dict[tuple[str, str], float]]
 
@@ -78,7 +80,7 @@ def attention_measures(rows: Sequence[Row]) -> Inner:
     """
     values: dict[tuple[str, tuple[str, str]], dict[int, list[float]]] = {}
     for row in rows:
-        if row["measure"] in ("cosine", "jsd") and row["percent"] > 0:
+        if row["measure"] in ATTENTION and row["percent"] > 0:
             by_layer = values.setdefault((row["measure"], (row["model"], row["variant"])), {})
             by_layer.setdefault(row["layer"], []).append(row["value"])
     measures: Inner = {}

@@ -26,7 +26,6 @@ VERSION = 1
 METADATA_KEY = b"layerscope"
 
 _STRING_LIST = pa.list_(pa.string())
-
 Rows: TypeAlias = Sequence[Mapping[str, Any]] | Mapping[str, Any] | pa.Table
 
 #: Columns of each kind of file. Kinds that end in `*` may have further columns of the given type.
@@ -167,10 +166,9 @@ def write_blocks(
     """Write a Parquet file of a known kind block by block, whole or not at all.
 
     Args:
-        path: the file.
-        kind: a key of `SCHEMAS`.
+        path, kind: the file, and a key of `SCHEMAS`.
         blocks: each a list of rows, a mapping of column name to values, or a table; none is kept.
-        metadata: what readers should know besides kind and format version; JSON.
+        metadata: what readers should know besides kind and version; JSON.
     """
     schema = _schema(kind, metadata or {})
     with whole_file(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as file:
@@ -211,13 +209,17 @@ def file_metadata(path: str | Path, kind: str) -> dict[str, Any]:
     return described
 
 
-def read_table(path: str | Path, kind: str, columns: Sequence[str] | None = None) -> pa.Table:
+def read_table(
+    path: str | Path,
+    kind: str,
+    columns: Sequence[str] | None = None,
+    rows: pc.Expression | None = None,
+) -> pa.Table:
     """Read a file of a known kind, checked.
 
     Args:
-        path: the file.
-        kind: a key of `SCHEMAS`.
-        columns: names of columns to read; None for all.
+        path, kind: the file, and a key of `SCHEMAS`.
+        columns, rows: names of columns, and which rows, to read; None for all.
 
     Raises:
         UserError: not of this kind, or a column is missing or of another type.
@@ -229,7 +231,7 @@ def read_table(path: str | Path, kind: str, columns: Sequence[str] | None = None
         if index < 0 or schema.field(index).type != expected:
             found = "missing" if index < 0 else str(schema.field(index).type)
             raise UserError(f"{path}: column '{name}' is {found}; allowed: {expected}")
-    return pq.read_table(path, columns=list(columns) if columns else None)
+    return pq.read_table(path, columns=list(columns) if columns else None, filters=rows)
 
 
 def read_sample(data: str | Path, sample: str | Path, kind: str) -> pa.Table:

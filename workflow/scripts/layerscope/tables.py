@@ -59,17 +59,29 @@ def join(paths: Sequence[str | Path], kind: str, out: str | Path) -> None:
     write_csv(out)
 
 
-def read_task(path: str | Path, kind: str, task: str) -> pa.Table:
-    """Rows of one task of a table.
+def read_task(
+    path: str | Path, kind: str, task: str, measures: Sequence[str] | None = None
+) -> pa.Table:
+    """Rows of one task of a table; of the others, nothing is kept in memory.
+
+    Args:
+        path: the table.
+        kind: a key of `SCHEMAS`.
+        task: its name.
+        measures: values of the column `measure` to read; None for all.
 
     Raises:
         UserError: the table is of another kind or does not hold the task.
     """
-    table = read_table(path, kind)
-    chosen = table.filter(pc.equal(table["task"], task))
+    wanted = pc.field("task") == task
+    if measures is not None:
+        wanted &= pc.field("measure").isin(measures)
+    chosen = read_table(path, kind, rows=wanted)
     if not len(chosen):
-        known = ", ".join(pc.unique(table["task"]).to_pylist())
-        raise UserError(f"{path}: no task '{task}'; allowed: {known or 'none, it is empty'}")
+        known = pc.unique(read_table(path, kind, ["task"])["task"]).to_pylist()
+        if task not in known:
+            names = ", ".join(known) or "none, it is empty"
+            raise UserError(f"{path}: no task '{task}'; allowed: {names}")
     return chosen
 
 
