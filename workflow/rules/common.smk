@@ -6,6 +6,7 @@ Gives: STUDY, names of tasks, models and variants, RESULTS, LOGS, TIMES, and fun
 
 import os
 import sys
+from functools import cache
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
@@ -138,10 +139,16 @@ def model_files(wildcards):
     return [path for path in paths if path.suffix in (".json", ".safetensors", ".txt")]
 
 
+@cache
+def distributions():
+    """Packages by import name. Reading what is installed takes longer than the rest of a rule."""
+    return packages_distributions()
+
+
 def model_packages(wildcards):
     """Name and version of the package that ships a model: a new version is a new model."""
     package = jobs.packaged_in(STUDY, wildcards.model)
-    names = packages_distributions().get(package, []) if package else []
+    names = distributions().get(package, []) if package else []
     return " ".join(f"{name} {version(name)}" for name in names)
 
 
@@ -180,9 +187,8 @@ def task_packages(wildcards):
 
 def corpus_packages(wildcards):
     """Names and versions of what a corpus is derived from: new versions are new data."""
-    distributions = packages_distributions()
     names = jobs.corpus_packages(STUDY, wildcards.corpus)
-    return " ".join(f"{name} {version(distributions[name][0])}" for name in names)
+    return " ".join(f"{name} {version(distributions()[name][0])}" for name in names)
 
 
 def base_folder(wildcards):

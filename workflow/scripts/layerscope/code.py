@@ -16,8 +16,23 @@ SCRIPTS = Path(__file__).resolve().parent.parent
 PACKAGE = "layerscope"
 
 
-def _without_docstrings(tree: ast.Module) -> ast.Module:
-    for node in ast.walk(tree):
+def _statements(tree: ast.Module) -> list[ast.stmt]:
+    """All statements at any depth. No expression holds one, so expressions are not walked."""
+    found: list[ast.stmt] = []
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+            part = getattr(node, name, None)
+            if isinstance(part, list):  # the body of a lambda is an expression
+                waiting.extend(part)
+        if isinstance(node, ast.stmt):
+            found.append(node)
+    return found
+
+
+def _remove_docstrings(tree: ast.Module, statements: list[ast.stmt]) -> None:
+    for node in (tree, *statements):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None
             if (
@@ -28,7 +43,6 @@ def _without_docstrings(tree: ast.Module) -> ast.Module:
                 node.body = node.body[1:]
                 if not (node.body or isinstance(node, ast.Module)):
                     node.body = [ast.Pass()]  # what stands there when there never was a docstring
-    return tree
 
 
 def _module_file(scripts: Path, name: str) -> Path | None:
@@ -39,10 +53,10 @@ def _module_file(scripts: Path, name: str) -> Path | None:
     return None
 
 
-def _imports(tree: ast.Module, module: str, is_package: bool) -> set[str]:
-    """Dotted names of the package's modules that a syntax tree may import."""
+def _imports(statements: list[ast.stmt], module: str, is_package: bool) -> set[str]:
+    """Dotted names of the package's modules that statements may import."""
     names: set[str] = set()
-    for node in ast.walk(tree):
+    for node in statements:
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -65,8 +79,10 @@ def _imports(tree: ast.Module, module: str, is_package: bool) -> set[str]:
 @cache
 def _parse(path: Path, module: str, scripts: Path) -> tuple[str, frozenset[str]]:
     tree = ast.parse(path.read_bytes(), filename=str(path))
-    imports = _imports(tree, module, path.name == "__init__.py")
-    dump = ast.dump(_without_docstrings(tree), annotate_fields=False)
+    statements = _statements(tree)
+    imports = _imports(statements, module, path.name == "__init__.py")
+    _remove_docstrings(tree, statements)
+    dump = ast.dump(tree, annotate_fields=False)
     known = frozenset(name for name in imports if _module_file(scripts, name))
     return hashlib.sha256(dump.encode()).hexdigest(), known
 
