@@ -200,11 +200,11 @@ def test_an_unknown_rule_is_an_error() -> None:
 
 
 def test_activations_on_disk_by_hand() -> None:
-    """JNLPBA, BERT-base: 13 states of 768 float16 a word, 50,000 training words and all of test."""
+    """JNLPBA, BERT-base: 13 states of 768 float16 a word, 150,000 training words and all of test."""
     study = paper()
     words = read_sizes(study).tasks["jnlpba"].words * 3856
     found = need(study, "extract_finetuned", **EXTRACT)
-    assert found.activations_mb == pytest.approx((50_000 + words) * 13 * 768 * 2 / 1e6)
+    assert found.activations_mb == pytest.approx((150_000 + words) * 13 * 768 * 2 / 1e6)
 
 
 def test_a_limit_bounds_what_probes_learn_from_and_nothing_else() -> None:
@@ -213,7 +213,7 @@ def test_a_limit_bounds_what_probes_learn_from_and_nothing_else() -> None:
     assert probed_rows(study, size, "jnlpba") == (3000, 300)
     assert probed_rows(study, size, "mednli") == (100, 10)
     large = TaskSize({"train": 10_000, "validation": 1, "test": 10}, 30.0)
-    assert probed_rows(study, large, "jnlpba") == (50_000, 300)
+    assert probed_rows(study, large, "jnlpba") == (150_000, 300)
 
 
 @pytest.mark.parametrize(
