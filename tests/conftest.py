@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import pickle
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,21 @@ from running import MINIATURE, Finished, copy_workflow, options, plan, snakemake
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    base = tmp_path_factory.mktemp("miniature")
+def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Finished:
+    """Once, however many processes share the tests: the first makes it, others wait."""
+    base = tmp_path_factory.getbasetemp()
+    base = (base if worker_id == "master" else base.parent) / "finished"
+    base.mkdir(exist_ok=True)
+    record = base / "record.pickle"
+    with (base / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not record.exists():
+            record.write_bytes(pickle.dumps(_finish(base)))
+    study: Finished = pickle.loads(record.read_bytes())  # noqa: S301
+    return study
+
+
+def _finish(base: Path) -> Finished:
     workflow = copy_workflow(base / "workflow")
     config = base / "miniature.yaml"
     config.write_bytes(MINIATURE.read_bytes())

@@ -9,6 +9,10 @@ Gives: results/{study}/config.json (the resolved configuration),
 """
 
 
+localrules:
+    configuration,
+
+
 rule configuration:
     """Keep the resolved configuration beside the results."""
     output:

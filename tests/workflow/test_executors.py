@@ -1,0 +1,104 @@
+"""The same jobs on any engine: the profile for SLURM, another cluster's commands, this machine."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from running import MINIATURE, ROOT, snakemake
+
+PROFILE = ROOT / "profiles" / "slurm"
+SAMPLES = [f"results/miniature/samples/hpo-ner/{name}.parquet" for name in ("f50-s1", "f50-s2")]
+#: As on another cluster: a command that sends a script to be run and prints the job's name.
+SUBMIT = """#!/usr/bin/env bash
+bash "$1" > "$1.out" 2>&1 &
+echo "$!"
+"""
+
+
+def _commands(folder: Path, *options: str | Path) -> list[str]:
+    """Commands that would run, whatever else an engine says of its jobs."""
+    result = snakemake(ROOT, folder, "-n", "-p", "--configfile", MINIATURE, *options, "--nocolor")
+    assert result.returncode == 0, result.stdout
+    return sorted(re.findall("^ *Shell command: (.*)", result.stdout, re.MULTILINE))
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    commands = _commands(tmp_path_factory.mktemp("local") / "run")
+    assert len(commands) == 109
+    return commands
+
+
+@pytest.fixture
+def other_engine(tmp_path: Path) -> list[str]:
+    submit = tmp_path / "submit.sh"
+    submit.write_text(SUBMIT)
+    submit.chmod(0o755)
+    engine = ["--executor", "cluster-generic", "--cluster-generic-submit-cmd", str(submit)]
+    return [*engine, "--jobs", "2", "--latency-wait", "5"]
+
+
+@pytest.fixture(scope="module")
+def profile() -> dict[str, Any]:
+    keys: dict[str, Any] = yaml.safe_load((PROFILE / "config.yaml").read_text(encoding="utf-8"))
+    return keys
+
+
+def _rules() -> set[str]:
+    texts = [path.read_text(encoding="utf-8") for path in ROOT.glob("workflow/rules/*.smk")]
+    return {name for text in texts for name in re.findall(r"^rule (\w+):", text, re.MULTILINE)}
+
+
+def test_nothing_in_the_rules_is_an_engine_s_own() -> None:
+    for path in [ROOT / "Snakefile", *ROOT.glob("workflow/rules/*.smk")]:
+        text = path.read_text(encoding="utf-8").lower()
+        assert re.findall(r"slurm|sbatch|qsub|gres|partition|--gpus", text) == [], path
+
+
+def test_another_engine_plans_the_same_jobs(
+    local: list[str], other_engine: list[str], tmp_path: Path
+) -> None:
+    assert _commands(tmp_path / "run", *other_engine) == local
+
+
+def test_another_engine_runs_jobs(other_engine: list[str], tmp_path: Path) -> None:
+    result = snakemake(
+        ROOT, tmp_path / "run", *other_engine, "--configfile", MINIATURE, "--", *SAMPLES
+    )
+    assert result.returncode == 0, result.stdout
+    assert result.stdout.count("Submitted job") == 3
+    assert all((tmp_path / "run" / sample).is_file() for sample in SAMPLES)
+
+
+def test_the_profile_for_slurm_by_its_path(local: list[str], tmp_path: Path) -> None:
+    """A dry run needs no SLURM."""
+    assert _commands(tmp_path / "run", "--profile", PROFILE) == local
+
+
+def test_the_profile_for_slurm_by_its_name(
+    local: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "snakemake").mkdir()
+    (tmp_path / "snakemake" / "slurm").symlink_to(PROFILE)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert _commands(tmp_path / "run", "--profile", "slurm") == local
+
+
+def test_small_rules_of_the_profile_are_rules_and_go_together(profile: dict[str, Any]) -> None:
+    groups = profile["groups"]
+    assert set(groups) <= _rules()
+    putting_together = {rule for rule in _rules() if re.match("score$|table_|figure_", rule)}
+    assert {rule for rule, group in groups.items() if group == "report"} == putting_together
+    assert set(profile["group-components"]) <= set(groups.values())
+
+
+def test_every_line_of_the_profile_is_explained() -> None:
+    """By a comment in it, or above it, for the rules of `groups`."""
+    for name in ("config.yaml", "partitions.yaml"):
+        text = (PROFILE / name).read_text(encoding="utf-8")
+        for block in re.split(r"\n\n+", text):
+            assert "#" in block, block
