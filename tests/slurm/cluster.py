@@ -39,10 +39,11 @@ def lab(action: str) -> None:
 
 @dataclass(frozen=True)
 class SlurmJob:
-    """What SLURM recorded of a job. `name` has rule and wildcards: the plugin's comment."""
+    """What SLURM recorded of a job."""
 
     id: int
-    name: str
+    run: str  # of Snakemake: SLURM's name of the job
+    name: str  # rule and wildcards: SLURM's comment
     state: str
     node: str
     partition: str
@@ -55,10 +56,11 @@ class SlurmJob:
     end: datetime | None
 
 
-def slurm_jobs() -> dict[int, SlurmJob]:
-    """Every job that was ever submitted, finished ones too."""
+def slurm_jobs() -> list[SlurmJob]:
+    """Every job that was ever submitted, finished ones too, in this order."""
     text = _call("scontrol", "--oneliner", "show", "jobs")
-    return {job.id: job for job in map(_job, text.splitlines()) if job is not None}
+    jobs = [job for job in map(_job, text.splitlines()) if job is not None]
+    return sorted(jobs, key=lambda job: job.id)
 
 
 def _job(line: str) -> SlurmJob | None:
@@ -70,6 +72,7 @@ def _job(line: str) -> SlurmJob | None:
     hours, minutes, _ = entries["TimeLimit"].rpartition("-")[2].split(":")
     return SlurmJob(
         id=int(entries["JobId"]),
+        run=entries["JobName"],
         name=entries.get("Comment", ""),
         state=entries["JobState"],
         node=entries.get("NodeList", ""),
@@ -99,12 +102,23 @@ def wait_for(find: Callable[[], T | None], what: str, seconds: float = 240) -> T
     raise AssertionError(f"waited {seconds:.0f} s for {what}; SLURM has {slurm_jobs()}")
 
 
-def running(part: str, node: str = "") -> SlurmJob | None:
+def running(part: str) -> SlurmJob | None:
     """A job that runs now and whose name has this part."""
-    for job in slurm_jobs().values():
-        if job.state == "RUNNING" and part in job.name and node in job.node:
+    for job in slurm_jobs():
+        if job.state == "RUNNING" and part in job.name:
             return job
     return None
+
+
+def at_work(part: str) -> tuple[SlurmJob, int]:
+    """A job whose name has this part, and the process of its program, as soon as it works."""
+
+    def find() -> tuple[SlurmJob, int] | None:
+        job = running(part)
+        process = program(job) if job else None
+        return (job, process) if job and process else None
+
+    return wait_for(find, f"the program of {part}")
 
 
 def program(job: SlurmJob) -> int | None:
@@ -128,7 +142,7 @@ def update_node(node: str, state: str) -> None:
 def kill_node(node: str) -> None:
     """All that runs on it dies at once, as in a power cut, and the operator marks it as down."""
     _kill(_daemon(f"slurmd.{node}"))
-    for job in slurm_jobs().values():
+    for job in slurm_jobs():
         if job.state == "RUNNING" and job.node == node:
             for pid in _processes(job):
                 _kill(pid)
@@ -141,12 +155,14 @@ def start_node(node: str) -> None:
     wait_for(lambda: _state(node) in ("idle", "mix", "alloc"), f"{node} to be back")
 
 
-def restart_controller(seconds: float) -> None:
-    """The controller does not answer for so long."""
+def stop_controller() -> None:
     pid = _daemon("slurmctld")
     os.kill(pid, signal.SIGTERM)
+    # A zombie has ended, whether or not it has been waited for.
     wait_for(lambda: _read(pid, "stat").rpartition(")")[2].split()[:1] in ([], ["Z"]), "its end")
-    time.sleep(seconds)
+
+
+def start_controller() -> None:
     subprocess.run(["slurmctld"], check=True, stdin=subprocess.DEVNULL)
     wait_for(slurm_jobs, "the controller to be back")
 

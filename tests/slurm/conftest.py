@@ -1,11 +1,18 @@
-"""A SLURM for the tests of this folder; without one they are skipped."""
+"""A SLURM for the tests of this folder, without which they are skipped, and what was run on it."""
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
+import cluster
 import pytest
 from cluster import lab, missing
+from running import Finished, Plan, plan
+from runs import MINUTES, TUNED, Run, copy_run, started
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +24,60 @@ def slurm() -> Iterator[None]:
     lab("up")
     yield
     lab("down")
+
+
+class Calm(NamedTuple):
+    run: Run
+    planned: Plan
+
+
+TARGETS = [
+    f"results/miniature/tables/{name}.{ending}"
+    for name in ("scores", "confusion", "probes", "attention", "association", "pretraining")
+    for ending in ("parquet", "csv")
+]
+ON_GPU = ("finetune", "extract_base", "extract_finetuned")
+
+
+def _calm(study: Finished) -> Calm:
+    """The study from its beginning to all of its tables."""
+    planned = plan(study.workflow, study.folder, study.config, "--cores", "1", "--", *TARGETS)
+    gpus = [f"{rule}:gpu=1" for rule in ON_GPU]
+    with started(study, "--set-resources", *gpus, "--", *TARGETS) as snakemake:
+        return Calm(snakemake.end({}), planned)
+
+
+def _stopped(study: Finished) -> Run:
+    """Four fine-tunings; three meet a fault."""
+    options = ("--retries", "0", "--keep-going", "--set-resources", MINUTES, "--", *TUNED)
+    with started(study, *options) as snakemake:
+        cancelled, _ = cluster.at_work("finetune_wildcards_hpo-nli_gpt-tiny_50_1")
+        cluster.cancel(cancelled)
+        late, program = cluster.at_work("finetune_wildcards_hpo-nli_gpt-tiny_50_2")
+        os.kill(program, signal.SIGSTOP)  # it hangs
+        failed, program = cluster.at_work("finetune_wildcards_hpo-nli_minilm_50_1")
+        os.kill(program, signal.SIGKILL)
+        return snakemake.end({"CANCELLED": cancelled, "TIMEOUT": late, "FAILED": failed})
+
+
+@pytest.fixture(scope="session")
+def two_runs(
+    slurm: None, finished: Finished, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Calm, Run]:
+    """Side by side on the same cluster: one waits for a time limit while the other works."""
+    quiet = finished._replace(folder=tmp_path_factory.mktemp("calm") / "run")
+    folder = tmp_path_factory.mktemp("stopped") / "run"
+    hurt = copy_run(finished, folder, ("finetuned/hpo-nli/*/*",))
+    with ThreadPoolExecutor() as pool:
+        calm, stopped = pool.submit(_calm, quiet), pool.submit(_stopped, hurt)
+        return calm.result(), stopped.result()
+
+
+@pytest.fixture(scope="session")
+def calm(two_runs: tuple[Calm, Run]) -> Calm:
+    return two_runs[0]
+
+
+@pytest.fixture(scope="session")
+def stopped(two_runs: tuple[Calm, Run]) -> Run:
+    return two_runs[1]

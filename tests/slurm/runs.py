@@ -2,11 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-from running import Finished
+from cluster import SlurmJob, slurm_jobs
+from running import Finished, command, environment
+
+#: One fine-tuning has a minute at first, SLURM's least; all others have enough.
+MINUTES = (
+    "finetune:runtime=(1 if attempt == 1 else 6)"
+    " if (wildcards.model, wildcards.seed) == ('gpt-tiny', '2') else 10"
+)
+RESULTS = Path("results/miniature")
+#: All fine-tuned models of one task.
+TUNED = [
+    f"{RESULTS}/finetuned/hpo-nli/{model}/{variant}"
+    for model in ("minilm", "gpt-tiny")
+    for variant in ("f50-s1", "f50-s2")
+]
+
+
+class Run(NamedTuple):
+    """A run that has ended."""
+
+    study: Finished
+    jobs: list[SlurmJob]  # all that SLURM recorded of it, in the order of submission
+    hit: dict[str, SlurmJob]  # the job that each fault has met, as it was then
+    returncode: int
+    output: str
 
 
 def copy_run(finished: Finished, to: Path, without: tuple[str, ...]) -> Finished:
@@ -22,17 +51,62 @@ def copy_run(finished: Finished, to: Path, without: tuple[str, ...]) -> Finished
     shutil.copytree(finished.folder, to, copy_function=copy)
     shutil.rmtree(to / "logs")
     for pattern in without:
-        found = list(to.glob(f"results/*/{pattern}"))
+        found = list(to.glob(f"{RESULTS}/{pattern}"))
         assert found, pattern
         for path in found:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     return finished._replace(folder=to)
 
 
-def on_slurm(study: Finished) -> list[str | Path]:
-    """Options of a run, with the waits of a small cluster."""
+class Started(NamedTuple):
+    study: Finished
+    process: subprocess.Popen[bytes]
+    output: Path
+
+    def end(self, hit: dict[str, SlurmJob]) -> Run:
+        """Wait for it."""
+        returncode = self.process.wait(timeout=600)
+        text = self.output.read_text(encoding="utf-8")
+        run = re.search("SLURM run ID: (.*)", text)
+        jobs = [job for job in slurm_jobs() if run and job.run == run[1]]
+        return Run(self.study, jobs, hit, returncode, text)
+
+
+@contextlib.contextmanager
+def started(study: Finished, *options: str | Path) -> Iterator[Started]:
+    """Snakemake with the profile, and with the waits of a small cluster; gone in the end."""
+    study.folder.mkdir(exist_ok=True)
+    output = study.folder.with_name("output.txt")
+    profile = study.workflow / "profiles" / "slurm"
+    waits = ("--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "10")
+    given = ("--profile", profile, "--configfile", study.config, *waits, "--jobs", "8", "--nocolor")
+    with output.open("wb") as handle:
+        process = subprocess.Popen(
+            command(study.workflow, study.folder, *given, *options),
+            stdin=subprocess.DEVNULL,
+            stdout=handle,
+            stderr=subprocess.STDOUT,
+            cwd=study.folder,
+            env=environment(),
+        )
+    try:
+        yield Started(study, process, output)
+    finally:
+        process.kill()  # nothing, if it has ended
+        process.wait()
+
+
+def differing(run: Run, finished: Finished, made: list[str]) -> list[str]:
+    """Files, and files of folders, that are not those of the local run, byte for byte."""
+    files = [
+        path.relative_to(finished.folder)
+        for name in made
+        for path in [finished.folder / name, *(finished.folder / name).rglob("*")]
+        if path.is_file() and path.name != ".snakemake_timestamp"
+    ]
+    assert files
     return [
-        *("--profile", study.workflow / "profiles" / "slurm", "--configfile", study.config),
-        *("--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "10"),
-        *("--jobs", "8", "--nocolor"),
+        str(path)
+        for path in files
+        if (run.study.folder / path).read_bytes() != (finished.folder / path).read_bytes()
     ]

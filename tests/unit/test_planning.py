@@ -200,7 +200,7 @@ def test_an_unknown_rule_is_an_error() -> None:
 
 
 def test_activations_on_disk_by_hand() -> None:
-    """JNLPBA, BERT-base: 13 states of 768 float16 a word, 150,000 training words and all of test."""
+    """JNLPBA, BERT-base: 13 float16 states of 768, 150,000 training words and all of test."""
     study = paper()
     words = read_sizes(study).tasks["jnlpba"].words * 3856
     found = need(study, "extract_finetuned", **EXTRACT)
