@@ -53,7 +53,7 @@ def _stopped(study: Finished) -> Run:
     with started(study, *options) as snakemake:
         cancelled, _ = cluster.at_work("finetune_wildcards_hpo-nli_gpt-tiny_50_1")
         cluster.cancel(cancelled)
-        late, program = cluster.at_work("finetune_wildcards_hpo-nli_gpt-tiny_50_2")
+        late, program = cluster.at_work("finetune_wildcards_hpo-nli_minilm_50_2")
         os.kill(program, signal.SIGSTOP)  # it hangs
         failed, program = cluster.at_work("finetune_wildcards_hpo-nli_minilm_50_1")
         os.kill(program, signal.SIGKILL)

@@ -17,7 +17,7 @@ from running import Finished, command, environment
 #: One fine-tuning has a minute at first, SLURM's least; all others have enough.
 MINUTES = (
     "finetune:runtime=(1 if attempt == 1 else 6)"
-    " if (wildcards.model, wildcards.seed) == ('gpt-tiny', '2') else 10"
+    " if (wildcards.model, wildcards.seed) == ('minilm', '2') else 10"
 )
 RESULTS = Path("results/miniature")
 #: All fine-tuned models of one task.

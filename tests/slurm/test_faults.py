@@ -38,28 +38,29 @@ def troubled(slurm: None, finished: Finished, tmp_path_factory: pytest.TempPathF
     hit = {}
     study = finished._replace(folder=tmp_path_factory.mktemp("troubled") / "run")
     with started(study, "--set-resources", MINUTES, "--", *MADE) as snakemake:
-        hit["drained"], _ = at_work("prepare_corpus")
-        cluster.update_node(hit["drained"].node, "drain")
-
         # Programs that take longer than the controller is away.
-        hit["away"], program = at_work("data_hpo-nli")
-        os.kill(program, signal.SIGSTOP)
+        hit["drained"], corpus = at_work("prepare_corpus")
+        os.kill(corpus, signal.SIGSTOP)
+        hit["away"], data = at_work("data_hpo-nli")
+        os.kill(data, signal.SIGSTOP)
+        cluster.update_node(hit["drained"].node, "drain")
         cluster.stop_controller()
         asked = "Falling back to 'sacct'"
         wait_for(lambda: asked in snakemake.output.read_text(), "Snakemake to ask in vain")
         cluster.start_controller()
-        os.kill(program, signal.SIGCONT)
+        os.kill(corpus, signal.SIGCONT)
+        os.kill(data, signal.SIGCONT)
 
-        hit["dead"], _ = at_work("finetune_wildcards_hpo-nli_minilm")
+        hit["dead"], _ = at_work("finetune_wildcards_hpo-nli_minilm_50_1")
         cluster.update_node(hit["drained"].node, "resume")
         cluster.kill_node(hit["dead"].node)
         cluster.start_node(hit["dead"].node)
 
+        hit["late"], program = at_work("finetune_wildcards_hpo-nli_minilm_50_2")
+        os.kill(program, signal.SIGSTOP)  # it hangs
+
         hit["cancelled"], _ = at_work("finetune_wildcards_hpo-nli_gpt-tiny_50_1")
         cluster.cancel(hit["cancelled"])
-
-        hit["late"], program = at_work("finetune_wildcards_hpo-nli_gpt-tiny_50_2")
-        os.kill(program, signal.SIGSTOP)  # it hangs
         return snakemake.end(hit)
 
 
@@ -108,7 +109,7 @@ def test_a_job_ran_out_of_time(troubled: Run) -> None:
 
 # --- without -------------------------------------------------------------------------------------
 
-FINE = f"{RESULTS}/finetuned/hpo-nli/minilm/f50-s2"
+FINE = f"{RESULTS}/finetuned/hpo-nli/gpt-tiny/f50-s2"
 FAULTS = ("CANCELLED", "TIMEOUT", "FAILED")
 
 
