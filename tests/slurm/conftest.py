@@ -41,7 +41,7 @@ ON_GPU = ("finetune", "extract_base", "extract_finetuned")
 
 def _calm(study: Finished) -> Calm:
     """The study from its beginning to all of its tables."""
-    planned = plan(study.workflow, study.folder, study.config, "--cores", "1", "--", *TARGETS)
+    planned = plan(study.workflow, study.folder, study.config, "--cores", "1", *TARGETS)
     gpus = [f"{rule}:gpu=1" for rule in ON_GPU]
     with started(study, "--set-resources", *gpus, "--", *TARGETS) as snakemake:
         return Calm(snakemake.end({}), planned)
