@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import NamedTuple
 
 import cluster
@@ -20,10 +23,12 @@ def slurm() -> Iterator[None]:
     reason = missing()
     if reason:
         pytest.skip(reason)
-    lab("down")  # of a run of the tests that was killed
-    lab("up")
-    yield
-    lab("down")
+    with (Path(tempfile.gettempdir()) / "layerscope-slurm-lab.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one lab a machine: other tests wait for their turn
+        lab("down")  # of a run of the tests that was killed
+        lab("up")
+        yield
+        lab("down")
 
 
 class Calm(NamedTuple):
