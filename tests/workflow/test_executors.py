@@ -56,7 +56,10 @@ def _rules() -> set[str]:
 def test_nothing_in_the_rules_is_an_engine_s_own() -> None:
     for path in [ROOT / "Snakefile", *ROOT.glob("workflow/rules/*.smk")]:
         text = path.read_text(encoding="utf-8").lower()
-        assert re.findall(r"slurm|sbatch|qsub|gres|partition|--gpus", text) == [], path
+        own = (
+            r"slurm|sbatch|qsub|gres|partition|(?<!\{params\.program\} )--gpus"  # not our programs'
+        )
+        assert re.findall(own, text) == [], path
 
 
 def test_another_engine_plans_the_same_jobs(
@@ -91,7 +94,7 @@ def test_the_profile_for_slurm_by_its_name(
 def test_small_rules_of_the_profile_are_rules_and_go_together(profile: dict[str, Any]) -> None:
     groups = profile["groups"]
     assert set(groups) <= _rules()
-    putting_together = {rule for rule in _rules() if re.match("score$|table_|figure_", rule)}
+    putting_together = {rule for rule in _rules() if re.match("score$|part_|table_|figure_", rule)}
     assert {rule for rule, group in groups.items() if group == "report"} == putting_together
     assert set(profile["group-components"]) <= set(groups.values())
 
