@@ -109,7 +109,7 @@ def test_fine_tuning_in_smaller_passes_learns_the_same(
     after = load_file(tmp_path / "small" / "model.safetensors")
     names = {name: name if name in after else f"bert.{name}" for name in before}
     moved = [(after[names[name]] - before[name]).abs().max() for name in before]
-    assert max(moved) > 1e-2
+    assert max(moved) > 1e-3  # a hundred times what may lie between the two
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert [text.partition(";")[0] for text in warnings] == [
         "out of memory with 8 sequences in a pass",
