@@ -91,7 +91,7 @@ def _time(text: str) -> datetime | None:
     return None if text == "Unknown" else datetime.fromisoformat(text)
 
 
-def wait_for(find: Callable[[], T | None], what: str, seconds: float = 240) -> T:
+def wait_for(find: Callable[[], T | None], what: str, seconds: float = 600) -> T:
     """What `find` finds, as soon as it does."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -65,7 +65,7 @@ class Started(NamedTuple):
 
     def end(self, hit: dict[str, SlurmJob]) -> Run:
         """Wait for it."""
-        returncode = self.process.wait(timeout=600)
+        returncode = self.process.wait(timeout=1800)
         text = self.output.read_text(encoding="utf-8")
         run = re.search("SLURM run ID: (.*)", text)
         jobs = [job for job in slurm_jobs() if run and job.run == run[1]]
