@@ -97,11 +97,12 @@ def test_comments_docstrings_and_layout(finished: Finished, tmp_path: Path) -> N
     assert _names(plan(copy, finished.folder, finished.config)) == []
 
 
-def test_memory_and_time_limits(finished: Finished, tmp_path: Path) -> None:
+def test_memory_time_and_gpus(finished: Finished, tmp_path: Path) -> None:
     copy = copy_workflow(tmp_path / "copy", finished.workflow)
     for path in (copy / "workflow" / "rules").glob("*.smk"):
         text = path.read_text(encoding="utf-8")
-        text = text.replace("mem_mb=", "mem_mb=1+").replace("runtime=", "runtime=1+")
+        text, count = re.subn(r"(mem_mb|runtime|gpu)=\w+\(.*\),", r"\1=1,", text)
+        assert count > 1 or "resources:" not in text
         path.write_text(text, encoding="utf-8")
     assert _names(plan(copy, finished.folder, finished.config)) == []
 
