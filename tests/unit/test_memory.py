@@ -98,10 +98,11 @@ def test_fine_tuning_in_smaller_passes_learns_the_same(
     """26 examples in batches of 8: the last step of an epoch has 2."""
     tiny = still(tmp_path / "model", architecture)
     table = (pairs if kind == "nli" else sentences)(26, 1)
-    whole = tuned(tiny, tmp_path / "whole", table, settings=BRIEF)
+    faster = BRIEF.model_copy(update={"learning_rate": 1.5 * BRIEF.learning_rate})
+    whole = tuned(tiny, tmp_path / "whole", table, settings=faster)
     gc.collect()
     limit["holds"] = 3
-    small = tuned(tiny, tmp_path / "small", table, settings=BRIEF)
+    small = tuned(tiny, tmp_path / "small", table, settings=faster)
     assert (whole["micro_batch_size"], small["micro_batch_size"]) == (8, 2)
     assert whole["steps"] == small["steps"] == 8
     assert_close(tmp_path / "whole", tmp_path / "small")
@@ -109,7 +110,7 @@ def test_fine_tuning_in_smaller_passes_learns_the_same(
     after = load_file(tmp_path / "small" / "model.safetensors")
     names = {name: name if name in after else f"bert.{name}" for name in before}
     moved = [(after[names[name]] - before[name]).abs().max() for name in before]
-    assert max(moved) > 1e-3  # a hundred times what may lie between the two
+    assert max(moved) > 1e-2  # a thousand times what may lie between the two
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert [text.partition(";")[0] for text in warnings] == [
         "out of memory with 8 sequences in a pass",
