@@ -35,6 +35,7 @@ from running import (
 )
 
 from layerscope.files import sha256_file
+from layerscope.records.content import ENDING
 
 pytestmark = pytest.mark.xdist_group("miniature")
 
@@ -104,6 +105,7 @@ def test_every_file_of_the_plan_is_there_and_no_other(finished: Finished) -> Non
         for path in files
         if outputs.isdisjoint({str(path), *map(str, path.parents)})
         and "benchmarks" not in path.parts
+        and not path.name.endswith(ENDING)
     }
     assert unknown == set()
     assert [str(path) for path in files if path.name.startswith(".")] == []
@@ -360,12 +362,15 @@ def test_a_second_run_does_nothing_and_says_so(finished: Finished) -> None:
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    """Digest of each product and each fetched file; time measurements are no products."""
+    """Digest of each product and each fetched file; neither times nor records are products."""
     return {
         str(path.relative_to(folder)): sha256_file(path)
         for top in ("results", "resources")
         for path in sorted((folder / top).rglob("*"))
-        if path.is_file() and path.name != ".snakemake_timestamp" and "benchmarks" not in path.parts
+        if path.is_file()
+        and path.name != ".snakemake_timestamp"
+        and "benchmarks" not in path.parts
+        and not path.name.endswith(ENDING)
     }
 
 

@@ -14,6 +14,8 @@ from typing import NamedTuple
 from cluster import SlurmJob, slurm_jobs
 from running import Finished, command, environment
 
+from layerscope.records.content import ENDING
+
 #: One fine-tuning has a minute at first, SLURM's least; all others have enough.
 MINUTES = (
     "finetune:runtime=(1 if attempt == 1 else 6)"
@@ -102,7 +104,7 @@ def differing(run: Run, finished: Finished, made: list[str]) -> list[str]:
         path.relative_to(finished.folder)
         for name in made
         for path in [finished.folder / name, *(finished.folder / name).rglob("*")]
-        if path.is_file() and path.name != ".snakemake_timestamp"
+        if path.is_file() and path.name != ".snakemake_timestamp" and not path.name.endswith(ENDING)
     ]
     assert files
     return [

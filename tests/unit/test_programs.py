@@ -125,7 +125,10 @@ def test_a_missing_base_gives_one_line_from_a_program_that_trains(tmp_path: Path
         *("--model", tmp_path / "nowhere", "--train", table, "--sample", sample),
         *("--validation", table, "--out", tmp_path / "out"),
     )
-    assert message == f"error: {tmp_path}/nowhere: no such folder; allowed: a folder with a model\n"
+    assert (
+        message
+        == f"error: {tmp_path}/nowhere: no such file or folder; allowed: one that is there\n"
+    )
     assert sorted(tmp_path.iterdir()) == before
 
 

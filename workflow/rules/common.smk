@@ -5,12 +5,14 @@ Gives: STUDY, names of tasks, models and variants, RESULTS, LOGS, TIMES, and fun
 """
 
 import os
+import subprocess
 import sys
 from functools import cache
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.io import apply_wildcards, is_flagged
 
 PROGRAMS = f"{workflow.basedir}/workflow/scripts"
 # The library is not installed; jobs find it beside their program, the Snakefile finds it here.
@@ -70,6 +72,57 @@ def program(name):
     workflow or the study reruns nothing.
     """
     return Path(os.path.relpath(f"{PROGRAMS}/{name}.py"))
+
+
+@cache
+def checkout():
+    """Commit of the workflow, and whether tracked files differ from it; None for what is no checkout."""
+
+    def git(*arguments):
+        ran = subprocess.run(
+            ["git", "-C", workflow.basedir, *arguments], capture_output=True, text=True
+        )
+        return ran.stdout.strip() if ran.returncode == 0 else None
+
+    try:
+        if git("ls-files", "--error-unmatch", "Snakefile") is None:
+            return {"commit": None, "dirty": None}
+    except FileNotFoundError:  # a node without git
+        return {"commit": None, "dirty": None}
+    return {
+        "commit": git("rev-parse", "HEAD"),
+        "dirty": bool(git("status", "--porcelain", "--untracked-files=no")),
+    }
+
+
+def record(rule, packages=None, configuration=None):
+    """Param `record`: what a program is to know of its job for the record that it leaves.
+
+    It is a function of `output`, which Snakemake leaves out when it compares a job with the last run.
+    `packages`: function of wildcards that names what the job reads from installed packages.
+    """
+
+    def job(wildcards, input, output):
+        named = packages(wildcards).split()[::2] if packages else []
+        log = workflow.get_rule(rule).log
+        return canonical_json(
+            {
+                "rule": rule,
+                "study": STUDY.study,
+                "wildcards": dict(wildcards.items()),
+                "inputs": [str(path) for path in input],
+                "outputs": [
+                    {"path": str(path), "temporary": is_flagged(path, "temp")}
+                    for path in output
+                ],
+                "packages": named,
+                "log": apply_wildcards(log[0], wildcards),
+                "configuration": configuration,
+                **checkout(),
+            }
+        )
+
+    return job
 
 
 def one_of(names):

@@ -8,6 +8,12 @@ Gives: results/{study}/config.json (the resolved configuration),
     results/{study}/samples/{task}/probe.parquet (ids of the rows that probes train on).
 """
 
+#: Where the configuration was read from; an audit compares these files with what it was then.
+CONFIGURED = {
+    "files": [os.path.relpath(path) for path in workflow.configfiles],
+    "given": dict(workflow.config_settings.config),
+}
+
 
 localrules:
     configuration,
@@ -29,11 +35,13 @@ rule configuration:
         runtime=minutes("configuration"),
     params:
         configuration=canonical_json(STUDY.model_dump(mode="json")),
+        record=record("configuration", configuration=CONFIGURED),
         program=program("write_config"),
         code=code_digest("write_config"),
     shell:
         "python {params.program} --configuration {params.configuration:q}"
-        " --out {output} > {log} 2>&1"
+        " --out {output}"
+        " --record {params.record:q} > {log} 2>&1"
 
 
 rule prepare_task:
@@ -62,11 +70,13 @@ rule prepare_task:
         statements=task_statements,
         data=data_folder,
         packages=task_packages,
+        record=record("prepare_task", task_packages),
         program=program("prepare_task"),
         code=code_digest("prepare_task"),
     shell:
         "python {params.program} --settings {params.settings:q}"
-        " --statements {params.statements:q} --folder {params.data:q} --out-dir {params.folder} > {log} 2>&1"
+        " --statements {params.statements:q} --folder {params.data:q} --out-dir {params.folder}"
+        " --record {params.record:q} > {log} 2>&1"
 
 
 rule prepare_corpus:
@@ -91,11 +101,13 @@ rule prepare_corpus:
         folder=subpath(output.report, parent=True),
         settings=lambda wildcards: jobs.corpus_settings(STUDY, wildcards.corpus),
         packages=corpus_packages,
+        record=record("prepare_corpus", corpus_packages),
         program=program("prepare_corpus"),
         code=code_digest("prepare_corpus"),
     shell:
         "python {params.program} --settings {params.settings:q}"
-        " --out-dir {params.folder} > {log} 2>&1"
+        " --out-dir {params.folder}"
+        " --record {params.record:q} > {log} 2>&1"
 
 
 rule subsample:
@@ -115,11 +127,13 @@ rule subsample:
         mem_mb=memory("subsample"),
         runtime=minutes("subsample"),
     params:
+        record=record("subsample"),
         program=program("subsample"),
         code=code_digest("subsample"),
     shell:
         "python {params.program} --data {input} --percent {wildcards.percent}"
-        " --seed {wildcards.seed} --out {output} > {log} 2>&1"
+        " --seed {wildcards.seed} --out {output}"
+        " --record {params.record:q} > {log} 2>&1"
 
 
 rule sample_for_probes:
@@ -142,8 +156,10 @@ rule sample_for_probes:
         kind=kind,
         limit=lambda wildcards: jobs.probe_limit(STUDY, wildcards.task),
         seed=STUDY.data_seed,
+        record=record("sample_for_probes"),
         program=program("sample_for_probes"),
         code=code_digest("sample_for_probes"),
     shell:
         "python {params.program} --data {input} --kind {params.kind}"
-        " --limit {params.limit} --seed {params.seed} --out {output} > {log} 2>&1"
+        " --limit {params.limit} --seed {params.seed} --out {output}"
+        " --record {params.record:q} > {log} 2>&1"

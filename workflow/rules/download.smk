@@ -32,11 +32,13 @@ rule fetch_model:
         settings=lambda wildcards: jobs.source_settings(STUDY, wildcards.model),
         sha256=model_digests,
         packages=model_packages,
+        record=record("fetch_model", model_packages),
         program=program("fetch_model"),
         code=code_digest("fetch_model"),
     shell:
         "python {params.program} --settings {params.settings:q} --sha256 {params.sha256:q}"
-        " --out {output} > {log} 2>&1"
+        " --out {output}"
+        " --record {params.record:q} > {log} 2>&1"
 
 
 rule fetch_files:
@@ -56,8 +58,10 @@ rule fetch_files:
     params:
         settings=lambda wildcards: jobs.file_settings(STUDY, wildcards.task),
         sha256=file_digests,
+        record=record("fetch_files"),
         program=program("fetch_files"),
         code=code_digest("fetch_files"),
     shell:
         "python {params.program} --settings {params.settings:q} --sha256 {params.sha256:q}"
-        " --out {output} > {log} 2>&1"
+        " --out {output}"
+        " --record {params.record:q} > {log} 2>&1"

@@ -42,6 +42,7 @@ rule extract_base:
         views=views,
         settings=ACTIVATIONS,
         attention=ATTENTION,
+        record=record("extract_base"),
         program=program("extract"),
         code=code_digest("extract"),
     shell:
@@ -51,7 +52,7 @@ rule extract_base:
         " --train {input.train} --train-sample {input.sample} --test {input.test}"
         " --views {params.views} --model {input.model}"
         " --out-activations {output.activations} --out-attention {output.attention}"
-        " > {log} 2>&1"
+        " --record {params.record:q} > {log} 2>&1"
 
 
 rule extract_finetuned:
@@ -93,6 +94,7 @@ rule extract_finetuned:
         limit=lambda wildcards: jobs.prediction_limit(
             STUDY, wildcards.task, wildcards.model
         ),
+        record=record("extract_finetuned"),
         program=program("extract"),
         code=code_digest("extract"),
     shell:
@@ -102,7 +104,8 @@ rule extract_finetuned:
         " --train {input.train} --train-sample {input.sample} --test {input.test}"
         " --views {params.views} --model {input.model} --before {input.before} {params.other_seed}"
         " --out-activations {output.activations} --out-attention {output.attention}"
-        " --out-predictions {output.predictions} --max-length {params.limit} {params.merge_tags} > {log} 2>&1"
+        " --out-predictions {output.predictions} --max-length {params.limit} {params.merge_tags}"
+        " --record {params.record:q} > {log} 2>&1"
 
 
 use rule extract_base as extract_base_passing with:

@@ -30,12 +30,14 @@ rule figure_scores:
         mem_mb=memory("figure_scores"),
         runtime=minutes("figure_scores"),
     params:
+        record=record("figure_scores"),
         program=program("draw_scores"),
         code=code_digest("draw_scores"),
     shell:
         "python {params.program}"
         " --scores {input.scores}"
-        " --out {output.svg} > {log} 2>&1"
+        " --out {output.svg}"
+        " --record {params.record:q} > {log} 2>&1"
 
 
 rule figure_probes:
@@ -61,12 +63,14 @@ rule figure_probes:
         mem_mb=memory("figure_probes"),
         runtime=minutes("figure_probes"),
     params:
+        record=record("figure_probes"),
         program=program("draw_probes"),
         code=code_digest("draw_probes"),
     shell:
         "python {params.program} --task {wildcards.task}"
         " --probes {input.probes}"
-        " --out {output.svg} > {log} 2>&1"
+        " --out {output.svg}"
+        " --record {params.record:q} > {log} 2>&1"
 
 
 rule figure_controls:
@@ -92,12 +96,14 @@ rule figure_controls:
         mem_mb=memory("figure_controls"),
         runtime=minutes("figure_controls"),
     params:
+        record=record("figure_controls"),
         program=program("draw_controls"),
         code=code_digest("draw_controls"),
     shell:
         "python {params.program} --task {wildcards.task}"
         " --probes {input.probes}"
-        " --out {output.svg} > {log} 2>&1"
+        " --out {output.svg}"
+        " --record {params.record:q} > {log} 2>&1"
 
 
 rule figure_gain:
@@ -123,12 +129,14 @@ rule figure_gain:
         mem_mb=memory("figure_gain"),
         runtime=minutes("figure_gain"),
     params:
+        record=record("figure_gain"),
         program=program("draw_gain"),
         code=code_digest("draw_gain"),
     shell:
         "python {params.program} --task {wildcards.task}"
         " --probes {input.probes}"
-        " --out {output.svg} > {log} 2>&1"
+        " --out {output.svg}"
+        " --record {params.record:q} > {log} 2>&1"
 
 
 rule figure_attention:
@@ -154,12 +162,14 @@ rule figure_attention:
         mem_mb=memory("figure_attention"),
         runtime=minutes("figure_attention"),
     params:
+        record=record("figure_attention"),
         program=program("draw_attention"),
         code=code_digest("draw_attention"),
     shell:
         "python {params.program} --task {wildcards.task}"
         " --attention {input.attention}"
-        " --out {output.svg} > {log} 2>&1"
+        " --out {output.svg}"
+        " --record {params.record:q} > {log} 2>&1"
 
 
 rule figure_association:
@@ -188,12 +198,14 @@ rule figure_association:
         mem_mb=memory("figure_association"),
         runtime=minutes("figure_association"),
     params:
+        record=record("figure_association"),
         program=program("draw_association"),
         code=code_digest("draw_association"),
     shell:
         "python {params.program} --task {wildcards.task}"
         " --association {input.association} --scores {input.scores} --probes {input.probes} --attention {input.attention}"
-        " --out {output.svg} > {log} 2>&1"
+        " --out {output.svg}"
+        " --record {params.record:q} > {log} 2>&1"
 
 
 rule figure_confusion:
@@ -219,12 +231,14 @@ rule figure_confusion:
         mem_mb=memory("figure_confusion"),
         runtime=minutes("figure_confusion"),
     params:
+        record=record("figure_confusion"),
         program=program("draw_confusion"),
         code=code_digest("draw_confusion"),
     shell:
         "python {params.program} --task {wildcards.task}"
         " --confusion {input.confusion}"
-        " --out {output.svg} > {log} 2>&1"
+        " --out {output.svg}"
+        " --record {params.record:q} > {log} 2>&1"
 
 
 rule figure_pretraining:
@@ -250,12 +264,14 @@ rule figure_pretraining:
         mem_mb=memory("figure_pretraining"),
         runtime=minutes("figure_pretraining"),
     params:
+        record=record("figure_pretraining"),
         program=program("draw_pretraining"),
         code=code_digest("draw_pretraining"),
     shell:
         "python {params.program}"
         " --pretraining {input.pretraining}"
-        " --out {output.svg} > {log} 2>&1"
+        " --out {output.svg}"
+        " --record {params.record:q} > {log} 2>&1"
 
 
 rule figure_verdict:
@@ -281,7 +297,9 @@ rule figure_verdict:
         mem_mb=memory("figure_verdict"),
         runtime=minutes("figure_verdict"),
     params:
+        record=record("figure_verdict"),
         program=program("draw_verdict"),
         code=code_digest("draw_verdict"),
     shell:
-        "python {params.program} --verdict {input.verdict} --out {output.svg} > {log} 2>&1"
+        "python {params.program} --verdict {input.verdict} --out {output.svg}"
+        " --record {params.record:q} > {log} 2>&1"

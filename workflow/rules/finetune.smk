@@ -38,10 +38,12 @@ rule finetune:
             wildcards.model,
             f"f{wildcards.percent}-s{wildcards.seed}",
         ),
+        record=record("finetune"),
         program=program("finetune"),
         code=code_digest("finetune"),
     shell:
         "python {params.program} --gpus {resources.gpu} --kind {params.kind} --architecture {params.architecture}"
         " --settings {params.settings:q} --seed {wildcards.seed} --model {input.model}"
         " --train {input.train} --sample {input.sample} --validation {input.validation}"
-        " {params.merge_tags} --checkpoints {params.checkpoints} --out {output} > {log} 2>&1"
+        " {params.merge_tags} --checkpoints {params.checkpoints} --out {output}"
+        " --record {params.record:q} > {log} 2>&1"

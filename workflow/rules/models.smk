@@ -37,10 +37,12 @@ rule pretrain:
         checkpoints=lambda wildcards: Path(
             f"{RESULTS}/checkpoints/pretrain/{wildcards.model}"
         ),
+        record=record("pretrain"),
         program=program("pretrain"),
         code=code_digest("pretrain"),
     shell:
         "python {params.program} --gpus {resources.gpu} --name {wildcards.model} --corpus-name {params.corpus}"
         " --architecture {params.architecture} --settings {params.settings:q} {params.base}"
         " --train {input.train} --heldout {input.heldout} --checkpoints {params.checkpoints}"
-        " --out {output.model} --out-evaluation {output.evaluation} > {log} 2>&1"
+        " --out {output.model} --out-evaluation {output.evaluation}"
+        " --record {params.record:q} > {log} 2>&1"

@@ -27,8 +27,10 @@ rule probe:
         views=views,
         settings=lambda wildcards: jobs.probe_settings(STUDY, wildcards.probe),
         merge_tags=merge_tags,
+        record=record("probe"),
         program=program("probe"),
         code=code_digest("probe"),
     shell:
         "python {params.program} --kind {params.kind} --probe-settings {params.settings:q}"
-        " --activations {input} --views {params.views} {params.merge_tags} --out {output} > {log} 2>&1"
+        " --activations {input} --views {params.views} {params.merge_tags} --out {output}"
+        " --record {params.record:q} > {log} 2>&1"

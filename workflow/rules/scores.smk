@@ -32,12 +32,14 @@ rule baseline:
         runtime=minutes("baseline"),
     params:
         kind=kind,
+        record=record("baseline"),
         program=program("baseline"),
         code=code_digest("baseline"),
     shell:
         "python {params.program} --task {wildcards.task} --kind {params.kind} --train {input.train} --sample {input.sample}"
         " --test {input.test} --percent {wildcards.percent} --seed {wildcards.seed}"
-        " --baseline {wildcards.baseline}={output} > {log} 2>&1"
+        " --baseline {wildcards.baseline}={output}"
+        " --record {params.record:q} > {log} 2>&1"
 
 
 rule score:
@@ -60,8 +62,10 @@ rule score:
         runtime=minutes("score"),
     params:
         statistics=STATISTICS,
+        record=record("score"),
         program=program("score"),
         code=code_digest("score"),
     shell:
         "python {params.program} --settings {params.statistics:q} --predictions {input}"
-        " --out {output} > {log} 2>&1"
+        " --out {output}"
+        " --record {params.record:q} > {log} 2>&1"

@@ -39,11 +39,13 @@ rule table_scores:
         runtime=minutes("table_scores"),
     params:
         models=DESCRIBED,
+        record=record("table_scores"),
         program=program("tabulate_scores"),
         code=code_digest("tabulate_scores"),
     shell:
         "python {params.program} --models {params.models:q} --scores {input}"
-        " --out-scores {output.scores} --out-confusion {output.confusion} > {log} 2>&1"
+        " --out-scores {output.scores} --out-confusion {output.confusion}"
+        " --record {params.record:q} > {log} 2>&1"
 
 
 rule part_probes:
@@ -63,10 +65,12 @@ rule part_probes:
         mem_mb=memory("part_probes"),
         runtime=minutes("part_probes"),
     params:
+        record=record("part_probes"),
         program=program("tabulate_probes"),
         code=code_digest("tabulate_probes"),
     shell:
-        "python {params.program} --probes {input} --out {output} > {log} 2>&1"
+        "python {params.program} --probes {input} --out {output}"
+        " --record {params.record:q} > {log} 2>&1"
 
 
 rule table_probes:
@@ -87,11 +91,12 @@ rule table_probes:
         mem_mb=memory("table_probes"),
         runtime=minutes("table_probes"),
     params:
+        record=record("table_probes"),
         program=program("join_tables"),
         code=code_digest("join_tables"),
     shell:
         "python {params.program} --kind probes-table --parts {input} --out {output.table}"
-        " > {log} 2>&1"
+        " --record {params.record:q} > {log} 2>&1"
 
 
 rule part_attention:
@@ -115,11 +120,13 @@ rule part_attention:
         runtime=minutes("part_attention"),
     params:
         statistics=STATISTICS,
+        record=record("part_attention"),
         program=program("tabulate_attention"),
         code=code_digest("tabulate_attention"),
     shell:
         "python {params.program} --settings {params.statistics:q}"
-        " --attention {input} --out {output} > {log} 2>&1"
+        " --attention {input} --out {output}"
+        " --record {params.record:q} > {log} 2>&1"
 
 
 rule table_attention:
@@ -140,11 +147,12 @@ rule table_attention:
         mem_mb=memory("table_attention"),
         runtime=minutes("table_attention"),
     params:
+        record=record("table_attention"),
         program=program("join_tables"),
         code=code_digest("join_tables"),
     shell:
         "python {params.program} --kind attention-table --parts {input} --out {output.table}"
-        " > {log} 2>&1"
+        " --record {params.record:q} > {log} 2>&1"
 
 
 rule table_association:
@@ -168,12 +176,14 @@ rule table_association:
         runtime=minutes("table_association"),
     params:
         statistics=STATISTICS,
+        record=record("table_association"),
         program=program("tabulate_association"),
         code=code_digest("tabulate_association"),
     shell:
         "python {params.program} --settings {params.statistics:q}"
         " --scores {input.scores} --probes {input.probes} --attention {input.attention}"
-        " --out {output.table} > {log} 2>&1"
+        " --out {output.table}"
+        " --record {params.record:q} > {log} 2>&1"
 
 
 rule table_pretraining:
@@ -194,11 +204,12 @@ rule table_pretraining:
         mem_mb=memory("table_pretraining"),
         runtime=minutes("table_pretraining"),
     params:
+        record=record("table_pretraining"),
         program=program("tabulate_pretraining"),
         code=code_digest("tabulate_pretraining"),
     shell:
         "python {params.program} --evaluations {input} --out {output.table}"
-        " > {log} 2>&1"
+        " --record {params.record:q} > {log} 2>&1"
 
 
 rule table_verdict:
@@ -220,8 +231,10 @@ rule table_verdict:
         mem_mb=memory("table_verdict"),
         runtime=minutes("table_verdict"),
     params:
+        record=record("table_verdict"),
         program=program("tabulate_verdict"),
         code=code_digest("tabulate_verdict"),
     shell:
         "python {params.program} --references {input.references:q} --scores {input.scores}"
-        " --out {output.table} > {log} 2>&1"
+        " --out {output.table}"
+        " --record {params.record:q} > {log} 2>&1"

@@ -47,7 +47,7 @@ def main() -> None:
     from layerscope.attention import choose_examples, compare_attention
     from layerscope.config.extraction import Activations, Attention
     from layerscope.data.iob import merged_labels
-    from layerscope.files import sha256_directory, sha256_file, whole_directory
+    from layerscope.files import whole_directory
     from layerscope.formats import file_metadata, read_sample, read_table, write_table
     from layerscope.models.inputs import read_frame
     from layerscope.models.load import (
@@ -58,6 +58,7 @@ def main() -> None:
         random_model,
     )
     from layerscope.predicting import predict
+    from layerscope.records.content import known_sha256
     from layerscope.variants import RANDOM
 
     settings = Activations.model_validate_json(arguments.settings)
@@ -70,7 +71,7 @@ def main() -> None:
         "variant": arguments.variant,
         "kind_of_task": kind,
         "labels": labels,
-        "model_sha256": sha256_directory(arguments.model),
+        "model_sha256": known_sha256(arguments.model),
     }
     tokenizer = load_tokenizer(arguments.model)
     frame = read_frame(tokenizer, architecture)
@@ -98,8 +99,8 @@ def main() -> None:
 
     probed = read_sample(arguments.train, arguments.train_sample, kind)
     parts = {
-        "train": (probed, sha256_file(arguments.train)),
-        "test": (test, sha256_file(arguments.test)),
+        "train": (probed, known_sha256(arguments.train)),
+        "test": (test, known_sha256(arguments.test)),
     }
     with whole_directory(arguments.out_activations) as folder:
         for view in arguments.views:

@@ -32,10 +32,11 @@ def main() -> None:
 
     from layerscope.code import code_digest
     from layerscope.config.training import FineTuning
-    from layerscope.files import sha256_directory, sha256_file, whole_directory
+    from layerscope.files import whole_directory
     from layerscope.finetuning import finetune
     from layerscope.formats import file_metadata, read_sample, read_table
     from layerscope.models.checkpoints import until_success
+    from layerscope.records.content import known_sha256
 
     settings = FineTuning.model_validate_json(arguments.settings)
     train = read_sample(arguments.train, arguments.sample, arguments.kind)
@@ -48,8 +49,8 @@ def main() -> None:
         "settings": settings.model_dump(mode="json"),
         "seed": arguments.seed,
         "merge_tags": arguments.merge_tags,
-        "model": sha256_directory(arguments.model),
-        "files": [sha256_file(path) for path in files],
+        "model": known_sha256(arguments.model),
+        "files": [known_sha256(path) for path in files],
     }
     with (
         until_success(arguments.checkpoints, arguments.checkpoint_seconds, job) as checkpoints,

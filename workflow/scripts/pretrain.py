@@ -30,10 +30,11 @@ def main() -> None:
 
     from layerscope.code import code_digest
     from layerscope.config.training import PreTraining, Shape
-    from layerscope.files import sha256_directory, sha256_file, whole_directory, write_json
+    from layerscope.files import whole_directory, write_json
     from layerscope.formats import read_table
     from layerscope.models.checkpoints import until_success
     from layerscope.pretraining import pretrain
+    from layerscope.records.content import known_sha256
 
     settings = json.loads(arguments.settings)
     texts = [
@@ -44,8 +45,8 @@ def main() -> None:
         "code": code_digest("pretrain"),
         "architecture": arguments.architecture,
         "settings": settings,
-        "base": sha256_directory(arguments.base) if arguments.base else None,
-        "files": [sha256_file(path) for path in (arguments.train, arguments.heldout)],
+        "base": known_sha256(arguments.base) if arguments.base else None,
+        "files": [known_sha256(path) for path in (arguments.train, arguments.heldout)],
     }
     with until_success(arguments.checkpoints, arguments.checkpoint_seconds, job) as checkpoints:
         with whole_directory(arguments.out) as out:

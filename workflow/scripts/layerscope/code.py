@@ -2,7 +2,8 @@
 
 The digest is taken over syntax trees without comments, docstrings and layout, so formatting or
 commenting code changes nothing, while an edit of what a helper does changes the digest of exactly
-the programs that import it, however deep. Imports inside functions count as well.
+the programs that import it, however deep. Imports inside functions count as well. What only watches
+programs (`OBSERVERS`) is left out.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from pathlib import Path
 
 SCRIPTS = Path(__file__).resolve().parent.parent
 PACKAGE = "layerscope"
+#: Packages that record what a program does and change nothing in what it makes.
+OBSERVERS = frozenset({"layerscope.records"})
 
 
 def _statements(tree: ast.Module) -> list[ast.stmt]:
@@ -76,6 +79,10 @@ def _imports(statements: list[ast.stmt], module: str, is_package: bool) -> set[s
     return found
 
 
+def _observes(module: str) -> bool:
+    return ".".join(module.split(".")[:2]) in OBSERVERS
+
+
 @cache
 def _parse(path: Path, module: str, scripts: Path) -> tuple[str, frozenset[str]]:
     tree = ast.parse(path.read_bytes(), filename=str(path))
@@ -83,7 +90,9 @@ def _parse(path: Path, module: str, scripts: Path) -> tuple[str, frozenset[str]]
     imports = _imports(statements, module, path.name == "__init__.py")
     _remove_docstrings(tree, statements)
     dump = ast.dump(tree, annotate_fields=False)
-    known = frozenset(name for name in imports if _module_file(scripts, name))
+    known = frozenset(
+        name for name in imports if _module_file(scripts, name) and not _observes(name)
+    )
     return hashlib.sha256(dump.encode()).hexdigest(), known
 
 
@@ -106,15 +115,15 @@ def code_modules(program: str, scripts: Path = SCRIPTS) -> dict[str, str]:
         raise FileNotFoundError(f"no program {path}")
     digest, waiting = _parse(path, program, scripts)
     digests = {program: digest}
-    todo = sorted(waiting)
-    while todo:
-        module = todo.pop()
+    modules = sorted(waiting)
+    while modules:
+        module = modules.pop()
         if module in digests:
             continue
         file = _module_file(scripts, module)
         assert file is not None  # _parse keeps only modules that exist
         digests[module], imported = _parse(file, module, scripts)
-        todo.extend(sorted(imported))
+        modules.extend(sorted(imported))
     return dict(sorted(digests.items()))
 
 

@@ -1,4 +1,4 @@
-"""What every command-line program in workflow/scripts shares: logging and one-line errors."""
+"""What every command-line program in workflow/scripts shares: logging, one-line errors, records."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 
 from layerscope.errors import UserError
 from layerscope.handover import hand_over
+from layerscope.records.recorder import recorded
 
 STOPPED = 128 + signal.SIGTERM  # exit code of a program that a polite kill ended
 
@@ -58,6 +59,8 @@ def run(main: Callable[[], None], network: bool = False) -> None:
 
     A polite kill (a scheduler's time limit) unwinds the program, so half-written files go;
     training first saves where it is (`stop_later`).
+
+    A job of the workflow leaves a record of the run beside its outputs (`layerscope.records`).
     """
     code = None if network else hand_over()
     if code is not None:
@@ -67,7 +70,8 @@ def run(main: Callable[[], None], network: bool = False) -> None:
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s: %(message)s"
     )
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    with recorded(sys.argv) as sys.argv:
+        try:
+            main()
+        except UserError as error:
+            sys.exit(f"error: {error}")

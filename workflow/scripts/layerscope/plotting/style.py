@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from layerscope.files import whole_file
+from layerscope.lineage import mark, of_this_run
 
 Row = dict[str, Any]
 
@@ -90,8 +91,17 @@ def styled() -> Iterator[None]:
 
 
 def save(figure: Figure, out: str | Path) -> None:
-    """Write `out` (.svg), and .pdf and .png beside it; the same figure gives the same bytes."""
-    dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
+    """Write `out` (.svg), and .pdf and .png beside it; the same figure gives the same bytes.
+
+    Each carries where it comes from, so that one that left its folder can be traced.
+    """
+    origin = of_this_run()
+    known = [origin.statement, mark(origin.lineage)] if origin else [None, None]
+    dates: dict[str, dict[str, Any]] = {
+        "svg": {"Date": None, **dict(zip(("Description", "Identifier"), known, strict=True))},
+        "pdf": {"CreationDate": None, **dict(zip(("Subject", "Keywords"), known, strict=True))},
+        "png": dict(zip(("Description", "Identifier"), known, strict=True)) if origin else {},
+    }
     with styled():
         figure.draw_without_rendering()
     figure.set_layout_engine("none")  # the layout stands and need not be worked out three times
