@@ -1,11 +1,13 @@
 # make demo: set up .venv, run the demo study, name its results.   make test: every test.
+# make audit: verify all results of the demo; make audit OF=results/demo/figures/scores.svg: what that was made from.
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 CORES ?= 2
+OF ?= results/demo
 
-.PHONY: demo test lint clean
+.PHONY: demo test audit lint clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.ready: requirements.txt constraints.txt
@@ -19,6 +21,9 @@ demo: $(VENV)/.ready
 
 test: $(VENV)/.ready
 	@pytest -q --numprocesses auto --maxprocesses 4 --dist loadgroup
+
+audit: $(VENV)/.ready
+	@python workflow/scripts/audit.py $(OF)
 
 lint: $(VENV)/.ready
 	ruff check .

@@ -11,6 +11,8 @@ export MALLOC_TRIM_THRESHOLD_=4000000000 MALLOC_MMAP_THRESHOLD_=4000000000
 # warm.py only saves the start-up of each job: the same command without it gives the same results.
 python workflow/scripts/warm.py snakemake --profile profiles/local --cores "$cores"
 
+audit=$(python workflow/scripts/audit.py $results --html $results/audit.html | tail -1) || true
+
 # The report holds the figures, so it is made again only when a figure is newer.
 if [ ! -e "$report" ] || [ -n "$(find $results/figures -newer "$report" -print -quit)" ]; then
     snakemake --profile profiles/local --report "$report"
@@ -18,6 +20,7 @@ fi
 
 echo
 echo "Report:   $report"
+echo "Audit:    $results/audit.html: $audit"
 echo "Figures:  $results/figures/ (each as svg, pdf, png)"
 find $results/figures -name '*.svg' -printf '            %f\n' | sort
 echo "Tables:   $results/tables/ (each as parquet, csv)"

@@ -59,7 +59,7 @@ HEAVY = {"torch", "transformers", "sklearn", "accelerate", "tokenizers", "safete
 WHOLE_CONFIGURATION = {
     f"{PACKAGE}.config.{name}" for name in ("schema", "load", "jobs", "mistakes")
 } | {f"{PACKAGE}.planning"}
-MAY_KNOW_THE_WHOLE = {"write_schema", "write_config", "estimate"}
+MAY_KNOW_THE_WHOLE = {"write_schema", "write_config", "estimate", "audit"}
 
 Sources = dict[str, set[str]]  # a module or program, and what it imports anywhere in its text
 

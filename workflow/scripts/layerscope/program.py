@@ -75,3 +75,6 @@ def run(main: Callable[[], None], network: bool = False) -> None:
             main()
         except UserError as error:
             sys.exit(f"error: {error}")
+        except BrokenPipeError:  # who reads has enough; nothing is left to be flushed at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(128 + signal.SIGPIPE)

@@ -1,0 +1,73 @@
+"""Show all that a result was made from, down to raw data, and verify all of it.
+
+Exit code 0 if everything holds, 1 if anything does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from layerscope.errors import UserError
+from layerscope.files import whole_file
+from layerscope.program import run
+
+
+def main() -> None:
+    """Find what is to be audited, audit it, say what was seen."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "target", help="a study's folder (results/demo), a result in it, or a figure from anywhere"
+    )
+    parser.add_argument(
+        "--root", default=".", help="working directory whose studies a figure may come from"
+    )
+    parser.add_argument("--json", action="store_true", help="for machines")
+    parser.add_argument("--html", type=Path, help="write a page for people")
+    arguments = parser.parse_args()
+
+    from layerscope.provenance.audit import audit, trace, whole
+    from layerscope.provenance.audit_html import page
+    from layerscope.provenance.audit_text import as_json, in_words
+    from layerscope.provenance.checks import Finding
+    from layerscope.provenance.present import committed_code
+    from layerscope.provenance.studies import read_study, study_of
+
+    found = study_of(arguments.target)
+    extra: list[Finding] = []
+    with committed_code() as code:
+        if found is None:
+            traced = trace(arguments.target, arguments.root)
+            if not traced.same:
+                message = f"not the bytes of {traced.path}, whose lineage it carries"
+                extra = [Finding(arguments.target, "changed", message)]
+            if not arguments.json:
+                print(f"{arguments.target} is {traced.path} of study {traced.study.name}.\n")
+            seen = audit(traced.study, [traced.path], code)
+        else:
+            study = read_study(*found)
+            path = os.path.relpath(os.path.abspath(arguments.target), study.root)
+            everything = path == os.path.join("results", study.name)
+            if not os.path.exists(arguments.target) and path not in study.made:
+                raise UserError(
+                    f"{arguments.target}: no such file; allowed: a result, or a study's folder"
+                )
+            seen = whole(study, code) if everything else audit(study, [path], code)
+    seen = seen._replace(general=[*extra, *seen.general])
+    if arguments.html:
+        with whole_file(arguments.html) as partial:
+            partial.write_text(page(seen), encoding="utf-8")
+    if arguments.json:
+        print(json.dumps(as_json(seen), indent=2, ensure_ascii=False))
+    else:
+        print(in_words(seen, with_trees=not (found and everything)))
+    sys.exit(bool(seen.findings))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,240 @@
+"""Audit of results: all they were made from, down to raw data, and whether all of it holds.
+
+An audit goes from a result to the job that made it, on to that job's inputs, and so on. Everything
+on the way is hashed anew and held against the run records, and these against one another, the
+present commit and the configuration of now.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from layerscope import lineage
+from layerscope.errors import UserError
+from layerscope.provenance.checks import (
+    FIGURES,
+    Finding,
+    check_code,
+    check_content,
+    check_copies,
+    check_figure,
+    check_input,
+    check_log,
+    check_raw,
+    check_record,
+)
+from layerscope.provenance.present import Code, stale_settings
+from layerscope.provenance.studies import Kept, Study, read_study
+from layerscope.records.content import ENDING, Entry, output_entry
+
+CONFIGURATION = "config.json"
+#: Below results/{study}, what belongs to a study and is made by no job of it.
+BESIDES = ("benchmarks", "checkpoints", "crate", "audit.html", "report.html", "report.zip")
+
+
+class Part(NamedTuple):
+    """A result or raw data on the way, and what does not hold of it."""
+
+    path: str
+    entry: Entry  # bytes, sha256, …, as its job left it
+    made: Kept | None  # None for raw data, and for what nobody made
+    findings: list[Finding]
+
+    @property
+    def inputs(self) -> list[str]:
+        """Paths of what it was made from."""
+        return [entry["path"] for entry in self.made.record["inputs"]] if self.made else []
+
+
+class Audit(NamedTuple):
+    """What an audit saw."""
+
+    study: Study
+    targets: list[str]
+    parts: dict[str, Part]  # each once, from the targets down
+    general: list[Finding]  # of no single part
+    commit: str | None
+
+    @property
+    def findings(self) -> list[Finding]:
+        """All that does not hold, each once."""
+        parts = [finding for part in self.parts.values() for finding in part.findings]
+        return list(dict.fromkeys([*self.general, *parts]))
+
+
+def audit(study: Study, targets: Iterable[str], code: Code, everything: bool = False) -> Audit:
+    """Audit some results of a study.
+
+    Args:
+        study: with its records.
+        targets: paths of results from the study's root, outputs of jobs or files in such a folder.
+        code: what the results should be made by.
+        everything: look for what no job made, too.
+    """
+    targets = [_output(study, target) for target in targets]
+    general = list(_settings(study))
+    general += [
+        Finding(os.path.relpath(path, study.root), "record", "it cannot be read as a record")
+        for path in study.broken
+        if not path.is_relative_to(study.root / "resources")
+    ]
+    if everything:
+        general += _orphans(study)
+    parts: dict[str, Part] = {}
+    raw: dict[str, Entry] = {}
+    waiting = list(reversed(targets))
+    while waiting:
+        path = waiting.pop()
+        kept = study.made.get(path)
+        if path in parts or (kept is None and path in raw):
+            continue
+        if kept is None:
+            parts[path] = Part(path, {}, None, list(_orphan(path)))
+            continue
+        parts[path] = part = _part(study, path, kept, code)
+        for entry in kept.record["inputs"]:
+            maker = study.made.get(entry["path"])
+            part.findings.extend(check_input(path, kept.record, entry, maker))
+            if maker is None:
+                first = raw.setdefault(entry["path"], entry)
+                if first["sha256"] != entry["sha256"]:
+                    part.findings.append(_two_versions(path, entry))
+            else:
+                waiting.append(entry["path"])
+    for path, entry in raw.items():
+        parts[path] = Part(path, entry, None, list(_raw(study, path, entry)))
+    return Audit(study, targets, parts, general, code.commit)
+
+
+def _two_versions(path: str, entry: Entry) -> Finding:
+    return Finding(path, "input", f"made from another {entry['path']} than other results were")
+
+
+def _output(study: Study, path: str) -> str:
+    """The output of a job that a path is, or lies in; the path itself if it is none."""
+    for candidate in (path, *map(str, Path(path).parents)):
+        if candidate in study.made:
+            return candidate
+    return path
+
+
+def _part(study: Study, path: str, kept: Kept, code: Code) -> Part:
+    """A result, with all checks but those of its inputs."""
+    record, there = kept.record, study.root / path
+    entry = output_entry(record, path) or {}
+    findings = [*check_record(path, kept, study), *check_copies(record, study)]
+    if record["exit"] == 0:
+        findings += check_content(path, there, entry)
+        findings += check_figure(path, there, record)
+        findings += check_log(record, study)
+        findings += check_code(path, record, code)
+    return Part(path, entry, kept, findings)
+
+
+def _orphan(path: str) -> Iterator[Finding]:
+    yield Finding(path, "orphan", "no job made it")
+
+
+def _raw(study: Study, path: str, entry: Entry) -> Iterator[Finding]:
+    """What does not hold of an input that has no record: raw data, or an orphan."""
+    if not path.startswith(("results/", "resources/")):
+        yield from check_raw(entry, study)
+    elif entry["lineage"] is None:
+        yield from _orphan(path)
+
+
+def _settings(study: Study) -> Iterator[Finding]:
+    """Whether the study's configuration is the one that it was run with."""
+    path = f"results/{study.name}/{CONFIGURATION}"
+    kept = study.made.get(path)
+    if kept is None:
+        yield from _orphan(path)
+        return
+    yield from check_record(path, kept, study)
+    if kept.record["exit"] != 0:
+        return
+    changed = list(check_content(path, study.root / path, output_entry(kept.record, path) or {}))
+    yield from changed
+    told = kept.record.get("configuration")
+    if told and not changed:
+        files = ", ".join(told["files"])
+        for line in stale_settings(study.root, study.root / path, told):
+            yield Finding(files, "settings", f"configured otherwise now: {line}")
+
+
+def _orphans(study: Study) -> Iterator[Finding]:
+    """Files below the study's folder that no record speaks of."""
+    for folder, folders, names in os.walk(study.results):
+        here = os.path.relpath(folder, study.root)
+        folders[:] = sorted(
+            name
+            for name in folders
+            if f"{here}/{name}" not in study.made and not _besides(study, f"{here}/{name}")
+        )
+        for name in sorted(names):
+            path = f"{here}/{name}"
+            if path in study.made or name.endswith(ENDING) or _besides(study, path):
+                continue
+            yield from _orphan(path)
+
+
+def _besides(study: Study, path: str) -> bool:
+    return path.removeprefix(f"results/{study.name}/") in BESIDES
+
+
+def whole(study: Study, code: Code) -> Audit:
+    """Audit everything that a study has: all that its jobs made, and what no job made."""
+    own = [path for path in study.made if path.startswith(f"results/{study.name}/")]
+    return audit(study, sorted(own, key=_figures_first), code, everything=True)
+
+
+def _figures_first(path: str) -> tuple[bool, str]:
+    return Path(path).suffix not in FIGURES, path
+
+
+class Traced(NamedTuple):
+    """A file that left its folder, and the result that it is."""
+
+    study: Study
+    path: str
+    same: bool  # whether it has the bytes that were made
+
+
+def trace(file: str | Path, root: str | Path) -> Traced:
+    """Find the run that a figure comes from, by the lineage that it carries.
+
+    Args:
+        file: a figure, from anywhere.
+        root: working directory whose studies are searched.
+
+    Raises:
+        UserError: no such file, it carries no lineage, or no study here has it.
+    """
+    try:
+        content = Path(file).read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"{file}: {error.strerror}; allowed: a result, a figure, or a study's folder"
+        ) from None
+    carried = lineage.marked(content)
+    if carried is None:
+        raise UserError(
+            f"{file}: made by nobody known: it lies in no study and carries no lineage; "
+            "allowed: a result of a study, or a figure that layerscope drew"
+        )
+    ending = Path(file).suffix
+    folders = sorted(path for path in Path(root, "results").glob("*") if path.is_dir())
+    for folder in folders:
+        study = read_study(root, folder.name)
+        for path, kept in study.made.items():
+            if kept.record["lineage"] == carried and Path(path).suffix == ending:
+                there = study.root / path
+                return Traced(study, path, there.is_file() and there.read_bytes() == content)
+    names = ", ".join(folder.name for folder in folders) or "none"
+    raise UserError(
+        f"{file}: lineage {carried}; no study in {Path(root, 'results')} has it ({names}); "
+        "allowed: the working directory that it was made in"
+    )

@@ -1,0 +1,241 @@
+"""An audit as a page for people: one HTML file that opens offline, without scripts."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from layerscope.provenance.audit import Audit, Part
+from layerscope.provenance.audit_text import settings_of, verdict, when
+from layerscope.provenance.checks import Finding
+from layerscope.provenance.studies import Kept
+from layerscope.records.content import Record
+
+_STYLE = """
+:root { color-scheme: light; --line: #d4d8dd; --quiet: #57606a; --good: #0b6b47; --bad: #a3310a; }
+* { box-sizing: border-box; }
+body { font: 15px/1.5 system-ui, sans-serif; color: #1c2024; margin: 0 auto; max-width: 72rem;
+  padding: 1rem; }
+h1 { font-size: 1.5rem; margin: .5rem 0; } h2 { font-size: 1.2rem; margin: 2rem 0 .5rem; }
+h3 { font-size: 1rem; margin: 1.2rem 0 .3rem; }
+code, pre { font: 13px/1.45 ui-monospace, monospace; overflow-wrap: anywhere; }
+pre { white-space: pre-wrap; background: #f5f6f8; padding: .5rem; margin: .3rem 0; }
+a { color: #0a5ca8; } a:focus-visible, summary:focus-visible { outline: 3px solid #0a5ca8; }
+.verdict { border-left: .4rem solid; padding: .4rem .8rem; font-weight: 600; }
+.good { color: var(--good); } .bad { color: var(--bad); } .quiet { color: var(--quiet); }
+.found { color: var(--bad); font-weight: 600; }
+table { border-collapse: collapse; width: 100%; } td, th { text-align: left; vertical-align: top;
+  padding: .25rem .6rem .25rem 0; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
+th { font-weight: 600; } dl { display: grid; grid-template-columns: minmax(6rem, 11rem) 1fr;
+  gap: .15rem .8rem; margin: .3rem 0; } dt { color: var(--quiet); } dd { margin: 0;
+  overflow-wrap: anywhere; }
+ul.tree, ul.tree ul { list-style: none; margin: 0; padding-left: 1.1rem;
+  border-left: 1px solid var(--line); } ul.tree { padding-left: 0; border: 0; }
+ul.tree li { margin: .15rem 0; overflow-wrap: anywhere; }
+details > summary { cursor: pointer; } section.figure { border-top: 1px solid var(--line); }
+section.figure img { max-width: min(100%, 26rem); height: auto; }
+.job { border-top: 1px solid var(--line); padding: .3rem 0; }
+.scroll { overflow-x: auto; }
+@media (max-width: 40rem) { dl { grid-template-columns: 1fr; } dt { margin-top: .3rem; } }
+"""
+
+
+def page(audit: Audit) -> str:
+    """The whole page.
+
+    Args:
+        audit: of a study, or of some of its results. The page belongs into the study's folder:
+            figures, logs and records are linked from there.
+    """
+    findings = audit.findings
+    jobs = _jobs(audit)
+    name = html.escape(audit.study.name)
+    return "\n".join(
+        [
+            "<!DOCTYPE html>",
+            '<html lang="en"><head><meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<title>Audit of study {name}</title><style>{_STYLE}</style></head><body>",
+            f"<h1>Where the results of study {name} come from</h1>",
+            f'<p class="verdict {"bad" if findings else "good"}">'
+            f"{'✗' if findings else '✓'} {html.escape(verdict(audit))}</p>",
+            *_facts(audit, jobs),
+            *_findings(findings),
+            *_figures(audit),
+            *_job_cards(audit, jobs),
+            "</body></html>",
+            "",
+        ]
+    )
+
+
+def _jobs(audit: Audit) -> list[Kept]:
+    """The record of each job, in the order in which the jobs began."""
+    first: dict[tuple[str, str, str], Kept] = {}
+    for part in audit.parts.values():
+        if part.made:
+            first.setdefault(_key(part.made.record), part.made)
+    return [first[key] for key in sorted(first)]
+
+
+def _key(record: Record) -> tuple[str, str, str]:
+    return record["started"], record["rule"], record["writer"]
+
+
+def _anchor(record: Record) -> str:
+    """Of a job's card."""
+    return "-".join(["job", record["rule"], *map(str, record["wildcards"].values())])
+
+
+def _facts(audit: Audit, jobs: list[Kept]) -> Iterator[str]:
+    records = [kept.record for kept in jobs]
+    if not records:
+        return
+    machines = [record["machine"] for record in records if "machine" in record]
+    processors = sorted({f"{m['processor']}, {m['cores']} cores" for m in machines})
+    gpus = sorted({gpu["name"] for m in machines for gpu in m["gpus"]})
+    commits = sorted(
+        {f"{str(r['commit'])[:12]}{' with edits' if r['dirty'] else ''}" for r in records}
+    )
+    facts = {
+        "Ran": f"{records[0]['started'][:19]} to {max(str(r['ended'])[:19] for r in records)} UTC",
+        "Hosts": ", ".join(sorted({m["host"] for m in machines})),
+        "Processors": "; ".join(processors),
+        "GPUs": ", ".join(gpus) or "none used",
+        "Made at commit": ", ".join(commits),
+        "Checked against": f"commit {audit.commit[:12]}" if audit.commit else "no checkout",
+    }
+    yield _list(facts)
+
+
+def _list(facts: dict[str, str]) -> str:
+    rows = "".join(f"<dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd>" for k, v in facts.items())
+    return f"<dl>{rows}</dl>"
+
+
+def _findings(findings: list[Finding]) -> Iterator[str]:
+    if not findings:
+        return
+    yield "<h2>What does not hold</h2><div class='scroll'><table>"
+    yield "<tr><th>What</th><th>Where</th><th>Why</th></tr>"
+    for finding in findings:
+        yield (
+            f"<tr><td class='found'>{html.escape(finding.kind)}</td>"
+            f"<td><code>{html.escape(finding.path)}</code></td>"
+            f"<td>{html.escape(finding.message)}</td></tr>"
+        )
+    yield "</table></div>"
+
+
+def _figures(audit: Audit) -> Iterator[str]:
+    """Each figure with its ancestry as a tree; of a picture's formats, the SVG stands for all."""
+    folder = f"results/{audit.study.name}/"
+    shown = [path for path in audit.targets if Path(path).suffix == ".svg"]
+    if not shown:
+        shown = audit.targets
+    yield "<h2>Figures, and all they were made from</h2>"
+    yield "<p class='quiet'>What stands in a tree already is only named there again.</p>"
+    for path in shown:
+        stem = html.escape(Path(path).stem)
+        yield f'<section class="figure" id="{stem}"><h3>{stem}</h3>'
+        if path.endswith(".svg"):
+            source = html.escape(path.removeprefix(folder))
+            yield f'<a href="{source}"><img src="{source}" alt="{stem}" loading="lazy"></a>'
+        yield "<details><summary>Ancestry</summary><ul class='tree'>"
+        yield from _tree(audit, path, set())
+        yield "</ul></details></section>"
+
+
+def _tree(audit: Audit, path: str, seen: set[str]) -> Iterator[str]:
+    part = audit.parts[path]
+    if path in seen:
+        yield f"<li><code>{html.escape(path)}</code> <span class='quiet'>(above)</span></li>"
+        return
+    seen.add(path)
+    line = f"<code>{html.escape(path)}</code> <code class='quiet'>{_digest(part)}</code>"
+    if part.made:
+        record = part.made.record
+        line += f' <a href="#{html.escape(_anchor(record))}">{html.escape(record["rule"])}</a>'
+    else:
+        line += " raw data"
+    line += _marks(part.findings)
+    if not part.inputs:
+        yield f"<li>{line}</li>"
+        return
+    yield f"<li><details open><summary>{line}</summary><ul>"
+    for each in dict.fromkeys(part.inputs):
+        yield from _tree(audit, each, seen)
+    yield "</ul></details></li>"
+
+
+def _digest(part: Part) -> str:
+    return html.escape(str(part.entry.get("sha256", "no digest"))[:12])
+
+
+def _marks(findings: Iterable[Finding]) -> str:
+    kinds = sorted({finding.kind for finding in findings})
+    return f" <span class='found'>✗ {html.escape(', '.join(kinds))}</span>" if kinds else ""
+
+
+def _job_cards(audit: Audit, jobs: list[Kept]) -> Iterator[str]:
+    yield "<h2>All jobs</h2>"
+    for kept in jobs:
+        record = kept.record
+        names = " ".join(map(str, record["wildcards"].values()))
+        findings = [
+            finding
+            for output in record["outputs"]
+            if output["path"] in audit.parts
+            for finding in audit.parts[output["path"]].findings
+        ]
+        yield (
+            f'<details class="job" id="{html.escape(_anchor(record))}"><summary>'
+            f"<strong>{html.escape(record['rule'])}</strong> {html.escape(names)} "
+            f"<span class='quiet'>{html.escape(when(record))}</span>{_marks(findings)}</summary>"
+        )
+        yield _card(audit, kept)
+        yield "</details>"
+
+
+def _card(audit: Audit, kept: Kept) -> str:
+    record = kept.record
+    settings = settings_of(record)
+    memory = record.get("peak_memory_bytes")
+    versions = ", ".join(f"{name} {v}" for name, v in sorted(record["versions"].items()))
+    facts = {
+        "Settings": ", ".join(
+            f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in settings.items()
+        ),
+        "Seeds": ", ".join(f"{name} = {seed}" for name, seed in record["seeds"].items()) or "none",
+        "Code": f"{record['code']['digest']}, commit {str(record['commit'])[:12]}"
+        + (", with edits that were not committed" if record["dirty"] else ""),
+        "Versions": versions,
+        "Peak memory": f"{memory / 1e6:.0f} MB" if memory else "unknown",
+        "Exit code": str(record["exit"]),
+        "Lineage": record["lineage"],
+    }
+    files = _files("Made from", record["inputs"]) + _files("Made", record["outputs"])
+    of_record = kept.file.relative_to(audit.study.root).as_posix()
+    for name, path in (("log", record["log"]["path"]), ("record", of_record)):
+        link = f"<a href='../../{html.escape(path)}'>{html.escape(path)}</a>"
+        files += f"<div class='quiet'>{name}: {link}</div>"
+    return f"<pre>{html.escape(record['command'])}</pre>{_list(facts)}{files}"
+
+
+def _files(title: str, entries: list[dict[str, object]]) -> str:
+    rows = "".join(
+        f"<tr><td><code>{html.escape(str(entry['path']))}</code></td>"
+        f"<td><code>{html.escape(str(entry.get('sha256', 'none')))}</code></td>"
+        f"<td>{_size(entry.get('bytes'))}</td></tr>"
+        for entry in entries
+    )
+    return (
+        f"<div class='scroll'><table><tr><th>{title}</th><th>SHA-256</th><th>Size</th></tr>"
+        f"{rows}</table></div>"
+    )
+
+
+def _size(count: object) -> str:
+    return f"{count:,} bytes" if isinstance(count, int) else "none"

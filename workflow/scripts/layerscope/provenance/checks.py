@@ -1,0 +1,183 @@
+"""What can be wrong with a result, its record and its inputs. Each check looks at one thing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from layerscope import lineage
+from layerscope.provenance.present import Code
+from layerscope.provenance.studies import Kept, Study
+from layerscope.records.content import (
+    Entry,
+    PackageNotFoundError,
+    Record,
+    as_package,
+    describe,
+    output_entry,
+    package_of,
+    self_digest,
+)
+
+FIGURES = (".svg", ".pdf", ".png")
+
+
+class Finding(NamedTuple):
+    """Something that does not hold."""
+
+    path: str
+    kind: str  # missing, changed, orphan, record, failed, input, older, code, log, figure, settings
+    message: str
+
+
+def check_content(path: str, there: Path, entry: Mapping[str, Any]) -> Iterator[Finding]:
+    """Whether a file or folder is what its maker left.
+
+    Args:
+        path: its name.
+        there: where it lies.
+        entry: what the record of its job says of it.
+    """
+    if not there.exists():
+        if not entry.get("temporary"):
+            yield Finding(path, "missing", "it was made and is gone")
+        return
+    now = describe(there)
+    if "files" not in entry or "files" not in now:
+        if now["sha256"] != entry.get("sha256"):
+            yield Finding(path, "changed", _other(now, entry))
+        return
+    before = {file["path"]: file for file in entry["files"]}
+    after = {file["path"]: file for file in now["files"]}
+    for name in sorted(before.keys() | after.keys()):
+        whole = f"{path}/{name}"
+        if name not in after:
+            yield Finding(whole, "missing", "it was made and is gone")
+        elif name not in before:
+            yield Finding(whole, "orphan", "no job made it")
+        elif after[name]["sha256"] != before[name]["sha256"]:
+            yield Finding(whole, "changed", _other(after[name], before[name]))
+
+
+def _other(now: Mapping[str, Any], entry: Mapping[str, Any]) -> str:
+    return (
+        f"changed by hand: sha256 {now['sha256'][:12]}, {now['bytes']} bytes; "
+        f"its job left {str(entry.get('sha256'))[:12]}, {entry.get('bytes')} bytes"
+    )
+
+
+def check_record(path: str, kept: Kept, study: Study) -> Iterator[Finding]:
+    """Whether a record is as it was written, of a job that ended well, and of this place."""
+    record = kept.record
+    file = os.path.relpath(kept.file, study.root)
+    if record.get("digest") != self_digest(record):
+        yield Finding(file, "record", "edited: its own digest does not fit")
+    if record["exit"] is None:
+        yield Finding(path, "failed", f"its job began {record['started']} and never ended")
+    elif record["exit"] != 0:
+        yield Finding(path, "failed", f"its job ended with exit code {record['exit']}")
+    if not path.startswith("resources/") and record["study"] != study.name:
+        yield Finding(file, "record", f"it is of study {record['study']}, not {study.name}")
+    whole = lineage.lineage(
+        record["rule"], record["parameters"], record["code"]["digest"], record["inputs"]
+    )
+    if whole != record["lineage"]:
+        yield Finding(file, "record", "edited: lineage does not follow from what it says")
+
+
+def check_copies(record: Record, study: Study) -> Iterator[Finding]:
+    """Whether the records that a job left in several folders are the same."""
+    for output in record["outputs"]:
+        other = study.made.get(output["path"])
+        if other is None or other.record != record:
+            state = "is of another run" if other else "is gone"
+            together = f"rule {record['rule']} made it with {record['outputs'][0]['path']}"
+            message = f"the record in its folder {state}: {together}"
+            yield Finding(output["path"], "record", message)
+
+
+def check_log(record: Record, study: Study) -> Iterator[Finding]:
+    """Whether what the job said is still there as it was said."""
+    log = record["log"]
+    if "sha256" not in log:
+        return
+    there = study.root / log["path"]
+    if not there.is_file():
+        yield Finding(log["path"], "log", "the log is gone")
+    elif describe(there)["sha256"] != log["sha256"]:
+        yield Finding(log["path"], "log", "the log was changed after its job ended")
+
+
+def check_code(path: str, record: Record, code: Code) -> Iterator[Finding]:
+    """Whether the present commit would make it with the same code."""
+    then, now = record["code"]["modules"], code.modules(record["program"])
+    changed = [name for name in sorted(then.keys() | now.keys()) if then.get(name) != now.get(name)]
+    if changed:
+        commit = f"commit {code.commit[:12]}" if code.commit else "the code that is there"
+        yield Finding(path, "code", f"made by other code than {commit}: {', '.join(changed)}")
+
+
+def check_input(
+    path: str, record: Record, entry: Mapping[str, Any], maker: Kept | None
+) -> Iterator[Finding]:
+    """Whether an input is still what a job read.
+
+    Args:
+        path: the job's output.
+        record: the job's.
+        entry: what that says of the input.
+        maker: the record of the job that made the input; None for raw data.
+    """
+    if maker is None:
+        if entry["lineage"] is not None:
+            message = f"the record of the job that made it is gone; {path} was made from it"
+            yield Finding(entry["path"], "orphan", message)
+        return
+    made = output_entry(maker.record, entry["path"])
+    if made is None or made.get("sha256") != entry["sha256"]:
+        message = f"made from another {entry['path']} (sha256 {entry['sha256'][:12]})"
+        yield Finding(path, "input", message)
+    elif maker.record["lineage"] != entry["lineage"]:
+        message = f"made when {entry['path']} came from other settings, code or inputs"
+        yield Finding(path, "input", message)
+    if record["ended"] and _time(record["ended"]) < _time(maker.record["started"]):
+        yield Finding(path, "older", f"older than {entry['path']}, which it was made from")
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def check_raw(entry: Entry, study: Study) -> Iterator[Finding]:
+    """Whether raw data, of an installed package or a file of the user's, is what was read."""
+    package = package_of(entry)
+    if package is None:
+        there = study.root / entry["path"]
+        if not there.exists():
+            yield Finding(entry["path"], "missing", "raw data is gone")
+        elif describe(there)["sha256"] != entry["sha256"]:
+            yield Finding(entry["path"], "changed", "raw data is other than what was read")
+        return
+    try:
+        now = as_package(package)
+    except PackageNotFoundError:
+        yield Finding(entry["path"], "missing", "the package is not installed any more")
+        return
+    if now["path"] != entry["path"]:
+        yield Finding(entry["path"], "changed", f"{now['path']} is installed now")
+    elif now["sha256"] != entry["sha256"]:
+        yield Finding(entry["path"], "changed", "files of the installed package were changed")
+
+
+def check_figure(path: str, there: Path, record: Record) -> Iterator[Finding]:
+    """Whether a figure carries the lineage that its record has."""
+    if there.suffix not in FIGURES or not there.is_file():
+        return
+    carried = lineage.marked(there.read_bytes())
+    if carried is None:
+        yield Finding(path, "figure", "it does not say where it comes from")
+    elif carried != record["lineage"]:
+        yield Finding(path, "figure", f"it comes from another run (lineage {carried[:12]})")

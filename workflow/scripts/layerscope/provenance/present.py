@@ -1,0 +1,129 @@
+"""What a study is held against: the code of the present commit, the configuration of now."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+from layerscope.code import SCRIPTS, code_modules
+from layerscope.config.load import read_yaml, validate
+from layerscope.errors import UserError
+from layerscope.files import read_json
+
+INSIDE = "workflow/scripts"
+
+
+class Code(NamedTuple):
+    """Programs and library to compare with, and their commit (None if they are no checkout)."""
+
+    scripts: Path
+    commit: str | None
+
+    def modules(self, program: str) -> dict[str, str]:
+        """Digest of each module of a program (`code_modules`); none if there is no such program."""
+        try:
+            return code_modules(program, self.scripts)
+        except FileNotFoundError:
+            return {}
+
+
+def _git(*arguments: str) -> bytes | None:
+    """What git says of the workflow's checkout; None if it is none."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    ran = subprocess.run([git, "-C", str(SCRIPTS), *arguments], capture_output=True, check=False)
+    return ran.stdout if ran.returncode == 0 else None
+
+
+@contextmanager
+def committed_code() -> Iterator[Code]:
+    """The code of the checkout's commit without later edits; where there is none, what is there."""
+    commit = _git("rev-parse", "HEAD") if _git("ls-files", "--error-unmatch", "audit.py") else None
+    top = _git("rev-parse", "--show-toplevel")
+    if commit is None or top is None:
+        yield Code(SCRIPTS, None)
+        return
+    prefix = SCRIPTS.relative_to(Path(top.decode().strip()).resolve()).as_posix()
+    archive = _git("archive", "--format=tar", f"HEAD:{prefix}")
+    with TemporaryDirectory(prefix="layerscope-") as folder:
+        with tarfile.open(fileobj=io.BytesIO(archive or b"")) as tar:
+            tar.extractall(folder, filter="data")
+        yield Code(Path(folder), commit.decode().strip())
+
+
+def dotted(value: Any, name: str = "") -> dict[str, Any]:
+    """Nested settings as one level: `{"a": {"b": 1}}` is `{"a.b": 1}`."""
+    if isinstance(value, Mapping) and value:
+        found: dict[str, Any] = {}
+        for key, inner in value.items():
+            found |= dotted(inner, f"{name}.{key}" if name else str(key))
+        return found
+    return {name: value}
+
+
+def differences(before: Any, after: Any) -> list[str]:
+    """Which settings differ, each as `key: before -> after`."""
+    old, new = dotted(before), dotted(after)
+    return [
+        f"{key}: {_shown(old, key)} -> {_shown(new, key)}"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key, ...) != new.get(key, ...)
+    ]
+
+
+def _shown(settings: Mapping[str, Any], key: str) -> str:
+    return json.dumps(settings[key], ensure_ascii=False) if key in settings else "none"
+
+
+def configured(root: Path, configuration: Mapping[str, Any]) -> Any:
+    """The configuration as its files have it now, resolved.
+
+    Args:
+        root: what relative paths start from.
+        configuration: `files`, and `given` on the command line, of a run record.
+
+    Raises:
+        UserError: a file is gone, or what is in it is refused.
+    """
+    merged: dict[str, Any] = {}
+    for file in configuration["files"]:
+        if not (root / file).is_file():
+            raise UserError(f"{file} is gone")
+        _update(merged, read_yaml(root / file))
+    _update(merged, configuration["given"])
+    return validate(merged).model_dump(mode="json")
+
+
+def _update(settings: dict[str, Any], more: Mapping[str, Any]) -> None:
+    """As Snakemake merges: sections key by key, anything else is replaced."""
+    for key, value in more.items():
+        if isinstance(value, Mapping) and isinstance(settings.get(key), dict):
+            _update(settings[key], value)
+        else:
+            settings[key] = dict(value) if isinstance(value, Mapping) else value
+
+
+def stale_settings(root: Path, kept: Path, configuration: Mapping[str, Any]) -> list[str]:
+    """How the configuration of now differs from the one that a study was run with.
+
+    Args:
+        root: Snakemake's working directory.
+        kept: the study's `config.json`.
+        configuration: of the record of that file.
+
+    Returns:
+        One line a difference; none if there is none.
+    """
+    try:
+        return differences(read_json(kept), configured(root, configuration))
+    except UserError as error:
+        return [" ".join(str(error).split())]
