@@ -138,7 +138,8 @@ def knowing_too_much(sources: Sources) -> list[str]:
         f"{module} imports {name}"
         for module, imported in sources.items()
         for name in sorted(imported & WHOLE_CONFIGURATION)
-        if module not in MAY_KNOW_THE_WHOLE and first_level(module) not in ("config", "planning")
+        if module not in MAY_KNOW_THE_WHOLE
+        and first_level(module) not in ("config", "planning", "provenance")
     ]
 
 

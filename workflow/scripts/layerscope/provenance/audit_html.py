@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from layerscope.provenance.audit import Audit, Part
-from layerscope.provenance.audit_text import settings_of, verdict, when
+from layerscope.provenance.audit_text import grouped, settings_of, verdict, when
 from layerscope.provenance.checks import Finding
 from layerscope.provenance.studies import Kept
 from layerscope.records.content import Record
@@ -25,10 +25,10 @@ pre { white-space: pre-wrap; background: #f5f6f8; padding: .5rem; margin: .3rem 
 a { color: #0a5ca8; } a:focus-visible, summary:focus-visible { outline: 3px solid #0a5ca8; }
 .verdict { border-left: .4rem solid; padding: .4rem .8rem; font-weight: 600; }
 .good { color: var(--good); } .bad { color: var(--bad); } .quiet { color: var(--quiet); }
-.found { color: var(--bad); font-weight: 600; }
+.found { color: var(--bad); font-weight: 600; overflow-wrap: normal; }
 table { border-collapse: collapse; width: 100%; } td, th { text-align: left; vertical-align: top;
   padding: .25rem .6rem .25rem 0; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
-th { font-weight: 600; } dl { display: grid; grid-template-columns: minmax(6rem, 11rem) 1fr;
+th { font-weight: 600; overflow-wrap: normal; } dl { display: grid; grid-template-columns: minmax(6rem, 11rem) 1fr;
   gap: .15rem .8rem; margin: .3rem 0; } dt { color: var(--quiet); } dd { margin: 0;
   overflow-wrap: anywhere; }
 ul.tree, ul.tree ul { list-style: none; margin: 0; padding-left: 1.1rem;
@@ -118,15 +118,18 @@ def _list(facts: dict[str, str]) -> str:
 def _findings(findings: list[Finding]) -> Iterator[str]:
     if not findings:
         return
-    yield "<h2>What does not hold</h2><div class='scroll'><table>"
+    yield "<h2>What does not hold</h2><table>"
     yield "<tr><th>What</th><th>Where</th><th>Why</th></tr>"
-    for finding in findings:
+    for (kind, message), paths in grouped(findings).items():
+        first, *others = [f"<code>{html.escape(path)}</code>" for path in paths]
+        if others:
+            count = f"<summary>and {len(others)} more</summary>"
+            first += f"<details>{count}{'<br>'.join(others)}</details>"
         yield (
-            f"<tr><td class='found'>{html.escape(finding.kind)}</td>"
-            f"<td><code>{html.escape(finding.path)}</code></td>"
-            f"<td>{html.escape(finding.message)}</td></tr>"
+            f"<tr><td class='found'>{html.escape(kind)}</td>"
+            f"<td>{first}</td><td>{html.escape(message)}</td></tr>"
         )
-    yield "</table></div>"
+    yield "</table>"
 
 
 def _figures(audit: Audit) -> Iterator[str]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
 from layerscope.provenance.audit import Audit, Part
+from layerscope.provenance.checks import Finding
 from layerscope.provenance.present import dotted
 from layerscope.records.content import Record
 
@@ -103,16 +104,21 @@ def tree(audit: Audit, target: str) -> Iterator[str]:
     yield from walk(target, "", "")
 
 
+def grouped(findings: Iterable[Finding]) -> dict[tuple[str, str], list[str]]:
+    """Paths of findings by kind and message."""
+    same: dict[tuple[str, str], list[str]] = {}
+    for finding in findings:
+        same.setdefault((finding.kind, finding.message), []).append(finding.path)
+    return same
+
+
 def in_words(audit: Audit, with_trees: bool) -> str:
     """The whole audit for a terminal."""
     lines: list[str] = []
     if with_trees:
         for target in audit.targets:
             lines += [*tree(audit, target), ""]
-    same: dict[tuple[str, str], list[str]] = {}
-    for finding in audit.findings:
-        same.setdefault((finding.kind, finding.message), []).append(finding.path)
-    for (kind, message), paths in same.items():
+    for (kind, message), paths in grouped(audit.findings).items():
         more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
         lines.append(f"!! {kind}: {', '.join(paths[:_NAMED])}{more}: {message}")
     return "\n".join([*lines, verdict(audit)])

@@ -18,8 +18,6 @@ from layerscope.config.load import read_yaml, validate
 from layerscope.errors import UserError
 from layerscope.files import read_json
 
-INSIDE = "workflow/scripts"
-
 
 class Code(NamedTuple):
     """Programs and library to compare with, and their commit (None if they are no checkout)."""
@@ -48,14 +46,12 @@ def _git(*arguments: str) -> bytes | None:
 def committed_code() -> Iterator[Code]:
     """The code of the checkout's commit without later edits; where there is none, what is there."""
     commit = _git("rev-parse", "HEAD") if _git("ls-files", "--error-unmatch", "audit.py") else None
-    top = _git("rev-parse", "--show-toplevel")
-    if commit is None or top is None:
+    archive = _git("archive", "--format=tar", "HEAD") if commit else None  # of this folder alone
+    if commit is None or archive is None:
         yield Code(SCRIPTS, None)
         return
-    prefix = SCRIPTS.relative_to(Path(top.decode().strip()).resolve()).as_posix()
-    archive = _git("archive", "--format=tar", f"HEAD:{prefix}")
     with TemporaryDirectory(prefix="layerscope-") as folder:
-        with tarfile.open(fileobj=io.BytesIO(archive or b"")) as tar:
+        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
             tar.extractall(folder, filter="data")
         yield Code(Path(folder), commit.decode().strip())
 
