@@ -28,9 +28,9 @@ a { color: #0a5ca8; } a:focus-visible, summary:focus-visible { outline: 3px soli
 .found { color: var(--bad); font-weight: 600; overflow-wrap: normal; }
 table { border-collapse: collapse; width: 100%; } td, th { text-align: left; vertical-align: top;
   padding: .25rem .6rem .25rem 0; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
-th { font-weight: 600; overflow-wrap: normal; } dl { display: grid; grid-template-columns: minmax(6rem, 11rem) 1fr;
-  gap: .15rem .8rem; margin: .3rem 0; } dt { color: var(--quiet); } dd { margin: 0;
-  overflow-wrap: anywhere; }
+th { font-weight: 600; overflow-wrap: normal; }
+dl { display: grid; grid-template-columns: minmax(6rem, 11rem) 1fr; gap: .15rem .8rem;
+  margin: .3rem 0; } dt { color: var(--quiet); } dd { margin: 0; overflow-wrap: anywhere; }
 ul.tree, ul.tree ul { list-style: none; margin: 0; padding-left: 1.1rem;
   border-left: 1px solid var(--line); } ul.tree { padding-left: 0; border: 0; }
 ul.tree li { margin: .15rem 0; overflow-wrap: anywhere; }
@@ -99,8 +99,10 @@ def _facts(audit: Audit, jobs: list[Kept]) -> Iterator[str]:
     commits = sorted(
         {f"{str(r['commit'])[:12]}{' with edits' if r['dirty'] else ''}" for r in records}
     )
+    times = [time for record in records for time in (record["started"], record["ended"]) if time]
+    ran = sorted(time[:19].replace("T", " ") for time in times)
     facts = {
-        "Ran": f"{records[0]['started'][:19]} to {max(str(r['ended'])[:19] for r in records)} UTC",
+        "Ran": f"{ran[0]} to {ran[-1]} UTC",
         "Hosts": ", ".join(sorted({m["host"] for m in machines})),
         "Processors": "; ".join(processors),
         "GPUs": ", ".join(gpus) or "none used",
@@ -194,12 +196,12 @@ def _job_cards(audit: Audit, jobs: list[Kept]) -> Iterator[str]:
             for finding in audit.parts[output["path"]].findings
         ]
         yield (
-            f'<details class="job" id="{html.escape(_anchor(record))}"><summary>'
+            '<details class="job"><summary>'
             f"<strong>{html.escape(record['rule'])}</strong> {html.escape(names)} "
             f"<span class='quiet'>{html.escape(when(record))}</span>{_marks(findings)}</summary>"
         )
-        yield _card(audit, kept)
-        yield "</details>"
+        # Inside: browsers open what a link leads into.
+        yield f'<div id="{html.escape(_anchor(record))}">{_card(audit, kept)}</div></details>'
 
 
 def _card(audit: Audit, kept: Kept) -> str:
