@@ -10,6 +10,8 @@ from conftest import ON_GPU, TARGETS, Calm
 from running import Finished, count
 from runs import differing
 
+from layerscope.records.content import find_record
+
 pytestmark = pytest.mark.xdist_group("slurm")
 
 GPUS = 2  # of the lab, all of node1
@@ -24,6 +26,23 @@ def test_results_are_those_of_a_local_run(calm: Calm, finished: Finished) -> Non
     made = sorted({output for job in calm.planned for output in job.outputs})
     assert set(TARGETS) <= set(made)
     assert differing(calm.run, finished, made) == []
+
+
+def test_records_are_of_the_node_and_of_the_same_lineage(calm: Calm, finished: Finished) -> None:
+    nodes = {str(job.id): job.node for job in calm.run.jobs}
+    used = set()
+    for job in calm.planned:
+        output = job.outputs[0]
+        there, here = (
+            find_record(folder / output) for folder in (calm.run.study.folder, finished.folder)
+        )
+        assert there is not None, output
+        assert here is not None, output
+        assert there["exit"] == 0
+        assert there["lineage"] == here["lineage"]
+        assert nodes[there["slurm"]["job"]] == there["slurm"]["node"]
+        used.add(there["slurm"]["job"])
+    assert used == nodes.keys()
 
 
 def test_small_jobs_go_together(calm: Calm) -> None:
