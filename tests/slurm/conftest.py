@@ -36,16 +36,25 @@ class Calm(NamedTuple):
     planned: Plan
 
 
+#: All of one task that puts results together, and a table.
 TARGETS = [
-    f"results/miniature/tables/{name}.{ending}"
-    for name in ("scores", "confusion", "probes", "attention", "association", "pretraining")
-    for ending in ("parquet", "csv")
+    "results/miniature/tables/pretraining.parquet",
+    *(f"results/miniature/scores/hpo-nli/{name}.json" for name in ("majority", "bag-of-words")),
+    *(
+        f"results/miniature/{kind}/hpo-nli/{model}.{ending}"
+        for kind, ending in (
+            ("scores", "json"),
+            ("parts/probes", "parquet"),
+            ("parts/attention", "parquet"),
+        )
+        for model in ("minilm", "gpt-tiny")
+    ),
 ]
 ON_GPU = ("finetune", "extract_base", "extract_finetuned")
 
 
 def _calm(study: Finished) -> Calm:
-    """The study from its beginning to all of its tables."""
+    """One task of the study, from its beginning to what puts its results together."""
     planned = plan(study.workflow, study.folder, study.config, "--cores", "1", *TARGETS)
     gpus = [f"{rule}:gpu=1" for rule in ON_GPU]
     with started(study, "--set-resources", *gpus, "--", *TARGETS) as snakemake:

@@ -49,11 +49,11 @@ def test_small_jobs_go_together(calm: Calm) -> None:
     """A job of SLURM for each costly one, for a variant's probes, for the rest of a stage."""
     counts = count(calm.planned)
     costly = sum(counts[rule] for rule in ON_GPU)
-    assert len(_of_rule(calm.run.jobs, *ON_GPU)) == costly == 24
+    assert len(_of_rule(calm.run.jobs, *ON_GPU)) == costly == 12
     assert len(_of_rule(calm.run.jobs, "probe")) == counts["probe"] / 2  # two in a variant
     rest = [job for job in calm.run.jobs if job not in _of_rule(calm.run.jobs, *ON_GPU, "probe")]
-    # Pre-training and its text, data and baselines of two tasks, and all that puts together.
-    assert len(rest) == 7, [job.name for job in rest]
+    # Pre-training and its text, data and baselines of the task, and all that puts together.
+    assert len(rest) == 5, [job.name for job in rest]
     assert len(calm.run.jobs) < len(calm.planned) / 2
 
 
