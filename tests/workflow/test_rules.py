@@ -111,6 +111,7 @@ def test_logs_and_benchmarks_have_a_file_a_job(rule: str) -> None:
 def test_every_program_is_called_by_a_rule() -> None:
     called = {re.findall(r'code_digest\("(\w+)"\)', rule["params"])[0] for rule in RULES.values()}
     assert {path.stem for path in PROGRAMS.glob("*.py")} - called == {
+        "compare",
         "estimate",
         "warm",
         "write_schema",
