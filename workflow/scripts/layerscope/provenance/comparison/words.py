@@ -128,19 +128,26 @@ def _wrapped(title: str, names: Sequence[str], width: int = 96) -> list[str]:
 
 
 def _code(found: Mapping[str, Any] | None, what: str) -> str | list[str]:
-    """Rules or programs with the same differences take one line together."""
+    """Modules that differ; those of the same rules or programs together."""
     if found is None:
         return UNKNOWN
-    alike: dict[str, list[str]] = {}
+    endings = {"different": "", "only_a": " (only in A)", "only_b": " (only in B)"}
+    users: dict[str, list[str]] = {}
     for name, modules in found["different"].items():
-        alike.setdefault(json.dumps(modules), []).append(name)
+        for kind, ending in endings.items():
+            for module in modules[kind]:
+                users.setdefault(module + ending, []).append(name)
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for module in sorted(users):
+        alike.setdefault(tuple(users[module]), []).append(module)
+    every = len(found["different"]) + len(found["same"])
     lines = []
-    for modules_text, names in alike.items():
-        modules = json.loads(modules_text)
-        changed = [*modules["different"]]
-        changed += [f"{module} (only in A)" for module in modules["only_a"]]
-        changed += [f"{module} (only in B)" for module in modules["only_b"]]
-        lines += [*_wrapped("", changed), *_wrapped(f"  in {what}: ", names)]
+    for names, modules in sorted(alike.items(), key=lambda item: (-len(item[0]), item[0])):
+        lines += _wrapped("", modules)
+        if len(names) == every > 1:
+            lines.append(f"  in all {every} {what}")
+        else:
+            lines += _wrapped(f"  in {what}: ", names)
     lines += _tally_lines({"different": [], "only_a": found["only_a"], "only_b": found["only_b"]})
     return lines or f"{SAME} ({len(found['same'])} {what})"
 
@@ -190,7 +197,8 @@ def _scores(found: Mapping[str, Any], statistics: Mapping[str, Any]) -> str | li
             for row in moved
         ]
         lines += _table(rows, numbers=(2, 4, 5, 6))
-        lines.append("* the interval excludes 0; each interval is of its row alone")
+        starred = any(row["excludes_0"] for row in moved)
+        lines.append("* the interval excludes 0" if starred else "no interval excludes 0")
     lines += _tally_lines({"different": [], **found})
     if not lines:
         return f"{SAME} ({same})" if same else "none in either"
