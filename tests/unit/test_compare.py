@@ -473,7 +473,6 @@ def test_what_cannot_be_compared_is_refused_in_one_line(tmp_path: Path) -> None:
     bare = study(tmp_path / "b").results
     (bare / "config.json").unlink()
     for arguments, message in (
-        ((results, "HEAD"), f"error: {results} and HEAD: one is a commit, the other a folder; "),
         ((results, "nothing"), "error: nothing: neither; allowed: "),
         ((results, tmp_path), f"error: {tmp_path}: neither; allowed: "),
         ((results, results.parent / "x"), f"error: {results.parent}/x: no such folder; allowed: "),
@@ -601,11 +600,17 @@ def test_a_configuration_that_is_refused_is_compared_as_it_stands(repository: Pa
     }
 
 
-def test_the_program_compares_commits_of_its_checkout(repository: Path) -> None:
+def test_the_program_compares_commits_of_its_checkout(repository: Path, tmp_path: Path) -> None:
     program = repository / "workflow" / "scripts" / "compare.py"
     done = run("comments", "edits", "--json", program=program)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == compared(repository, "comments", "edits")
-    refused = run("comments", "nothing", program=program)
-    assert refused.returncode == 1
-    assert "nothing: neither; allowed: " in refused.stderr
+    results = study(tmp_path).results
+    for other, message in (
+        ("nothing", "nothing: neither; allowed: "),
+        (results, f"comments and {results}: one is a commit, the other a folder; allowed: "),
+    ):
+        refused = run("comments", other, program=program)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert refused.stderr.startswith(f"error: {message}")
+        assert refused.stderr.count("\n") == 1
