@@ -35,7 +35,7 @@ FLOORS = {
         "variants",
         "warm",
     },
-    "shared": {"data", "hub", "metrics", "models", "similarity", "sources"},
+    "shared": {"data", "hub", "metrics", "models", "predictions", "similarity", "sources"},
     "stages": {
         "activations",
         "association",

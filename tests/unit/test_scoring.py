@@ -16,7 +16,8 @@ from sklearn.metrics import confusion_matrix
 from layerscope.config.statistics import Statistics
 from layerscope.errors import UserError
 from layerscope.formats import write_table
-from layerscope.scoring import read_predictions, score
+from layerscope.predictions import read_predictions
+from layerscope.scoring import score
 
 CLASSES = ["entailment", "neutral", "contradiction"]
 TAGS = ["O", "B-DNA", "I-DNA", "B-RNA", "I-RNA"]

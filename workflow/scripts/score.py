@@ -17,7 +17,8 @@ def main() -> None:
 
     from layerscope.config.statistics import Statistics
     from layerscope.files import write_json
-    from layerscope.scoring import read_predictions, score
+    from layerscope.predictions import read_predictions
+    from layerscope.scoring import score
 
     settings = Statistics.model_validate_json(arguments.settings)
     files = [read_predictions(path) for path in arguments.predictions]

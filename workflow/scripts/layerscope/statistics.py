@@ -49,33 +49,84 @@ def interval(values: npt.ArrayLike, confidence: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def bootstrap_counts(
-    counts: Sequence[Floats],
-    statistic: Callable[[Floats], Floats],
-    resamples: int,
-    confidence: float,
-    rng: np.random.Generator,
-) -> tuple[float, float, float]:
-    """A statistic of summed counts, averaged over seeds, with a bootstrap interval.
+Statistic = Callable[[Floats], Floats]  # summed counts (... x columns) to values (...)
+
+
+def resampled(
+    counts: Sequence[Floats], statistic: Statistic, resamples: int, rng: np.random.Generator
+) -> Floats:
+    """A statistic of summed counts, averaged over seeds, in each resample: length resamples.
 
     Clusters of examples and, where there are several, seeds are drawn with replacement. All seeds
     were tested on the same clusters, so a resample draws the same clusters for each.
 
     Args:
         counts: an array for each seed, clusters x columns, the same clusters in the same order.
-        statistic: summed counts (... x columns) to values (...).
+        statistic: of summed counts.
         resamples: number of resamples.
-        confidence: of the interval, such as 0.95.
         rng: source of randomness.
-
-    Returns:
-        The value, and the low and high end of its interval.
     """
-    value = float(np.mean([statistic(c.sum(axis=0)) for c in counts]))
     weights = bootstrap_weights(len(counts[0]), resamples, rng)
     values = np.stack([statistic(weights @ c) for c in counts])  # seeds x resamples
     draws = rng.integers(len(counts), size=(len(counts), resamples))
-    return value, *interval(np.take_along_axis(values, draws, axis=0).mean(axis=0), confidence)
+    return np.take_along_axis(values, draws, axis=0).mean(axis=0)
+
+
+def mean_over_seeds(counts: Sequence[Floats], statistic: Statistic) -> float:
+    """A statistic of summed counts, averaged over seeds."""
+    return float(np.mean([statistic(c.sum(axis=0)) for c in counts]))
+
+
+def bootstrap_counts(
+    counts: Sequence[Floats],
+    statistic: Statistic,
+    resamples: int,
+    confidence: float,
+    rng: np.random.Generator,
+) -> tuple[float, float, float]:
+    """`mean_over_seeds` with the interval of `resampled`: the value, its low and high end."""
+    values = resampled(counts, statistic, resamples, rng)
+    return mean_over_seeds(counts, statistic), *interval(values, confidence)
+
+
+def paired_difference(
+    before: Sequence[Floats],
+    after: Sequence[Floats],
+    statistic: Statistic,
+    resamples: int,
+    confidence: float,
+    rng: np.random.Generator,
+) -> tuple[float, float, float]:
+    """How much a statistic is larger after than before, with a bootstrap interval.
+
+    Both sides were tested on the same clusters with the same seeds, and a resample draws the same
+    of both.
+
+    Args:
+        before, after: an array for each seed, clusters x columns, in the same order.
+        statistic, resamples, confidence, rng: as in `bootstrap_counts`.
+    """
+    columns = before[0].shape[1]
+
+    def change(sums: Floats) -> Floats:
+        return statistic(sums[..., columns:]) - statistic(sums[..., :columns])
+
+    both = [np.hstack(pair) for pair in zip(before, after, strict=True)]
+    return bootstrap_counts(both, change, resamples, confidence, rng)
+
+
+def unpaired_difference(
+    before: Sequence[Floats],
+    after: Sequence[Floats],
+    statistic: Statistic,
+    resamples: int,
+    confidence: float,
+    rng: np.random.Generator,
+) -> tuple[float, float, float]:
+    """The same of sides that share neither clusters nor seeds: each is drawn by itself."""
+    drawn = [resampled(side, statistic, resamples, rng) for side in (before, after)]
+    value = mean_over_seeds(after, statistic) - mean_over_seeds(before, statistic)
+    return value, *interval(drawn[1] - drawn[0], confidence)
 
 
 def bootstrap_mean(

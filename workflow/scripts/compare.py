@@ -1,0 +1,77 @@
+"""Set two studies or two commits side by side: what differs, and how the scores moved.
+
+Exits with 0 whenever the comparison could be made, whatever it found, and with 1 if it could not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from layerscope.program import run
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+def main() -> None:
+    """Find out what is to be compared, compare, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    place = "folder of a study, such as results/demo, or a commit of this checkout"
+    parser.add_argument("a", metavar="A", help=f"{place}: before")
+    parser.add_argument("b", metavar="B", help="the same: after")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
+    arguments = parser.parse_args()
+
+    from layerscope.errors import UserError
+    from layerscope.provenance.comparison import commits, folders, words
+
+    sides: list[Any] = [_side(name) for name in (arguments.a, arguments.b)]
+    if isinstance(sides[0], str) != isinstance(sides[1], str):
+        raise UserError(
+            f"{arguments.a} and {arguments.b}: one is a commit, the other a folder; allowed: "
+            "two commits or two folders"
+        )
+    if isinstance(sides[0], str):
+        found = commits.compare_commits(CHECKOUT, *sides)
+        text = words.commits_in_words
+    else:
+        found = folders.compare_studies(*sides)
+        text = words.studies_in_words
+    print(json.dumps(found, indent=2, ensure_ascii=False) if arguments.json else text(found))
+
+
+def _side(name: str) -> Any:
+    """A study, or the full name of a commit.
+
+    Raises:
+        UserError: it is neither.
+    """
+    from layerscope.errors import UserError
+    from layerscope.provenance.comparison.commits import find_commit
+    from layerscope.provenance.studies import read_study, study_of
+
+    place = study_of(name)
+    if place and os.path.isdir(name):
+        return read_study(_short(place[0]), place[1])
+    commit = find_commit(CHECKOUT, name)
+    if commit:
+        return commit
+    if place:
+        return read_study(_short(place[0]), place[1])  # says which studies there are
+    raise UserError(
+        f"{name}: neither; allowed: the folder of a study, such as results/demo, or a commit of "
+        f"{CHECKOUT}"
+    )
+
+
+def _short(folder: Path) -> Path:
+    """A folder from the working directory, if it lies in it."""
+    here = Path.cwd()
+    return folder.relative_to(here) if folder.is_relative_to(here) else folder
+
+
+if __name__ == "__main__":
+    run(main)

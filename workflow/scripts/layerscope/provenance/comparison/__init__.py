@@ -1,0 +1,1 @@
+"""Two studies or two commits side by side: what differs, and how the scores moved."""
