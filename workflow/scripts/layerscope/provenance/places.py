@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 from pathlib import PurePosixPath
 from typing import Any
 
+from layerscope.files import canonical_json
+
 # A value that is one: from the root, a home or a folder above. Within a text: of two parts or more.
-_WHOLE = re.compile(r"(?:~\w*|\.\.)(?:/\S*)?|/\S*")
-_WITHIN = re.compile(r"(?<![^\s\"'=:,\[({])(?:~\w*|\.\.|/[^/\s\"',;\])}]+)(?:/[^/\s\"',;\])}]+)+")
+_PART = r"[^/\s\"',;\])}]+"
+_WHOLE = re.compile(r"(?:~[^/\s]*|\.\.)(?:/.*)?|/.*", re.DOTALL)
+_WITHIN = re.compile(rf"(?<![^\s\"'=:,\[({{])(?:~[^/\s]*|\.\.|/{_PART})(?:/{_PART})+/?")
 
 
 def is_place(path: str) -> bool:
@@ -32,3 +37,17 @@ def without_places(value: Any) -> Any:
 def names_places(value: Any) -> bool:
     """Whether a value of JSON has such a path."""
     return bool(without_places(value) != value)
+
+
+def command_without_places(command: str) -> str:
+    """The same of a command line, whose words may be JSON."""
+    return shlex.join(map(_word_without_places, shlex.split(command)))
+
+
+def _word_without_places(word: str) -> str:
+    if word[:1] in ("{", "["):
+        try:
+            return canonical_json(without_places(json.loads(word)))
+        except ValueError:
+            pass
+    return str(without_places(word))

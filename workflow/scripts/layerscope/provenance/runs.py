@@ -14,7 +14,7 @@ from urllib.parse import quote
 from layerscope.lineage import mark
 from layerscope.provenance.entities import ROOT, Graph
 from layerscope.provenance.finished import job_name
-from layerscope.provenance.places import without_places
+from layerscope.provenance.places import command_without_places, without_places
 from layerscope.records.content import Entry, Record
 
 WORKFLOW = "Snakefile"
@@ -61,7 +61,7 @@ def add_run(
     graph.link(_ORGANIZE, "instrument", *(graph.software("snakemake", e) for e in engines))
     graph.link(_ORGANIZE, "result", RUN)
     for job in jobs:
-        graph.link(_ORGANIZE, "object", _add_job(graph, job, made, rules))
+        graph.link(_ORGANIZE, "object", _add_job(graph, job, made))
     raw = [entry for record in records for entry in record["inputs"] if entry["path"] not in made]
     _add_files(graph, RUN, WORKFLOW, "input", {"configuration": list(given), "sources": raw})
     _add_files(graph, RUN, WORKFLOW, "output", {"results": [made[path] for path in targets]})
@@ -124,7 +124,7 @@ def _in_order(records: Sequence[Record]) -> list[str]:
     return sorted(deepest, key=lambda rule: (deepest[rule], rule))
 
 
-def _add_job(graph: Graph, job: Job, made: Mapping[str, Entry], rules: Mapping[str, str]) -> str:
+def _add_job(graph: Graph, job: Job, made: Mapping[str, Entry]) -> str:
     """A job, and the action of Snakemake that started it, whose identifier it gives."""
     record = job.record
     rule, name = record["rule"], job_name(record)
@@ -133,7 +133,7 @@ def _add_job(graph: Graph, job: Job, made: Mapping[str, Entry], rules: Mapping[s
         f"#job/{path}",
         "CreateAction",
         name=name,
-        description=rules.get(rule),
+        description=command_without_places(record["command"]),
         identifier=mark(record["lineage"]),
         startTime=_time(record["started"]),
         endTime=_time(record["ended"]),
