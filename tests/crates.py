@@ -1,83 +1,72 @@
-"""Validate RO-Crates without a network: python tests/crates.py CRATE...
-
-roc-validator keeps the JSON-LD contexts that it downloads in a cache of `requests`. Our crates need
-that of RO-Crate 1.1 alone, which the package rocrate ships, so it is put there beforehand.
-"""
+"""Crates of the miniature study: making them, and reading what they say."""
 
 from __future__ import annotations
 
-import importlib.resources
-import io
 import json
-import sys
-import tempfile
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
-from requests import PreparedRequest, Response
-from requests.adapters import HTTPAdapter
-from requests_cache import CachedSession
-from rocrate_validator import services
-from rocrate_validator.models import Severity, ValidationSettings
-from urllib3 import HTTPResponse
+from running import Finished, snakemake
 
-CONTEXT = "https://w3id.org/ro/crate/1.1/context"
-
-
-class Shelf(HTTPAdapter):
-    """Answers with one document, and knows no network."""
-
-    def __init__(self, document: bytes) -> None:
-        super().__init__()
-        self.document = document
-
-    def send(self, request: PreparedRequest, *_: Any, **__: Any) -> Response:
-        answer = HTTPResponse(
-            body=io.BytesIO(self.document),
-            status=200,
-            preload_content=False,
-            headers={"Content-Type": "application/ld+json"},
-            request_url=request.url,
-        )
-        return self.build_response(request, answer)
+NAME = "miniature"
+RESULTS = f"results/{NAME}"
+METADATA = "ro-crate-metadata.json"
+Entity = dict[str, Any]
+Record = dict[str, Any]
 
 
-def fill(cache: Path) -> None:
-    """Put the context into a cache."""
-    document = importlib.resources.files("rocrate").joinpath("data/ro-crate.jsonld").read_bytes()
-    assert json.loads(document)["@id"] == CONTEXT
-    with CachedSession(cache_name=str(cache), backend="sqlite", expire_after=-1) as session:
-        session.mount("https://", Shelf(document))
-        session.get(CONTEXT).raise_for_status()
+def linked(source: Path, to: Path) -> Path:
+    """A copy by links: files in it are replaced, never written into."""
+    shutil.copytree(source, to, copy_function=os.link, ignore=shutil.ignore_patterns(".snakemake"))
+    return to
 
 
-def problems(crate: Path, cache: Path) -> list[str]:
-    """What the validator finds at REQUIRED level against Provenance Run Crate 0.5."""
-    settings = ValidationSettings(
-        rocrate_uri=str(crate),
-        profile_identifier="provenance-run-crate",
-        requirement_severity=Severity.REQUIRED,
-        offline=True,
-        cache_path=cache,
+def make(study: Finished, folder: Path) -> tuple[int, str]:
+    result = snakemake(
+        study.workflow, folder, "crate", "--cores", 1, "--configfile", study.config, "--nocolor"
     )
-    result = services.validate(settings)
-    found = [
-        f"{issue.check.identifier} {issue.violatingEntity}: {issue.message}"
-        for issue in result.get_issues(Severity.REQUIRED)
-    ]
-    assert result.passed(Severity.REQUIRED) == (not found)
+    return result.returncode, result.stdout
+
+
+def many(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def refs(entity: Entity, term: str) -> list[str]:
+    return [each["@id"] for each in many(entity.get(term, []))]
+
+
+def of_type(graph: dict[str, Entity], kind: str) -> list[Entity]:
+    return [each for each in graph.values() if kind in many(each["@type"])]
+
+
+def jobs_of(graph: dict[str, Entity]) -> dict[str, Entity]:
+    """Actions of jobs by name, as `rule wildcard=value ...`."""
+    actions = [each for each in of_type(graph, "CreateAction") if each["@id"] != "#run"]
+    found = {action["name"]: action for action in actions}
+    assert len(found) == len(actions)
     return found
 
 
-def main() -> None:
-    """Print the problems of each crate as JSON; the exit code is 1 if there are any."""
-    with tempfile.TemporaryDirectory() as folder:
-        cache = Path(folder) / "cache"
-        fill(cache)
-        found = {crate: problems(Path(crate), cache) for crate in sys.argv[1:]}
-    print(json.dumps(found, indent=2))
-    sys.exit(any(found.values()))
+def name_of(rule: str, wildcards: dict[str, str]) -> str:
+    return " ".join([rule, *(f"{name}={value}" for name, value in sorted(wildcards.items()))])
 
 
-if __name__ == "__main__":
-    main()
+def files_of(graph: dict[str, Entity], action: Entity, term: str) -> dict[str, Entity]:
+    entities = [graph[own] for own in refs(action, term)]
+    return {each["name"]: each for each in entities if each["@type"] in ("File", "Dataset")}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def replace(path: Path, value: Any) -> None:
+    path.unlink()
+    path.write_text(json.dumps(value), encoding="utf-8")
