@@ -4,6 +4,7 @@
 `--configfile FILE` runs another study instead (the files are not merged with the demo's).
 `snakemake download` fetches the study's models and data and does nothing else: on a login node.
 `snakemake estimate` says what the study will cost and does nothing else.
+`snakemake crate` exports a finished study as a Workflow Run RO-Crate and does nothing else.
 """
 
 from snakemake.utils import min_version
@@ -40,6 +41,7 @@ rule all:
 
 
 localrules:
+    crate,
     estimate,
 
 
@@ -54,6 +56,30 @@ rule estimate:
         program=program("estimate"),
     shell:
         "python {params.program} --configuration {params.configuration:q} 2>&1 | tee {log}"
+
+
+rule crate:
+    """Export the finished study with all that is known of its making, as an RO-Crate."""
+    log:
+        f"{LOGS}/crate.log",
+    conda:
+        "envs/plot.yaml"
+    params:
+        study=STUDY.study,
+        targets=lambda wildcards: canonical_json(
+            [str(path) for path in rules.all.input]
+        ),
+        configuration=canonical_json(STUDY.model_dump(mode="json")),
+        given=CONFIGURED["files"],
+        rules=lambda wildcards: canonical_json(
+            {rule.name: rule.docstring or "" for rule in workflow.rules}
+        ),
+        out=f"{RESULTS}/crate",
+        program=program("export_crate"),
+    shell:
+        "python {params.program} --study {params.study} --targets {params.targets:q}"
+        " --configuration {params.configuration:q} --given {params.given:q} --rules {params.rules:q}"
+        " --out {params.out} 2>&1 | tee {log}"
 
 
 rule download:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 DEMO = ROOT / "config" / "config.yaml"
 MINIATURE = ROOT / "tests" / "studies" / "miniature.yaml"
 #: All that a run needs of the repository.
-WORKFLOW = ("Snakefile", "workflow", "config", "envs", "profiles")
+WORKFLOW = ("CITATION.cff", "Snakefile", "workflow", "config", "envs", "profiles")
 
 Config = dict[str, Any]
 

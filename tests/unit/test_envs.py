@@ -113,7 +113,7 @@ def test_plot_has_no_model_library() -> None:
 def programs_by_environment() -> dict[str, set[str]]:
     """Which programs the rules run in which environment; checked not to be empty below."""
     found: dict[str, set[str]] = {name: set() for name in ENVIRONMENTS}
-    for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")):
+    for path in (ROOT / "Snakefile", *sorted((ROOT / "workflow" / "rules").glob("*.smk"))):
         for rule in re.split(r"^rule ", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
             environments = re.findall(r"envs/(\w+)\.yaml", rule)
             programs = re.findall(r"program\(\"(\w+)\"\)", rule)
@@ -149,6 +149,6 @@ def test_an_environment_has_what_its_programs_import(name: str) -> None:
 def test_the_rules_do_name_environments() -> None:
     found = programs_by_environment()
     assert "finetune" in found["cpu"] | found["gpu"]
-    assert "draw_scores" in found["plot"]
+    assert {"draw_scores", "estimate"} <= found["plot"]
     assert {"torch", "transformers"} <= third_party("finetune")
     assert "matplotlib" in third_party("draw_scores")

@@ -1,0 +1,72 @@
+"""Crates of the miniature study: making them, and reading what they say."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from running import Finished, snakemake
+
+NAME = "miniature"
+RESULTS = f"results/{NAME}"
+METADATA = "ro-crate-metadata.json"
+Entity = dict[str, Any]
+Record = dict[str, Any]
+
+
+def linked(source: Path, to: Path) -> Path:
+    """A copy by links: files in it are replaced, never written into."""
+    shutil.copytree(source, to, copy_function=os.link, ignore=shutil.ignore_patterns(".snakemake"))
+    return to
+
+
+def make(study: Finished, folder: Path) -> tuple[int, str]:
+    result = snakemake(
+        study.workflow, folder, "crate", "--cores", 1, "--configfile", study.config, "--nocolor"
+    )
+    return result.returncode, result.stdout
+
+
+def many(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def refs(entity: Entity, term: str) -> list[str]:
+    return [each["@id"] for each in many(entity.get(term, []))]
+
+
+def of_type(graph: dict[str, Entity], kind: str) -> list[Entity]:
+    return [each for each in graph.values() if kind in many(each["@type"])]
+
+
+def jobs_of(graph: dict[str, Entity]) -> dict[str, Entity]:
+    """Actions of jobs by name, as `rule wildcard=value ...`."""
+    actions = [each for each in of_type(graph, "CreateAction") if each["@id"] != "#run"]
+    found = {action["name"]: action for action in actions}
+    assert len(found) == len(actions)
+    return found
+
+
+def name_of(rule: str, wildcards: dict[str, str]) -> str:
+    return " ".join([rule, *(f"{name}={value}" for name, value in sorted(wildcards.items()))])
+
+
+def files_of(graph: dict[str, Entity], action: Entity, term: str) -> dict[str, Entity]:
+    entities = [graph[own] for own in refs(action, term)]
+    return {each["name"]: each for each in entities if each["@type"] in ("File", "Dataset")}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def replace(path: Path, value: Any) -> None:
+    path.unlink()
+    path.write_text(json.dumps(value), encoding="utf-8")
