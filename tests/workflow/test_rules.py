@@ -112,6 +112,7 @@ def test_every_program_is_called_by_a_rule() -> None:
     called = {re.findall(r'code_digest\("(\w+)"\)', rule["params"])[0] for rule in RULES.values()}
     assert {path.stem for path in PROGRAMS.glob("*.py")} - called == {
         "estimate",
+        "explain",
         "warm",
         "write_schema",
     }
