@@ -27,8 +27,7 @@ KINDS = {
     "code": "Because code changed",
     "package": "Because a package changed",
     "input": "Because an input changed",
-    "touched": "Because an input is newer, though its content is as it was "
-    "(`snakemake --touch` accepts it)",
+    "touched": "Because an input is newer, with its old content (docs/reruns.md: copies)",
     "read": "Because other files are read",
     "command": "Because the command of the rule changed",
     "environment": "Because the software environment changed",
