@@ -245,7 +245,7 @@ def test_without_records_snakemake_s_word_is_told(study: Finished, tmp_path: Pat
         path.unlink()
     told = _explain(_with(study, tmp_path, _faster))
     assert told["Because Snakemake says so, and no record tells more"] == [
-        "finetune, hpo-nli, gpt-tiny, f50 (2 jobs): params have changed since last execution"
+        "finetune, hpo-nli, gpt-tiny, f50 (2 jobs): params have changed"
     ]
 
 

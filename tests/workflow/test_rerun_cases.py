@@ -496,7 +496,6 @@ def test_a_killed_run_goes_on_where_it_was(finished: Finished, tmp_path: Path) -
         if job.outputs and _ended_since(folder / f"{job.outputs[0]}.run.json", begun)
     }
     assert "finetune" not in {job.rule for job in done}
-    snakemake(study.workflow, folder, "--unlock", "--configfile", study.config)
     after = plan(study.workflow, folder, study.config, "--rerun-incomplete")
     assert after == before - done
     told = snakemake(study.workflow, folder, "explain", *options(study, cores=1)).stdout

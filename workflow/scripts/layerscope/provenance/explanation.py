@@ -39,6 +39,17 @@ KINDS = {
 _PASSING = "Because what was kept only until it was read is needed again"
 _FOLLOWING = "Because of these, what is made from them"
 _WIDTH = 100
+#: How Snakemake begins a reason of a job's own.
+_REASONS = (
+    "Forced execution",
+    "Missing output files",
+    "Incomplete output files",
+    "Updated input files",
+    "Set of input files has changed",
+    "Code has changed",
+    "Params have changed",
+    "Software environment definition has changed",
+)
 
 
 class Cause(NamedTuple):
@@ -215,11 +226,8 @@ def _by_snakemake(job: Planned) -> Cause:
 
 def _in_short(reason: str) -> str:
     """Snakemake's reason without the values that it appends."""
-    return "; ".join(
-        part.partition(":")[0].lower()
-        for part in reason.split("; ")
-        if part[:1].isupper() and not part.startswith(FOLLOWS)
-    )
+    found = [words for words in _REASONS if reason.startswith(words) or f"; {words}" in reason]
+    return "; ".join(words.lower() for words in found)
 
 
 def explanation(jobs: Iterable[tuple[Planned, Facts]], total: int) -> str:
