@@ -71,6 +71,14 @@ def test_a_setting_is_named_and_what_says_only_where_a_job_runs_is_not() -> None
     ]
 
 
+def test_an_option_that_names_files_is_no_setting() -> None:
+    """Nor when none is left; what files are read is told of as such."""
+    record = _record(parameters=_record()["parameters"] | {"parts": ["results/gone"]})
+    record["inputs"].append({"path": "results/gone", "sha256": "1"})
+    job = _job(reason="Set of input files has changed since last execution", more=" --parts")
+    assert causes(job, _facts(record)) == [Cause("read", "no longer", ("results/gone",))]
+
+
 def test_a_job_that_only_follows_has_no_cause() -> None:
     reason = f"{FOLLOWS}: {INPUT}"
     assert causes(_job(reason=reason), _facts(_record())) == []

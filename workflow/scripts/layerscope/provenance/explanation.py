@@ -118,17 +118,18 @@ def _settings(job: Planned, record: Record) -> list[Cause]:
     places |= {each["path"] for each in (*record["inputs"], *record["outputs"])}
     places |= {os.path.dirname(path) for path in places}
 
-    def counted(parameters: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            name: value
-            for name, value in parameters.items()
-            if name not in ASIDE and not _is_of(value, places)
-        }
-
-    now = counted(options_of(program_of(job.command)[1])) if job.command else {}
-    changed = differences(counted(record["parameters"]), now)
+    before = record["parameters"]
+    now = options_of(program_of(job.command)[1]) if job.command else {}
+    # An option that names files counts by the files; without any left it has no value at all.
+    aside = {name for name, value in (*before.items(), *now.items()) if _is_of(value, places)}
+    aside |= ASIDE
+    changed = differences(_without(before, aside), _without(now, aside))
     short = [text.removeprefix("settings.").removeprefix("configuration.") for text in changed]
     return [Cause("setting", ", ".join(short))] if short else []
+
+
+def _without(parameters: Mapping[str, Any], aside: Collection[str]) -> dict[str, Any]:
+    return {name: value for name, value in parameters.items() if name not in aside}
 
 
 def _is_of(value: Any, places: Collection[str]) -> bool:
