@@ -5,6 +5,7 @@
 `snakemake download` fetches the study's models and data and does nothing else: on a login node.
 `snakemake estimate` says what the study will cost and does nothing else.
 `snakemake crate` exports a finished study as a Workflow Run RO-Crate and does nothing else.
+`snakemake explain` says which jobs would run now, and why, and does nothing else.
 """
 
 from snakemake.utils import min_version
@@ -43,6 +44,7 @@ rule all:
 localrules:
     crate,
     estimate,
+    explain,
 
 
 rule estimate:
@@ -80,6 +82,40 @@ rule crate:
         "python {params.program} --study {params.study} --targets {params.targets:q}"
         " --configuration {params.configuration:q} --given {params.given:q} --rules {params.rules:q}"
         " --out {params.out} 2>&1 | tee {log}"
+
+
+def this_call(wildcards):
+    """How Snakemake was called, for a dry run that plans as it would."""
+    settings, dag = workflow.config_settings, workflow.dag_settings
+    return canonical_json(
+        {
+            "snakefile": os.path.relpath(workflow.main_snakefile),
+            "configfiles": [os.path.relpath(p) for p in workflow.overwrite_configfiles],
+            "config": dict(settings.config),
+            "replace_workflow_config": settings.replace_workflow_config,
+            "rerun_triggers": sorted(t.item_to_choice() for t in dag.rerun_triggers),
+            "max_checksum_file_size": dag.max_checksum_file_size,
+            "deployment_method": sorted(
+                m.item_to_choice()
+                for m in workflow.deployment_settings.deployment_method
+            ),
+        }
+    )
+
+
+rule explain:
+    """Print which jobs would run now, and why."""
+    log:
+        f"{LOGS}/explain.log",
+    conda:
+        "envs/plot.yaml"
+    params:
+        call=this_call,
+        total=lambda wildcards: 1 + sum(1 for _ in planned_jobs(STUDY)),  # with `all`
+        python=sys.executable,  # Snakemake's own, since it asks Snakemake
+        program=program("explain"),
+    shell:
+        "{params.python:q} {params.program} --call {params.call:q} --total {params.total} 2>&1 | tee {log}"
 
 
 rule download:

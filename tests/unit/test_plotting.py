@@ -13,7 +13,17 @@ from matplotlib.colors import to_rgb
 from synthetic_tables import MODELS, draw_all, run_program, tabulate, write_study
 
 from layerscope.formats import read_table
-from layerscope.plotting import attention, confusion, curves, gain, pretraining, probes, scores
+from layerscope.plotting import (
+    attention,
+    confusion,
+    controls,
+    curves,
+    gain,
+    layers,
+    pretraining,
+    probes,
+    scores,
+)
 from layerscope.plotting.association import chosen_measures
 from layerscope.plotting.style import COLUMN, looks, percent_looks
 
@@ -127,7 +137,7 @@ def test_a_single_seed_is_drawn_where_there_is_no_mean() -> None:
 
 def test_probe_panels_show_before_after_and_random(study: dict[str, Path]) -> None:
     table = rows(study, "probes", "one-ner")
-    figure = probes.draw(table, [*probes.main_panels(table), *probes.control_panels(table)])
+    figure = layers.draw(table, [*probes.panels(table), *controls.panels(table)])
     # Three models; linear and bilstm-crf entity F1, and selectivity of the linear probe.
     assert len(figure.axes) == 3 * 3
     panel = figure.axes[0]

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
-from running import ROOT, copy_workflow, environment, plan
+from running import ROOT, copy_workflow, environment, plan, with_downstream
 
 from layerscope.config.load import validate
 
@@ -127,6 +127,27 @@ def test_a_changed_model_is_copied_again_and_a_statement_changes_nothing(checkou
     again = {job.rule for job in plan(checkout, checkout, study, "--cores", "1")}
     assert {"fetch_model", "finetune", "extract_base", "probe"} <= again
     assert "prepare_task" not in again
+
+
+def test_a_new_version_of_a_file_reruns_what_is_made_from_it(
+    checkout: Path, tmp_path: Path
+) -> None:
+    """And a touched one nothing: before and after, and of each job of its task alone."""
+    study = checkout / "my-data" / "study.yaml"
+    file = checkout / "my-data" / "claims" / "train.csv"
+    before = plan(checkout, checkout, study)
+    text = file.read_bytes()
+    file.write_bytes(text)
+    assert plan(checkout, checkout, study) == before
+    file.write_bytes(text.replace(b"\n", b" \n", 2))
+    again = plan(checkout, checkout, study)
+    file.write_bytes(text)
+    everything = plan(checkout, checkout, study, "--forceall")
+    expected = with_downstream(everything, lambda job: "my-data/claims/train.csv" in job.inputs)
+    assert [job.rule for job in expected].count("prepare_task") == 1
+    assert {job.of("task") for job in expected} == {"claims", None}
+    assert again == before | expected
+    assert plan(checkout, checkout, study) == before
 
 
 def test_a_line_that_is_refused_reads_as_the_document_says(checkout: Path) -> None:

@@ -114,6 +114,7 @@ def test_every_program_is_called_by_a_rule() -> None:
         "audit",
         "compare",
         "estimate",
+        "explain",
         "export_crate",
         "warm",
         "write_schema",

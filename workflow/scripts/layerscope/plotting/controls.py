@@ -1,0 +1,17 @@
+"""What the figure of controls shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from layerscope.measures import task_metrics
+from layerscope.plotting.curves import HALVES, panels_of
+from layerscope.plotting.style import Row
+
+
+def panels(rows: Sequence[Row]) -> list[tuple[str, str, str]]:
+    """Probe, view and measure of the controls: half of the input alone, and selectivity."""
+    metric, _ = task_metrics({row["metric"] for row in rows})
+    halves = [(p, v, metric) for p, v in panels_of(rows, metric) if v in HALVES]
+    chosen = [(p, v) for p, v in panels_of(rows, "selectivity") if v not in HALVES]
+    return halves + [(p, v, "selectivity") for p, v in chosen]

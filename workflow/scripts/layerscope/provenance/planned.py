@@ -1,0 +1,119 @@
+"""Which jobs Snakemake would run, by its own word: a dry run in this process.
+
+Jobs come as the structured events that Snakemake gives to loggers (`LogEvent.JOB_INFO`), not as
+printed text. Only the reasons are text there; they name files, and say whether a job runs merely
+because another does.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from layerscope.errors import UserError
+
+#: Snakemake's words for a job that runs because one before it does.
+FOLLOWS = "Input files updated by another job"
+_UPDATED = re.compile(r"Updated input files: (.*?)(?:; (?=[A-Z])|$)")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A job that would run, and why in Snakemake's words."""
+
+    rule: str
+    wildcards: Mapping[str, str]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    command: str
+    reason: str
+
+    @property
+    def updated(self) -> list[str]:
+        """Inputs that are newer than the outputs, and not known to have the same content."""
+        found = _UPDATED.search(self.reason)
+        return found[1].split(", ") if found and found[1] else []
+
+
+class _Listener(logging.Handler):
+    """Keeps the jobs that Snakemake speaks of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.jobs: list[Planned] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from snakemake_interface_logger_plugins.common import LogEvent
+
+        if getattr(record, "event", None) == LogEvent.JOB_INFO:
+            said = record.__dict__
+            self.jobs.append(
+                Planned(
+                    rule=said["rule_name"],
+                    wildcards=dict(said["wildcards"] or {}),
+                    inputs=tuple(map(str, said["input"])),
+                    outputs=tuple(map(str, said["output"])),
+                    command=said["shellcmd"] or "",
+                    reason=said["reason"],
+                )
+            )
+
+
+def planned(call: Mapping[str, Any]) -> list[Planned]:
+    """Jobs that Snakemake would run for all of a study, in its order. Nothing is run or written.
+
+    Args:
+        call: how Snakemake was called: `snakefile`, `configfiles`, `config` and
+            `replace_workflow_config` (of `--config`), and what it compares: `rerun_triggers`,
+            `max_checksum_file_size`, `deployment_method`.
+
+    Raises:
+        UserError: Snakemake refuses to plan.
+    """
+    from snakemake.api import SnakemakeApi
+    from snakemake.exceptions import WorkflowError
+    from snakemake.logging import logger
+    from snakemake.settings.enums import RerunTrigger
+    from snakemake.settings.types import (
+        ConfigSettings,
+        DAGSettings,
+        DeploymentMethod,
+        DeploymentSettings,
+        OutputSettings,
+        ResourceSettings,
+    )
+
+    listener = _Listener()
+    with SnakemakeApi(OutputSettings(dryrun=True)) as api:
+        for handler in list(logger.handlers):
+            logger.removeHandler(handler)  # those that print
+        logger.addHandler(listener)
+        logger.propagate = False
+        try:
+            workflow = api.workflow(
+                resource_settings=ResourceSettings(cores=1),
+                config_settings=ConfigSettings(
+                    config=call["config"],
+                    configfiles=[Path(path) for path in call["configfiles"]],
+                    replace_workflow_config=call["replace_workflow_config"],
+                ),
+                deployment_settings=DeploymentSettings(
+                    deployment_method=DeploymentMethod.parse_choices_set(call["deployment_method"])
+                ),
+                snakefile=Path(call["snakefile"]),
+                workdir=Path.cwd(),
+            )
+            workflow.dag(
+                DAGSettings(
+                    force_incomplete=True,  # what a killed run left is made again
+                    rerun_triggers=RerunTrigger.parse_choices_set(call["rerun_triggers"]),
+                    max_checksum_file_size=call["max_checksum_file_size"],
+                )
+            ).execute_workflow(executor="dryrun")
+        except WorkflowError as error:
+            raise UserError(" ".join(str(error).split())) from None
+    return listener.jobs
