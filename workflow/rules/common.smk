@@ -126,6 +126,25 @@ def record(rule, packages=None, configuration=None):
     return job
 
 
+def this_call(wildcards):
+    """How Snakemake was called, for a dry run that plans as it would."""
+    settings, dag = workflow.config_settings, workflow.dag_settings
+    return canonical_json(
+        {
+            "snakefile": os.path.relpath(workflow.main_snakefile),
+            "configfiles": [os.path.relpath(p) for p in workflow.overwrite_configfiles],
+            "config": dict(settings.config),
+            "replace_workflow_config": settings.replace_workflow_config,
+            "rerun_triggers": sorted(t.item_to_choice() for t in dag.rerun_triggers),
+            "max_checksum_file_size": dag.max_checksum_file_size,
+            "deployment_method": sorted(
+                m.item_to_choice()
+                for m in workflow.deployment_settings.deployment_method
+            ),
+        }
+    )
+
+
 def one_of(names):
     """A wildcard constraint that admits the given names and nothing else."""
     return "|".join(names) or "(?!)"
