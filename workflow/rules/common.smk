@@ -105,6 +105,8 @@ def record(rule, packages=None, configuration=None):
 
     def job(wildcards, input, output):
         named = packages(wildcards).split()[::2] if packages else []
+        # `sklearn` is of the package scikit-learn.
+        named = [distributions().get(name, [name])[0] for name in named]
         log = workflow.get_rule(rule).log
         return canonical_json(
             {
