@@ -26,7 +26,7 @@ from running import (
     write_config,
 )
 
-pytestmark = pytest.mark.xdist_group("miniature")
+pytestmark = pytest.mark.xdist_group("explain")
 
 FOLLOWING = "Because of these, what is made from them"
 

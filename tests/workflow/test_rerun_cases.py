@@ -38,7 +38,7 @@ from running import (
     write_config,
 )
 
-pytestmark = pytest.mark.xdist_group("miniature")
+pytestmark = pytest.mark.xdist_group("cases")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 Nothing is computed here: each test is a dry run of an edited copy of the workflow, or of an edited
 configuration, in the folder of the finished study. Copies lie in other folders and have new time
-stamps throughout, so each test also holds that neither counts.
+stamps throughout, so each test also holds that neither counts. test_rerun_cases.py has a table of
+what users meet, in numbers of jobs; here is which jobs, and the rest.
 """
 
 from __future__ import annotations
@@ -16,21 +17,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from running import (
     Config,
     Finished,
     Job,
     Plan,
     copy_workflow,
-    count,
     plan,
     read_config,
     with_downstream,
     write_config,
 )
 
-pytestmark = pytest.mark.xdist_group("miniature")
+pytestmark = pytest.mark.xdist_group("reruns")
 
 EXTRACTION = {"extract_base", "extract_finetuned"}
 FIGURES = {
@@ -62,10 +61,6 @@ def _names(jobs: Plan) -> list[str]:
 
 
 # --- nothing changed -----------------------------------------------------------------------------
-
-
-def test_nothing_changed(finished: Finished) -> None:
-    assert _names(plan(finished.workflow, finished.folder, finished.config)) == []
 
 
 def test_every_file_touched_and_the_workflow_moved(finished: Finished, tmp_path: Path) -> None:
@@ -131,7 +126,6 @@ EDITS: dict[str, set[str]] = {
     "layerscope/config/probes.py": {"probe"},
     "layerscope/baselines.py": {"baseline"},
     "layerscope/plotting/gain.py": {"figure_gain"},
-    "layerscope/plotting/style.py": FIGURES,
 }
 
 
@@ -152,27 +146,6 @@ def test_an_edit_of_what_no_program_uses(finished: Finished, tmp_path: Path) -> 
     for path in [scripts / "write_schema.py", *(scripts / "layerscope" / name for name in unused)]:
         path.write_text(path.read_text(encoding="utf-8") + "\n_EDITED = True\n", encoding="utf-8")
     assert _names(plan(copy, finished.folder, finished.config)) == []
-
-
-def test_a_colour_retrains_nothing(finished: Finished, tmp_path: Path) -> None:
-    """The same in plain numbers: of 118 jobs, the figures and what asks for them."""
-    assert len(finished.everything) == 118
-    copy = copy_workflow(tmp_path / "copy", finished.workflow)
-    style = copy / "workflow" / "scripts" / "layerscope" / "plotting" / "style.py"
-    text = style.read_text(encoding="utf-8")
-    edited = re.sub('"#[0-9a-fA-F]{6}"', '"#123456"', text, count=1)
-    assert edited != text
-    style.write_text(edited, encoding="utf-8")
-    jobs = plan(copy, finished.folder, finished.config)
-    assert len(jobs) == 15
-    assert {job.rule for job in jobs} == FIGURES | {"all"}
-
-
-def test_an_edit_of_what_all_programs_share(finished: Finished, tmp_path: Path) -> None:
-    copy = copy_workflow(tmp_path / "copy", finished.workflow)
-    with (copy / "workflow" / "scripts" / "layerscope" / "program.py").open("a") as handle:
-        handle.write("\n_EDITED = True\n")
-    assert _names(plan(copy, finished.folder, finished.config)) == _names(finished.everything)
 
 
 def test_an_edit_of_a_rule_s_command(finished: Finished, tmp_path: Path) -> None:
@@ -202,20 +175,6 @@ def _all_of(finished: Finished, tmp_path: Path, change: Callable[[Config], Any])
     change(config)
     file = write_config(tmp_path / "anew.yaml", config)
     return plan(finished.workflow, tmp_path / "anew", file)
-
-
-def _reversed_keys(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _reversed_keys(value[key]) for key in reversed(value)}
-    return value
-
-
-def test_order_of_keys_and_comments(finished: Finished, tmp_path: Path) -> None:
-    config = _reversed_keys(read_config(finished.config))
-    text = yaml.safe_dump(config, sort_keys=False, default_flow_style=False, indent=4)
-    file = tmp_path / "study.yaml"
-    file.write_text("# A comment.\n" + text.replace("\n", "   # Another.\n"), encoding="utf-8")
-    assert _names(plan(finished.workflow, finished.folder, file)) == []
 
 
 def test_defaults_written_out(finished: Finished, tmp_path: Path) -> None:
@@ -254,7 +213,6 @@ def _set(path: str, value: Any) -> Callable[[Config], None]:
             5.0e-4,
             _is("finetune", task="hpo-nli", model="gpt-tiny"),
         ),
-        ("models.gpt-tiny.source.training.steps", 5, _is("pretrain", model="gpt-tiny")),
         ("models.gpt-tiny.domain", "general", _is("table_scores")),
         ("finetuning.ner.epochs", 2, _is("finetune", task="hpo-ner")),
         ("probes.bilstm-crf.hidden", 10, _is("probe", probe="bilstm-crf")),
@@ -280,27 +238,6 @@ def test_a_setting_reruns_its_own_jobs(
 ) -> None:
     expected = with_downstream(finished.everything, _any_of(chosen, _is("configuration")))
     assert _names(_after(finished, tmp_path, _set(path, value))) == _names(expected)
-
-
-def test_one_model_s_setting_in_plain_words(finished: Finished, tmp_path: Path) -> None:
-    """The other model, the other task, data and the random control stay as they are."""
-    change = _set("models.gpt-tiny.finetuning.nli.learning_rate", 5.0e-4)
-    jobs = _after(finished, tmp_path, change)
-    costly = {job for job in jobs if job.rule not in TABLES | FIGURES | {"all", "configuration"}}
-    assert count(costly) == {
-        "finetune": 2,
-        "extract_finetuned": 2,
-        "probe": 4,
-        "score": 1,
-        "part_attention": 1,
-        "part_probes": 1,
-    }
-    assert {job.of("model") for job in costly} == {"gpt-tiny"}
-    assert {job.of("task") for job in costly} == {"hpo-nli"}
-    assert {job.of("variant") for job in costly if job.rule not in PARTS | {"score"}} == {
-        "f50-s1",
-        "f50-s2",
-    }
 
 
 def _add_seed(config: Config) -> None:
@@ -393,7 +330,6 @@ def _replace(path: Path, content: bytes) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "results/miniature/data/hpo-nli/train.parquet",
         "results/miniature/samples/hpo-ner/f50-s1.parquet",
         "results/miniature/tables/probes.parquet",
     ],
@@ -414,12 +350,3 @@ def test_a_file_changed(finished: Finished, tmp_path: Path) -> None:
     expected = with_downstream(finished.everything, lambda job: path in job.inputs)
     assert _names(plan(finished.workflow, folder, finished.config)) == _names(expected)
     assert {job.rule for job in expected} >= {"finetune", "baseline"}
-
-
-def test_a_file_deleted(finished: Finished, tmp_path: Path) -> None:
-    folder = _linked(finished, tmp_path / "run")
-    path = "results/miniature/figures/scores.svg"
-    (folder / path).unlink()
-    expected = with_downstream(finished.everything, lambda job: path in job.outputs)
-    assert _names(plan(finished.workflow, folder, finished.config)) == _names(expected)
-    assert count(expected) == {"figure_scores": 1, "all": 1}
