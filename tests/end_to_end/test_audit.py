@@ -128,6 +128,13 @@ def test_a_figure_that_left_its_folder_is_traced(ending: str, copy: Copy, tmp_pa
     assert f"not the bytes of {name}, whose lineage it carries" in edited.stdout
 
 
+def test_a_figure_in_another_folder_named_results_is_traced(copy: Copy, tmp_path: Path) -> None:
+    away = tmp_path / "results" / "talks" / "one.svg"
+    away.parent.mkdir(parents=True)
+    away.write_bytes(copy.read(FIGURE))
+    assert f"{away} is {FIGURE} of study miniature." in copy.run("audit", away).stdout
+
+
 def test_what_cannot_be_traced_gets_one_line(copy: Copy, tmp_path: Path) -> None:
     (tmp_path / "plain.svg").write_text("<svg/>")
     foreign = b"layerscope:" + b"0" * 64

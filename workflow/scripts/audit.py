@@ -36,9 +36,11 @@ def main() -> None:
     from layerscope.provenance.audit_text import as_json, in_words
     from layerscope.provenance.checks import Finding
     from layerscope.provenance.present import committed_code
-    from layerscope.provenance.studies import read_study, study_of
+    from layerscope.provenance.studies import has_records, read_study, study_of
 
     found = study_of(arguments.target)
+    if found and os.path.isfile(arguments.target) and not has_records(*found):
+        found = None  # some folder of that name
     extra: list[Finding] = []
     with committed_code() as code:
         if found is None:

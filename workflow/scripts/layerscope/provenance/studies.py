@@ -53,6 +53,11 @@ def study_of(path: str | Path) -> tuple[Path, str] | None:
     return None
 
 
+def has_records(root: Path, name: str) -> bool:
+    """Whether a folder of `results` is a study that left records."""
+    return any(_records(root / "results" / name))
+
+
 def read_study(root: str | Path, name: str) -> Study:
     """Read all records of a study.
 
