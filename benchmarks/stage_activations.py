@@ -31,7 +31,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from layerscope.activations import BLOCK, write_activations
 from layerscope.config.extraction import Activations
 from layerscope.formats import read_layer
-from layerscope.models.batching import length_batches
+from layerscope.models.forward import batches
 from layerscope.models.inputs import encode_text
 
 BATCH = 32
@@ -181,8 +181,8 @@ def _filled(lengths: list[int], budget: int) -> float:
     padded = 0
     for start in range(0, len(lengths), 2 * BLOCK):
         block = lengths[start : start + 2 * BLOCK]
-        batches = length_batches(block, budget)
-        padded += sum(len(batch) * max(block[index] for index in batch) for batch in batches)
+        made = batches(block, budget, "cpu")
+        padded += sum(len(batch) * max(block[index] for index in batch) for batch in made)
     return sum(lengths) / padded
 
 
