@@ -312,6 +312,7 @@ def test_the_same_vectors_give_the_same_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("value", "dtype", "shown"),
     [
+        (65_520.0, "float16", "65520"),  # the least that is rounded up
         (70_000.0, "float16", "70000"),
         (-70_000.0, "float16", "70000"),
         (np.inf, "float32", "inf"),
@@ -337,9 +338,10 @@ def test_a_value_that_does_not_fit_is_refused(
     assert os.listdir(tmp_path) == []
 
 
-def test_the_largest_float16_fits(tmp_path: Path) -> None:
+@pytest.mark.parametrize("value", [65_504.0, 65_519.0])  # the latter is rounded down
+def test_the_largest_float16_fits(tmp_path: Path, value: float) -> None:
     block = vectors(1)
-    block[0, 0, 0] = 65_504.0
+    block[0, 0, 0] = value
     write(tmp_path / "a.parquet", [block])
     assert formats.read_layer(tmp_path / "a.parquet", 0)[0, 0] == 65_504.0
 

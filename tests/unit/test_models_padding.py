@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from itertools import pairwise
 
 import numpy as np
@@ -16,7 +17,7 @@ from layerscope.activations import sequence_vectors, word_vectors
 from layerscope.attention import compare_attention
 from layerscope.config.extraction import Activations
 from layerscope.models.batching import collate, length_batches
-from layerscope.models.forward import forward
+from layerscope.models.forward import PROCESSOR_TOKENS, batches, forward
 from layerscope.models.inputs import (
     Encoded,
     Frame,
@@ -51,16 +52,44 @@ def sentences(tiny: Tiny) -> list[Encoded]:
 @given(
     lengths=st.lists(st.integers(min_value=1, max_value=50), max_size=60),
     budget=st.integers(min_value=1, max_value=300),
+    overhead=st.integers(min_value=0, max_value=100),
 )
-def test_batches_hold_each_index_once_within_the_budget(lengths: list[int], budget: int) -> None:
-    batches = length_batches(lengths, budget)
-    assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
-    for batch in batches:
+def test_batches_hold_each_index_once_within_the_budget(
+    lengths: list[int], budget: int, overhead: int
+) -> None:
+    found = length_batches(lengths, budget, overhead)
+    assert sorted(index for batch in found for index in batch) == list(range(len(lengths)))
+    for batch in found:
         assert max(lengths[index] for index in batch) * len(batch) <= budget or len(batch) == 1
-    for batch, following in pairwise(batches):
-        # Longest first, and no batch is left smaller than it could be.
-        assert min(lengths[index] for index in batch) >= lengths[following[0]]
-        assert max(lengths[index] for index in batch) * (len(batch) + 1) > budget
+    for batch, following in pairwise(found):
+        assert min(lengths[index] for index in batch) >= lengths[following[0]]  # longest first
+
+
+@given(
+    lengths=st.lists(st.integers(min_value=1, max_value=50), min_size=1, max_size=9),
+    budget=st.integers(min_value=1, max_value=300),
+    overhead=st.integers(min_value=0, max_value=100),
+)
+def test_no_other_cut_costs_less(lengths: list[int], budget: int, overhead: int) -> None:
+    """Of all ways to cut the sorted lengths."""
+    ordered = sorted(lengths, reverse=True)
+    allowed = []
+    for cuts in itertools.product([False, True], repeat=len(ordered) - 1):
+        ends = [at for at, cut in enumerate(cuts, start=1) if cut]
+        parts = [ordered[a:b] for a, b in pairwise([0, *ends, len(ordered)])]
+        if all(len(part) == 1 or part[0] * len(part) <= budget for part in parts):
+            allowed.append(sum(part[0] * len(part) + overhead for part in parts))
+    found = length_batches(lengths, budget, overhead)
+    cost = sum(lengths[batch[0]] * len(batch) + overhead for batch in found)
+    assert cost == min(allowed)
+
+
+def test_a_processor_gets_small_batches_and_a_gpu_few() -> None:
+    lengths = list(range(20, 120))
+    on_processor, on_gpu = (batches(lengths, 4096, device) for device in ("cpu", "cuda"))
+    assert max(len(batch) * lengths[batch[0]] for batch in on_processor) <= PROCESSOR_TOKENS
+    assert len(on_gpu) < len(on_processor)
+    assert max(len(batch) for batch in batches(lengths, 1, "cpu")) == 1
 
 
 def test_padding_is_on_the_right_and_masked() -> None:

@@ -340,7 +340,10 @@ class ActivationWriter:
             raise ValueError(f"vectors of shape {vectors.shape}; allowed: {shape}")
         with np.errstate(over="ignore"):
             stored = vectors.astype(self._dtype)
-        if not np.isfinite(stored).all():
+        # Extremes are found faster than float16 numbers are checked; of a NaN they are NaN.
+        most = np.finfo(self._dtype).max
+        fits = not vectors.size or -most <= vectors.min() <= vectors.max() <= most
+        if not fits and not np.isfinite(stored).all():
             row, layer = (int(i) for i in np.argwhere(~np.isfinite(stored).all(axis=2))[0])
             largest = float(np.abs(vectors[row, layer]).max())
             raise UserError(
@@ -385,15 +388,15 @@ def read_layer(path: str | Path, layer: int) -> npt.NDArray[np.float32]:
     described = activation_metadata(path)
     if not 0 <= layer < described["layers"]:
         raise UserError(f"{path}: no layer {layer}; allowed: 0 to {described['layers'] - 1}")
-    name = layer_column(layer)
-    column = pq.read_table(path, columns=[name]).column(name)
+    name, width = layer_column(layer), described["width"]
     dtype = np.dtype(described["dtype"]).newbyteorder("<")
-    blocks = [_block(chunk, dtype, described["width"]) for chunk in column.chunks]
-    return np.concatenate(blocks) if blocks else np.empty((0, described["width"]), np.float32)
-
-
-def _block(
-    chunk: pa.FixedSizeBinaryArray, dtype: np.dtype[Any], width: int
-) -> npt.NDArray[np.float32]:
-    data = np.frombuffer(chunk.buffers()[1], dtype)
-    return data.reshape(-1, width)[chunk.offset : chunk.offset + len(chunk)].astype(np.float32)
+    with pq.ParquetFile(path) as file:
+        found = np.empty((file.metadata.num_rows, width), np.float32)
+        done = 0
+        # A group of rows at a time, so that memory is that of the result and of one group.
+        for group in range(file.num_row_groups):
+            for chunk in file.read_row_group(group, columns=[name]).column(name).chunks:
+                stored = np.frombuffer(chunk.buffers()[1], dtype).reshape(-1, width)
+                found[done : done + len(chunk)] = stored[chunk.offset : chunk.offset + len(chunk)]
+                done += len(chunk)
+    return found

@@ -21,7 +21,8 @@ class Activations(Section):
         description="type of the stored vectors; a value past float16 is an error",
     )
     batch_tokens: Count = Field(
-        default=4096, description="sub-words in a forward pass, padding included"
+        default=4096,
+        description="sub-words in a forward pass, padding included; without a GPU at most 1024",
     )
     max_length: MaxLength = Field(default=128, description="sub-word limit of a window")
     precision: Precision = Field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 import torch
@@ -9,24 +10,37 @@ import torch
 from layerscope.models.inputs import Encoded, Frame
 
 
-def length_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Group indices into batches of similar length whose padded size is within a budget.
+def length_batches(lengths: Sequence[int], budget: int, overhead: int) -> list[list[int]]:
+    """Group indices into batches of similar length that take the least time within a budget.
+
+    Sequences are sorted by length and cut where the sum of all batches' padded sizes, and of
+    `overhead` for each batch, is smallest.
 
     Args:
         lengths: sub-words of each sequence.
         budget: longest length times number of sequences in a batch; a longer one comes alone.
+        overhead: what a batch costs besides its sub-words, in sub-words. More gives fewer batches.
 
     Returns:
         Batches of indices, longest sequences first; each index exactly once.
     """
     order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
+    cost = [0, *[sys.maxsize] * len(order)]  # of the best batches for so many of the first
+    start_of = [0] * len(cost)  # where the last of those batches starts
+    for start, index in enumerate(order):
+        longest = lengths[index]
+        most = max(budget // max(longest, 1), 1)
+        total = cost[start] + overhead
+        for end in range(start + 1, min(start + most, len(order)) + 1):
+            total += longest
+            if total < cost[end]:
+                cost[end], start_of[end] = total, start
     batches: list[list[int]] = []
-    for index in order:
-        if batches and lengths[batches[-1][0]] * (len(batches[-1]) + 1) <= budget:
-            batches[-1].append(index)
-        else:
-            batches.append([index])
-    return batches
+    end = len(order)
+    while end:
+        batches.append(order[start_of[end] : end])
+        end = start_of[end]
+    return batches[::-1]
 
 
 def collate(

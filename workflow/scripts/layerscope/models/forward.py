@@ -15,7 +15,20 @@ from layerscope.models.batching import collate, length_batches
 from layerscope.models.inputs import Encoded, Frame
 from layerscope.models.load import uses_bfloat16
 
+#: On a processor larger batches run slower than these: their tensors leave its caches.
+PROCESSOR_TOKENS = 1024
+#: What a pass costs besides its sub-words, in sub-words. On a GPU a small pass takes as long as one
+#: of some thousand sub-words, since starting its kernels takes longer than running them.
+PROCESSOR_OVERHEAD, GPU_OVERHEAD = 48, 1024
+
 log = logging.getLogger(__name__)
+
+
+def batches(lengths: Sequence[int], batch_tokens: int, device_type: str) -> list[list[int]]:
+    """The batches of `forward`, as indices."""
+    if device_type == "cpu":
+        return length_batches(lengths, min(batch_tokens, PROCESSOR_TOKENS), PROCESSOR_OVERHEAD)
+    return length_batches(lengths, batch_tokens, GPU_OVERHEAD)
 
 
 def forward(
@@ -39,7 +52,8 @@ def forward(
         model: in evaluation mode, on its device.
         sequences: the inputs.
         frame: of the tokenizer.
-        batch_tokens: budget of a batch, padding included.
+        batch_tokens: budget of a batch, padding included; at most `PROCESSOR_TOKENS` are used
+            without a GPU.
         precision: "float32", "bfloat16" or "auto".
         options: further arguments of the model's forward, such as `output_hidden_states`.
 
@@ -51,7 +65,9 @@ def forward(
     """
     device = next(model.parameters()).device
     mixed = uses_bfloat16(precision)
-    waiting = deque(length_batches([len(sequence.ids) for sequence in sequences], batch_tokens))
+    waiting = deque(
+        batches([len(sequence.ids) for sequence in sequences], batch_tokens, device.type)
+    )
     halved = False
     while waiting:
         indices = waiting.popleft()
