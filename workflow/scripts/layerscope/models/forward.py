@@ -17,8 +17,8 @@ from layerscope.models.load import uses_bfloat16
 
 #: On a processor larger batches run slower than these: their tensors leave its caches.
 PROCESSOR_TOKENS = 1024
-#: What a pass costs besides its sub-words, in sub-words. On a GPU a small pass takes as long as one
-#: of some thousand sub-words, since starting its kernels takes longer than running them.
+#: What a pass costs besides its sub-words, in sub-words: starting its kernels. The processor's is
+#: measured; the GPU's is assumed, where a small pass waits for its kernels to be started.
 PROCESSOR_OVERHEAD, GPU_OVERHEAD = 48, 1024
 
 log = logging.getLogger(__name__)
