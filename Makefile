@@ -1,4 +1,6 @@
 # make demo: set up .venv, run the demo study, name its results.   make test: every test.
+# make bench: measure every stage against what is published and against the machine (half an hour, nothing else running);
+# make bench STAGES="svm crf": some of them.
 # make audit: verify all results of the demo; make audit OF=results/demo/figures/scores.svg: what that was made from.
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -6,8 +8,9 @@ VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 CORES ?= 2
 OF ?= results/demo
+STAGES ?=
 
-.PHONY: demo test audit lint clean
+.PHONY: demo test bench audit lint clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.ready: requirements.txt constraints.txt
@@ -21,6 +24,9 @@ demo: $(VENV)/.ready
 
 test: $(VENV)/.ready
 	@pytest -q --numprocesses auto --maxprocesses 4 --dist loadgroup
+
+bench: $(VENV)/.ready
+	@python benchmarks/run.py $(STAGES)
 
 audit: $(VENV)/.ready
 	@python workflow/scripts/audit.py $(OF)

@@ -12,7 +12,7 @@ from sklearn.svm import SVC
 from layerscope.probing.controls import halves, permuted_labels, word_type_labels
 from layerscope.probing.features import standardise
 from layerscope.probing.linear import predict_linear
-from layerscope.probing.svm import predict_svm, rbf_kernels
+from layerscope.probing.svm import STRIP, predict_svm, rbf_kernels
 
 
 def planted(rows: int, width: int, strength: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -83,6 +83,16 @@ def test_precomputed_kernel_is_scikit_learns() -> None:
     np.testing.assert_allclose(outer, expected, atol=1e-9)
     reference = SVC().fit(train.astype(np.float64), labels).predict(test.astype(np.float64))
     np.testing.assert_array_equal(predict_svm(train, labels, test, 1.0), reference)
+
+
+@pytest.mark.parametrize("rows", [1, STRIP - 1, STRIP, 2 * STRIP + 3])
+def test_kernels_are_symmetric_and_the_same_however_many_strips(rows: int) -> None:
+    train = np.random.default_rng(rows).normal(3, 2, (rows, 7)).astype(np.float32)
+    test = np.concatenate([train, train])
+    inner, outer = rbf_kernels(train, test)
+    np.testing.assert_array_equal(inner, inner.T)
+    np.testing.assert_allclose(np.diag(inner), 1, atol=1e-12)
+    np.testing.assert_allclose(outer, np.concatenate([inner, inner]), atol=1e-12)
 
 
 def test_svm_finds_what_a_line_cannot() -> None:

@@ -22,7 +22,7 @@ from layerscope.code import code_digest
 from layerscope.config import jobs
 from layerscope.config.load import read_yaml, validate
 from layerscope.config.references import read_references
-from layerscope.environment import keep_private, use_this_python
+from layerscope.environment import collect_seldom, keep_private, use_this_python
 from layerscope.errors import UserError
 from layerscope.files import canonical_json
 from layerscope.measures import BASELINES_OF_KIND
@@ -33,6 +33,7 @@ from layerscope.planning.sizes import read_sizes
 from layerscope.variants import FINETUNED
 
 use_this_python()
+collect_seldom()
 # A polite kill reaches a job's shell too. With a trap it waits for the program, which may be saving.
 shell.prefix("set -euo pipefail; trap : TERM; ")
 

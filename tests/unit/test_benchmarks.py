@@ -1,0 +1,102 @@
+"""The benchmark works, and its ways give equal results; nothing is timed."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import linear_together
+import numpy as np
+import pytest
+import report
+import stage_demo
+
+ROOT = Path(__file__).resolve().parents[2]
+BENCHMARKS = ROOT / "benchmarks"
+STAGES = sorted(path.stem.removeprefix("stage_") for path in BENCHMARKS.glob("stage_*.py"))
+KEYS = {"stage", "shape", "equal", "ways", "ratios", "limit", "goal", "reached", "notes"}
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, dict[str, Any]]:
+    """What all stages find at their smallest, as JSON has it; this process imports once."""
+    results = {name: importlib.import_module(f"stage_{name}").run("smoke") for name in STAGES}
+    return dict(json.loads(json.dumps(results)))
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_says_what_it_found_and_its_results_are_equal(
+    found: dict[str, dict[str, Any]], name: str
+) -> None:
+    result = found[name]
+    assert set(result) >= KEYS
+    assert result["stage"] == name
+    assert result["equal"]
+    for seen in result["equal"].values():
+        if "largest difference" in seen:
+            assert 0 <= seen["largest difference"] <= seen["tolerance"]
+    assert "layerscope" in " ".join(result["ways"])
+    for way in result["ways"].values():
+        assert way["seconds"]
+        assert min(way["seconds"]) > 0
+        assert way["rate"]["low"] <= way["rate"]["median"] <= way["rate"]["high"]
+    for ratio in result["ratios"].values():
+        assert 0 < ratio["low"] <= ratio["median"] <= ratio["high"]
+
+
+def test_the_page_has_every_stage_and_keeps_what_stands_around_the_tables(
+    found: dict[str, dict[str, Any]],
+) -> None:
+    tables = report.page(list(found.values()), {STAGES[0]: "a | reason"})
+    assert "a \\| reason" in tables
+    document = f"# Title\n\nbefore\n{report.BEGIN}\nold\n{report.END}\nafter\n"
+    once = report.replaced(document, tables)
+    assert once.startswith("# Title\n\nbefore\n")
+    assert once.endswith("\nafter\n")
+    assert "old" not in once
+    assert report.replaced(once, tables) == once
+    for name in STAGES:
+        assert f"| {name} |" in once
+    with pytest.raises(ValueError, match="allowed"):
+        report.replaced("no markers", tables)
+
+
+def test_the_program_writes_a_file_a_stage_and_refuses_an_unknown_one(tmp_path: Path) -> None:
+    command = [sys.executable, str(BENCHMARKS / "run.py"), "--smoke", "--results", str(tmp_path)]
+    ran = subprocess.run([*command, "demo"], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert "6 minutes" in ran.stdout
+    assert json.loads((tmp_path / "demo.json").read_text(encoding="utf-8"))["machine"] == {}
+    ran = subprocess.run([*command, "nothing"], capture_output=True, text=True)
+    assert ran.returncode == 2
+    assert "no stage nothing; allowed: " in ran.stderr
+
+
+def test_the_critical_path_is_the_longest_chain_and_no_sum() -> None:
+    records = stage_demo.made_up()
+    assert stage_demo.critical_path(records) == (8.0, ["a: 5.0 s", "c: 3.0 s"])
+    assert stage_demo.too_early(records) == 0.0
+    late = [{**record, "started": record["started"].replace(":07+", ":03+")} for record in records]
+    assert stage_demo.too_early(late) == 2.0
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5])
+def test_the_prototype_finds_the_minimum_that_scikit_learn_finds(classes: int) -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    rng = np.random.default_rng(classes)
+    centres = rng.normal(size=(classes, 20))
+    labels = [rng.integers(0, classes, 400), rng.permutation(np.arange(400) % classes)]
+    vectors = (centres[labels[0]] + 2 * rng.normal(size=(400, 20))).astype(np.float32)
+    vectors = (vectors - vectors.mean(axis=0)) / vectors.std(axis=0)
+    parameters, steps = linear_together.fit(vectors, labels, classes, tolerance=1e-5)
+    assert steps < 40
+    for own, codes in zip(parameters, labels, strict=True):
+        model = LogisticRegression(max_iter=2000, tol=1e-8).fit(vectors.astype(np.float64), codes)
+        weights = own[:, :-1] - own[:, :-1].mean(axis=0)
+        expected = model.coef_ if classes > 2 else np.concatenate([-model.coef_, model.coef_]) / 2
+        assert weights == pytest.approx(expected, abs=2e-3)

@@ -1,0 +1,19 @@
+"""The environment that jobs inherit."""
+
+from __future__ import annotations
+
+import gc
+
+from layerscope.environment import collect_seldom
+
+
+def test_unreachable_objects_are_looked_for_seldom_but_still_found() -> None:
+    """Seldom, since a plan holds millions of objects; never would leak in long runs."""
+    before = gc.get_threshold()
+    try:
+        collect_seldom()
+        assert gc.isenabled()
+        assert gc.get_threshold()[0] > before[0]
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
