@@ -13,6 +13,7 @@ the bytes of float16 vectors. Memory is that of a process of its own for each nu
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -95,6 +96,7 @@ def memory(folder: Path, sizes: tuple[int, ...], width: int) -> dict[str, dict[s
                     check=True,
                     capture_output=True,
                     text=True,
+                    env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
                 ).stdout
             )
             for what in ("write", "read")

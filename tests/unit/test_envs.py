@@ -115,6 +115,8 @@ def programs_by_environment() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {name: set() for name in ENVIRONMENTS}
     for path in (ROOT / "Snakefile", *sorted((ROOT / "workflow" / "rules").glob("*.smk"))):
         for rule in re.split(r"^rule ", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+            if "{params.python" in rule:
+                continue  # it runs Snakemake's own Python, which asks Snakemake
             environments = re.findall(r"envs/(\w+)\.yaml", rule)
             programs = re.findall(r"program\(\"(\w+)\"\)", rule)
             for environment in environments:
