@@ -12,7 +12,7 @@ from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
-from snakemake.io import apply_wildcards, is_flagged
+from snakemake.io import apply_wildcards
 
 PROGRAMS = f"{workflow.basedir}/workflow/scripts"
 # The library is not installed; jobs find it beside their program, the Snakefile finds it here.
@@ -54,6 +54,7 @@ HUB_TASKS = [task for task in TASKS if STUDY.tasks[task].source.kind == "hub"]
 VARIANTS = jobs.all_variants(STUDY)
 TUNED = jobs.finetuned_variants(STUDY)
 KEPT = jobs.kept_variants(STUDY)
+VARIANTS_PASSING = set(VARIANTS) - set(KEPT)
 RESULTS = f"results/{STUDY.study}"
 LOGS = f"logs/{STUDY.study}"
 TIMES = f"{RESULTS}/benchmarks"
@@ -109,6 +110,9 @@ def record(rule, packages=None, configuration=None):
         # `sklearn` is of the package scikit-learn.
         named = [distributions().get(name, [name])[0] for name in named]
         log = workflow.get_rule(rule).log
+        variant = getattr(wildcards, "variant", getattr(wildcards, "tuned", None))
+        # Snakemake does not tell a function which outputs are temporary.
+        gone = f"{RESULTS}/activations/" if variant in VARIANTS_PASSING else "//"
         return canonical_json(
             {
                 "rule": rule,
@@ -116,7 +120,7 @@ def record(rule, packages=None, configuration=None):
                 "wildcards": dict(wildcards.items()),
                 "inputs": [str(path) for path in input],
                 "outputs": [
-                    {"path": str(path), "temporary": is_flagged(path, "temp")}
+                    {"path": str(path), "temporary": str(path).startswith(gone)}
                     for path in output
                 ],
                 "packages": named,
