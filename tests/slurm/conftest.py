@@ -39,7 +39,10 @@ class Calm(NamedTuple):
 #: All of one task that puts results together, and a table.
 TARGETS = [
     "results/miniature/tables/pretraining.parquet",
-    *(f"results/miniature/scores/hpo-nli/{name}.json" for name in ("majority", "bag-of-words")),
+    *(
+        f"results/miniature/scores/hpo-nli/{name}.json"
+        for name in ("majority", "bag-of-words", "premise-only", "hypothesis-only")
+    ),
     *(
         f"results/miniature/{kind}/hpo-nli/{model}.{ending}"
         for kind, ending in (
