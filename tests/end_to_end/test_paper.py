@@ -24,6 +24,7 @@ from replicas import make_replica
 from running import ROOT, Config, command, copy_workflow, environment, read_config, write_config
 
 from layerscope.files import sha256_file
+from layerscope.records.content import ENDING
 
 pytestmark = pytest.mark.xdist_group("paper")
 
@@ -194,7 +195,8 @@ def test_every_model_is_kept_as_safetensors_with_its_origin(model: str, run: Run
 def test_every_figure_and_the_report_are_there(run: Run) -> None:
     results = run.folder / "results" / "paper"
     made = {path.name for path in (results / "figures").iterdir()}
-    assert made == {f"{name}.{ending}" for name in FIGURES for ending in ("svg", "pdf", "png")}
+    endings = ("svg", "pdf", "png", f"svg{ENDING}")
+    assert made == {f"{name}.{ending}" for name in FIGURES for ending in endings}
     assert (results / "report.html").stat().st_size > 100_000
 
 

@@ -6,7 +6,7 @@ import io
 import json
 import shutil
 import subprocess
-import tarfile
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,13 +46,12 @@ def _git(*arguments: str) -> bytes | None:
 def committed_code() -> Iterator[Code]:
     """The code of the checkout's commit without later edits; where there is none, what is there."""
     commit = _git("rev-parse", "HEAD") if _git("ls-files", "--error-unmatch", "audit.py") else None
-    archive = _git("archive", "--format=tar", "HEAD") if commit else None  # of this folder alone
+    archive = _git("archive", "--format=zip", "HEAD") if commit else None  # of this folder alone
     if commit is None or archive is None:
         yield Code(SCRIPTS, None)
         return
     with TemporaryDirectory(prefix="layerscope-") as folder:
-        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-            tar.extractall(folder, filter="data")
+        zipfile.ZipFile(io.BytesIO(archive)).extractall(folder)
         yield Code(Path(folder), commit.decode().strip())
 
 
