@@ -88,7 +88,7 @@ def measure(
                 rows = np.flatnonzero(np.isin(examples, sorted(chosen)))
                 vectors, scaled = standardise(every[rows], test_vectors)
                 answers = {
-                    "linear": predict_linear(vectors, labels[rows], scaled, 1.0, 200),
+                    "linear": predict_linear(vectors, [labels[rows]], scaled, 1.0, 200)[0],
                     "bilstm-crf": predict_bilstm_crf(
                         vectors, labels[rows], list(examples[rows]), scaled, test_examples,
                         tags=len(tags), hidden=256, epochs=3, batch_size=64,

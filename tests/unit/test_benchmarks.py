@@ -9,8 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import linear_together
-import numpy as np
 import pytest
 import report
 import stage_demo
@@ -82,21 +80,3 @@ def test_the_critical_path_is_the_longest_chain_and_no_sum() -> None:
     assert stage_demo.too_early(records) == 0.0
     late = [{**record, "started": record["started"].replace(":07+", ":03+")} for record in records]
     assert stage_demo.too_early(late) == 2.0
-
-
-@pytest.mark.parametrize("classes", [2, 3, 5])
-def test_the_prototype_finds_the_minimum_that_scikit_learn_finds(classes: int) -> None:
-    from sklearn.linear_model import LogisticRegression
-
-    rng = np.random.default_rng(classes)
-    centres = rng.normal(size=(classes, 20))
-    labels = [rng.integers(0, classes, 400), rng.permutation(np.arange(400) % classes)]
-    vectors = (centres[labels[0]] + 2 * rng.normal(size=(400, 20))).astype(np.float32)
-    vectors = (vectors - vectors.mean(axis=0)) / vectors.std(axis=0)
-    parameters, steps = linear_together.fit(vectors, labels, classes, tolerance=1e-5)
-    assert steps < 40
-    for own, codes in zip(parameters, labels, strict=True):
-        model = LogisticRegression(max_iter=2000, tol=1e-8).fit(vectors.astype(np.float64), codes)
-        weights = own[:, :-1] - own[:, :-1].mean(axis=0)
-        expected = model.coef_ if classes > 2 else np.concatenate([-model.coef_, model.coef_]) / 2
-        assert weights == pytest.approx(expected, abs=2e-3)

@@ -85,8 +85,9 @@ def _nli_values(
             truth, predict_svm(train, labels, test, probe.inverse_regularisation), names
         )
     train, test = standardise(train, test)
-    values = _nli_scores(truth, _linear(train, labels, test, probe), names)
-    control = _linear(train, controls.permuted_labels(labels, probe.control_seed), test, probe)
+    permuted = controls.permuted_labels(labels, probe.control_seed)
+    answers, control = _linear(train, [labels, permuted], test, probe)
+    values = _nli_scores(truth, answers, names)
     return values | _selectivity(values["accuracy"], float(np.mean(control == truth)))
 
 
@@ -127,11 +128,11 @@ def probe_ner(
     for layer in range(described["layers"]):
         vectors, test_vectors = standardise(read_layer(train, layer), read_layer(test, layer))
         if isinstance(probe, LinearProbe):
-            values = scores(_linear(vectors, labels, test_vectors, probe))
             control, control_truth = controls.word_type_labels(
                 keys["word"], labels, test_keys["word"], probe.control_seed
             )
-            guessed = _linear(vectors, control, test_vectors, probe)
+            answers, guessed = _linear(vectors, [labels, control], test_vectors, probe)
+            values = scores(answers)
             values |= _selectivity(values["accuracy"], float(np.mean(guessed == control_truth)))
             yield from _rows(view, layer, values, seed=0)
         else:
@@ -160,10 +161,13 @@ def _bilstm_crf(
     )
 
 
-def _linear(train: Vectors, labels: Codes, test: Vectors, probe: LinearProbe) -> Codes:
+def _linear(
+    train: Vectors, label_sets: Sequence[Codes], test: Vectors, probe: LinearProbe
+) -> list[Codes]:
     from layerscope.probing.linear import predict_linear
 
-    return predict_linear(train, labels, test, probe.inverse_regularisation, probe.max_iterations)
+    settings = probe.inverse_regularisation, probe.max_iterations
+    return predict_linear(train, label_sets, test, *settings)
 
 
 def _selectivity(accuracy: float, control: float) -> dict[str, float]:

@@ -1,0 +1,83 @@
+"""Logistic regressions that are fitted together, against scikit-learn's, each by itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from layerscope.probing.linear import predict_linear
+from layerscope.probing.logistic import fit
+
+
+def vectors_of(rows: int, width: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Standardised vectors with a signal, of directions that differ in size a thousandfold."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(rows) % classes
+    hidden = rng.normal(size=(rows, width)) * np.logspace(0, -3, width)
+    hidden[:, :3] += rng.normal(size=(classes, 3))[labels]
+    vectors = hidden @ rng.normal(size=(width, width))
+    return ((vectors - vectors.mean(axis=0)) / vectors.std(axis=0)).astype(np.float32), labels
+
+
+def exact(vectors: np.ndarray, labels: np.ndarray, c: float) -> LogisticRegression:
+    model = LogisticRegression(C=c, tol=1e-9, max_iter=20000)
+    return model.fit(vectors.astype(np.float64), labels)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5])
+@pytest.mark.parametrize(("rows", "width"), [(400, 20), (60, 100)])
+@pytest.mark.parametrize("c", [0.01, 1.0])
+def test_the_minimum_is_scikit_learns(classes: int, rows: int, width: int, c: float) -> None:
+    vectors, labels = vectors_of(rows, width, classes, seed=classes)
+    sets = [labels, np.random.default_rng(0).permutation(labels)]
+    parameters, steps = fit(vectors, sets, classes, c, tolerance=1e-6)
+    assert steps < 200
+    for own, codes in zip(parameters, sets, strict=True):
+        model = exact(vectors, codes, c)
+        weights = own[:, :-1] - own[:, :-1].mean(axis=0)
+        intercepts = own[:, -1] - own[:, -1].mean()
+        both = np.concatenate([model.coef_, model.intercept_[:, None]], axis=1)
+        expected = both if classes > 2 else np.concatenate([-both, both]) / 2
+        np.testing.assert_allclose(weights, expected[:, :-1], atol=2e-4)
+        np.testing.assert_allclose(intercepts, expected[:, -1], atol=2e-4)
+
+
+def test_at_the_tolerance_of_the_probe_few_answers_differ_from_the_exact_ones() -> None:
+    vectors, labels = vectors_of(3000, 60, 4, seed=0)
+    train, test = vectors[:1500], vectors[1500:]
+    (found,) = predict_linear(train, [labels[:1500]], test, 1.0, 200)
+    expected = exact(train, labels[:1500], 1.0).predict(test.astype(np.float64))
+    assert np.mean(found != expected) < 0.005
+
+
+def test_sets_do_not_touch_each_other() -> None:
+    """Together or alone, and with other numbers of classes, whatever their names are."""
+    vectors, labels = vectors_of(300, 15, 4, seed=1)
+    sets = [labels, 10 * (labels % 2) + 3, (labels + 1) % 4, np.full(300, 7)]
+    together = predict_linear(vectors, sets, vectors, 1.0, 200)
+    for codes, found in zip(sets, together, strict=True):
+        (alone,) = predict_linear(vectors, [codes], vectors, 1.0, 200)
+        assert np.mean(found == alone) > 0.99
+        assert set(found) <= set(codes)
+    assert np.mean(together[0] == labels) > 0.5
+    assert np.mean(together[1] == sets[1]) > 0.5
+
+
+def test_columns_that_repeat_or_say_nothing_are_no_obstacle() -> None:
+    vectors, labels = vectors_of(200, 10, 3, seed=2)
+    wide = np.concatenate([vectors, vectors, np.zeros((200, 5), np.float32)], axis=1)
+    (found,) = predict_linear(wide, [labels], wide, 1.0, 200)
+    assert np.mean(found == exact(wide, labels, 1.0).predict(wide.astype(np.float64))) > 0.99
+
+
+def test_the_same_bytes_again_and_a_log_line_if_it_does_not_converge(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    vectors, labels = vectors_of(300, 30, 3, seed=3)
+    first, steps = fit(vectors, [labels], 3)
+    again, _ = fit(vectors, [labels], 3)
+    np.testing.assert_array_equal(first, again)
+    with caplog.at_level("INFO"):
+        predict_linear(vectors, [labels], vectors, 1.0, steps - 1)
+    assert "not converged" in caplog.text
