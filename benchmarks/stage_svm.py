@@ -1,11 +1,15 @@
 """The published probe of pairs, an RBF support vector machine on raw vectors, one layer.
 
-- layerscope: `predict_svm`, two matrix products for all kernels, then libsvm on them.
-- published: scikit-learn's `SVC()`, which computes kernels one pair of rows at a time. Once, since
-  it takes minutes; on all rows if a pilot says that it ends within four minutes, else on fewer.
+A layer of pairs that are encoded apart has three machines: of the pair, and of each half alone.
+
+- layerscope: `predict_svm`, kernels of matrix products, then libsvm on them; in memory that the
+  layer before has left.
+- published: scikit-learn's `SVC()` three times, which computes kernels one pair of rows at a time.
+  Once, since it takes minutes; on all rows if a pilot says that it ends within six minutes, else on
+  fewer.
 - scikit-learn-intelex, where it is installed.
 - limit: a float64 matrix product, against the products of both kernels, n (n + 2 m) d operations,
-  the inner one being symmetric; exponentials and the fit itself count as loss.
+  the inner one being symmetric; exponentials and the fits count as loss.
 
 Layers differ in nothing that matters here, so that one stands for all.
 
@@ -27,12 +31,12 @@ import stage
 import torch
 from sklearn.svm import SVC
 
-from layerscope.probing.svm import predict_svm
+from layerscope.probing.svm import make_room, predict_svm
 
 #: Rows of training and test, width, rows of the pilot, rows where the whole would take too long.
 SIZES = {"full": (9000, 2000, 1536, 1500, 4000), "smoke": (400, 100, 64, 100, 200)}
 TURNS = {"full": 3, "smoke": 2}
-MOST_SECONDS = 240
+MOST_SECONDS = 360
 TOLERANCE = 0.001  # share of test rows whose class may differ; the goal is none
 
 
@@ -48,11 +52,20 @@ def run(size: str) -> dict[str, Any]:
     vectors, labels = made.labelled_vectors(rows + others, width, 3)
     test, truth = vectors[rows:], labels[rows:]
 
+    halves, test_halves = (np.split(each, 2, axis=1) for each in (vectors, test))
+    room = {rows: make_room(rows, others, 2)}
+
+    def machines(machine: Callable[[], Any], count: int) -> Any:
+        views = zip([vectors, *halves], [test, *test_halves], strict=True)
+        return [machine().fit(v[:count], labels[:count]).predict(w) for v, w in views]
+
     def published(count: int) -> Any:
-        return SVC().fit(vectors[:count], labels[:count]).predict(test)
+        return machines(SVC, count)
 
     def ours(count: int) -> Any:
-        return predict_svm(vectors[:count], labels[:count], test, 1.0)
+        room.setdefault(count, make_room(count, others, 2))
+        learnt = [half[:count] for half in halves]
+        return predict_svm(learnt, labels[:count], test_halves, 1.0, room[count])
 
     _, seconds = timed(lambda: published(pilot))
     expected_seconds = seconds * rows * (rows + others) / (pilot * (pilot + others))
@@ -60,7 +73,10 @@ def run(size: str) -> dict[str, Any]:
     expected, once = timed(lambda: published(compared))
     found = ours(compared)
     equal = stage.equal(
-        "predictions that differ, share of test rows", np.mean(found != expected), 0, TOLERANCE
+        "predictions that differ, share of test rows",
+        np.mean(np.asarray(found) != np.asarray(expected)),
+        0,
+        TOLERANCE,
     )
 
     side, repeats = (2048, 4) if size == "full" else (256, 2)
@@ -75,23 +91,22 @@ def run(size: str) -> dict[str, Any]:
         ways["layerscope, fewer rows"] = lambda: ours(compared)
     if importlib.util.find_spec("sklearnex"):
         other = importlib.import_module("sklearnex.svm").SVC
-        ways["scikit-learn-intelex"] = lambda: (
-            other().fit(vectors[:rows], labels[:rows]).predict(test)
-        )
+        ways["scikit-learn-intelex"] = lambda: machines(other, rows)
     taken = measure.take_turns(ways, TURNS[size])
     product_seconds = taken.pop("product")
     same = taken["layerscope, fewer rows"] if compared != rows else taken["layerscope"]
     operations = 1.0 * rows * (rows + 2 * others) * width
-    pairs = dict.fromkeys(taken, rows * (rows + others)) | {
-        "layerscope, fewer rows": compared * (compared + others)
+    pairs = dict.fromkeys(taken, 3 * rows * (rows + others)) | {
+        "layerscope, fewer rows": 3 * compared * (compared + others)
     }
     figures = {name: stage.way(pairs[name], value, "kernels/s") for name, value in taken.items()}
-    figures["published"] = stage.way(compared * (compared + others), [once], "kernels/s")
+    figures["published"] = stage.way(3 * compared * (compared + others), [once], "kernels/s")
     ratio = measure.ratio([once] * len(same), same)
     return {
         "stage": "svm",
         "shape": f"one layer, {rows} x {width} training and {others} test rows, 3 classes, made "
-        f"up; published once, on {compared} training rows, ratio on as many",
+        "up; a machine of all columns and of each half of them; published once, on "
+        f"{compared} training rows, ratio on as many",
         "equal": equal,
         "ways": figures,
         "ratios": {"layerscope / published": ratio}
@@ -107,7 +122,7 @@ def run(size: str) -> dict[str, Any]:
         },
         "goal": "25 x SVC(), the same predictions",
         "reached": bool(ratio["median"] >= 25 and np.array_equal(found, expected)),
-        "notes": f"accuracy {np.mean(expected == truth):.3f}; published took {once:.1f} s on "
+        "notes": f"accuracy {np.mean(expected[0] == truth):.3f}; published took {once:.1f} s on "
         f"{compared} rows, by pairs of rows {expected_seconds:.0f} s on all "
         f"(from {pilot} rows)",
     }

@@ -12,7 +12,7 @@ from sklearn.svm import SVC
 from layerscope.probing.controls import halves, permuted_labels, word_type_labels
 from layerscope.probing.features import standardise
 from layerscope.probing.linear import predict_linear
-from layerscope.probing.svm import STRIP, predict_svm, rbf_kernels
+from layerscope.probing.svm import STRIP, make_room, predict_svm, rbf_kernels
 
 
 def planted(rows: int, width: int, strength: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -72,27 +72,50 @@ def _probe(
     return scaled, [labels], scaled_test
 
 
-def test_precomputed_kernel_is_scikit_learns() -> None:
+def kernels(train: list[np.ndarray], test: list[np.ndarray]) -> list[tuple[np.ndarray, ...]]:
+    room = make_room(len(train[0]), len(test[0]), len(train))
+    return list(rbf_kernels(train, test, room))
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3])
+def test_kernels_of_all_parts_and_of_each_are_scikit_learns(parts: int) -> None:
     train, labels = planted(120, 30, 0.3, 0)
     test, _ = planted(150, 30, 0.3, 1)
     train, test = train + 40, test + 40  # far from the origin, where differences round most
-    gamma = 1 / (30 * train.astype(np.float64).var())
-    inner, outer = rbf_kernels(train, test)
-    np.testing.assert_allclose(inner, rbf_kernel(train.astype(np.float64), gamma=gamma), atol=1e-9)
-    expected = rbf_kernel(test.astype(np.float64), train.astype(np.float64), gamma=gamma)
-    np.testing.assert_allclose(outer, expected, atol=1e-9)
-    reference = SVC().fit(train.astype(np.float64), labels).predict(test.astype(np.float64))
-    np.testing.assert_array_equal(predict_svm(train, labels, test, 1.0), reference)
+    train[:, :5] *= 3  # parts of other scales, and of other widths
+    test[:, :5] *= 3
+    cut, other_cut = (np.split(each, [5, 12][: parts - 1], axis=1) for each in (train, test))
+    pieces = list(zip([train, *cut], [test, *other_cut], strict=True))[: parts + 1]
+    pieces = pieces if parts > 1 else pieces[:1]
+    found = kernels(cut, other_cut)
+    answers = predict_svm(cut, labels, other_cut, 1.0)
+    assert len(found) == len(answers) == len(pieces)
+    for (inner, outer), answer, (rows, others) in zip(found, answers, pieces, strict=True):
+        exact, other_exact = rows.astype(np.float64), others.astype(np.float64)
+        gamma = 1 / (rows.shape[1] * exact.var())
+        np.testing.assert_allclose(inner, rbf_kernel(exact, gamma=gamma), atol=1e-9)
+        np.testing.assert_allclose(outer, rbf_kernel(other_exact, exact, gamma=gamma), atol=1e-9)
+        reference = SVC().fit(exact, labels).predict(other_exact)
+        np.testing.assert_array_equal(answer, reference)
 
 
 @pytest.mark.parametrize("rows", [1, STRIP - 1, STRIP, 2 * STRIP + 3])
 def test_kernels_are_symmetric_and_the_same_however_many_strips(rows: int) -> None:
     train = np.random.default_rng(rows).normal(3, 2, (rows, 7)).astype(np.float32)
     test = np.concatenate([train, train])
-    inner, outer = rbf_kernels(train, test)
-    np.testing.assert_array_equal(inner, inner.T)
-    np.testing.assert_allclose(np.diag(inner), 1, atol=1e-12)
-    np.testing.assert_allclose(outer, np.concatenate([inner, inner]), atol=1e-12)
+    for inner, outer in kernels(np.split(train, [3], axis=1), np.split(test, [3], axis=1)):
+        np.testing.assert_array_equal(inner, inner.T)
+        np.testing.assert_allclose(np.diag(inner), 1, atol=1e-12)
+        np.testing.assert_allclose(outer, np.concatenate([inner, inner]), atol=1e-12)
+
+
+def test_room_that_held_other_kernels_changes_no_answer() -> None:
+    train, labels = planted(60, 8, 0.3, 0)
+    test, _ = planted(40, 8, 0.3, 1)
+    room = make_room(60, 40, 2)
+    parts = [train[:, :3], train[:, 3:]], labels, [test[:, :3], test[:, 3:]]
+    first = [answer.tolist() for answer in predict_svm(*parts, 1.0, room)]
+    assert [answer.tolist() for answer in predict_svm(*parts, 1.0, room)] == first
 
 
 def test_svm_finds_what_a_line_cannot() -> None:
@@ -100,7 +123,7 @@ def test_svm_finds_what_a_line_cannot() -> None:
     vectors = rng.normal(size=(600, 2)).astype(np.float32)
     labels = (vectors[:, 0] * vectors[:, 1] > 0).astype(np.int64)
     train, test = vectors[:300], vectors[300:]
-    assert np.mean(predict_svm(train, labels[:300], test, 1.0) == labels[300:]) > 0.9
+    assert np.mean(predict_svm([train], labels[:300], [test], 1.0)[0] == labels[300:]) > 0.9
     (by_a_line,) = predict_linear(train, [labels[:300]], test, 1.0, 200)
     assert np.mean(by_a_line == labels[300:]) < 0.65
 
@@ -109,7 +132,7 @@ def test_a_single_class_is_predicted_throughout() -> None:
     train, test = np.ones((3, 2), np.float32), np.zeros((4, 2), np.float32)
     for predicted in (
         predict_linear(train, [np.full(3, 2)], test, 1.0, 10)[0],
-        predict_svm(train, np.full(3, 2), test, 1.0),
+        *predict_svm([train], np.full(3, 2), [test], 1.0),
     ):
         assert predicted.tolist() == [2, 2, 2, 2]
 

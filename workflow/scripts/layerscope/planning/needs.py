@@ -199,6 +199,7 @@ def _probe(study: Study, size: ModelSize, task: TaskSize, name: str, probe: str)
         one = (8 * settings.hidden * (width + settings.hidden) + 5e5) * words
     else:
         one = 2 * train * (train + test) * width + 5000 * train**2
-    kernels = 0 if kind == "ner" else 8 * train * (2 * train + test) / 1e6
+    machines = 3 if "separate" in views else 1  # of a pair and of its halves, side by side
+    kernels = 0 if kind == "ner" else 8 * train * (machines * (train + test) + train) / 1e6
     vectors = (train + test) * width * (4 + 4 + 8) / 1e6
     return Needs(int(TORCH + kernels + vectors), START + states * len(views) * one / (CORE / 2))

@@ -62,33 +62,47 @@ def probe_nli(train: str | Path, test: str | Path, probe: LinearProbe | SvmProbe
     names = described["labels"]
     _, labels = _read_labels(train, names)
     _, truth = _read_labels(test, names)
+    if isinstance(probe, LinearProbe):
+        permuted = controls.permuted_labels(labels, probe.control_seed)
+        answers = _by_lines(train, [labels, permuted], test, probe)
+    else:
+        answers = _by_svms(train, labels, test, probe)
+    for layer, view, found in answers:
+        values = _nli_scores(truth, found[0], names)
+        if len(found) > 1:
+            values |= _selectivity(values["accuracy"], float(np.mean(found[1] == truth)))
+        yield from _rows(view, layer, values, seed=0)
+
+
+def _by_lines(
+    train: str | Path, label_sets: Sequence[Codes], test: str | Path, probe: LinearProbe
+) -> Iterator[tuple[int, str, list[Codes]]]:
+    """Layer, view, and answers once a set of labels."""
+    described = activation_metadata(train)
     for layer in range(described["layers"]):
         parts = controls.halves(read_layer(train, layer), described["view"])
         test_parts = controls.halves(read_layer(test, layer), described["view"])
         for view, vectors in parts.items():
-            values = _nli_values(vectors, labels, test_parts[view], truth, names, probe)
-            yield from _rows(view, layer, values, seed=0)
+            scaled, scaled_test = standardise(vectors, test_parts[view])
+            yield layer, view, _linear(scaled, label_sets, scaled_test, probe)
 
 
-def _nli_values(
-    train: Vectors,
-    labels: Codes,
-    test: Vectors,
-    truth: Codes,
-    names: Sequence[str],
-    probe: LinearProbe | SvmProbe,
-) -> dict[str, float]:
-    if isinstance(probe, SvmProbe):
-        from layerscope.probing.svm import predict_svm
+def _by_svms(
+    train: str | Path, labels: Codes, test: str | Path, probe: SvmProbe
+) -> Iterator[tuple[int, str, list[Codes]]]:
+    """Layer, view and answers; the views of a layer share the products of their vectors."""
+    from layerscope.probing.svm import make_room, predict_svm
 
-        return _nli_scores(
-            truth, predict_svm(train, labels, test, probe.inverse_regularisation), names
-        )
-    train, test = standardise(train, test)
-    permuted = controls.permuted_labels(labels, probe.control_seed)
-    answers, control = _linear(train, [labels, permuted], test, probe)
-    values = _nli_scores(truth, answers, names)
-    return values | _selectivity(values["accuracy"], float(np.mean(control == truth)))
+    described, room = activation_metadata(train), None
+    for layer in range(described["layers"]):
+        parts = controls.halves(read_layer(train, layer), described["view"])
+        test_parts = controls.halves(read_layer(test, layer), described["view"])
+        separate = list(parts)[1:] or list(parts)
+        vectors, others = ([each[view] for view in separate] for each in (parts, test_parts))
+        room = room or make_room(len(labels), len(others[0]), len(vectors))
+        found = predict_svm(vectors, labels, others, probe.inverse_regularisation, room)
+        for view, answers in zip(parts, found, strict=True):
+            yield layer, view, [answers]
 
 
 def _nli_scores(truth: Codes, predicted: Codes, names: Sequence[str]) -> dict[str, float]:
