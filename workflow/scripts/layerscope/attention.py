@@ -30,6 +30,7 @@ from layerscope.errors import UserError
 from layerscope.models.batching import collate
 from layerscope.models.inputs import Encoded, Frame, encode_pairs, encode_words, tokenise_words
 from layerscope.models.load import position_limit
+from layerscope.models.maps import maps_side_by_side
 
 
 def choose_examples(
@@ -178,11 +179,6 @@ def layer_measures(
     return found
 
 
-def _maps(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
-    with torch.inference_mode():
-        return model(**batch, output_attentions=True).attentions
-
-
 def compare_attention(
     examples: Sequence[tuple[str, Encoded]],
     frame: Frame,
@@ -193,7 +189,8 @@ def compare_attention(
 ) -> dict[str, Any]:
     """Compare the attention of a variant with other models on the same examples.
 
-    The models must have been switched to eager attention, which alone gives maps.
+    The models must have been switched to eager attention, which alone gives maps. No more than one
+    layer's maps of each are kept.
 
     Args:
         examples: ids and inputs, neighbours of similar length.
@@ -219,12 +216,11 @@ def compare_attention(
         special = torch.zeros_like(real)
         for row, (_, encoded) in enumerate(part):
             special[row, list(encoded.special)] = 1
-        own = _maps(model, batch)
-        first = _maps(before, batch) if before is not None else [None] * len(own)
-        second = _maps(other_seed, batch) if other_seed is not None else [None] * len(own)
-        for layer, maps in enumerate(zip(own, first, second, strict=True), start=1):
-            for name, measured in layer_measures(maps[0], real, special, *maps[1:]).items():
-                table = measured.float().cpu().numpy()
+        layers_of_all = maps_side_by_side(model, [before, other_seed], batch)
+        for layer, (own, others) in enumerate(layers_of_all, start=1):
+            measured = layer_measures(own, real, special, *others)
+            tables = torch.stack(list(measured.values())).float().cpu().numpy()
+            for name, table in zip(measured, tables, strict=True):
                 finite = np.isfinite(table)
                 at, head = np.nonzero(finite)
                 ids.append(np.asarray([example for example, _ in part], dtype=object)[at])
@@ -232,6 +228,7 @@ def compare_attention(
                 heads.append(head.astype(np.int32))
                 names.append(np.full(len(at), name, dtype=object))
                 values.append(table[finite])
+            del own, others, measured  # before the next layer is computed
     return {
         "example_id": np.concatenate(ids),
         "layer": np.concatenate(layers),
