@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import copy
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -33,12 +34,13 @@ from layerscope.config.extraction import Activations
 from layerscope.formats import read_layer
 from layerscope.models.forward import batches
 from layerscope.models.inputs import encode_text
+from layerscope.models.load import fuse_activations
 
 BATCH = 32
 TOLERANCE = 2e-4  # of float32 vectors
 #: Pairs for layerscope (a whole block of BERT-base), plain and published, by size of the run.
 PAIRS = {
-    "full": [(shapes.BERT_BASE, 256, 64, 2), (shapes.GPT2_MEDIUM, 64, 32, 1)],
+    "full": [(shapes.BERT_BASE, 256, 64, 6), (shapes.GPT2_MEDIUM, 256, 32, 2)],
     "smoke": [(shapes.TINY_BERT, 40, 32, 3), (shapes.TINY_GPT2, 40, 32, 3)],
 }
 TURNS = {"full": 3, "smoke": 2}
@@ -107,6 +109,7 @@ def measure_shape(
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Equality, ways, ratios and shares of the limit for one model."""
     model, tokenizer, frame = shape.model(), shapes.tokenizer(shape), shapes.frame(shape)
+    fused = fuse_activations(copy.deepcopy(model))  # as the library loads models
     table = shapes.pairs(counts[0])
     some, few = (shapes.spread_out(table, count) for count in counts[1:])
     settings = Activations()
@@ -119,7 +122,7 @@ def measure_shape(
         def ours(rows: pa.Table, dtype: str) -> Path:
             path = folder / f"layerscope-{dtype}.parquet"
             changed = settings.model_copy(update={"dtype": dtype})
-            write_activations(model, tokenizer, frame, rows, "separate", path, changed, {})
+            write_activations(fused, tokenizer, frame, rows, "separate", path, changed, {})
             return path
 
         layers = range(shape.layers + 1)

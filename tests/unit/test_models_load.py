@@ -12,6 +12,7 @@ import torch
 from replicas import KINDS, make_replica
 from safetensors.torch import load_file, save_file
 from tiny_models import POSITIONS, Tiny, save_decoder, save_encoder
+from transformers import AutoModel
 
 from layerscope.errors import UserError
 from layerscope.models.load import (
@@ -284,3 +285,15 @@ def test_replicas_are_the_same_every_time_and_pickled_hold_the_same_weights(
     stored = load_file(again / "model.safetensors")
     assert weights.keys() == stored.keys()
     assert all(torch.equal(weights[name], stored[name]) for name in stored)
+
+
+def test_the_gelu_of_gpt2_is_fused_and_the_same_to_rounding(decoder: Tiny) -> None:
+    plain = AutoModel.from_pretrained(decoder.folder).eval()
+    loaded = load_model(decoder.folder, decoder.tokenizer)
+    kinds = [{type(module).__name__ for module in each.modules()} for each in (plain, loaded)]
+    assert ["NewGELUActivation" in each for each in kinds] == [True, False]
+    assert plain.config.activation_function == loaded.config.activation_function
+    ids = torch.arange(1, 21)[None]
+    with torch.no_grad():
+        expected, found = (each(ids).last_hidden_state for each in (plain, loaded))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)

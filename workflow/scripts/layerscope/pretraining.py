@@ -32,7 +32,12 @@ from layerscope.data.rng import seeded
 from layerscope.errors import UserError
 from layerscope.models.checkpoints import Checkpoint, Checkpoints
 from layerscope.models.inputs import Frame, read_frame
-from layerscope.models.load import load_language_model, load_tokenizer, position_limit
+from layerscope.models.load import (
+    fuse_activations,
+    load_language_model,
+    load_tokenizer,
+    position_limit,
+)
 from layerscope.models.order import Epochs, Items, shuffled
 from layerscope.models.training import (
     make_trainer,
@@ -78,7 +83,7 @@ def new_model(
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    return AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
+    return fuse_activations(AutoModelForCausalLM.from_config(config))  # type: ignore[no-untyped-call]
 
 
 def pack(

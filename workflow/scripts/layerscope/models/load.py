@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
+from torch import nn
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -21,6 +22,7 @@ from transformers import (
     PreTrainedTokenizerBase,
     set_seed,
 )
+from transformers.activations import NewGELUActivation
 from transformers.utils import logging as transformers_logging
 
 from layerscope.errors import UserError
@@ -110,6 +112,7 @@ def random_model(
     config = AutoConfig.from_pretrained(folder, **_LOCAL)
     model = AutoModel.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
     model.config.pad_token_id = tokenizer.pad_token_id
+    fuse_activations(model)
     return model.eval()
 
 
@@ -152,6 +155,23 @@ def load_language_model(
     return _load(auto, folder, tokenizer)
 
 
+def fuse_activations(model: PreTrainedModel) -> PreTrainedModel:
+    """Give a model the fused kernel of the GELU of GPT-2, equal to rounding.
+
+    transformers computes it in eight passes over four times the width, which is a fifth of the time
+    of a forward pass on a processor. The configuration of the model stays as it is.
+
+    Returns:
+        The same model.
+    """
+    module: nn.Module
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, NewGELUActivation):
+                setattr(module, name, nn.GELU(approximate="tanh"))
+    return model
+
+
 def _load(
     auto: Any, folder: str | Path, tokenizer: PreTrainedTokenizerBase, **options: Any
 ) -> PreTrainedModel:
@@ -172,6 +192,7 @@ def _load(
     if missing:
         raise UserError(f"{folder}: its weights lack {missing[0]}; allowed: all of the model's")
     model.config.pad_token_id = tokenizer.pad_token_id
+    fuse_activations(model)
     return model.eval()
 
 
