@@ -1,11 +1,14 @@
 """The published BiLSTM-CRF, corrected: the same model and loss as layerscope's, made another way.
 
-A bidirectional LSTM over packed sentences (the published one read padding in its backward
-direction), and a CRF whose forward recursion is a log-sum-exp over all pairs of tags at each word:
-for a whole padded batch, or one sentence at a time.
+A CRF whose forward recursion is a log-sum-exp over all pairs of tags at each word: as published one
+sentence at a time, after LSTMs that compute on all padding (the published one even read it in its
+backward direction, which is mended); or, as packages have it, for a whole padded batch, after a
+bidirectional LSTM over packed sentences.
 """
 
 from __future__ import annotations
+
+import copy
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +23,7 @@ class Published(nn.Module):
     def __init__(self, model: BilstmCrf, one_at_a_time: bool) -> None:
         super().__init__()
         width, half = model.ahead.input_size, model.ahead.hidden_size
+        self.padded = copy.deepcopy(model)
         self.lstm = nn.LSTM(width, half, batch_first=True, bidirectional=True)
         for name, value in model.ahead.named_parameters():
             getattr(self.lstm, name).data.copy_(value)
@@ -34,6 +38,8 @@ class Published(nn.Module):
 
     def emissions(self, words: Tensor, lengths: Tensor) -> Tensor:
         """Scores of tags, B x T x K."""
+        if self.one_at_a_time:
+            return self.padded.emissions(words, lengths)
         packed = pack_padded_sequence(words, lengths, batch_first=True, enforce_sorted=False)
         states, _ = pad_packed_sequence(
             self.lstm(packed)[0], batch_first=True, total_length=words.shape[1]
