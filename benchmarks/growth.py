@@ -133,11 +133,14 @@ def measure(size: str) -> dict[str, Any]:
 def draw(found: dict[str, Any], path: Path) -> None:
     """Time above, memory below, an axis a column."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter
 
     from layerscope.plotting.style import GREY, PAGE, looks, styled
 
     rows = {"seconds": ("Seconds", "time"), "mb": ("MB", "memory")}
     known = looks(list(rows))
+    times = [p["seconds"] for each in found["axes"].values() for p in each["points"]]
+    most = min(time["low"] for time in times), max(time["high"] for time in times)
     with styled():
         figure = Figure(figsize=(PAGE, 3.4), layout="constrained")
         grid = figure.subplots(2, len(found["axes"]), squeeze=False)
@@ -155,6 +158,9 @@ def draw(found: dict[str, Any], path: Path) -> None:
                 axes.minorticks_off()
                 if name == "seconds":
                     axes.set_yscale("log")
+                    axes.set_yticks([0.1, 1, 10, 100], ["0.1", "1", "10", "100"])
+                    axes.yaxis.set_minor_formatter(NullFormatter())
+                    axes.set_ylim(most[0] / 1.5, most[1] * 1.5)
                 else:
                     axes.axhline(each["points"][0]["mb before"]["median"], color=GREY, ls=":")
                     axes.set_ylim(0, 1.1 * max(ends[1]))

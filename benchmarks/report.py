@@ -113,8 +113,61 @@ def machines(results: Sequence[Found]) -> str:
     return table(["stage", "machine", "its limits in the same run", "measured"], rows)
 
 
-def page(results: Sequence[Found], reasons: Mapping[str, str]) -> str:
-    """All tables."""
+def prediction(found: Found) -> str:
+    """What the published study would take, by predict.py."""
+    names = [assumed["name"] for assumed in found["assumed"]]
+    parts = {part for each in found["parts"].values() for part in each}
+    rows = [
+        [place, *(f"{each[name] / 60:,.0f} minutes" for name in names)]
+        for place, each in found["places"].items()
+    ]
+    rows += [
+        [f"all jobs of `{part}`, one after the other"]
+        + [f"{found['parts'][name][part] / 3600:,.1f} hours" for name in names]
+        for part in sorted(parts)
+    ]
+    assumed = [
+        f"- **{each['name']}**: {each['training']:.0%} of the peak in training, "
+        f"{each['inference']:.0%} in passes without gradients, at least "
+        f"{1000 * each['step']:.1f} ms a layer and step and {1000 * each['batch']:.1f} ms a layer "
+        "and batch."
+        for each in found["assumed"]
+    ]
+    probes = [
+        [name, *(f"{found['probes'][width][name]:,.1f}" for width in found["probes"])]
+        for name in next(iter(found["probes"].values()))
+    ]
+    return "\n\n".join(
+        [
+            f"{found['jobs']} jobs that take long; GPUs as assumed:",
+            "\n".join(assumed),
+            table(["", *names], rows),
+            "Seconds of a layer of each probe on one core, measured, by width of the model "
+            "(`bilstm-crf`: training words a second):",
+            table(["", *(f"{width} wide" for width in found["probes"])], probes),
+        ]
+    )
+
+
+def growth(found: Found) -> str:
+    """Exponents of growth.py."""
+    rows = [
+        [
+            axis,
+            f"{each['sizes'][0]:,} to {each['sizes'][-1]:,}",
+            f"{each['exponent of time']:.2f}",
+            f"{each['exponent of memory']:.2f}",
+            " to ".join(f"{each['points'][end]['mb']['median']:,.0f}" for end in (0, -1)),
+        ]
+        for axis, each in found["axes"].items()
+    ]
+    return table(["", "from, to", "exponent of time", "exponent of memory", "MB"], rows)
+
+
+def page(
+    results: Sequence[Found], reasons: Mapping[str, str], others: Mapping[str, Found] | None = None
+) -> str:
+    """All tables; `others` are the results of growth.py and predict.py, by the file's name."""
     shapes = "\n".join(f"- **{each['stage']}**: {each['shape']}" for each in results)
     parts = {
         "Goals": goals(results, reasons),
@@ -123,6 +176,11 @@ def page(results: Sequence[Found], reasons: Mapping[str, str]) -> str:
         "Equality, checked before speed": equality(results),
         "Machine": machines(results),
     }
+    others = others or {}
+    if "growth" in others:
+        parts["How time and memory of extraction grow"] = growth(others["growth"])
+    if "prediction" in others:
+        parts["The published study, one seed: a prediction"] = prediction(others["prediction"])
     return "\n\n".join(f"## {title}\n\n{text}" for title, text in parts.items())
 
 
@@ -150,7 +208,12 @@ def main() -> None:
     if chosen.reasons.is_file():
         reasons = json.loads(chosen.reasons.read_text(encoding="utf-8"))
     document = chosen.page.read_text(encoding="utf-8") if chosen.page.is_file() else NEW
-    written = replaced(document, page(read_results(chosen.results), reasons))
+    others = {
+        path.stem: json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted(chosen.results.glob("*.json"))
+        if path.stem in ("growth", "prediction")
+    }
+    written = replaced(document, page(read_results(chosen.results), reasons, others))
     chosen.page.write_text(written, encoding="utf-8")
 
 

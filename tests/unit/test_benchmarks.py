@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import predict
 import pytest
 import report
 import stage_demo
@@ -80,3 +81,37 @@ def test_the_critical_path_is_the_longest_chain_and_no_sum() -> None:
     assert stage_demo.too_early(records) == 0.0
     late = [{**record, "started": record["started"].replace(":07+", ":03+")} for record in records]
     assert stage_demo.too_early(late) == 2.0
+
+
+def test_jobs_go_to_what_is_free_and_wait_for_what_they_need() -> None:
+    def work(chains: int) -> list[predict.Job]:
+        found: list[predict.Job] = []
+        for _ in range(chains):
+            tuned = predict.Job("finetune", 3.0, gpu=True)
+            found += [tuned, predict.Job("probe", 4.0, gpu=False, after=[tuned])]
+        return found
+
+    assert predict.schedule(work(1), 1, 1) == 7.0
+    assert predict.schedule(work(4), 4, 8) == 7.0
+    assert predict.schedule(work(4), 1, 8) == 3.0 * 4 + 4.0  # the GPU is the narrow place
+    assert predict.schedule(work(4), 4, 1) == 4 * 7.0  # and here the core
+    assert predict.schedule(work(2), 1, 2) == 3.0 + 3.0 + 4.0
+
+
+def test_a_prediction_grows_with_the_work_and_with_caution() -> None:
+    rates = {
+        name: 1.0
+        for view in ("joint", "separate")
+        for name in (f"svm, {view}", f"linear, {view}", "linear on words")
+    } | {"bilstm-crf, words/s": 1e4}
+    found = predict.predict({"768": rates, "1024": rates}, write=3e8)
+    longest = found["places"]["the longest chain of jobs, however large the cluster"]
+    for place, times in found["places"].items():
+        assert times["hopeful"] <= times["cautious"], place
+        assert all(times[name] >= longest[name] for name in times), place
+    # 76 layers and states of four models, six variants, 450,000 words and a third of the test's.
+    crf = found["parts"]["hopeful"]["probe bilstm-crf"]
+    assert crf == pytest.approx(24 * 5.0 + 76 * 6 * (450_000 + 3856 * 30 / 3) / 1e4, rel=1e-6)
+    assert "minutes" in report.prediction(
+        {"assumed": [vars(a) for a in predict.ASSUMED], "probes": {"768": rates}, **found}
+    )

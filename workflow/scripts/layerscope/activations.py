@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,9 @@ def write_activations(
         metadata={**metadata, "view": view, "pooling": POOLING[view]},
     )
     cut = 0
-    with writer:
+    # A block is written while the next one is encoded: on a GPU both take about as long.
+    with writer, ThreadPoolExecutor(max_workers=1) as writing:
+        written: Future[None] | None = None
         for start in range(0, table.num_rows, BLOCK):
             rows = table.slice(start, BLOCK).to_pydict()
             if view == "word":
@@ -131,14 +134,19 @@ def write_activations(
                     for words in rows["tokens"]
                     for window in encode_words(pieces, frame, words, limit)
                 ]
-                writer.write(_word_keys(rows), word_vectors(model, sequences, frame, settings))
+                keys, vectors = _word_keys(rows), word_vectors(model, sequences, frame, settings)
             else:
                 sequences, shortened = _pairs(tokenizer, frame, rows, view, limit)
                 cut += shortened
+                keys = _example_keys(rows)
                 vectors = sequence_vectors(model, sequences, frame, settings)
                 if view == "separate":
                     vectors = np.concatenate(np.split(vectors, 2), axis=2)
-                writer.write(_example_keys(rows), vectors)
+            if written:
+                written.result()
+            written = writing.submit(writer.write, keys, vectors)
+        if written:
+            written.result()
     if cut:
         log.warning("%s: %d texts or words cut to %d sub-words", path, cut, limit)
 

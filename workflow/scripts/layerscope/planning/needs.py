@@ -34,6 +34,9 @@ MARGIN, LEAST_MINUTES = 3, 10
 #: MB of a process that has imported pyarrow and scikit-learn; torch and transformers; CUDA too.
 SMALL, TORCH, CUDA = 600, 1200, 4000
 
+#: Steps of L-BFGS that a linear probe takes, for true and control labels together.
+STEPS = 20
+
 #: Rules that no model is run in: MB and seconds, for data sets of up to some 100,000 sentences.
 LIGHT: dict[str, tuple[int, float]] = {
     "configuration": (500, 1),
@@ -174,8 +177,8 @@ def _extract(study: Study, size: ModelSize, task: TaskSize, name: str, variant: 
     vector = states * size.width * (2 if settings.dtype == "float16" else 4)
     sides = sum(2 if view == "separate" else 1 for view in views)
     stored = (train + test) * vector * sides / 1e6
-    # A block of vectors in float32 and as stored, beside the states of a batch and the maps.
-    block = 256 * max(in_example, 2) * states * size.width * 10 / 1e6
+    # Two blocks of vectors in float32 and one as stored, beside the states of a batch and the maps.
+    block = 256 * max(in_example, 2) * states * size.width * 14 / 1e6
     batch = states * size.width * settings.batch_tokens * 8 / 1e6
     maps = 12 * size.layers * size.heads * attention.batch_examples * length**2 * 4 / 1e6
     models = 3 * 4 * size.parameters / 1e6
@@ -191,15 +194,15 @@ def _probe(study: Study, size: ModelSize, task: TaskSize, name: str, probe: str)
     states, kind = size.layers + 1, study.tasks[name].kind
     width = size.width * (2 if "separate" in views else 1)
     classes = 3 if kind == "nli" else 11
+    machines = 3 if "separate" in views else 1  # of a pair and of its halves
     if isinstance(settings, LinearProbe):
-        fits = 2 if kind == "ner" else 3
-        one = fits * 4 * settings.max_iterations * train * width * classes
+        halves = 1.5 if "separate" in views else 1.0  # of a pair, each alone: half as wide
+        one = halves * (8 * STEPS * train * width * classes + 2 * train * width**2)
     elif isinstance(settings, BilstmCrfProbe):
         words = 3 * settings.epochs * train * len(settings.seeds) + test
         one = (8 * settings.hidden * (width + settings.hidden) + 5e5) * words
     else:
-        one = 2 * train * (train + test) * width + 5000 * train**2
-    machines = 3 if "separate" in views else 1  # of a pair and of its halves, side by side
+        one = 2 * train * (train + test) * width + machines * 1000 * train**2
     kernels = 0 if kind == "ner" else 8 * train * (machines * (train + test) + train) / 1e6
     vectors = (train + test) * width * (4 + 4 + 8) / 1e6
     return Needs(int(TORCH + kernels + vectors), START + states * len(views) * one / (CORE / 2))
