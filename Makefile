@@ -1,5 +1,5 @@
 # make demo: set up .venv, run the demo study, name its results.   make test: every test.
-# make bench: measure every stage against what is published and against the machine (half an hour, nothing else running);
+# make bench: measure every stage against what is published and against the machine (25 minutes, nothing else running);
 # make bench STAGES="svm crf": some of them.
 # make audit: verify all results of the demo; make audit OF=results/demo/figures/scores.svg: what that was made from.
 SHELL := /bin/bash
