@@ -161,11 +161,15 @@ def test_vectors_of_word_types_solve_the_control_and_nothing_else(tmp_path: Path
 def test_metrics_of_each_probe(tmp_path: Path) -> None:
     pairs, words = write_pairs(tmp_path / "p.parquet", 0), write_words(tmp_path / "w.parquet", 0)
     control = {"control_accuracy", "selectivity"}
+    lengths = {"code_length", "compression", "control_compression"}
+    short = LINEAR.model_copy(update={"code_length": False})
     expected: list[tuple[Path, str, Probe, set[str]]] = [
         (pairs, "nli", SVM, {"accuracy", "macro_f1"}),
-        (pairs, "nli", LINEAR, {"accuracy", "macro_f1"} | control),
+        (pairs, "nli", LINEAR, {"accuracy", "macro_f1"} | control | lengths),
+        (pairs, "nli", short, {"accuracy", "macro_f1"} | control),
         (words, "ner", BILSTM, {"entity_f1", "token_macro_f1", "accuracy"}),
-        (words, "ner", LINEAR, {"entity_f1", "token_macro_f1", "accuracy"} | control),
+        (words, "ner", LINEAR, {"entity_f1", "token_macro_f1", "accuracy"} | control | lengths),
+        (words, "ner", short, {"entity_f1", "token_macro_f1", "accuracy"} | control),
     ]
     for path, kind, probe, metrics in expected:
         rows = list(probe_layers(path, path, probe, kind))  # type: ignore[arg-type]

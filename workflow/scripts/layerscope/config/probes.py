@@ -16,6 +16,9 @@ class LinearProbe(Section):
     inverse_regularisation: Positive = Field(default=1.0, description="C of scikit-learn")
     max_iterations: Count = Field(default=200, description="the most iterations of L-BFGS")
     control_seed: Seed = Field(default=0, description="seed of the control task's random labels")
+    code_length: bool = Field(
+        default=True, description="whether online code length is measured; doubles the time"
+    )
 
 
 class SvmProbe(Section):

@@ -190,10 +190,22 @@ def fit(
     return parameters, max_iterations
 
 
-def predict(parameters: Floats, vectors: Vectors) -> list[Codes]:
-    """Class of each row (rows x width, float32), once a label set."""
+def scores(parameters: Floats, vectors: Vectors) -> Vectors:
+    """Logits, rows x label sets x classes, of vectors (rows x width, float32)."""
     sets, classes, columns = parameters.shape
     weights = parameters[:, :, :-1].reshape(-1, columns - 1).astype(np.float32)
-    scores = (vectors @ weights.T).reshape(len(vectors), sets, classes)
-    scores = scores + parameters[:, :, -1].astype(np.float32)
-    return list(scores.argmax(axis=2).T)
+    found = (vectors @ weights.T).reshape(len(vectors), sets, classes)
+    return found + parameters[:, :, -1].astype(np.float32)
+
+
+def predict(parameters: Floats, vectors: Vectors) -> list[Codes]:
+    """Class of each row (rows x width, float32), once a label set."""
+    return list(scores(parameters, vectors).argmax(axis=2).T)
+
+
+def probabilities(parameters: Floats, vectors: Vectors) -> Floats:
+    """Probabilities of classes, label sets x rows x classes."""
+    logits = scores(parameters, vectors).astype(np.float64)
+    shares = np.exp(logits - logits.max(axis=2, keepdims=True))
+    shares /= shares.sum(axis=2, keepdims=True)
+    return shares.transpose(1, 0, 2)

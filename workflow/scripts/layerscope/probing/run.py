@@ -64,33 +64,42 @@ def probe_nli(train: str | Path, test: str | Path, probe: LinearProbe | SvmProbe
     _, truth = _read_labels(test, names)
     if isinstance(probe, LinearProbe):
         permuted = controls.permuted_labels(labels, probe.control_seed)
-        answers = _by_lines(train, [labels, permuted], test, probe)
+        answers = _by_lines(train, [labels, permuted], test, probe, len(names))
     else:
         answers = _by_svms(train, labels, test, probe)
-    for layer, view, found in answers:
+    for layer, view, found, lengths in answers:
         values = _nli_scores(truth, found[0], names)
         if len(found) > 1:
             values |= _selectivity(values["accuracy"], float(np.mean(found[1] == truth)))
-        yield from _rows(view, layer, values, seed=0)
+        yield from _rows(view, layer, values | lengths, seed=0)
+
+
+#: Layer, view, answers once a set of labels, and further measures.
+Answers = Iterator[tuple[int, str, list[Codes], dict[str, float]]]
 
 
 def _by_lines(
-    train: str | Path, label_sets: Sequence[Codes], test: str | Path, probe: LinearProbe
-) -> Iterator[tuple[int, str, list[Codes]]]:
-    """Layer, view, and answers once a set of labels."""
+    train: str | Path,
+    label_sets: Sequence[Codes],
+    test: str | Path,
+    probe: LinearProbe,
+    classes: int,
+) -> Answers:
+    """Answers to the true labels and to the control's."""
+    examples = read_keys(train)["example_id"]
     described = activation_metadata(train)
     for layer in range(described["layers"]):
         parts = controls.halves(read_layer(train, layer), described["view"])
         test_parts = controls.halves(read_layer(test, layer), described["view"])
         for view, vectors in parts.items():
             scaled, scaled_test = standardise(vectors, test_parts[view])
-            yield layer, view, _linear(scaled, label_sets, scaled_test, probe)
+            answers = _linear(scaled, label_sets, scaled_test, probe)
+            lengths = _code_lengths(scaled, label_sets, examples, classes, probe)
+            yield layer, view, answers, lengths
 
 
-def _by_svms(
-    train: str | Path, labels: Codes, test: str | Path, probe: SvmProbe
-) -> Iterator[tuple[int, str, list[Codes]]]:
-    """Layer, view and answers; the views of a layer share the products of their vectors."""
+def _by_svms(train: str | Path, labels: Codes, test: str | Path, probe: SvmProbe) -> Answers:
+    """Answers of support vector machines; views of a layer share products of vectors."""
     from layerscope.probing.svm import make_room, predict_svm
 
     described, room = activation_metadata(train), None
@@ -102,7 +111,7 @@ def _by_svms(
         room = room or make_room(len(labels), len(others[0]), len(vectors))
         found = predict_svm(vectors, labels, others, probe.inverse_regularisation, room)
         for view, answers in zip(parts, found, strict=True):
-            yield layer, view, [answers]
+            yield layer, view, [answers], {}
 
 
 def _nli_scores(truth: Codes, predicted: Codes, names: Sequence[str]) -> dict[str, float]:
@@ -148,6 +157,7 @@ def probe_ner(
             answers, guessed = _linear(vectors, [labels, control], test_vectors, probe)
             values = scores(answers)
             values |= _selectivity(values["accuracy"], float(np.mean(guessed == control_truth)))
+            values |= _code_lengths(vectors, [labels, control], examples, len(names), probe)
             yield from _rows(view, layer, values, seed=0)
         else:
             data = (vectors, labels, examples, test_vectors, test_examples)
@@ -182,6 +192,35 @@ def _linear(
 
     settings = probe.inverse_regularisation, probe.max_iterations
     return predict_linear(train, label_sets, test, *settings)
+
+
+def _code_lengths(
+    vectors: Vectors,
+    label_sets: Sequence[Codes],
+    examples: Sequence[str],
+    classes: int,
+    probe: LinearProbe,
+) -> dict[str, float]:
+    """Bits of the true labels, and compression of those and of the control's.
+
+    Examples come in random order, and the words of one stay together.
+    """
+    if not probe.code_length:
+        return {}
+    from layerscope.probing.codelength import compression, online_code_lengths
+
+    known = {name: place for place, name in enumerate(dict.fromkeys(examples))}
+    drawn = np.random.default_rng(probe.control_seed).permutation(len(known))
+    order = np.argsort(drawn[[known[name] for name in examples]], kind="stable")
+    settings = probe.inverse_regularisation, probe.max_iterations
+    bits, control = online_code_lengths(
+        vectors[order], [labels[order] for labels in label_sets], classes, *settings
+    )
+    return {
+        "code_length": bits,
+        "compression": compression(bits, len(vectors), classes),
+        "control_compression": compression(control, len(vectors), classes),
+    }
 
 
 def _selectivity(accuracy: float, control: float) -> dict[str, float]:
