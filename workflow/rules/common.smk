@@ -326,7 +326,8 @@ def scored(wildcards):
 
 
 def all_tables():
-    names = ["scores", "confusion", "probes", "attention", "association", "pretraining"]
+    names = ["scores", "confusion", "probes", "attention", "similarity", "entry"]
+    names += ["association", "pretraining", *(["models"] if COMPARED else [])]
     names += ["verdict"] if STUDY.references else []
     return collect(
         f"{TABLES}/{{name}}.{{ending}}", name=names, ending=["parquet", "csv"]
@@ -350,6 +351,13 @@ def probes_of_model(wildcards):
     ]
 
 
+def pretrained_activations(wildcards):
+    """What a variant is compared with; nothing for the pre-trained model itself."""
+    if wildcards.variant == jobs.PRETRAINED:
+        return []
+    return f"{RESULTS}/activations/{wildcards.task}/{wildcards.model}/{jobs.PRETRAINED}"
+
+
 def parts_of(table):
     """Parts of a table, one a task and model."""
     return collect(
@@ -369,6 +377,9 @@ def all_figures():
             "association",
             "gain",
             "confusion",
+            "similarity",
+            "entry",
+            *(["models"] if COMPARED else []),
         )
         for task in TASKS
     ]

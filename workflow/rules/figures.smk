@@ -139,6 +139,105 @@ rule figure_gain:
         " --record {params.record:q} > {log} 2>&1"
 
 
+rule figure_entry:
+    """At which depth each probe's score is reached, by share of the training data."""
+    input:
+        entry=f"{TABLES}/entry.parquet",
+    output:
+        svg=report(
+            f"{FIGURES}/entry-{{task}}.svg",
+            caption="../report/entry.rst",
+            category="Layers",
+            labels={"figure": "Where information enters", "task": "{task}"},
+        ),
+        others=multiext(f"{FIGURES}/entry-{{task}}", ".pdf", ".png"),
+    log:
+        f"{LOGS}/figure_entry-{{task}}.log",
+    benchmark:
+        f"{TIMES}/figure_entry-{{task}}.tsv"
+    conda:
+        "../../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("figure_entry"),
+        runtime=minutes("figure_entry"),
+    params:
+        record=record("figure_entry"),
+        program=program("draw_entry"),
+        code=code_digest("draw_entry"),
+    shell:
+        "python {params.program} --task {wildcards.task}"
+        " --entry {input.entry}"
+        " --out {output.svg}"
+        " --record {params.record:q} > {log} 2>&1"
+
+
+rule figure_similarity:
+    """How far each layer has moved from the pre-trained model, and how it fills its space."""
+    input:
+        similarity=f"{TABLES}/similarity.parquet",
+    output:
+        svg=report(
+            f"{FIGURES}/similarity-{{task}}.svg",
+            caption="../report/similarity.rst",
+            category="Layers",
+            labels={"figure": "Similarity to pre-trained", "task": "{task}"},
+        ),
+        others=multiext(f"{FIGURES}/similarity-{{task}}", ".pdf", ".png"),
+    log:
+        f"{LOGS}/figure_similarity-{{task}}.log",
+    benchmark:
+        f"{TIMES}/figure_similarity-{{task}}.tsv"
+    conda:
+        "../../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("figure_similarity"),
+        runtime=minutes("figure_similarity"),
+    params:
+        record=record("figure_similarity"),
+        program=program("draw_similarity"),
+        code=code_digest("draw_similarity"),
+    shell:
+        "python {params.program} --task {wildcards.task}"
+        " --similarity {input.similarity}"
+        " --out {output.svg}"
+        " --record {params.record:q} > {log} 2>&1"
+
+
+rule figure_models:
+    """How similar models are to each other at equal relative depth, before and after."""
+    input:
+        models=f"{TABLES}/models.parquet",
+    output:
+        svg=report(
+            f"{FIGURES}/models-{{task}}.svg",
+            caption="../report/models.rst",
+            category="Layers",
+            labels={"figure": "Similarity between models", "task": "{task}"},
+        ),
+        others=multiext(f"{FIGURES}/models-{{task}}", ".pdf", ".png"),
+    log:
+        f"{LOGS}/figure_models-{{task}}.log",
+    benchmark:
+        f"{TIMES}/figure_models-{{task}}.tsv"
+    conda:
+        "../../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("figure_models"),
+        runtime=minutes("figure_models"),
+    params:
+        record=record("figure_models"),
+        program=program("draw_models"),
+        code=code_digest("draw_models"),
+    shell:
+        "python {params.program} --task {wildcards.task}"
+        " --models {input.models}"
+        " --out {output.svg}"
+        " --record {params.record:q} > {log} 2>&1"
+
+
 rule figure_attention:
     """How similar each head's attention is before and after fine-tuning."""
     input:

@@ -2,9 +2,10 @@
 
 Tables of probes and attention are put together from parts, one a task and model, which are kept: a
 change of one model makes one part again, and no job reads the files of all models.
-Needs: scores, probes, attention, evaluations of pre-training; published values, if the study names any.
-Gives: results/{study}/parts/{probes,attention}/{task}/{model}.parquet,
-    results/{study}/tables/{scores,confusion,probes,attention,association,pretraining}.{parquet,csv},
+Needs: scores, probes, attention, similarity, evaluations of pre-training; published values, if the study names any.
+Gives: results/{study}/parts/{probes,attention,similarity}/{task}/{model}.parquet,
+    results/{study}/tables/{scores,confusion,probes,attention,similarity,models,entry,association,
+    pretraining}.{parquet,csv},
     verdict.{parquet,csv} if there are published values.
 """
 
@@ -155,6 +156,116 @@ rule table_attention:
         " --record {params.record:q} > {log} 2>&1"
 
 
+rule part_similarity:
+    """Measures of similarity by layer of one model on one task."""
+    input:
+        collect(
+            f"{RESULTS}/similarity/{{{{task}}}}/{{{{model}}}}/{{variant}}.parquet",
+            variant=VARIANTS,
+        ),
+    output:
+        f"{PARTS}/similarity/{{task}}/{{model}}.parquet",
+    log:
+        f"{LOGS}/part_similarity/{{task}}/{{model}}.log",
+    benchmark:
+        f"{TIMES}/part_similarity/{{task}}/{{model}}.tsv"
+    conda:
+        "../../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("part_similarity"),
+        runtime=minutes("part_similarity"),
+    params:
+        record=record("part_similarity"),
+        program=program("tabulate_similarity"),
+        code=code_digest("tabulate_similarity"),
+    shell:
+        "python {params.program} --similarity {input} --out {output}"
+        " --record {params.record:q} > {log} 2>&1"
+
+
+rule table_similarity:
+    """How far layers have moved from the pre-trained model, and how they fill their space."""
+    input:
+        parts_of("similarity"),
+    output:
+        table=f"{TABLES}/similarity.parquet",
+        csv=f"{TABLES}/similarity.csv",
+    log:
+        f"{LOGS}/table_similarity.log",
+    benchmark:
+        f"{TIMES}/table_similarity.tsv"
+    conda:
+        "../../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("table_similarity"),
+        runtime=minutes("table_similarity"),
+    params:
+        record=record("table_similarity"),
+        program=program("join_tables"),
+        code=code_digest("join_tables"),
+    shell:
+        "python {params.program} --kind similarity-table --parts {input} --out {output.table}"
+        " --record {params.record:q} > {log} 2>&1"
+
+
+rule table_models:
+    """How similar models are to each other at equal relative depth."""
+    input:
+        collect(
+            f"{RESULTS}/models/{{task}}/{{variant}}.parquet",
+            task=TASKS,
+            variant=COMPARED,
+        ),
+    output:
+        table=f"{TABLES}/models.parquet",
+        csv=f"{TABLES}/models.csv",
+    log:
+        f"{LOGS}/table_models.log",
+    benchmark:
+        f"{TIMES}/table_models.tsv"
+    conda:
+        "../../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("table_models"),
+        runtime=minutes("table_models"),
+    params:
+        record=record("table_models"),
+        program=program("join_tables"),
+        code=code_digest("join_tables"),
+    shell:
+        "python {params.program} --kind models-table --parts {input} --out {output.table}"
+        " --record {params.record:q} > {log} 2>&1"
+
+
+rule table_entry:
+    """At which layer each probe's score is reached."""
+    input:
+        probes=f"{TABLES}/probes.parquet",
+    output:
+        table=f"{TABLES}/entry.parquet",
+        csv=f"{TABLES}/entry.csv",
+    log:
+        f"{LOGS}/table_entry.log",
+    benchmark:
+        f"{TIMES}/table_entry.tsv"
+    conda:
+        "../../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("table_entry"),
+        runtime=minutes("table_entry"),
+    params:
+        record=record("table_entry"),
+        program=program("tabulate_entry"),
+        code=code_digest("tabulate_entry"),
+    shell:
+        "python {params.program} --probes {input.probes} --out {output.table}"
+        " --record {params.record:q} > {log} 2>&1"
+
+
 rule table_association:
     """How inner measures go with downstream scores."""
     input:
@@ -183,6 +294,43 @@ rule table_association:
         "python {params.program} --settings {params.statistics:q}"
         " --scores {input.scores} --probes {input.probes} --attention {input.attention}"
         " --out {output.table}"
+        " --record {params.record:q} > {log} 2>&1"
+
+
+rule summary:
+    """The study's findings in sentences, each with its interval."""
+    input:
+        scores=f"{TABLES}/scores.parquet",
+        probes=f"{TABLES}/probes.parquet",
+        similarity=f"{TABLES}/similarity.parquet",
+        association=f"{TABLES}/association.parquet",
+    output:
+        report(
+            f"{RESULTS}/summary.md",
+            caption="../report/summary.rst",
+            category="Summary",
+            labels={"figure": "Findings in sentences"},
+        ),
+    log:
+        f"{LOGS}/summary.log",
+    benchmark:
+        f"{TIMES}/summary.tsv"
+    conda:
+        "../../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("summary"),
+        runtime=minutes("summary"),
+    params:
+        statistics=STATISTICS,
+        study=STUDY.study,
+        record=record("summary"),
+        program=program("summarise"),
+        code=code_digest("summarise"),
+    shell:
+        "python {params.program} --study {params.study} --settings {params.statistics:q}"
+        " --scores {input.scores} --probes {input.probes} --similarity {input.similarity}"
+        " --association {input.association} --out {output}"
         " --record {params.record:q} > {log} 2>&1"
 
 

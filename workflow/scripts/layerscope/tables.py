@@ -166,6 +166,13 @@ def probe_rows(table: pa.Table, task: str, model: str, variant: str, probe: str)
     ]
 
 
+def similarity_rows(table: pa.Table, task: str, model: str, variant: str) -> list[Row]:
+    """Rows of one file of similarity; depth is the layer over the last layer."""
+    keys = variant_keys(task, model, variant)
+    last = max(pc.max(table["layer"]).as_py() or 0, 1)
+    return [{**keys, "depth": row["layer"] / last, **row} for row in table.to_pylist()]
+
+
 def attention_rows(
     table: pa.Table,
     task: str,

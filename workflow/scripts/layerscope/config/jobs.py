@@ -252,6 +252,11 @@ def kept_variants(study: Study) -> list[str]:
         return all_variants(study)
     if keep == "none":
         return []
+    return compared_variants(study)
+
+
+def compared_variants(study: Study) -> list[str]:
+    """Variants as which models are compared with each other: pre-trained, and the largest share."""
     most = max(study.variants.percentages)
     return [PRETRAINED, *(v for v in finetuned_variants(study) if parse_variant(v)[0] == most)]
 

@@ -10,8 +10,13 @@ from layerscope.plotting.style import Row
 
 
 def panels(rows: Sequence[Row]) -> list[tuple[str, str, str]]:
-    """Probe, view and measure of the controls: half of the input alone, and selectivity."""
+    """Probe, view and measure: half of the input alone, selectivity, and compression."""
     metric, _ = task_metrics({row["metric"] for row in rows})
     halves = [(p, v, metric) for p, v in panels_of(rows, metric) if v in HALVES]
-    chosen = [(p, v) for p, v in panels_of(rows, "selectivity") if v not in HALVES]
-    return halves + [(p, v, "selectivity") for p, v in chosen]
+    whole = [
+        (p, v, measure)
+        for measure in ("selectivity", "compression")
+        for p, v in panels_of(rows, measure)
+        if v not in HALVES
+    ]
+    return halves + whole

@@ -71,6 +71,10 @@ METRICS = {
     "entity_f1": "Entity F1",
     "token_macro_f1": "Token macro F1",
     "selectivity": "Selectivity",
+    "compression": "Compression",
+    "cka": "Debiased CKA",
+    "anisotropy": "Mean cosine",
+    "anisotropy_centred": "Centred cosine",
 }
 
 

@@ -1,0 +1,188 @@
+"""Similarity against matrices of examples x examples, closed forms and planted likenesses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from layerscope.errors import UserError
+from layerscope.formats import ActivationWriter
+from layerscope.similarity import (
+    anisotropy,
+    cka,
+    compare_models,
+    hsic,
+    measure_variant,
+    same_depth,
+)
+
+Array = np.ndarray
+
+
+def normal(rows: int, width: int, seed: int) -> Array:
+    return np.random.default_rng(seed).normal(size=(rows, width))
+
+
+def reference_hsic(x: Array, y: Array) -> float:
+    """Song et al. (2012), equation 5, as it stands there: with both matrices of examples."""
+    n = len(x)
+    k, m = x @ x.T, y @ y.T
+    np.fill_diagonal(k, 0)
+    np.fill_diagonal(m, 0)
+    ones = np.ones(n)
+    found = np.trace(k @ m)
+    found += (ones @ k @ ones) * (ones @ m @ ones) / ((n - 1) * (n - 2))
+    found -= 2 / (n - 2) * (ones @ k @ m @ ones)
+    return float(found / (n * (n - 3)))
+
+
+def biased_cka(x: Array, y: Array) -> float:
+    """Kornblith et al. (2019), equation for linear CKA in feature space."""
+    x, y = x - x.mean(axis=0), y - y.mean(axis=0)
+    return float(np.linalg.norm(y.T @ x) ** 2 / (np.linalg.norm(x.T @ x) * np.linalg.norm(y.T @ y)))
+
+
+@pytest.mark.parametrize(("rows", "widths"), [(4, (3, 2)), (30, (5, 7)), (12, (40, 20))])
+def test_hsic_is_that_of_the_matrices_of_examples(rows: int, widths: tuple[int, int]) -> None:
+    x, y = normal(rows, widths[0], 0) + 2, normal(rows, widths[1], 1)
+    y[:, 0] += x[:, 0]
+    assert hsic(x, y) == pytest.approx(reference_hsic(x, y), rel=1e-9)
+
+
+def test_hsic_does_not_depend_on_where_the_origin_is() -> None:
+    x, y = normal(20, 4, 0), normal(20, 3, 1)
+    assert hsic(x + 5, y - 3) == pytest.approx(hsic(x, y), rel=1e-8)
+
+
+def test_turned_scaled_and_shifted_vectors_are_the_same() -> None:
+    x = normal(50, 6, 0)
+    turn = np.linalg.qr(normal(6, 6, 1))[0]
+    assert cka(x, 3.5 * x @ turn + 7) == pytest.approx(1, abs=1e-12)
+
+
+def test_more_noise_is_less_likeness() -> None:
+    x, noise = normal(200, 10, 0), normal(200, 10, 1)
+    found = [cka(x, x + strength * noise) for strength in (0, 0.3, 1, 3)]
+    assert found == sorted(found, reverse=True)
+    assert found[0] == pytest.approx(1)
+
+
+def test_unrelated_vectors_have_none_where_the_plain_one_has_much() -> None:
+    pairs = [(normal(40, 100, 2 * seed), normal(40, 100, 2 * seed + 1)) for seed in range(60)]
+    debiased = [cka(x, y) for x, y in pairs]
+    assert abs(np.mean(debiased)) < 3 * np.std(debiased) / np.sqrt(len(pairs))
+    assert np.mean([biased_cka(x, y) for x, y in pairs]) > 0.6
+
+
+def test_many_examples_need_no_correction() -> None:
+    x = normal(5000, 5, 0)
+    y = x @ normal(5, 4, 1) + normal(5000, 4, 2)
+    assert cka(x, y) == pytest.approx(biased_cka(x, y), abs=2e-3)
+
+
+def test_a_representation_without_variance_has_no_likeness() -> None:
+    assert np.isnan(cka(np.ones((6, 3)), normal(6, 3, 0)))
+    with pytest.raises(ValueError, match="at least 4"):
+        cka(normal(3, 2, 0), normal(3, 2, 1))
+
+
+def test_anisotropy_is_the_mean_cosine_of_all_pairs() -> None:
+    x = normal(15, 4, 0) + 1
+    units = x / np.linalg.norm(x, axis=1, keepdims=True)
+    cosines = units @ units.T
+    expected = cosines[~np.eye(15, dtype=bool)].mean()
+    assert anisotropy(x) == pytest.approx(expected)
+    assert anisotropy(np.ones((5, 3))) == pytest.approx(1)
+    assert anisotropy(np.eye(5)) == pytest.approx(0)
+    assert anisotropy(np.zeros((5, 3))) == 0
+
+
+def test_a_common_direction_makes_a_cone_and_centring_undoes_it() -> None:
+    x = normal(400, 50, 0) + 5
+    assert anisotropy(x) > 0.9
+    assert abs(anisotropy(x - x.mean(axis=0))) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("layers", "others", "expected"),
+    [
+        (3, 3, [(0, 0), (1, 1), (2, 2)]),
+        (3, 5, [(0, 0), (1, 2), (2, 4)]),
+        (5, 3, [(0, 0), (2, 1), (4, 2)]),
+        (7, 13, [(layer, 2 * layer) for layer in range(7)]),
+        (1, 4, [(0, 0)]),
+    ],
+)
+def test_layers_meet_at_equal_depth(
+    layers: int, others: int, expected: list[tuple[int, int]]
+) -> None:
+    assert same_depth(layers, others) == expected
+
+
+def written(
+    path: Path, layers: list[Array], names: list[str] | None = None, view: str = "joint"
+) -> Path:
+    count, width = layers[0].shape
+    names = names or [f"e{row}" for row in range(count)]
+    described = {"task": "t", "model": "m", "variant": "pretrained", "view": view, "labels": []}
+    keys = {
+        "example_id": names,
+        "group_id": names,
+        "word_index": [0] * count,
+        "word": [""] * count,
+        "label": ["a"] * count,
+    }
+    with ActivationWriter(path, len(layers), width, "float32", described) as writer:
+        writer.write(keys, np.stack(layers, axis=1).astype(np.float32))
+    return path
+
+
+def test_the_layer_that_moved_is_the_one_that_is_found(tmp_path: Path) -> None:
+    before = [normal(60, 8, seed) + 1 for seed in range(3)]
+    after = [before[0], before[1], before[2] + 2 * normal(60, 8, 9)]
+    paths = [written(tmp_path / f"{i}.parquet", each) for i, each in enumerate((before, after))]
+    rows = list(measure_variant(paths[1], paths[0]))
+    found = {(row["layer"], row["measure"]): row["value"] for row in rows}
+    assert len(found) == len(rows) == 9
+    assert found[0, "cka"] == pytest.approx(1)
+    assert found[1, "cka"] == pytest.approx(1)
+    assert found[2, "cka"] == pytest.approx(cka(before[2], after[2]), rel=1e-4)
+    assert found[2, "cka"] < 0.6
+    assert found[2, "anisotropy"] == pytest.approx(anisotropy(after[2]), rel=1e-4)
+    alone = {row["measure"] for row in measure_variant(paths[0], None)}
+    assert alone == {"anisotropy", "anisotropy_centred"}
+
+
+def test_models_are_compared_pair_by_pair_whatever_their_layers_and_widths(tmp_path: Path) -> None:
+    small = [normal(30, 4, seed) for seed in range(3)]
+    turn = normal(4, 7, 5)
+    large = [small[0] @ turn, normal(30, 7, 6), small[1] @ turn, normal(30, 7, 7), small[2] @ turn]
+    paths = {
+        "small": written(tmp_path / "small.parquet", small),
+        "large": written(tmp_path / "large.parquet", large),
+        "other": written(tmp_path / "other.parquet", [normal(30, 4, 20 + s) for s in range(3)]),
+    }
+    rows = list(compare_models(paths))
+    assert {(row["model"], row["other"]) for row in rows} == {
+        ("small", "large"),
+        ("small", "other"),
+        ("large", "other"),
+    }
+    planted = [row for row in rows if row["other"] == "large"]
+    assert [(row["layer"], row["other_layer"]) for row in planted] == [(0, 0), (1, 2), (2, 4)]
+    assert [row["depth"] for row in planted] == [0, 0.5, 1]
+    assert min(row["value"] for row in planted) > 0.5
+    assert max(row["value"] for row in rows if row["other"] == "other") < 0.4
+
+
+def test_other_examples_are_refused(tmp_path: Path) -> None:
+    layers = [normal(6, 3, 0)]
+    path = written(tmp_path / "a.parquet", layers)
+    other = written(tmp_path / "b.parquet", layers, [f"x{row}" for row in range(6)])
+    with pytest.raises(UserError, match=r"b\.parquet: other examples than in .*a\.parquet"):
+        list(measure_variant(path, other))
+    few = written(tmp_path / "c.parquet", [normal(3, 3, 0)])
+    with pytest.raises(UserError, match="3 rows; allowed: 4 or more"):
+        list(measure_variant(few, None))

@@ -1,0 +1,46 @@
+"""How similar models are at equal relative depth, all as the same variant."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from layerscope.program import run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--task", required=True)
+    parser.add_argument("--variant", required=True)
+    parser.add_argument("--models", nargs="+", required=True, help="names")
+    parser.add_argument(
+        "--activations",
+        nargs="+",
+        type=Path,
+        required=True,
+        help="a folder a model, in their order",
+    )
+    parser.add_argument("--views", nargs="+", required=True, help="separate, joint, word")
+    parser.add_argument("--out", required=True, help="Parquet")
+    arguments = parser.parse_args()
+
+    from layerscope.formats import write_table
+    from layerscope.similarity import compare_models
+    from layerscope.tables import variant_keys
+
+    keys = variant_keys(arguments.task, "", arguments.variant)
+    rows = [
+        keys | row
+        for view in arguments.views
+        for row in compare_models(
+            {
+                model: folder / view / "test.parquet"
+                for model, folder in zip(arguments.models, arguments.activations, strict=True)
+            }
+        )
+    ]
+    write_table(arguments.out, "models-table", rows)
+
+
+if __name__ == "__main__":
+    run(main)

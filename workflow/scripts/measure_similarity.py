@@ -1,0 +1,34 @@
+"""How far each layer has moved from the pre-trained model, and how it fills its space."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from layerscope.program import run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--activations", type=Path, required=True, help="folder of the variant")
+    parser.add_argument("--before", type=Path, help="folder of the pre-trained model")
+    parser.add_argument("--views", nargs="+", required=True, help="separate, joint, word")
+    parser.add_argument("--out", required=True, help="table of view, layer, measure and value")
+    arguments = parser.parse_args()
+
+    from layerscope.formats import write_table
+    from layerscope.similarity import measure_variant
+
+    rows = [
+        row
+        for view in arguments.views
+        for row in measure_variant(
+            arguments.activations / view / "test.parquet",
+            arguments.before / view / "test.parquet" if arguments.before else None,
+        )
+    ]
+    write_table(arguments.out, "similarity", rows)
+
+
+if __name__ == "__main__":
+    run(main)
