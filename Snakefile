@@ -24,6 +24,7 @@ include: "workflow/rules/models.smk"
 include: "workflow/rules/finetune.smk"
 include: "workflow/rules/extract.smk"
 include: "workflow/rules/probe.smk"
+include: "workflow/rules/similarity.smk"
 include: "workflow/rules/scores.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
@@ -38,6 +39,7 @@ rule all:
         figures=all_figures(),
         tables=all_tables(),
         data=collect(f"{RESULTS}/data/{{task}}/report.json", task=TASKS),
+        summary=f"{RESULTS}/summary.md",
         configuration=f"{RESULTS}/config.json",
 
 

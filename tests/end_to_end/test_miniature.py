@@ -55,17 +55,18 @@ COLUMNS = {
     "probes": "task model variant percent seed probe view layer depth metric value",
     "attention": "task model variant percent seed layer head measure value low high",
     "confusion": "task model variant percent seed label predicted count",
+    "similarity": "task model variant percent seed view layer depth measure value",
+    "models": "task variant percent seed view model other layer other_layer depth value",
+    "entry": "task model variant percent seed probe view metric measure value depth",
     "pretraining": "model corpus objective step metric value",
 }
 ASSOCIATION = ["task", "inner measure", "metric", "statistic", "value", "low", "high", "n"]
+BY_TASK = ("probes", "controls", "attention", "association", "gain", "confusion")
+BY_TASK += ("similarity", "models", "entry")
 FIGURES = [
     "scores",
     "pretraining",
-    *(
-        f"{figure}-{task}"
-        for figure in ("probes", "controls", "attention", "association", "gain", "confusion")
-        for task in TASKS
-    ),
+    *(f"{figure}-{task}" for figure in BY_TASK for task in TASKS),
 ]
 
 #: What Snakemake makes alone of the second run, after the kill: scores and probes of one model.
@@ -322,7 +323,11 @@ def _embedded(report: str, name: str) -> Any:
 def test_the_report_has_every_figure_with_caption_category_and_labels(report: str) -> None:
     figures = _embedded(report, "results")
     prefix = "results/miniature/figures/"
-    assert set(figures) == {f"{prefix}{name}.svg" for name in FIGURES}
+    assert set(figures) == {
+        *(f"{prefix}{name}.svg" for name in FIGURES),
+        "results/miniature/summary.md",
+    }
+    assert figures.pop("results/miniature/summary.md")["labels"]["figure"]
     categories = _embedded(report, "categories")
     for path, figure in figures.items():
         name = Path(path).stem
@@ -333,6 +338,7 @@ def test_the_report_has_every_figure_with_caption_category_and_labels(report: st
         assert figure["labels"].get("task") == task, path
         assert figure["data_uri"].startswith("data:image/svg+xml"), path
     assert set(categories) == {
+        "Summary",
         "Performance",
         "Layers",
         "Attention",

@@ -34,14 +34,12 @@ KINDS = {"bert": "bert", "biobert": "biobert", "gpt2-medium": "gpt2", "biogpt": 
 PICKLED = {"biobert", "biogpt"}
 MEDNLI = {"train": 48, "validation": 12, "test": 30}
 RELATIONS = ("entailment", "contradiction", "neutral")
+BY_TASK = ("probes", "controls", "attention", "association", "gain", "confusion")
+BY_TASK += ("similarity", "models", "entry")
 FIGURES = [
     "scores",
     "verdict",
-    *(
-        f"{figure}-{task}"
-        for figure in ("probes", "controls", "attention", "association", "gain", "confusion")
-        for task in ("mednli", "jnlpba")
-    ),
+    *(f"{figure}-{task}" for figure in BY_TASK for task in ("mednli", "jnlpba")),
 ]
 NOWHERE = "http://127.0.0.1:9"
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from layerscope.files import write_json
 from layerscope.formats import write_table
+from layerscope.tables import variant_keys
 
 #: Blocks and heads of each model.
 SHAPES = {"minilm": (6, 12), "minilm-hpo": (6, 12), "gpt-mini": (4, 4), "gpt-mini-hpo": (4, 4)}
@@ -66,10 +67,12 @@ def write_study(
         examples: in files of attention.
 
     Returns:
-        The files of each kind: `scores`, `probes`, `attention`, `evaluations`.
+        The files of each kind: `scores`, `probes`, `attention`, `similarity`, `models`,
+        `evaluations`.
     """
     rng = np.random.default_rng(5)
-    files: dict[str, list[Path]] = {k: [] for k in ("scores", "probes", "attention", "evaluations")}
+    kinds = ("scores", "probes", "attention", "similarity", "models", "evaluations")
+    files: dict[str, list[Path]] = {kind: [] for kind in kinds}
     for task, kind in tasks.items():
         for at, (model, shape) in enumerate(shapes.items()):
             skill = {
@@ -82,6 +85,9 @@ def write_study(
             variants |= {f"f{p}-s{s}": v - 0.45 for (p, s), v in skill.items()}
             for variant, gain in variants.items():
                 files["probes"] += _probes(folder, task, kind, model, variant, shape[0], gain, rng)
+                files["similarity"].append(
+                    _similarity(folder, task, kind, model, variant, shape[0], gain)
+                )
                 if variant != "random":
                     ceiling = variant != "pretrained" and not variant.endswith(f"-s{seeds[0]}")
                     files["attention"].append(
@@ -89,6 +95,9 @@ def write_study(
                             folder, task, model, variant, shape, gain, ceiling, examples, rng
                         )
                     )
+        largest = [f"f{max(percents)}-s{seed}" for seed in seeds]
+        for variant in ("pretrained", *largest):
+            files["models"].append(_models(folder, task, kind, shapes, variant))
         for model, value in BASELINES[kind].items():
             skill = {
                 (p, s): value - (0.02 * (2 - np.log10(p)) if model == "bag-of-words" else 0)
@@ -178,6 +187,45 @@ def _probes(
     return paths
 
 
+def _similarity(
+    folder: Path, task: str, kind: str, model: str, variant: str, blocks: int, gain: float
+) -> Path:
+    rows = []
+    for view in ("separate", "joint") if kind == "nli" else ("word",):
+        for layer in range(blocks + 1):
+            depth = layer / blocks
+            values = {"anisotropy": 0.2 + 0.5 * depth, "anisotropy_centred": 0.02 * depth}
+            if variant != "pretrained":
+                values["cka"] = 0.1 if variant == "random" else 1 - max(gain, 0.05) * 2 * depth**2
+            rows += [
+                {"view": view, "layer": layer, "measure": measure, "value": value}
+                for measure, value in values.items()
+            ]
+    path = folder / "similarity" / task / model / f"{variant}.parquet"
+    write_table(path, "similarity", rows)
+    return path
+
+
+def _models(
+    folder: Path, task: str, kind: str, shapes: dict[str, tuple[int, int]], variant: str
+) -> Path:
+    rows = []
+    names = list(shapes)
+    for view in ("separate", "joint") if kind == "nli" else ("word",):
+        for place, model in enumerate(names):
+            for further, other in enumerate(names[place + 1 :], start=1):
+                blocks = min(shapes[model][0], shapes[other][0])
+                rows += [
+                    {**variant_keys(task, model, variant), "view": view, "other": other,
+                     "layer": layer, "other_layer": layer, "depth": layer / blocks,
+                     "value": 0.9 - 0.2 * further - 0.1 * layer / blocks}
+                    for layer in range(blocks + 1)
+                ]  # fmt: skip
+    path = folder / "models" / task / f"{variant}.parquet"
+    write_table(path, "models-table", rows)
+    return path
+
+
 def _attention(
     folder: Path, task: str, model: str, variant: str, shape: tuple[int, int], gain: float,
     ceiling: bool, examples: int, rng: np.random.Generator,
@@ -214,13 +262,17 @@ def tabulate(
     files: dict[str, list[Path]], models: dict[str, dict[str, str]], out: Path
 ) -> dict[str, Path]:
     """Run all programs that make tables; paths by name of the table."""
-    names = ("scores", "confusion", "probes", "attention", "association", "pretraining")
+    names = (
+        "scores", "confusion", "probes", "attention", "similarity", "models", "entry",
+        "association", "pretraining",
+    )  # fmt: skip
     made = {name: out / f"{name}.parquet" for name in names}
     run_program(
         "tabulate_scores", "--models", json.dumps(models), "--scores", *files["scores"],
         "--out-scores", made["scores"], "--out-confusion", made["confusion"],
     )  # fmt: skip
-    for name, above, settings in (("probes", 1, ()), ("attention", 0, ("--settings", SETTINGS))):
+    with_settings = ("attention", 0, ("--settings", SETTINGS))
+    for name, above, settings in (("probes", 1, ()), with_settings, ("similarity", 0, ())):
         parts: dict[Path, list[Path]] = {}  # of each task and model, beside its folder
         for path in files[name]:
             parts.setdefault(path.parents[above].with_suffix(".parquet"), []).append(path)
@@ -229,6 +281,11 @@ def tabulate(
         run_program(
             "join_tables", "--kind", f"{name}-table", "--parts", *parts, "--out", made[name]
         )
+    run_program("tabulate_entry", "--probes", made["probes"], "--out", made["entry"])
+    run_program(
+        "join_tables", "--kind", "models-table", "--parts", *files["models"],
+        "--out", made["models"],
+    )  # fmt: skip
     run_program(
         "tabulate_association", "--settings", SETTINGS, "--scores", made["scores"],
         "--probes", made["probes"], "--attention", made["attention"],
@@ -248,7 +305,8 @@ def draw_all(tables: dict[str, Path], tasks: Sequence[str], out: Path) -> list[P
     run_program("draw_pretraining", "--pretraining", tables["pretraining"], "--out", made[1])
     for task in tasks:
         drawn = {"probes": "probes", "controls": "probes", "gain": "probes",
-                 "attention": "attention", "confusion": "confusion"}  # fmt: skip
+                 "attention": "attention", "confusion": "confusion", "similarity": "similarity",
+                 "models": "models", "entry": "entry"}  # fmt: skip
         for name, table in drawn.items():
             made.append(out / f"{name}-{task}.svg")
             run_program(

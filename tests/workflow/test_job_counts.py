@@ -20,7 +20,9 @@ from running import (
 )
 
 BASELINES = {"nli": 4, "ner": 2}  # majority, bag of words; for pairs also of each half alone
-FIGURES_OF_A_TASK = ("probes", "controls", "attention", "association", "gain", "confusion")
+FIGURES_OF_A_TASK = (
+    "probes", "controls", "attention", "association", "gain", "confusion", "similarity", "entry",
+)  # fmt: skip
 
 
 def expected(config: Config) -> dict[str, int]:
@@ -31,6 +33,8 @@ def expected(config: Config) -> dict[str, int]:
     tuned = sum(percent > 0 for percent in variants["percentages"]) * len(variants["seeds"])
     pairs = len(tasks) * len(models)
     baselines = sum(BASELINES[task["kind"]] for task in tasks.values())
+    compared = len(models) > 1
+    largest = len(variants["seeds"]) if max(variants["percentages"]) > 0 else 0
     probes = sum(len(task["probes"]) for task in tasks.values())
     counts = {
         "configuration": 1,
@@ -45,14 +49,22 @@ def expected(config: Config) -> dict[str, int]:
         "extract_base": pairs * 2,  # pre-trained, random weights
         "extract_finetuned": pairs * tuned,
         "probe": len(models) * (2 + tuned) * probes,
+        "similarity": pairs * (2 + tuned),
+        "compare_models": len(tasks) * (1 + largest) if compared else 0,
         "baseline": baselines * tuned,
         "score": pairs + baselines,
+        "summary": 1,
         "table_scores": 1,
         "part_probes": pairs,
         "part_attention": pairs,
+        "part_similarity": pairs,
         "table_probes": 1,
         "table_attention": 1,
         "table_association": 1,
+        "table_entry": 1,
+        "table_similarity": 1,
+        "table_models": int(compared),
+        "figure_models": len(tasks) if compared else 0,
         "table_pretraining": 1,
         "figure_scores": 1,
         "figure_pretraining": 1 if made else 0,
@@ -97,14 +109,21 @@ def test_of_the_miniature_in_plain_numbers(miniature: Plan) -> None:
         "extract_base": 8,
         "extract_finetuned": 8,
         "probe": 32,
+        "similarity": 16,
+        "compare_models": 6,
         "baseline": 12,
         "score": 10,
+        "summary": 1,
         "table_scores": 1,
         "part_probes": 4,
         "part_attention": 4,
+        "part_similarity": 4,
         "table_probes": 1,
         "table_attention": 1,
         "table_association": 1,
+        "table_entry": 1,
+        "table_similarity": 1,
+        "table_models": 1,
         "table_pretraining": 1,
         "figure_scores": 1,
         "figure_pretraining": 1,
@@ -114,6 +133,9 @@ def test_of_the_miniature_in_plain_numbers(miniature: Plan) -> None:
         "figure_association": 2,
         "figure_gain": 2,
         "figure_confusion": 2,
+        "figure_entry": 2,
+        "figure_similarity": 2,
+        "figure_models": 2,
         "all": 1,
     }
 

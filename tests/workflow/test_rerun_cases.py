@@ -1,6 +1,6 @@
 """What reruns when, as one table: a case, and how many jobs of each rule it makes run again.
 
-Every case is a dry run of the finished miniature (118 jobs) after one change. The numbers follow
+Every case is a dry run of the finished miniature (154 jobs) after one change. The numbers follow
 from its two tasks, two models, two seeds, one share and two probes a task; docs/reruns.md has the
 totals, and a test here compares them.
 """
@@ -212,14 +212,20 @@ PROBE_FIGURES = {
     "figure_controls": 2,
     "figure_gain": 2,
     "figure_association": 2,
+    "figure_entry": 2,
 }
+SIMILARITY_FIGURES = {"figure_similarity": 2, "figure_models": 2}
 SCORE_FIGURES = {"figure_scores": 1, "figure_confusion": 2}
-RESULT_FIGURES = PROBE_FIGURES | SCORE_FIGURES | {"figure_attention": 2}
+RESULT_FIGURES = PROBE_FIGURES | SCORE_FIGURES | SIMILARITY_FIGURES | {"figure_attention": 2}
 RESULT_TABLES = {
     "table_scores": 1,
     "table_probes": 1,
     "table_attention": 1,
     "table_association": 1,
+    "table_entry": 1,
+    "table_similarity": 1,
+    "table_models": 1,
+    "summary": 1,
 }
 #: What is drawn and put together from results of models.
 REST = RESULT_FIGURES | RESULT_TABLES | {"all": 1}
@@ -229,9 +235,12 @@ OF_A_MODEL = {
     "finetune": 4,
     "extract_finetuned": 4,
     "probe": 16,
+    "similarity": 8,
+    "compare_models": 6,
     "score": 2,
     "part_probes": 2,
     "part_attention": 2,
+    "part_similarity": 2,
 }
 PRETRAINED = {"table_pretraining": 1, "figure_pretraining": 1}
 ALL = REST | PRETRAINED | {
@@ -246,10 +255,13 @@ ALL = REST | PRETRAINED | {
     "extract_base": 8,
     "extract_finetuned": 8,
     "probe": 32,
+    "similarity": 16,
+    "compare_models": 6,
     "baseline": 12,
     "score": 10,
     "part_probes": 4,
     "part_attention": 4,
+    "part_similarity": 4,
 }  # fmt: skip
 #: All that is made from data of one task, from its training data on.
 OF_TRAINING_DATA = REST | {
@@ -260,9 +272,12 @@ OF_TRAINING_DATA = REST | {
     "extract_base": 4,
     "extract_finetuned": 4,
     "probe": 16,
+    "similarity": 8,
+    "compare_models": 3,
     "score": 6,
     "part_probes": 2,
     "part_attention": 2,
+    "part_similarity": 2,
 }
 
 
@@ -304,9 +319,12 @@ CASES: dict[str, tuple[Change, Counts]] = {
             "finetune": 2,
             "extract_finetuned": 2,
             "probe": 4,
+            "similarity": 2,
+            "compare_models": 2,
             "score": 1,
             "part_probes": 1,
             "part_attention": 1,
+            "part_similarity": 1,
         },
     ),
     "how one model is pre-trained": (
@@ -319,7 +337,8 @@ CASES: dict[str, tuple[Change, Counts]] = {
     ),
     "a model removed": (
         _configured(_fewer_models),
-        REST | {"configuration": 1, "table_pretraining": 1},
+        _without(REST, "table_models", "figure_models")
+        | {"configuration": 1, "table_pretraining": 1},
     ),
     "a seed added": (
         _configured(_more_seeds),
@@ -331,9 +350,12 @@ CASES: dict[str, tuple[Change, Counts]] = {
             "finetune": 4,
             "extract_finetuned": 4,
             "probe": 8,
+            "similarity": 4,
+            "compare_models": 2,
             "score": 10,
             "part_probes": 4,
             "part_attention": 4,
+            "part_similarity": 4,
         },
     ),
     "a share added, with both seeds": (
@@ -346,9 +368,12 @@ CASES: dict[str, tuple[Change, Counts]] = {
             "finetune": 8,
             "extract_finetuned": 8,
             "probe": 16,
+            "similarity": 8,
+            "compare_models": 4,
             "score": 10,
             "part_probes": 4,
             "part_attention": 4,
+            "part_similarity": 4,
         },
     ),
     # Code.
@@ -356,9 +381,9 @@ CASES: dict[str, tuple[Change, Counts]] = {
         _edited("layerscope/plotting/probes.py"),
         {"figure_probes": 2, "all": 1},
     ),
-    "what two figures share: `plotting/layers.py`": (
+    "what three figures share: `plotting/layers.py`": (
         _edited("layerscope/plotting/layers.py"),
-        {"figure_probes": 2, "figure_controls": 2, "all": 1},
+        {"figure_probes": 2, "figure_controls": 2, "figure_similarity": 2, "all": 1},
     ),
     "the style of all figures: `plotting/style.py`": (
         _edited("layerscope/plotting/style.py"),
@@ -367,7 +392,15 @@ CASES: dict[str, tuple[Change, Counts]] = {
     "one kind of probe: `probing/linear.py`": (
         _edited(DEEP),
         PROBE_FIGURES
-        | {"probe": 32, "part_probes": 4, "table_probes": 1, "table_association": 1, "all": 1},
+        | {
+            "probe": 32,
+            "part_probes": 4,
+            "table_probes": 1,
+            "table_association": 1,
+            "table_entry": 1,
+            "summary": 1,
+            "all": 1,
+        },
     ),
     "how scores are computed: `metrics.py`": (
         _edited("layerscope/metrics.py"),
@@ -381,6 +414,8 @@ CASES: dict[str, tuple[Change, Counts]] = {
             "table_scores": 1,
             "table_probes": 1,
             "table_association": 1,
+            "table_entry": 1,
+            "summary": 1,
             "all": 1,
         },
     ),
@@ -450,7 +485,7 @@ def test_the_document_has_the_cases_and_their_totals() -> None:
 
 def test_a_number_of_the_table_is_that_of_the_whole(finished: Finished) -> None:
     assert count(finished.everything) == ALL
-    assert sum(ALL.values()) == 118
+    assert sum(ALL.values()) == 154
 
 
 def test_files_up_to_the_profile_s_limit_are_compared_by_content() -> None:
@@ -499,7 +534,7 @@ def test_a_killed_run_goes_on_where_it_was(finished: Finished, tmp_path: Path) -
     after = plan(study.workflow, folder, study.config, "--rerun-incomplete")
     assert after == before - done
     told = snakemake(study.workflow, folder, "explain", *options(study, cores=1)).stdout
-    assert f"{len(after)} of 118 jobs would run" in told
+    assert f"{len(after)} of 154 jobs would run" in told
     assert re.search(r"finetune, hpo-nli, gpt-tiny, f50, s\d \(1 job\): it was killed", told)
 
 

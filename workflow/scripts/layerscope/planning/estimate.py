@@ -12,8 +12,10 @@ from layerscope.planning.needs import needs
 from layerscope.planning.sizes import Sizes
 
 #: Tables and figures that every study has, and figures that it has for each task.
-TABLES = ("scores", "probes", "attention", "association", "pretraining")
-FIGURES_OF_A_TASK = ("probes", "controls", "attention", "association", "gain", "confusion")
+TABLES = ("scores", "probes", "attention", "similarity", "entry", "association", "pretraining")
+FIGURES_OF_A_TASK = (
+    "probes", "controls", "attention", "association", "gain", "confusion", "similarity", "entry",
+)  # fmt: skip
 
 Wildcards = dict[str, str]
 
@@ -41,8 +43,15 @@ def planned_jobs(study: Study) -> Iterator[tuple[str, Wildcards]]:
             yield from _jobs_of_model(study, task, model)
         for figure in FIGURES_OF_A_TASK:
             yield f"figure_{figure}", {"task": task}
+        if len(study.models) > 1:
+            for variant in jobs.compared_variants(study):
+                yield "compare_models", {"task": task, "variant": variant}
+            yield "figure_models", {"task": task}
+    if len(study.models) > 1:
+        yield "table_models", {}
     for table in (*TABLES, *(["verdict"] if study.references else [])):
         yield f"table_{table}", {}
+    yield "summary", {}
     yield "figure_scores", {}
     if made:
         yield "figure_pretraining", {}
@@ -60,7 +69,8 @@ def _jobs_of_model(study: Study, task: str, model: str) -> Iterator[tuple[str, W
             yield "extract_finetuned", {**both, "tuned": variant}
         for probe in study.tasks[task].probes:
             yield "probe", {**both, "variant": variant, "probe": probe}
-    for part in ("probes", "attention"):
+        yield "similarity", {**both, "variant": variant}
+    for part in ("probes", "attention", "similarity"):
         yield f"part_{part}", both
 
 

@@ -23,6 +23,8 @@ from layerscope.variants import parse_variant
 
 #: Operations a second of one core (float32) and of a GPU (bfloat16, short sequences).
 CORE, GPU = 4e10, 4e13
+#: MB of activations that are written in a second: a processor encodes them, whatever makes them.
+WRITTEN = 300.0
 #: Seconds that a GPU needs for a step or a batch however small it is.
 LAUNCH = 0.08
 #: Seconds to start a program: imports alone, and with a model.
@@ -34,6 +36,8 @@ MARGIN, LEAST_MINUTES = 3, 10
 #: MB of a process that has imported pyarrow and scikit-learn; torch and transformers; CUDA too.
 SMALL, TORCH, CUDA = 600, 1200, 4000
 
+#: Rows at most whose similarity is measured (`layerscope.similarity`).
+COMPARED = 10_000
 #: Steps of L-BFGS that a linear probe takes, for true and control labels together.
 STEPS = 20
 
@@ -47,6 +51,7 @@ LIGHT: dict[str, tuple[int, float]] = {
     "fetch_model": (4000, 600),
     "fetch_files": (1000, 60),
     "score": (2000, 60),
+    "summary": (2000, 30),
 }
 #: The same of all tables and of all figures.
 TABLE, FIGURE = (2000, 30.0), (1000, 10.0)
@@ -94,7 +99,11 @@ def needs(study: Study, sizes: Sizes, rule: str, wildcards: Mapping[str, str]) -
     if rule == "baseline":
         words = task.examples["train"] * task.words
         return Needs(int(1000 + 0.004 * words), START + 2e-4 * words)
+    if rule == "compare_models":
+        return _compare(study, sizes, task, wildcards["task"])
     size = sizes.models[wildcards["model"]]
+    if rule == "similarity":
+        return _similarity(study, size, task, wildcards["task"], layers=size.layers + 1)
     if rule == "finetune":
         settings = jobs.finetuning(study, wildcards["task"], wildcards["model"])
         return _finetune(size, task, settings, int(wildcards["percent"]))
@@ -177,6 +186,7 @@ def _extract(study: Study, size: ModelSize, task: TaskSize, name: str, variant: 
     vector = states * size.width * (2 if settings.dtype == "float16" else 4)
     sides = sum(2 if view == "separate" else 1 for view in views)
     stored = (train + test) * vector * sides / 1e6
+    seconds += stored / WRITTEN
     # Two blocks of vectors in float32 and one as stored, beside the states of a batch and the maps.
     block = 256 * max(in_example, 2) * states * size.width * 14 / 1e6
     batch = states * size.width * settings.batch_tokens * 8 / 1e6
@@ -185,6 +195,23 @@ def _extract(study: Study, size: ModelSize, task: TaskSize, name: str, variant: 
     memory = (CUDA if gpu else TORCH + batch + maps) + models + block
     measured = attention.examples * size.layers * size.heads * (12 if tuned else 2) * 8 / 1e6
     return Needs(int(memory), seconds, gpu, activations_mb=stored, other_mb=measured)
+
+
+def _similarity(study: Study, size: ModelSize, task: TaskSize, name: str, layers: int) -> Needs:
+    """Products of the vectors of two states, in float64, for so many pairs of states a view."""
+    views = jobs.views(study, name)
+    rows = probed_rows(study, task, name)[1]
+    compared = min(rows, COMPARED)
+    width = size.width * (2 if "separate" in views else 1)
+    seconds = len(views) * layers * (6 * compared * width**2 / (CORE / 2) + rows * width / 1e8)
+    return Needs(int(SMALL + (8 * rows + 40 * compared) * width / 1e6), START + seconds)
+
+
+def _compare(study: Study, sizes: Sizes, task: TaskSize, name: str) -> Needs:
+    models = sorted(sizes.models.values(), key=lambda size: size.width)
+    pairs = len(models) * (len(models) - 1) // 2
+    layers = max(size.layers for size in models) + 1
+    return _similarity(study, models[-1], task, name, layers=pairs * layers)
 
 
 def _probe(study: Study, size: ModelSize, task: TaskSize, name: str, probe: str) -> Needs:
@@ -197,7 +224,8 @@ def _probe(study: Study, size: ModelSize, task: TaskSize, name: str, probe: str)
     machines = 3 if "separate" in views else 1  # of a pair and of its halves
     if isinstance(settings, LinearProbe):
         halves = 1.5 if "separate" in views else 1.0  # of a pair, each alone: half as wide
-        one = halves * (8 * STEPS * train * width * classes + 2 * train * width**2)
+        lengths = 2 if settings.code_length else 1  # whose fits are to half of all, a quarter, ...
+        one = lengths * halves * (8 * STEPS * train * width * classes + 2 * train * width**2)
     elif isinstance(settings, BilstmCrfProbe):
         words = 3 * settings.epochs * train * len(settings.seeds) + test
         one = (8 * settings.hidden * (width + settings.hidden) + 5e5) * words

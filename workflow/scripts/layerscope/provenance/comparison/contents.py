@@ -13,7 +13,7 @@ from layerscope.records.content import ENDING, Record, known_sha256, package_of
 KINDS = frozenset(
     {
         *("corpora", "data", "samples", "pretrained", "finetuned", "activations", "attention"),
-        *("predictions", "probes", "scores", "parts", "tables", "figures"),
+        *("predictions", "probes", "similarity", "models", "scores", "parts", "tables", "figures"),
     }
 )
 #: Kinds of products whose jobs give a folder, and how deep below the results it lies.

@@ -1,0 +1,163 @@
+"""Findings in sentences: stated where an interval supports them, and never else."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import ttest_1samp
+
+from layerscope.summary import (
+    Interval,
+    association_findings,
+    over_seeds,
+    probe_findings,
+    score_findings,
+    similarity_findings,
+    summarise,
+)
+
+Row = dict[str, Any]
+ABOUT = {
+    "bert": ("encoder", "general"),
+    "biobert": ("encoder", "biomedical"),
+    "gpt": ("decoder", "general"),
+    "bag-of-words": ("baseline", "none"),
+}
+
+
+def score(model: str, percent: int, value: float, half: float, seed: int | None = None) -> Row:
+    architecture, domain = ABOUT[model]
+    return {
+        "task": "t", "model": model, "architecture": architecture, "domain": domain,
+        "variant": f"f{percent}", "percent": percent, "seed": seed, "metric": "accuracy",
+        "value": value, "low": value - half, "high": value + half,
+    }  # fmt: skip
+
+
+def test_scores_that_do_not_overlap_are_told_apart_and_others_are_not() -> None:
+    rows = [
+        score("bert", 100, 0.80, 0.02),
+        score("biobert", 100, 0.83, 0.02),
+        score("gpt", 100, 0.60, 0.02),
+        score("bag-of-words", 100, 0.55, 0.02),
+    ]
+    best, *rest = score_findings(rows, "accuracy")
+    assert best.startswith("**biobert** scores highest")
+    assert "0.830 (0.810 to 0.850)" in best
+    assert "Below it: gpt; and bag-of-words." in best
+    assert "Not told apart from it: bert, 0.800 (0.780 to 0.820)." in best
+    assert rest == [
+        "The biomedical biobert, 0.830 (0.810 to 0.850), and the general bert, "
+        "0.800 (0.780 to 0.820), are not told apart."
+    ]
+    narrow = score_findings(
+        [score("bert", 100, 0.8, 0.01), score("biobert", 100, 0.83, 0.01)], "accuracy"
+    )
+    assert narrow[-1].startswith("The biomedical biobert is above the general bert")
+    turned = score_findings(
+        [score("bert", 100, 0.83, 0.01), score("biobert", 100, 0.8, 0.01)], "accuracy"
+    )
+    assert turned[-1].startswith("The biomedical biobert is below the general bert")
+
+
+def test_gains_of_more_data_are_stated_where_intervals_are_apart() -> None:
+    rows = [
+        score("bert", 10, 0.5, 0.05), score("bert", 100, 0.7, 0.05),
+        score("gpt", 10, 0.5, 0.05), score("gpt", 100, 0.55, 0.05),
+    ]  # fmt: skip
+    found = score_findings(rows, "accuracy")
+    gain = "From 10 % to 100 % of the data gain: bert from 0.500 (0.450 to 0.550) to 0.700"
+    assert any(text.startswith(gain) for text in found)
+    assert "No gain from 10 % to 100 % is told apart from none: gpt." in found
+
+
+def test_a_mean_over_seeds_stands_before_a_seed() -> None:
+    rows = [score("bert", 100, 0.9, 0.01, seed=1), score("bert", 100, 0.8, 0.01)]
+    for order in (rows, rows[::-1]):
+        assert "0.800 (0.790 to 0.810)" in score_findings(order, "accuracy")[0]
+    assert "0.900" in score_findings(rows[:1], "accuracy")[0]
+
+
+def test_the_interval_over_seeds_is_students() -> None:
+    values = list(np.random.default_rng(0).normal(0.3, 0.1, size=6))
+    expected = ttest_1samp(values, 0).confidence_interval(0.9)
+    found = over_seeds(values, 0.9)
+    assert found == pytest.approx((np.mean(values), expected.low, expected.high))
+    assert over_seeds([0.5], 0.95) == Interval(0.5, -math.inf, math.inf)
+
+
+def probes(after: list[float], before: float = 0.5) -> list[Row]:
+    scores = {"pretrained": (0, None, before)} | {
+        f"f100-s{seed}": (100, seed, value) for seed, value in enumerate(after)
+    }
+    return [
+        {"task": "t", "model": "bert", "variant": variant, "percent": percent, "seed": seed,
+         "probe": "linear", "view": view, "layer": layer, "metric": "accuracy",
+         "value": value - 0.1 * (layer != 1)}
+        for variant, (percent, seed, value) in scores.items()
+        for view in ("joint", "premise")
+        for layer in range(3)
+    ]  # fmt: skip
+
+
+def test_a_probe_s_change_needs_seeds_that_agree() -> None:
+    (found,) = probe_findings(probes([0.70, 0.71, 0.69]), "accuracy", 0.95)
+    assert found.startswith(
+        "Fine-tuning on 100 % changes the best layer's score of the linear probe (joint)"
+    )
+    assert "bert by 0.200" in found
+    (silent,) = probe_findings(probes([0.7, 0.4, 0.55]), "accuracy", 0.95)
+    assert silent.startswith("No change")
+    (few,) = probe_findings(probes([0.9, 0.9]), "accuracy", 0.95)
+    assert few.startswith("Nothing is said of probes with fewer than 3 seeds")
+
+
+def similarity(ends: list[float]) -> list[Row]:
+    return [
+        {"task": "t", "model": "bert", "variant": f"f100-s{seed}", "percent": 100, "seed": seed,
+         "view": "word", "layer": layer, "measure": "cka", "value": value}
+        for seed, end in enumerate(ends)
+        for layer, value in enumerate([1.0, 0.9, end])
+    ]  # fmt: skip
+
+
+def test_the_layer_that_moved_is_named_where_seeds_agree() -> None:
+    (found,) = similarity_findings(similarity([0.30, 0.31, 0.29]), 0.95)
+    assert found.startswith(
+        "In bert the last layer moves more: CKA with the pre-trained model is 0.900"
+    )
+    assert similarity_findings(similarity([0.2, 0.9, 1.0]), 0.95) == []
+
+
+def test_associations_are_counted_beside_what_chance_gives() -> None:
+    def row(name: str, value: float, low: float | None, high: float | None) -> Row:
+        return {"task": "t", "inner measure": name, "metric": "accuracy", "statistic": "spearman",
+                "value": value, "low": low, "high": high, "n": 9}  # fmt: skip
+
+    rows = [row("a", 0.8, 0.5, 0.9), row("b", -0.9, -0.95, -0.6), row("c", 0.2, -0.3, 0.6)]
+    (found,) = association_findings(rows, "accuracy", 0.95)
+    assert found.startswith("Of 3 inner measures 2 go with the score")
+    assert "chance alone would give about 0" in found
+    assert found.index("b, -0.900") < found.index("a, 0.800")
+    assert "c, " not in found
+    (none,) = association_findings(rows[2:], "accuracy", 0.95)
+    assert none.startswith("Of 1 inner measures 0 go with the score")
+    (few,) = association_findings([row("a", 0.8, None, None)], "accuracy", 0.95)
+    assert "too few models" in few
+
+
+def test_the_whole_has_every_task_and_says_where_there_is_nothing() -> None:
+    tables: dict[str, list[Row]] = {
+        "scores": [score("bert", 100, 0.8, 0.02)],
+        "probes": [],
+        "similarity": [],
+        "association": [],
+    }
+    text = summarise("demo", tables, 0.95)
+    assert text.startswith("# Study demo")
+    assert "## t\n" in text
+    assert text.count("Nothing that an interval supports.") == 2
+    assert "\n- **bert** scores highest" in text

@@ -1,0 +1,35 @@
+"""Write a study's findings in sentences, from its tables."""
+
+from __future__ import annotations
+
+import argparse
+
+from layerscope.files import whole_file
+from layerscope.formats import read_table
+from layerscope.program import run
+from layerscope.summary import summarise
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--study", required=True, help="its name")
+    parser.add_argument("--settings", required=True, help="JSON of the statistics settings")
+    for table in ("scores", "probes", "similarity", "association"):
+        parser.add_argument(f"--{table}", required=True, help="table")
+    parser.add_argument("--out", required=True, help="Markdown")
+    arguments = parser.parse_args()
+
+    from layerscope.config.statistics import Statistics
+
+    settings = Statistics.model_validate_json(arguments.settings)
+    tables = {
+        name: read_table(getattr(arguments, name), f"{name}-table").to_pylist()
+        for name in ("scores", "probes", "similarity", "association")
+    }
+    with whole_file(arguments.out) as partial:
+        text = summarise(arguments.study, tables, settings.confidence)
+        partial.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run(main)
