@@ -57,12 +57,13 @@ COLUMNS = {
     "confusion": "task model variant percent seed label predicted count",
     "similarity": "task model variant percent seed view layer depth measure value",
     "models": "task variant percent seed view model other layer other_layer depth value",
+    "differences": "task percent metric model other value low high p holm groups",
     "entry": "task model variant percent seed probe view metric measure value depth",
     "pretraining": "model corpus objective step metric value",
 }
 ASSOCIATION = ["task", "inner measure", "metric", "statistic", "value", "low", "high", "n"]
 BY_TASK = ("probes", "controls", "attention", "association", "gain", "confusion")
-BY_TASK += ("similarity", "models", "entry")
+BY_TASK += ("similarity", "models", "entry", "differences")
 FIGURES = [
     "scores",
     "pretraining",

@@ -6,6 +6,7 @@ import importlib
 import json
 import sys
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -13,7 +14,7 @@ from unittest import mock
 import numpy as np
 
 from layerscope.files import write_json
-from layerscope.formats import write_table
+from layerscope.formats import read_table, write_table
 from layerscope.tables import variant_keys
 
 #: Blocks and heads of each model.
@@ -28,6 +29,12 @@ SETTINGS = json.dumps({"resamples": 200, "confidence": 0.95, "seed": 0})
 LABELS = {
     "nli": ["entailment", "neutral", "contradiction"],
     "ner": ["O", "nervous", "cardiovascular", "eye", "musculoskeletal", "neoplasm"],
+}
+METRICS_OF = {
+    "accuracy": "accuracy",
+    "macro_f1": "accuracy",
+    "entity_f1": "entity_f1",
+    "token_macro_f1": "entity_f1",
 }
 METRICS = {"nli": ("accuracy", "macro_f1"), "ner": ("entity_f1", "token_macro_f1")}
 PROBES = {
@@ -226,6 +233,27 @@ def _models(
     return path
 
 
+def _differences(scores: Path) -> list[dict[str, Any]]:
+    """Of made-up scores on the largest share: half of the pairs are told apart."""
+    rows = read_table(scores, "scores-table").to_pylist()
+    most = max(row["percent"] for row in rows)
+    found = []
+    for task, metric in dict.fromkeys((r["task"], METRICS_OF[r["metric"]]) for r in rows):
+        values = {
+            row["model"]: row["value"]
+            for row in rows
+            if (row["task"], row["metric"], row["percent"]) == (task, metric, most)
+        }
+        for number, (model, other) in enumerate(combinations(values, 2)):
+            change = values[other] - values[model]
+            found.append(
+                {"task": task, "percent": most, "metric": metric, "model": model, "other": other,
+                 "value": change, "low": change - 0.04, "high": change + 0.04, "p": 0.01,
+                 "holm": 0.02 if number % 2 else 0.4, "groups": 100}
+            )  # fmt: skip
+    return found
+
+
 def _attention(
     folder: Path, task: str, model: str, variant: str, shape: tuple[int, int], gain: float,
     ceiling: bool, examples: int, rng: np.random.Generator,
@@ -264,7 +292,7 @@ def tabulate(
     """Run all programs that make tables; paths by name of the table."""
     names = (
         "scores", "confusion", "probes", "attention", "similarity", "models", "entry",
-        "association", "pretraining",
+        "differences", "association", "pretraining",
     )  # fmt: skip
     made = {name: out / f"{name}.parquet" for name in names}
     run_program(
@@ -286,6 +314,7 @@ def tabulate(
         "join_tables", "--kind", "models-table", "--parts", *files["models"],
         "--out", made["models"],
     )  # fmt: skip
+    write_table(made["differences"], "differences-table", _differences(made["scores"]))
     run_program(
         "tabulate_association", "--settings", SETTINGS, "--scores", made["scores"],
         "--probes", made["probes"], "--attention", made["attention"],
@@ -306,7 +335,7 @@ def draw_all(tables: dict[str, Path], tasks: Sequence[str], out: Path) -> list[P
     for task in tasks:
         drawn = {"probes": "probes", "controls": "probes", "gain": "probes",
                  "attention": "attention", "confusion": "confusion", "similarity": "similarity",
-                 "models": "models", "entry": "entry"}  # fmt: skip
+                 "models": "models", "entry": "entry", "differences": "differences"}  # fmt: skip
         for name, table in drawn.items():
             made.append(out / f"{name}-{task}.svg")
             run_program(

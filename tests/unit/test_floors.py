@@ -41,6 +41,7 @@ FLOORS = {
         "association",
         "attention",
         "baselines",
+        "differences",
         "entry",
         "finetuning",
         "plotting",

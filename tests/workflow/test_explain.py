@@ -146,7 +146,7 @@ def test_what_is_given_with_config_counts(study: Finished, tmp_path: Path) -> No
         "--configfile", study.config, "--config", "data_seed=8",
     )  # fmt: skip
     jobs = plan(study.workflow, study.folder, study.config, "--config", "data_seed=8")
-    assert f"{len(jobs)} of 154 jobs would run" in result.stdout
+    assert f"{len(jobs)} of 157 jobs would run" in result.stdout
     assert "sample_for_probes (2 jobs): seed 7 -> 8" in result.stdout
 
 
@@ -249,7 +249,7 @@ def test_without_records_snakemake_s_word_is_told(study: Finished, tmp_path: Pat
 def test_a_study_that_never_ran(tmp_path: Path) -> None:
     result = snakemake(ROOT, tmp_path, "explain", "--cores", "1", "--configfile", MINIATURE)
     assert result.returncode == 0, result.stdout
-    assert "154 of 154 jobs would run: 153 for a reason of their own" in result.stdout
+    assert "157 of 157 jobs would run: 156 for a reason of their own" in result.stdout
     assert "probe (32 jobs)" in result.stdout
     assert not (tmp_path / "results").exists()
     assert not (tmp_path / "resources").exists()

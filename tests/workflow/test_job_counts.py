@@ -64,6 +64,8 @@ def expected(config: Config) -> dict[str, int]:
         "table_entry": 1,
         "table_similarity": 1,
         "table_models": int(compared),
+        "table_differences": int(tuned > 0),
+        "figure_differences": len(tasks) if tuned else 0,
         "figure_models": len(tasks) if compared else 0,
         "table_pretraining": 1,
         "figure_scores": 1,
@@ -124,6 +126,7 @@ def test_of_the_miniature_in_plain_numbers(miniature: Plan) -> None:
         "table_entry": 1,
         "table_similarity": 1,
         "table_models": 1,
+        "table_differences": 1,
         "table_pretraining": 1,
         "figure_scores": 1,
         "figure_pretraining": 1,
@@ -136,6 +139,7 @@ def test_of_the_miniature_in_plain_numbers(miniature: Plan) -> None:
         "figure_entry": 2,
         "figure_similarity": 2,
         "figure_models": 2,
+        "figure_differences": 2,
         "all": 1,
     }
 

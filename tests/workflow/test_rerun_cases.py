@@ -1,6 +1,6 @@
 """What reruns when, as one table: a case, and how many jobs of each rule it makes run again.
 
-Every case is a dry run of the finished miniature (154 jobs) after one change. The numbers follow
+Every case is a dry run of the finished miniature (157 jobs) after one change. The numbers follow
 from its two tasks, two models, two seeds, one share and two probes a task; docs/reruns.md has the
 totals, and a test here compares them.
 """
@@ -215,7 +215,7 @@ PROBE_FIGURES = {
     "figure_entry": 2,
 }
 SIMILARITY_FIGURES = {"figure_similarity": 2, "figure_models": 2}
-SCORE_FIGURES = {"figure_scores": 1, "figure_confusion": 2}
+SCORE_FIGURES = {"figure_scores": 1, "figure_confusion": 2, "figure_differences": 2}
 RESULT_FIGURES = PROBE_FIGURES | SCORE_FIGURES | SIMILARITY_FIGURES | {"figure_attention": 2}
 RESULT_TABLES = {
     "table_scores": 1,
@@ -225,6 +225,7 @@ RESULT_TABLES = {
     "table_entry": 1,
     "table_similarity": 1,
     "table_models": 1,
+    "table_differences": 1,
     "summary": 1,
 }
 #: What is drawn and put together from results of models.
@@ -412,6 +413,7 @@ CASES: dict[str, tuple[Change, Counts]] = {
             "score": 10,
             "part_probes": 4,
             "table_scores": 1,
+            "table_differences": 1,
             "table_probes": 1,
             "table_association": 1,
             "table_entry": 1,
@@ -485,7 +487,7 @@ def test_the_document_has_the_cases_and_their_totals() -> None:
 
 def test_a_number_of_the_table_is_that_of_the_whole(finished: Finished) -> None:
     assert count(finished.everything) == ALL
-    assert sum(ALL.values()) == 154
+    assert sum(ALL.values()) == 157
 
 
 def test_files_up_to_the_profile_s_limit_are_compared_by_content() -> None:
@@ -534,7 +536,7 @@ def test_a_killed_run_goes_on_where_it_was(finished: Finished, tmp_path: Path) -
     after = plan(study.workflow, folder, study.config, "--rerun-incomplete")
     assert after == before - done
     told = snakemake(study.workflow, folder, "explain", *options(study, cores=1)).stdout
-    assert f"{len(after)} of 154 jobs would run" in told
+    assert f"{len(after)} of 157 jobs would run" in told
     assert re.search(r"finetune, hpo-nli, gpt-tiny, f50, s\d \(1 job\): it was killed", told)
 
 

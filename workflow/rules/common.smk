@@ -327,6 +327,7 @@ def scored(wildcards):
 
 def all_tables():
     names = ["scores", "confusion", "probes", "attention", "similarity", "entry"]
+    names += ["differences"] if TUNED else []
     names += ["association", "pretraining", *(["models"] if COMPARED else [])]
     names += ["verdict"] if STUDY.references else []
     return collect(
@@ -348,6 +349,17 @@ def probes_of_model(wildcards):
         f"{RESULTS}/probes/{wildcards.task}/{wildcards.model}/{variant}/{probe}.parquet"
         for variant in VARIANTS
         for probe in STUDY.tasks[wildcards.task].probes
+    ]
+
+
+def predictions_of_largest_share(wildcards):
+    """Of all models and baselines, a task at a time."""
+    return [
+        f"{RESULTS}/predictions/{task}/{scored}/{variant}.parquet"
+        for task in TASKS
+        for scored in [*MODELS, *BASELINES_OF_KIND[STUDY.tasks[task].kind]]
+        for variant in jobs.compared_variants(STUDY)
+        if variant in TUNED
     ]
 
 
@@ -380,6 +392,7 @@ def all_figures():
             "similarity",
             "entry",
             *(["models"] if COMPARED else []),
+            *(["differences"] if TUNED else []),
         )
         for task in TASKS
     ]

@@ -172,6 +172,39 @@ rule figure_entry:
         " --record {params.record:q} > {log} 2>&1"
 
 
+rule figure_differences:
+    """Which models differ on the same test examples."""
+    input:
+        differences=f"{TABLES}/differences.parquet",
+    output:
+        svg=report(
+            f"{FIGURES}/differences-{{task}}.svg",
+            caption="../report/differences.rst",
+            category="Performance",
+            labels={"figure": "Differences between models", "task": "{task}"},
+        ),
+        others=multiext(f"{FIGURES}/differences-{{task}}", ".pdf", ".png"),
+    log:
+        f"{LOGS}/figure_differences-{{task}}.log",
+    benchmark:
+        f"{TIMES}/figure_differences-{{task}}.tsv"
+    conda:
+        "../../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("figure_differences"),
+        runtime=minutes("figure_differences"),
+    params:
+        record=record("figure_differences"),
+        program=program("draw_differences"),
+        code=code_digest("draw_differences"),
+    shell:
+        "python {params.program} --task {wildcards.task}"
+        " --differences {input.differences}"
+        " --out {output.svg}"
+        " --record {params.record:q} > {log} 2>&1"
+
+
 rule figure_similarity:
     """How far each layer has moved from the pre-trained model, and how it fills its space."""
     input:

@@ -297,6 +297,34 @@ rule table_association:
         " --record {params.record:q} > {log} 2>&1"
 
 
+rule table_differences:
+    """Which models differ on the same test examples, by paired tests."""
+    input:
+        predictions_of_largest_share,
+    output:
+        table=f"{TABLES}/differences.parquet",
+        csv=f"{TABLES}/differences.csv",
+    log:
+        f"{LOGS}/table_differences.log",
+    benchmark:
+        f"{TIMES}/table_differences.tsv"
+    conda:
+        "../../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("table_differences"),
+        runtime=minutes("table_differences"),
+    params:
+        statistics=STATISTICS,
+        record=record("table_differences"),
+        program=program("tabulate_differences"),
+        code=code_digest("tabulate_differences"),
+    shell:
+        "python {params.program} --settings {params.statistics:q} --predictions {input}"
+        " --out {output.table}"
+        " --record {params.record:q} > {log} 2>&1"
+
+
 rule summary:
     """The study's findings in sentences, each with its interval."""
     input:

@@ -47,8 +47,12 @@ def planned_jobs(study: Study) -> Iterator[tuple[str, Wildcards]]:
             for variant in jobs.compared_variants(study):
                 yield "compare_models", {"task": task, "variant": variant}
             yield "figure_models", {"task": task}
+        if jobs.finetuned_variants(study):
+            yield "figure_differences", {"task": task}
     if len(study.models) > 1:
         yield "table_models", {}
+    if jobs.finetuned_variants(study):
+        yield "table_differences", {}
     for table in (*TABLES, *(["verdict"] if study.references else [])):
         yield f"table_{table}", {}
     yield "summary", {}
