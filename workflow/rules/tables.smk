@@ -344,7 +344,7 @@ rule summary:
     benchmark:
         f"{TIMES}/summary.tsv"
     conda:
-        "../../envs/plot.yaml"
+        "../../envs/cpu.yaml"
     threads: 1
     resources:
         mem_mb=memory("summary"),

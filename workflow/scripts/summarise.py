@@ -7,7 +7,6 @@ import argparse
 from layerscope.files import whole_file
 from layerscope.formats import read_table
 from layerscope.program import run
-from layerscope.summary import summarise
 
 
 def main() -> None:
@@ -20,6 +19,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     from layerscope.config.statistics import Statistics
+    from layerscope.summary import summarise
 
     settings = Statistics.model_validate_json(arguments.settings)
     tables = {
