@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import re
 import signal
@@ -248,7 +249,30 @@ def test_probes_of_every_layer_of_every_variant(results: Path, finished: Finishe
     for row in rows:
         assert row["depth"] == pytest.approx(row["layer"] / MODELS[row["model"]])
         low = -1 if "selectivity" in row["metric"] else 0
-        assert low <= row["value"] <= 1, row
+        unbounded = row["metric"] == "code_length" or "compression" in row["metric"]
+        assert low <= row["value"] <= (math.inf if unbounded else 1), row
+
+
+def test_similarity_of_every_layer_of_every_variant_and_pair_of_models(results: Path) -> None:
+    rows = _rows(results, "similarity")
+    expected = {
+        (task, model, variant, view, layer)
+        for task in TASKS
+        for model, layers in MODELS.items()
+        for variant in VARIANTS
+        for view in VIEWS[task]
+        for layer in range(layers + 1)
+    }
+    assert _distinct(rows, "task", "model", "variant", "view", "layer") == expected
+    for row in rows:
+        assert -1.2 <= row["value"] <= 1.2, row  # unbiased estimates pass the bounds a little
+    compared = {row["variant"] for row in rows if row["measure"] == "cka"}
+    assert compared == set(VARIANTS) - {"pretrained"}
+    models = _rows(results, "models")
+    assert _distinct(models, "model", "other") == {tuple(MODELS)}
+    assert _distinct(models, "task", "variant") == {
+        (task, variant) for task in TASKS for variant in ("pretrained", "f50-s1", "f50-s2")
+    }
 
 
 def test_attention_of_every_head_of_every_variant(results: Path) -> None:
