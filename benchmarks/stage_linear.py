@@ -60,8 +60,8 @@ class Cache:
 
 
 def layers_of(cache: Cache) -> Iterator[dict[str, float]]:
-    """Metrics of layerscope's probe, a layer at a time."""
-    probe = LinearProbe(kind="linear")
+    """Metrics of layerscope's probe, a layer at a time, without the fits for code length."""
+    probe = LinearProbe(kind="linear", code_length=False)
     values: dict[str, float] = {}
     layer = 0
     for row in probe_layers(cache.train, cache.test, probe, "nli"):

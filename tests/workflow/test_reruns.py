@@ -32,24 +32,10 @@ from running import (
 pytestmark = pytest.mark.xdist_group("reruns")
 
 EXTRACTION = {"extract_base", "extract_finetuned"}
-FIGURES = {
-    "figure_association",
-    "figure_attention",
-    "figure_confusion",
-    "figure_controls",
-    "figure_gain",
-    "figure_pretraining",
-    "figure_probes",
-    "figure_scores",
-}
-TABLES = {
-    "table_association",
-    "table_attention",
-    "table_pretraining",
-    "table_probes",
-    "table_scores",
-}
-PARTS = {"part_attention", "part_probes"}
+#: What puts together, and draws, what others computed.
+TOGETHER = ("table_", "figure_", "summary", "configuration", "all")
+#: The same of one model, or of one task, before that.
+PARTS = ("part_", "score", "compare_models")
 
 
 def _of_rules(rules: set[str]) -> Callable[[Job], bool]:
@@ -224,7 +210,9 @@ def _set(path: str, value: Any) -> Callable[[Config], None]:
         (
             "statistics.resamples",
             200,
-            _of_rules({"score", "part_attention", "table_association"}),
+            _of_rules(
+                {"score", "part_attention", "table_association", "table_differences", "summary"}
+            ),
         ),
         (
             "data_seed",
@@ -281,10 +269,10 @@ def test_what_is_added_leaves_the_rest_alone(
     )
     assert _names(_after(finished, tmp_path, change)) == _names(expected)
     # Of what was there, only what puts results together runs again.
-    again = {job.rule for job in expected & finished.everything}
-    assert again <= TABLES | FIGURES | PARTS | {"score", "configuration", "all"}
-    if change is _add_model:
-        assert not again & (PARTS | {"score"})
+    again = {job for job in expected & finished.everything if not job.rule.startswith(TOGETHER)}
+    assert all(job.rule.startswith(PARTS) for job in again)
+    if change is _add_model:  # parts of one model are not of the other
+        assert {job for job in again if job.of("model")} == set()
 
 
 @pytest.mark.parametrize("change", [_remove_model, _remove_seed, _remove_task])
@@ -292,9 +280,10 @@ def test_what_is_removed_reruns_what_puts_results_together(
     change: Callable[[Config], None], finished: Finished, tmp_path: Path
 ) -> None:
     jobs = _after(finished, tmp_path, change)
-    together = TABLES | FIGURES | {"configuration", "all"}
-    of_a_model = PARTS | {"score"} if change is _remove_seed else set()
-    assert {job.rule for job in jobs} <= together | of_a_model
+    more = {job for job in jobs if not job.rule.startswith(TOGETHER)}
+    assert all(job.rule.startswith(PARTS) for job in more)
+    if change is not _remove_seed:  # parts of one model are not of the other
+        assert {job for job in more if job.of("model")} == set()
     assert {"table_scores", "table_probes", "table_attention"} <= {job.rule for job in jobs}
     assert jobs <= _all_of(finished, tmp_path, change)
 

@@ -6,6 +6,7 @@ Gives: results/{study}/similarity/{task}/{model}/{variant}.parquet (view, layer,
 """
 
 COMPARED = jobs.compared_variants(STUDY) if len(MODELS) > 1 else []
+SORTED_MODELS = sorted(MODELS)  # the order in the configuration is no reason to run again
 
 
 rule similarity:
@@ -47,7 +48,7 @@ rule compare_models:
     input:
         collect(
             f"{RESULTS}/activations/{{{{task}}}}/{{model}}/{{{{variant}}}}",
-            model=MODELS,
+            model=SORTED_MODELS,
         ),
     output:
         f"{RESULTS}/models/{{task}}/{{variant}}.parquet",
@@ -62,7 +63,7 @@ rule compare_models:
         mem_mb=memory("compare_models"),
         runtime=minutes("compare_models"),
     params:
-        models=MODELS,
+        models=SORTED_MODELS,
         views=views,
         record=record("compare_models"),
         program=program("compare_models"),

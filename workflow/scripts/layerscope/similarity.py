@@ -13,6 +13,7 @@ All in float64 and from products of width x width: memory does not grow with the
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from layerscope.formats import activation_metadata, read_keys, read_layer
 
 Floats = npt.NDArray[np.float64]
 Row = dict[str, Any]
+log = logging.getLogger(__name__)
 
 #: Test rows at most, evenly spaced: estimates differ by less than they do between seeds.
 ROWS = 10_000
@@ -50,24 +52,31 @@ def hsic(x: Floats, y: Floats) -> float:
 
 
 def cka(x: Floats, y: Floats) -> float:
-    """Debiased linear CKA; NaN where a representation has no variance.
+    """Debiased linear CKA; NaN where a representation has no variance, or of under 4 examples.
 
     Args:
-        x: examples x width; at least 4 examples.
+        x: examples x width.
         y: examples x another width.
 
     Raises:
-        ValueError: other numbers of examples, or too few.
+        ValueError: other numbers of examples.
     """
-    if len(x) != len(y) or len(x) < LEAST:
-        raise ValueError(f"{len(x)} and {len(y)} examples; allowed: as many, at least {LEAST}")
+    if len(x) != len(y):
+        raise ValueError(f"{len(x)} and {len(y)} examples; allowed: as many")
+    if len(x) < LEAST:
+        return float("nan")
     x, y = x - x.mean(axis=0), y - y.mean(axis=0)
     product = hsic(x, x) * hsic(y, y)
     return hsic(x, y) / float(np.sqrt(product)) if product > 0 else float("nan")
 
 
 def anisotropy(x: Floats) -> float:
-    """Mean cosine of two different rows; rows of zeros have cosine 0 with all others."""
+    """Mean cosine of two different rows; rows of zeros have cosine 0 with all others.
+
+    NaN of a single row.
+    """
+    if len(x) < 2:
+        return float("nan")
     lengths = np.linalg.norm(x, axis=1, keepdims=True)
     units = np.divide(x, lengths, out=np.zeros_like(x), where=lengths > 0)
     n = len(x)
@@ -87,15 +96,15 @@ def _same_examples(path: Path, other: Path) -> npt.NDArray[np.int64]:
     """Rows to look at in both files.
 
     Raises:
-        UserError: they hold other examples, or too few.
+        UserError: they hold other examples.
     """
     keys, others = read_keys(path), read_keys(other)
     for name in ("example_id", "word_index"):
         if keys[name] != others[name]:
             raise UserError(f"{other}: other examples than in {path}; allowed: the same, in order")
     if len(keys["example_id"]) < LEAST:
-        raise UserError(
-            f"{path}: {len(keys['example_id'])} rows; allowed: {LEAST} or more, for similarity"
+        log.warning(
+            "%s: %d rows; CKA needs %d and is left empty", path, len(keys["example_id"]), LEAST
         )
     return chosen_rows(len(keys["example_id"]))
 
