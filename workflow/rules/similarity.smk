@@ -6,7 +6,9 @@ Gives: results/{study}/similarity/{task}/{model}/{variant}.parquet (view, layer,
 """
 
 COMPARED = jobs.compared_variants(STUDY) if len(MODELS) > 1 else []
-SORTED_MODELS = sorted(MODELS)  # the order in the configuration is no reason to run again
+SORTED_MODELS = sorted(
+    MODELS
+)  # the order in the configuration is no reason to run again
 
 
 rule similarity:
