@@ -12,6 +12,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from synthetic_tables import MODELS, draw_all, run_program, tabulate, write_study
 
+from layerscope.errors import UserError
 from layerscope.formats import read_table
 from layerscope.plotting import (
     attention,
@@ -229,6 +230,19 @@ def test_heads_figure_draws_the_largest_share(study: dict[str, Path]) -> None:
         for layer in (1, 2)
     ]
     assert list(line.get_ydata()) == pytest.approx(expected)
+
+
+def test_heads_of_one_seed_have_no_ceiling_and_no_dots(
+    miniature: tuple[Path, dict[str, Path]],
+) -> None:
+    table = rows(miniature[1], "heads", "one-nli")
+    assert {row["ceiling"] for row in table} == {None}
+    figure = heads.draw(table)
+    assert any("0: nothing" in axes.get_ylabel() for axes in figure.axes)
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "more than between two seeds" not in labels
+    with pytest.raises(UserError, match="no fine-tuned variant"):
+        heads.draw([])
 
 
 def test_heads_without_a_scale_are_left_out_and_dots_need_every_seed() -> None:
