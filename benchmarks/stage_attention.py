@@ -206,7 +206,7 @@ def run(size: str) -> dict[str, Any]:
         },
         "goal": "4 x published",
         "reached": ratios["layerscope / published"]["median"] >= 4,
-        "notes": "layerscope computes ten measures of every example, layer and head, published, "
+        "notes": "layerscope computes twelve measures of every example, layer and head, published, "
         "plain and cosine alone one; the second model is the first with noise on its weights",
     }  # fmt: skip
 

@@ -258,7 +258,7 @@ def _attention(
     folder: Path, task: str, model: str, variant: str, shape: tuple[int, int], gain: float,
     ceiling: bool, examples: int, rng: np.random.Generator,
 ) -> Path:  # fmt: skip
-    measures = {"entropy": 2.5, "distance": 6.0}
+    measures = {"entropy": 2.5 + gain, "distance": 6.0, "special": 0.3 - 0.2 * gain, "first": 0.2}
     if variant != "pretrained":
         measures |= {"cosine": 1 - gain, "cosine_no_special": 1 - 1.2 * gain, "jsd": 0.5 * gain,
                      "jsd_no_special": 0.6 * gain, "cosine_null_head": 0.45,
@@ -291,7 +291,7 @@ def tabulate(
 ) -> dict[str, Path]:
     """Run all programs that make tables; paths by name of the table."""
     names = (
-        "scores", "confusion", "probes", "attention", "similarity", "models", "entry",
+        "scores", "confusion", "probes", "attention", "similarity", "models", "entry", "heads",
         "differences", "association", "pretraining",
     )  # fmt: skip
     made = {name: out / f"{name}.parquet" for name in names}
@@ -310,6 +310,7 @@ def tabulate(
             "join_tables", "--kind", f"{name}-table", "--parts", *parts, "--out", made[name]
         )
     run_program("tabulate_entry", "--probes", made["probes"], "--out", made["entry"])
+    run_program("tabulate_heads", "--attention", made["attention"], "--out", made["heads"])
     run_program(
         "join_tables", "--kind", "models-table", "--parts", *files["models"],
         "--out", made["models"],
@@ -335,7 +336,8 @@ def draw_all(tables: dict[str, Path], tasks: Sequence[str], out: Path) -> list[P
     for task in tasks:
         drawn = {"probes": "probes", "controls": "probes", "gain": "probes",
                  "attention": "attention", "confusion": "confusion", "similarity": "similarity",
-                 "models": "models", "entry": "entry", "differences": "differences"}  # fmt: skip
+                 "models": "models", "entry": "entry", "differences": "differences",
+                 "heads": "heads"}  # fmt: skip
         for name, table in drawn.items():
             made.append(out / f"{name}-{task}.svg")
             run_program(

@@ -23,6 +23,7 @@ from layerscope.attention import (
     mean_distance,
     restrict,
     row_mean,
+    token_shares,
 )
 from layerscope.config.extraction import Attention
 from layerscope.errors import UserError
@@ -107,7 +108,7 @@ def test_measures_are_those_of_loops(causal: bool) -> None:
         for length, special in zip(LENGTHS, SPECIAL, strict=True)
     ]
     found = measured(maps, before, other)
-    assert len(found) == 12
+    assert len(found) == 14
     for row, head in EVERY:
         length = LENGTHS[row]
         real = list(range(length))
@@ -121,6 +122,8 @@ def test_measures_are_those_of_loops(causal: bool) -> None:
             "distance",
             np.mean([sum(p * abs(q - k) for k, p in enumerate(own[q])) for q in real]),
         )
+        expect("special", np.mean([sum(each[at] for at in SPECIAL[row]) for each in own]))
+        expect("first", np.mean([each[0] for each in own]))
         neighbour = maps[row, (head - 1) % HEADS]
         previous = (row - 1) % len(LENGTHS)
         common = list(range(min(length, LENGTHS[previous])))
@@ -146,13 +149,9 @@ def test_measures_are_those_of_loops(causal: bool) -> None:
 
 def test_measures_that_need_another_model_are_not_made_up() -> None:
     maps, other = random_maps(1), random_maps(2)
-    assert set(measured(maps)) == {"entropy", "distance"}
-    assert set(measured(maps, None, other)) == {
-        "entropy",
-        "distance",
-        "cosine_ceiling",
-        "jsd_ceiling",
-    }
+    alone = {"entropy", "distance", "special", "first"}
+    assert set(measured(maps)) == alone
+    assert set(measured(maps, None, other)) == alone | {"cosine_ceiling", "jsd_ceiling"}
     assert not {name for name in measured(maps, other) if "ceiling" in name}
 
 
@@ -210,6 +209,39 @@ def test_a_uniform_causal_map_in_closed_form(length: int) -> None:
     assert distance == pytest.approx((length - 1) / 4, rel=1e-5)  # row i looks i / 2 back
     entropy = row_mean(entropy_bits(tensor(maps)[None, None]), rows).item()
     assert entropy == pytest.approx(math.log2(math.factorial(length)) / length, rel=1e-5)
+
+
+@pytest.mark.parametrize("length", [1, 2, 9, 40])
+@pytest.mark.parametrize("padding", [0, 5])
+def test_shares_of_a_uniform_map_in_closed_form(length: int, padding: int) -> None:
+    """Padding stands before or after, with attention on it that must not count as the first."""
+    causal = np.tril(np.ones((length, length)))
+    causal /= causal.sum(axis=1, keepdims=True)
+    both = np.stack([np.full((length, length), 1 / length), causal])
+    harmonic = sum(1 / at for at in range(1, length + 1))
+    for before in {0, padding}:
+        pad = ((before, padding - before),) * 2
+        maps = tensor(np.pad(both, ((0, 0), *pad)))[None]
+        maps[:, :, :before] = maps[:, :, before + length :] = 0.7  # of padded queries
+        real = tensor(np.pad(np.ones(length), pad[0]))[None]
+        special = torch.zeros_like(real)
+        special[0, before] = special[0, before + length - 1] = 1
+        found = token_shares(maps, real, special)
+        bidirectional, decoder = found["first"][0].tolist()
+        assert bidirectional == pytest.approx(1 / length, rel=1e-5)
+        assert decoder == pytest.approx(harmonic / length, rel=1e-5)
+        ends = min(length, 2)
+        assert found["special"][0, 0].item() == pytest.approx(ends / length, rel=1e-5)
+        # Of the causal one only the last row sees the last token.
+        last = 1 / length**2 if length > 1 else 0
+        assert found["special"][0, 1].item() == pytest.approx(harmonic / length + last, rel=1e-5)
+
+
+def test_without_special_tokens_their_share_is_zero() -> None:
+    maps = tensor(random_maps(1))
+    found = token_shares(maps, REAL, torch.zeros_like(REAL))
+    assert (found["special"] == 0).all()
+    assert (found["first"] > 0).all()
 
 
 def test_entropy_of_sure_and_of_unsure_rows() -> None:
@@ -277,7 +309,7 @@ def test_every_example_layer_and_head_is_measured(tiny: Tiny) -> None:
     model, before, other = (eager(tiny.model, 0.05, seed) for seed in range(3))
     found = rows_of(compare_attention(examples_of(tiny), tiny.frame, model, before, other, 3))
     names = {key[3] for key in found}
-    assert len(names) == 12
+    assert len(names) == 14
     for example, layer, head in itertools.product(range(7), (1, 2), range(4)):
         assert (f"e{example}", layer, head, "jsd") in found
     assert {key[1] for key in found} == {1, 2}
@@ -309,6 +341,11 @@ def test_measures_of_a_model_are_those_of_its_maps_alone(tiny: Tiny) -> None:
             assert found[(*key, "jsd_no_special")] == pytest.approx(jsd, rel=1e-3, abs=1e-5)
             entropy = np.mean([entropy_of(row) for row in maps[1][layer, head]])
             assert found[(*key, "entropy")] == pytest.approx(entropy, rel=1e-3, abs=1e-5)
+            after = maps[1][layer, head]
+            framed = [at for at in range(len(encoded.ids)) if at not in plain]
+            share = sum(after[:, at].mean() for at in framed)
+            assert found[(*key, "special")] == pytest.approx(share, rel=1e-3, abs=1e-5)
+            assert found[(*key, "first")] == pytest.approx(after[:, 0].mean(), rel=1e-3, abs=1e-5)
 
 
 def test_batches_change_nothing_but_the_partner_of_a_sentence(tiny: Tiny) -> None:

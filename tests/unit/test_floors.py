@@ -44,6 +44,7 @@ FLOORS = {
         "differences",
         "entry",
         "finetuning",
+        "heads",
         "plotting",
         "predicting",
         "pretraining",

@@ -12,6 +12,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from synthetic_tables import MODELS, draw_all, run_program, tabulate, write_study
 
+from layerscope.errors import UserError
 from layerscope.formats import read_table
 from layerscope.plotting import (
     attention,
@@ -19,6 +20,7 @@ from layerscope.plotting import (
     controls,
     curves,
     gain,
+    heads,
     layers,
     pretraining,
     probes,
@@ -60,7 +62,7 @@ def figures(miniature: tuple[Path, dict[str, Path]]) -> list[Path]:
 
 
 def test_every_program_draws_three_files_of_the_smallest_study(figures: list[Path]) -> None:
-    assert len(figures) == 2 + 10 * len(TASKS)
+    assert len(figures) == 2 + 11 * len(TASKS)
     for svg in figures:
         root = ElementTree.fromstring(svg.read_text())  # noqa: S314 - our own file
         assert root.tag.endswith("svg")
@@ -98,7 +100,7 @@ def test_drawing_needs_no_model_library() -> None:
     code = (
         "import sys, draw_association, draw_scores, draw_attention, draw_confusion\n"
         "import draw_gain, draw_probes, draw_pretraining, draw_verdict\n"
-        "import draw_differences, draw_entry, draw_models, draw_similarity\n"
+        "import draw_differences, draw_entry, draw_heads, draw_models, draw_similarity\n"
         "print(sorted({'torch', 'transformers', 'sklearn', 'pandas'} & set(sys.modules)))"
     )
     scripts = Path(__file__).parents[2] / "workflow" / "scripts"
@@ -206,6 +208,59 @@ def test_attention_without_a_second_seed_has_no_ceiling(
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert "null: other sentence" in labels
     assert "ceiling: two seeds" not in labels
+
+
+def test_heads_figure_draws_the_largest_share(study: dict[str, Path]) -> None:
+    table = rows(study, "heads", "one-nli")
+    figure = heads.draw(table)
+    images = [axes.images[0] for axes in figure.axes if axes.images]
+    assert len(images) == 3
+    own = [r for r in table if r["model"] == "gpt-mini" and r["percent"] == 100]
+    drawn = np.asarray(images[1].get_array())
+    assert drawn.shape == (3, 2)
+    for layer in (1, 2):
+        for head in range(3):
+            values = [r["moved"] for r in own if (r["layer"], r["head"]) == (layer, head)]
+            assert len(values) == 2
+            assert drawn[head, layer - 1] == pytest.approx(np.mean(values))
+    entropy = figure.axes[3 + 1]  # of gpt-mini
+    line = next(x for x in entropy.lines if x.get_marker() == "s")
+    expected = [
+        np.mean([r["entropy"] - r["entropy_before"] for r in own if r["layer"] == layer])
+        for layer in (1, 2)
+    ]
+    assert list(line.get_ydata()) == pytest.approx(expected)
+
+
+def test_heads_of_one_seed_have_no_ceiling_and_no_dots(
+    miniature: tuple[Path, dict[str, Path]],
+) -> None:
+    table = rows(miniature[1], "heads", "one-nli")
+    assert {row["ceiling"] for row in table} == {None}
+    figure = heads.draw(table)
+    assert any("0: nothing" in axes.get_ylabel() for axes in figure.axes)
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "more than between two seeds" not in labels
+    with pytest.raises(UserError, match="no fine-tuned variant"):
+        heads.draw([])
+
+
+def test_heads_without_a_scale_are_left_out_and_dots_need_every_seed() -> None:
+    def row(seed: int, head: int, low: float, ceiling: float | None, moved: float | None) -> Row:
+        return {"model": "m", "percent": 100, "seed": seed, "layer": 1, "head": head,
+                "moved": moved, "jsd_low": low, "ceiling_high": ceiling}  # fmt: skip
+
+    made = [
+        row(1, 0, 0.3, 0.1, 0.2), row(2, 0, 0.3, 0.1, 0.4),
+        row(1, 1, 0.3, 0.1, 0.5), row(2, 1, 0.05, 0.1, 0.0),
+        row(1, 2, 0.3, None, None), row(2, 2, 0.3, None, None),
+    ]  # fmt: skip
+    moved, first = heads.grid(made, lambda row: row["moved"])
+    assert first == 1
+    np.testing.assert_allclose(moved[:, 0], [0.3, 0.25, np.nan])
+    np.testing.assert_allclose(
+        heads.grid(made, heads.beyond_seeds)[0][:, 0] == 1, [True, False, False]
+    )
 
 
 def test_confusion_sums_seeds_and_leaves_baselines_out(study: dict[str, Path]) -> None:

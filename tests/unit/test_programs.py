@@ -263,7 +263,7 @@ def test_pretrained_and_random_variants_differ(
         out = tmp_path / variant
         extracted("ner", encoder, data, encoder.folder, variant, out, monkeypatch)
         measures = read_table(out / "attention.parquet", "attention").column("measure")
-        assert set(measures.to_pylist()) == {"entropy", "distance"}
+        assert set(measures.to_pylist()) == {"entropy", "distance", "special", "first"}
     one, other = (
         read_layer(tmp_path / variant / "activations" / "word" / "test.parquet", 2)
         for variant in ("pretrained", "random")

@@ -12,6 +12,7 @@ from scipy.stats import ttest_1samp
 from layerscope.summary import (
     Interval,
     association_findings,
+    head_findings,
     over_seeds,
     probe_findings,
     score_findings,
@@ -132,6 +133,41 @@ def test_the_layer_that_moved_is_named_where_seeds_agree() -> None:
     assert similarity_findings(similarity([0.2, 0.9, 1.0]), 0.95) == []
 
 
+def heads(model: str, moved: list[float], ceiling: float | None = 0.1) -> list[Row]:
+    """Two heads a seed: one as far as `moved` says between 0.1 and 0.5, one that stayed."""
+    return [
+        {"task": "t", "model": model, "variant": f"f100-s{seed}", "percent": 100, "seed": seed,
+         "layer": 1, "head": head, "jsd_low": 0.08 + 0.4 * value, "ceiling_high": ceiling,
+         "null": 0.5, "moved": value}
+        for seed, most in enumerate(moved)
+        for head, value in enumerate([most, 0.0])
+    ]  # fmt: skip
+
+
+def test_heads_are_counted_where_every_seed_moves_them() -> None:
+    (found,) = head_findings(heads("bert", [0.5, 0.6, 0.5]), 0.95)
+    assert found.endswith("in every seed: bert 1 of 2.")
+    (far,) = head_findings(heads("bert", [1.1, 1.2, 1.1]), 0.95)
+    assert far.endswith("bert 1 of 2, 1 of them by more than heads of a layer differ.")
+    (one_seed_did_not,) = head_findings(heads("bert", [0.5, 0.6, 0.0]), 0.95)
+    assert one_seed_did_not.endswith("bert 0 of 2.")
+    (unknown,) = head_findings(heads("bert", [0.5], None), 0.95)
+    assert unknown.startswith("Nothing is said of heads with one seed")
+
+
+def test_whose_heads_move_most_needs_seeds_that_agree() -> None:
+    rows = [
+        *heads("gpt", [0.30, 0.31, 0.29]), *heads("bert", [0.80, 0.82, 0.81]),
+        *heads("biobert", [0.7, 0.9, 0.8]),
+    ]  # fmt: skip
+    _, found = head_findings(rows, 0.95)
+    assert "the heads of bert move most, on average 0.405 (" in found
+    assert "Less: gpt, 0.150 (" in found
+    assert "biobert" not in found
+    wide = [*heads("gpt", [0.1, 0.6, 0.3]), *heads("bert", [0.2, 0.9, 0.6])]
+    assert head_findings(wide, 0.95)[1] == "Whose heads move most on average is not told apart."
+
+
 def test_associations_are_counted_beside_what_chance_gives() -> None:
     def row(name: str, value: float, low: float | None, high: float | None) -> Row:
         return {"task": "t", "inner measure": name, "metric": "accuracy", "statistic": "spearman",
@@ -154,10 +190,11 @@ def test_the_whole_has_every_task_and_says_where_there_is_nothing() -> None:
         "scores": [score("bert", 100, 0.8, 0.02)],
         "probes": [],
         "similarity": [],
+        "heads": [],
         "association": [],
     }
     text = summarise("demo", tables, 0.95)
     assert text.startswith("# Study demo")
     assert "## t\n" in text
-    assert text.count("Nothing that an interval supports.") == 2
+    assert text.count("Nothing that an interval supports.") == 3
     assert "\n- **bert** scores highest" in text

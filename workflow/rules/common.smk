@@ -326,7 +326,15 @@ def scored(wildcards):
 
 
 def all_tables():
-    names = ["scores", "confusion", "probes", "attention", "similarity", "entry"]
+    names = [
+        "scores",
+        "confusion",
+        "probes",
+        "attention",
+        "similarity",
+        "entry",
+        "heads",
+    ]
     names += ["differences"] if TUNED else []
     names += ["association", "pretraining", *(["models"] if COMPARED else [])]
     names += ["verdict"] if STUDY.references else []
@@ -391,7 +399,7 @@ def all_figures():
             "similarity",
             "entry",
             *(["models"] if COMPARED else []),
-            *(["differences"] if TUNED else []),
+            *(["differences", "heads"] if TUNED else []),
         )
         for task in TASKS
     ]

@@ -304,6 +304,39 @@ rule figure_attention:
         " --record {params.record:q} > {log} 2>&1"
 
 
+rule figure_heads:
+    """How far each attention head has moved, and what of its attention has changed."""
+    input:
+        heads=f"{TABLES}/heads.parquet",
+    output:
+        svg=report(
+            f"{FIGURES}/heads-{{task}}.svg",
+            caption="../report/heads.rst",
+            category="Attention",
+            labels={"figure": "How far heads have moved", "task": "{task}"},
+        ),
+        others=multiext(f"{FIGURES}/heads-{{task}}", ".pdf", ".png"),
+    log:
+        f"{LOGS}/figure_heads-{{task}}.log",
+    benchmark:
+        f"{TIMES}/figure_heads-{{task}}.tsv"
+    conda:
+        "../../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("figure_heads"),
+        runtime=minutes("figure_heads"),
+    params:
+        record=record("figure_heads"),
+        program=program("draw_heads"),
+        code=code_digest("draw_heads"),
+    shell:
+        "python {params.program} --task {wildcards.task}"
+        " --heads {input.heads}"
+        " --out {output.svg}"
+        " --record {params.record:q} > {log} 2>&1"
+
+
 rule figure_association:
     """Whether inner measures explain the downstream score."""
     input:

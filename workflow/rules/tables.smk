@@ -5,7 +5,7 @@ change of one model makes one part again, and no job reads the files of all mode
 a task, which reads the predictions of all of its models.
 Needs: scores, probes, attention, similarity, evaluations of pre-training; published values, if the study names any.
 Gives: results/{study}/parts/{probes,attention,similarity}/{task}/{model}.parquet, parts/differences/{task}.parquet,
-    results/{study}/tables/{scores,confusion,probes,attention,similarity,models,entry,differences,
+    results/{study}/tables/{scores,confusion,probes,attention,heads,similarity,models,entry,differences,
     association,pretraining}.{parquet,csv},
     verdict.{parquet,csv} if there are published values.
 """
@@ -267,6 +267,32 @@ rule table_entry:
         " --record {params.record:q} > {log} 2>&1"
 
 
+rule table_heads:
+    """How far each attention head has moved, between two seeds and another head."""
+    input:
+        attention=f"{TABLES}/attention.parquet",
+    output:
+        table=f"{TABLES}/heads.parquet",
+        csv=f"{TABLES}/heads.csv",
+    log:
+        f"{LOGS}/table_heads.log",
+    benchmark:
+        f"{TIMES}/table_heads.tsv"
+    conda:
+        "../../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("table_heads"),
+        runtime=minutes("table_heads"),
+    params:
+        record=record("table_heads"),
+        program=program("tabulate_heads"),
+        code=code_digest("tabulate_heads"),
+    shell:
+        "python {params.program} --attention {input.attention} --out {output.table}"
+        " --record {params.record:q} > {log} 2>&1"
+
+
 rule table_association:
     """How inner measures go with downstream scores."""
     input:
@@ -357,6 +383,7 @@ rule summary:
         scores=f"{TABLES}/scores.parquet",
         probes=f"{TABLES}/probes.parquet",
         similarity=f"{TABLES}/similarity.parquet",
+        heads=f"{TABLES}/heads.parquet",
         association=f"{TABLES}/association.parquet",
     output:
         report(
@@ -384,7 +411,7 @@ rule summary:
     shell:
         "python {params.program} --study {params.study} --settings {params.statistics:q}"
         " --scores {input.scores} --probes {input.probes} --similarity {input.similarity}"
-        " --association {input.association} --out {output}"
+        " --heads {input.heads} --association {input.association} --out {output}"
         " --record {params.record:q} > {log} 2>&1"
 
 

@@ -10,6 +10,8 @@ Measures, each a number for every example, layer and head:
   sentence, both cut to the shorter one: how similar maps are that have no reason to be.
 - `…_ceiling`: between two seeds of the same fine-tuning: how similar maps are that should be.
 - `entropy` (bits) and `distance` (sub-words) of one model's own rows.
+- `special` and `first`: share of a model's attention on special tokens, and on the first token
+  ("attention sinks": Clark et al. 2019, Xiao et al. 2024).
 
 Padding never enters. Raw cosine is inflated for causal maps, whose upper half is zero in both; the
 nulls say by how much.
@@ -113,6 +115,29 @@ def mean_distance(maps: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
     return row_mean((maps * (at[:, None] - at[None, :]).abs()).sum(dim=-1), rows)
 
 
+def token_shares(
+    maps: torch.Tensor, real: torch.Tensor, special: torch.Tensor
+) -> dict[str, torch.Tensor]:
+    """Share of a head's attention on special tokens and on the first token, averaged over rows.
+
+    `special`: tokens that the tokenizer's frame puts around and between texts (Clark et al. 2019,
+    "What Does BERT Look At?"). `first`: the first token that is not padding, whatever it is (Xiao
+    et al. 2024, "Efficient Streaming Language Models with Attention Sinks"). A first token that is
+    special counts in both. Rows of special tokens count as others do.
+
+    Args:
+        maps: batch x heads x tokens x tokens; rows sum to 1 over tokens that are not padding.
+        real: batch x tokens; 1 for a token that is not padding.
+        special: batch x tokens; 1 for a special token.
+
+    Returns:
+        `special` and `first`, each batch x heads, 0 to 1; `special` is 0 without special tokens.
+    """
+    first = real * (real.cumsum(dim=1) == 1)
+    mass = maps @ torch.stack([special * real, first], dim=-1)[:, None]
+    return {name: row_mean(mass[..., at], real) for at, name in enumerate(("special", "first"))}
+
+
 def restrict(maps: torch.Tensor, keep: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Keep some positions as rows and columns, and normalise the rows again.
 
@@ -156,6 +181,7 @@ def layer_measures(
     found = {
         "entropy": row_mean(entropy_bits(maps), real),
         "distance": mean_distance(maps, real),
+        **token_shares(maps, real, special),
     }
     if other_seed is not None:
         found |= _pair_measures("_ceiling", maps, other_seed, real)

@@ -4,8 +4,10 @@ A finding is stated only where an interval supports it, and what is not told apa
 
 - Two scores differ where their intervals (over examples and seeds) do not overlap. That is stricter
   than a test of the difference.
-- What has one value a seed (probes, similarity) has Student's interval of the mean over seeds. With
-  two seeds only large effects pass it.
+- What has one value a seed (probes, similarity, how far heads move) has Student's interval of the
+  mean over seeds. With two seeds only large effects pass it.
+- A head differs from before by more than two seeds do where its interval over examples lies above
+  theirs in every seed.
 - An association is stated where the interval of its bootstrap over models excludes 0. They are not
   corrected for their number, which is why the number that chance alone would give is said.
 """
@@ -210,6 +212,63 @@ def similarity_findings(rows: Sequence[Row], confidence: float) -> list[str]:
     return found
 
 
+def head_findings(rows: Sequence[Row], confidence: float) -> list[str]:
+    """How many heads move by more than two seeds differ, and whose heads move most.
+
+    Args:
+        rows: one task's rows of the table of heads; the largest share counts.
+        confidence: of intervals over seeds.
+    """
+    if not rows:
+        return []
+    most = max(row["percent"] for row in rows)
+    known = [
+        row
+        for row in rows
+        if row["percent"] == most and None not in (row["jsd_low"], row["ceiling_high"])
+    ]
+    if not known:
+        return ["Nothing is said of heads with one seed: how far two seeds differ is not known."]
+    counts, means = [], {}
+    for model in dict.fromkeys(row["model"] for row in known):
+        own = [row for row in known if row["model"] == model]
+        heads = len({(row["layer"], row["head"]) for row in own})
+        seeds, null = (_heads_above(own, end) for end in ("ceiling_high", "null"))
+        further = f", {null} of them by more than heads of a layer differ" if null else ""
+        counts.append(f"{model} {seeds} of {heads}{further}")
+        by_seed: dict[int, list[float]] = {}
+        for row in own:
+            if row["moved"] is not None:
+                by_seed.setdefault(row["seed"], []).append(row["moved"])
+        if by_seed:
+            averages = [float(np.mean(values)) for values in by_seed.values()]
+            means[model] = over_seeds(averages, confidence)
+    found = [
+        f"Attention heads that fine-tuning on {most} % changes by more than two seeds differ, in "
+        f"every seed: {_list(counts)}."
+    ]
+    order = sorted(means, key=lambda name: -means[name].value)
+    less = [f"{name}, {means[name]}" for name in order if above(means[order[0]], means[name])]
+    if less:
+        found.append(
+            f"On the scale from two seeds (0) to another head (1) the heads of {order[0]} move "
+            f"most, on average {means[order[0]]}. Less: {_list(less)}."
+        )
+    elif len(order) > 1:
+        found.append("Whose heads move most on average is not told apart.")
+    return found
+
+
+def _heads_above(rows: Sequence[Row], end: str) -> int:
+    """Heads of a model whose divergence, with its interval, is above a column in every seed."""
+    places: dict[tuple[int, int], list[bool]] = {}
+    for row in rows:
+        beyond = row["jsd_low"] > row["ceiling_high"]
+        beyond &= row[end] is not None and row["jsd_low"] > row[end]
+        places.setdefault((row["layer"], row["head"]), []).append(beyond)
+    return sum(map(all, places.values()))
+
+
 def association_findings(rows: Sequence[Row], metric: str, confidence: float) -> list[str]:
     """Which inner measures go with the score.
 
@@ -254,7 +313,7 @@ def summarise(study: str, tables: Mapping[str, Sequence[Row]], confidence: float
 
     Args:
         study: its name.
-        tables: rows of `scores`, `probes`, `similarity` and `association`.
+        tables: rows of `scores`, `probes`, `similarity`, `heads` and `association`.
         confidence: of intervals.
     """
     lines = [
@@ -273,6 +332,7 @@ def summarise(study: str, tables: Mapping[str, Sequence[Row]], confidence: float
             f"Scores ({METRICS[metric]})": score_findings(own["scores"], metric),
             "What layers encode": probe_findings(own["probes"], metric, confidence),
             "How representations change": similarity_findings(own["similarity"], confidence),
+            "Attention heads": head_findings(own["heads"], confidence),
             "Inner measures and the score": association_findings(
                 own["association"], metric, confidence
             ),

@@ -12,7 +12,9 @@ from layerscope.planning.needs import needs
 from layerscope.planning.sizes import Sizes
 
 #: Tables and figures that every study has, and figures that it has for each task.
-TABLES = ("scores", "probes", "attention", "similarity", "entry", "association", "pretraining")
+TABLES = (
+    "scores", "probes", "attention", "similarity", "entry", "heads", "association", "pretraining",
+)  # fmt: skip
 FIGURES_OF_A_TASK = (
     "probes", "controls", "attention", "association", "gain", "confusion", "similarity", "entry",
 )  # fmt: skip
@@ -50,6 +52,7 @@ def planned_jobs(study: Study) -> Iterator[tuple[str, Wildcards]]:
         if jobs.finetuned_variants(study):
             yield "part_differences", {"task": task}
             yield "figure_differences", {"task": task}
+            yield "figure_heads", {"task": task}
     if len(study.models) > 1:
         yield "table_models", {}
     if jobs.finetuned_variants(study):

@@ -193,7 +193,7 @@ def _extract(study: Study, size: ModelSize, task: TaskSize, name: str, variant: 
     maps = 12 * size.layers * size.heads * attention.batch_examples * length**2 * 4 / 1e6
     models = 3 * 4 * size.parameters / 1e6
     memory = (CUDA if gpu else TORCH + batch + maps) + models + block
-    measured = attention.examples * size.layers * size.heads * (12 if tuned else 2) * 8 / 1e6
+    measured = attention.examples * size.layers * size.heads * (14 if tuned else 4) * 8 / 1e6
     return Needs(int(memory), seconds, gpu, activations_mb=stored, other_mb=measured)
 
 
