@@ -8,6 +8,7 @@ again, and only its last part warm. Every file must be the same in both, byte fo
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import math
 import os
@@ -56,6 +57,9 @@ COLUMNS = {
     "probes": "task model variant percent seed probe view layer depth metric value",
     "attention": "task model variant percent seed layer head measure value low high",
     "confusion": "task model variant percent seed label predicted count",
+    "heads": "task model variant percent seed layer head jsd jsd_low jsd_high"
+    " ceiling ceiling_low ceiling_high null null_sentence moved moved_low moved_high rank"
+    " entropy entropy_before distance distance_before special special_before first first_before",
     "similarity": "task model variant percent seed view layer depth measure value",
     "models": "task variant percent seed view model other layer other_layer depth value",
     "differences": "task percent metric model other value low high p holm groups",
@@ -64,7 +68,7 @@ COLUMNS = {
 }
 ASSOCIATION = ["task", "inner measure", "metric", "statistic", "value", "low", "high", "n"]
 BY_TASK = ("probes", "controls", "attention", "association", "gain", "confusion")
-BY_TASK += ("similarity", "models", "entry", "differences")
+BY_TASK += ("heads", "similarity", "models", "entry", "differences")
 FIGURES = [
     "scores",
     "pretraining",
@@ -301,6 +305,27 @@ def test_attention_of_every_head_of_every_variant(results: Path) -> None:
     untuned = {row["measure"] for row in rows if row["variant"] == "pretrained"}
     assert untuned
     assert not any("cosine" in measure for measure in untuned)
+
+
+def test_every_head_has_its_rank_and_its_place_between_seeds_and_other_heads(
+    results: Path,
+) -> None:
+    rows = _rows(results, "heads")
+    for task, model, variant in itertools.product(TASKS, MODELS, TUNED):
+        of_one = [
+            row
+            for row in rows
+            if (row["task"], row["model"], row["variant"]) == (task, model, variant)
+        ]
+        assert sorted(row["rank"] for row in of_one) == list(range(1, len(of_one) + 1))
+        most = min(of_one, key=lambda row: row["rank"])
+        assert most["jsd"] == max(row["jsd"] for row in of_one)
+    for row in rows:
+        assert (
+            row["moved"] is None or 0 <= row["moved_low"] <= row["moved"] <= row["moved_high"] <= 1
+        )
+        for share in ("special", "first"):
+            assert 0 <= row[share] <= 1, row
 
 
 def test_association_of_both_tasks(results: Path) -> None:

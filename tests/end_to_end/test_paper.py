@@ -35,7 +35,7 @@ PICKLED = {"biobert", "biogpt"}
 MEDNLI = {"train": 48, "validation": 12, "test": 30}
 RELATIONS = ("entailment", "contradiction", "neutral")
 BY_TASK = ("probes", "controls", "attention", "association", "gain", "confusion")
-BY_TASK += ("similarity", "models", "entry", "differences")
+BY_TASK += ("heads", "similarity", "models", "entry", "differences")
 FIGURES = [
     "scores",
     "verdict",
