@@ -259,6 +259,47 @@ def test_keys_go_from_number_to_number_and_each_is_told(
     assert told[7].startswith("one-nli: 2 models")
 
 
+def test_the_pointer_shows_the_number_under_it(
+    tables: dict[str, Path], page: Path, tmp_path: Path
+) -> None:
+    there, console = then(page, tmp_path, """
+        const mark = document.querySelector('#layer-chart [aria-label^="gpt-mini, after"]');
+        const over = (made) => made.dispatchEvent(
+          new PointerEvent("pointerover",
+            { bubbles: true, clientX: innerWidth - 9, clientY: innerHeight - 9 }));
+        over(mark.querySelector(".mark"));
+        const tip = document.getElementById("tip"), box = tip.getBoundingClientRect();
+        const told = [tip.innerText, box.right <= innerWidth && box.bottom <= innerHeight];
+        over(document.querySelector("h1"));
+        document.getElementById("missing").textContent = [...told, tip.hidden].join("|");
+    """)  # fmt: skip
+    assert console == []
+    told, inside, hidden = there.texts["missing"].split("|")
+    curve = {"probe": "linear", "view": "joint", "metric": "accuracy", "layer": 0, "percent": 100}
+    seeds = values(tables, "probes", task="one-nli", model="gpt-mini", **curve)
+    assert told.startswith("gpt-mini, after (100 %, mean of 2 seeds), layer 0 of 2")
+    assert f"Accuracy: {sum(row['value'] for row in seeds) / len(seeds):.3f}" in told
+    low, high = sorted(row["value"] for row in seeds)
+    assert f"range over 2 seeds: {low:.3f} to {high:.3f}" in told
+    assert (inside, hidden) == ("true", "true")
+
+
+def test_it_fits_a_phone(page: Path, tmp_path: Path) -> None:
+    """Browsers have no windows of that width, so that it is a frame's."""
+    report = "<script>parent.postMessage(document.documentElement.scrollWidth, '*')</script>"
+    text = page.read_text(encoding="utf-8")
+    (tmp_path / "inner.html").write_text(text.replace("</body>", f"{report}</body>"), "utf-8")
+    outer = tmp_path / "outer.html"
+    outer.write_text(
+        "<h1></h1><p id='width'></p><script>onmessage = (event) => {"
+        " document.getElementById('width').textContent = event.data; };</script>"
+        "<iframe src='inner.html' style='width: 360px; height: 800px; border: 0'></iframe>"
+    )
+    there, console = browse(outer, tmp_path / "profile")
+    assert console == []
+    assert 300 < int(there.texts["width"]) <= 360
+
+
 def test_a_choice_changes_what_is_shown_and_the_address(page: Path, tmp_path: Path) -> None:
     there, console = then(page, tmp_path, """
         const choose = (id, value) => { const select = document.getElementById(id);

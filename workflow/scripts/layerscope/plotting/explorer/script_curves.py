@@ -149,10 +149,10 @@ function drawShares() {
   const metric = nameOf(task().metrics, state.score);
   title.append("Score by share of training data", audit("audit", "the scores", "table_scores"));
   const cell = (model, share) => {
-    const by = own(known, model) || {},
-      seeds = task().seeds.map((seed) => own(by, `f${share}-s${seed}`));
+    const by = own(known, model) || {};
     if (state.seed !== MEAN) return own(by, `f${share}-s${state.seed}`);
-    return own(by, `f${share}`) || seeds.find((each) => each);
+    const mean = over(task().seeds.map((seed) => own(by, `f${share}-s${seed}`)?.[0]));
+    return own(by, `f${share}`) || (mean && [mean.value, null, null]);
   };
   const lines = [...task().baselines, ...state.models]
     .map((model) => [

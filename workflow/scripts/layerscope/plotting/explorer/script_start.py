@@ -210,7 +210,7 @@ function start() {
     ".",
   );
   byId("missing").append(
-    "Links to an audit lead to audit.html beside this page. If it is missing, ",
+    "The audit is audit.html beside this page; if it is missing, ",
     h("code", {}, command),
     " writes it.",
   );
