@@ -40,6 +40,7 @@ rule all:
         tables=all_tables(),
         data=collect(f"{RESULTS}/data/{{task}}/report.json", task=TASKS),
         summary=f"{RESULTS}/summary.md",
+        explorer=f"{RESULTS}/explorer.html",
         configuration=f"{RESULTS}/config.json",
 
 

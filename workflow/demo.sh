@@ -20,6 +20,7 @@ fi
 
 echo
 echo "Report:   $report"
+echo "Explorer: $results/explorer.html"
 echo "Audit:    $results/audit.html: $audit"
 echo "Figures:  $results/figures/ (each as svg, pdf, png)"
 find $results/figures -name '*.svg' -printf '            %f\n' | sort

@@ -100,7 +100,8 @@ def test_drawing_needs_no_model_library() -> None:
     code = (
         "import sys, draw_association, draw_scores, draw_attention, draw_confusion\n"
         "import draw_gain, draw_probes, draw_pretraining, draw_verdict\n"
-        "import draw_differences, draw_entry, draw_heads, draw_models, draw_similarity\n"
+        "import draw_differences, draw_entry, draw_explorer, draw_heads\n"
+        "import draw_models, draw_similarity\n"
         "print(sorted({'torch', 'transformers', 'sklearn', 'pandas'} & set(sys.modules)))"
     )
     scripts = Path(__file__).parents[2] / "workflow" / "scripts"

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.xdist_group("reruns")
 
 EXTRACTION = {"extract_base", "extract_finetuned"}
 #: What puts together, and draws, what others computed.
-TOGETHER = ("table_", "figure_", "summary", "configuration", "all")
+TOGETHER = ("table_", "figure_", "explorer", "summary", "configuration", "all")
 #: The same of one model, or of one task, before that.
 PARTS = ("part_", "score", "compare_models")
 

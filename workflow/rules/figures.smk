@@ -1,7 +1,9 @@
 """Figures, from the tables alone: SVG for screens, PDF for print, PNG for a glance.
 
+And the explorer, a page in which a reader chooses what of the tables to see.
+
 Needs: tables.
-Gives: results/{study}/figures/*.{svg,pdf,png}.
+Gives: results/{study}/figures/*.{svg,pdf,png}, results/{study}/explorer.html.
 """
 
 FIGURES = f"{RESULTS}/figures"
@@ -467,4 +469,43 @@ rule figure_verdict:
         code=code_digest("draw_verdict"),
     shell:
         "python {params.program} --verdict {input.verdict} --out {output.svg}"
+        " --record {params.record:q} > {log} 2>&1"
+
+
+rule explorer:
+    """A page in which a reader chooses what of the tables to see; it opens offline."""
+    input:
+        scores=f"{TABLES}/scores.parquet",
+        probes=f"{TABLES}/probes.parquet",
+        attention=f"{TABLES}/attention.parquet",
+        association=f"{TABLES}/association.parquet",
+        similarity=f"{TABLES}/similarity.parquet",
+        entry=f"{TABLES}/entry.parquet",
+    output:
+        report(
+            f"{RESULTS}/explorer.html",
+            caption="../report/explorer.rst",
+            category="Explorer",
+            labels={"figure": "Layers, heads and scores, to choose from"},
+        ),
+    log:
+        f"{LOGS}/explorer.log",
+    benchmark:
+        f"{TIMES}/explorer.tsv"
+    conda:
+        "../../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("explorer"),
+        runtime=minutes("explorer"),
+    params:
+        study=STUDY.study,
+        record=record("explorer"),
+        program=program("draw_explorer"),
+        code=code_digest("draw_explorer"),
+    shell:
+        "python {params.program} --study {params.study}"
+        " --scores {input.scores} --probes {input.probes} --attention {input.attention}"
+        " --association {input.association} --similarity {input.similarity} --entry {input.entry}"
+        " --out {output}"
         " --record {params.record:q} > {log} 2>&1"

@@ -60,6 +60,7 @@ def planned_jobs(study: Study) -> Iterator[tuple[str, Wildcards]]:
     for table in (*TABLES, *(["verdict"] if study.references else [])):
         yield f"table_{table}", {}
     yield "summary", {}
+    yield "explorer", {}
     yield "figure_scores", {}
     if made:
         yield "figure_pretraining", {}

@@ -22,7 +22,7 @@ from layerscope.records.content import (
     self_digest,
 )
 
-FIGURES = (".svg", ".pdf", ".png")
+FIGURES = (".svg", ".pdf", ".png", ".html")
 
 
 class Finding(NamedTuple):

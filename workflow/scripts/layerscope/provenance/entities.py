@@ -17,6 +17,7 @@ _PARAMETER = "https://bioschemas.org/profiles/FormalParameter/1.0-RELEASE"
 _FORMATS = {
     ".cff": "application/yaml",
     ".csv": "text/csv",
+    ".html": "text/html",
     ".json": "application/json",
     ".parquet": "application/vnd.apache.parquet",
     ".pdf": "application/pdf",

@@ -1,0 +1,286 @@
+"""The explorer: what it embeds are the tables' numbers, and no name in them can break the page."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from synthetic_tables import MODELS, run_program, tabulate, write_study
+
+from layerscope.formats import SCHEMAS, read_table
+from layerscope.lineage import Origin, marked, running
+from layerscope.measures import Point
+from layerscope.plotting.explorer.content import contents, measure_name, short
+from layerscope.plotting.explorer.page import embedded, page
+
+TASKS = {"one-nli": "nli", "one-ner": "ner"}
+SHAPES = {"minilm": (3, 2), "gpt-mini": (2, 3)}
+NAMES = ("scores", "probes", "attention", "association", "similarity", "entry")
+EVIL = "</script><script>alert('&amp;')</script><!--"
+Row = dict[str, Any]
+
+
+class Scripts(HTMLParser):
+    """Text of each script element, as a browser finds where it ends."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[dict[str, str | None], str]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "script":
+            self.found.append((dict(attrs), ""))
+
+    def handle_data(self, data: str) -> None:
+        if self.cdata_elem == "script":
+            self.found[-1] = (self.found[-1][0], self.found[-1][1] + data)
+
+
+def content_of(text: str) -> Row:
+    (content,) = [body for attributes, body in Scripts(text).found if "id" in attributes]
+    found: Row = json.loads(content)
+    return found
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("study")
+    files = write_study(folder, TASKS, SHAPES, (10, 100), (1, 2))
+    return tabulate(files, {m: MODELS[m] for m in SHAPES}, folder / "tables")
+
+
+def write_page(tables: dict[str, Path], out: Path, names: tuple[str, ...] = NAMES) -> str:
+    options = [text for name in names for text in (f"--{name}", str(tables[name]))]
+    run_program("draw_explorer", "--study", "one", *options, "--out", out)
+    return out.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def text(tables: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> str:
+    return write_page(tables, tmp_path_factory.mktemp("page") / "explorer.html")
+
+
+@pytest.fixture(scope="module")
+def content(text: str) -> Row:
+    return content_of(text)
+
+
+def rows(tables: dict[str, Path], name: str) -> list[Row]:
+    return read_table(tables[name], f"{name}-table").to_pylist()
+
+
+def numbers(value: Any) -> int:
+    """How many numbers there are at any depth."""
+    if isinstance(value, dict):
+        return sum(map(numbers, value.values()))
+    if isinstance(value, list):
+        return sum(map(numbers, value))
+    return isinstance(value, int | float)
+
+
+def same(found: Any, expected: float | None) -> bool:
+    return found is None if expected is None else found == pytest.approx(expected, rel=5e-5)
+
+
+def test_scores_are_those_of_the_table(tables: dict[str, Path], content: Row) -> None:
+    expected = rows(tables, "scores")
+    for row in expected:
+        found = content["tasks"][row["task"]]["scores"][row["metric"]][row["model"]]
+        for value, name in zip(found[row["variant"]], ("value", "low", "high"), strict=True):
+            assert same(value, row[name]), row
+    assert sum(numbers(t["scores"]) for t in content["tasks"].values()) == 3 * len(expected)
+
+
+def test_values_by_layer_are_those_of_the_tables(tables: dict[str, Path], content: Row) -> None:
+    expected = [(f"{r['probe']}|{r['view']}|{r['metric']}", r) for r in rows(tables, "probes")] + [
+        (f"|{r['view']}|{r['measure']}", r) for r in rows(tables, "similarity")
+    ]
+    for key, row in expected:
+        found = content["tasks"][row["task"]]["layers"][row["model"]][key][row["variant"]]
+        assert same(found[row["layer"]], row["value"]), row
+    tasks = content["tasks"].values()
+    assert sum(numbers(task["layers"]) for task in tasks) == len(expected)
+    for task in tasks:  # each can be chosen, and one of them comes first
+        keys = {key for by in task["layers"].values() for key in by}
+        assert {curve["key"] for curve in task["curves"]} == keys
+        assert sum(curve["first"] for curve in task["curves"]) == 1
+
+
+def test_heads_are_those_of_the_table(tables: dict[str, Path], content: Row) -> None:
+    expected = rows(tables, "attention")
+    count = 0
+    for row in expected:
+        found = content["tasks"][row["task"]]["attention"][row["model"]]
+        assert (found["layers"], found["heads"]) == SHAPES[row["model"]]
+        parts = found["values"][row["measure"]][row["variant"]]
+        place = (row["layer"] - found["layer"]) * found["heads"] + row["head"]
+        names = ("value", "low", "high")
+        if "null" in row["measure"] or "ceiling" in row["measure"]:
+            names = ("value",)
+        assert len(parts) == len(names)
+        for part, name in zip(parts, names, strict=True):
+            assert same(part[place], row[name]), row
+        count += len(names)
+    found = [m["values"] for task in content["tasks"].values() for m in task["attention"].values()]
+    assert numbers(found) == count
+
+
+def test_entry_and_association_are_those_of_the_tables(
+    tables: dict[str, Path], content: Row
+) -> None:
+    for row in rows(tables, "entry"):
+        by_curve = content["tasks"][row["task"]]["entry"][row["model"]]
+        key = f"{row['probe']}|{row['view']}|{row['metric']}"
+        assert same(by_curve[key][row["variant"]][row["measure"]], row["value"])
+    for row in rows(tables, "association"):
+        by_name = content["tasks"][row["task"]]["association"][row["metric"]]
+        found = by_name[row["inner measure"]][row["statistic"]]
+        for value, name in zip(found, ("value", "low", "high", "n"), strict=True):
+            assert same(value, row[name]), row
+
+
+def test_points_have_the_score_of_their_variant(tables: dict[str, Path], content: Row) -> None:
+    scores = {
+        (r["task"], r["metric"], r["model"], r["percent"], r["seed"]): r["value"]
+        for r in rows(tables, "scores")
+    }
+    counts = set()
+    for task, there in content["tasks"].items():
+        for metric, by_name in there["points"].items():
+            for known in by_name.values():
+                counts.add(len(known))
+                for model, percent, seed, _, score in known:
+                    assert same(score, scores[task, metric, model, percent, seed])
+    assert counts == {len(SHAPES) * 2 * 2}
+
+
+def test_best_layer_of_the_points_is_the_largest_of_the_curve(content: Row) -> None:
+    task = content["tasks"]["one-nli"]
+    for model, percent, seed, inner, _ in task["points"]["accuracy"][
+        "linear probe, joint view: best layer"
+    ]:
+        curve = task["layers"][model]["linear|joint|accuracy"][f"f{percent}-s{seed}"]
+        assert inner == pytest.approx(max(curve), rel=1e-4)
+
+
+def test_choices_are_those_of_the_study(content: Row) -> None:
+    nli, ner = content["tasks"]["one-nli"], content["tasks"]["one-ner"]
+    assert list(content["tasks"]) == list(TASKS)
+    assert nli["models"] == list(SHAPES) == list(content["models"])
+    assert (nli["shares"], nli["seeds"]) == ([10, 100], [1, 2])
+    assert [m["key"] for m in ner["metrics"]] == ["entity_f1", "token_macro_f1"]
+    assert nli["baselines"] == ["majority", "bag-of-words", "premise-only", "hypothesis-only"]
+    (first,) = [curve["key"] for curve in nli["curves"] if curve["first"]]
+    assert first == "linear|joint|accuracy"
+    assert nli["first"] == "linear probe, joint view: best layer"
+    measures = {measure["key"]: measure for measure in nli["measures"]}
+    assert measures["entropy"]["before"]
+    assert not measures["cosine"]["before"]
+    assert measures["cosine"]["compares"]
+    assert not measures["cosine_ceiling"]["compares"]
+    assert {r["key"] for r in measures["jsd"]["references"]} == {
+        "jsd_null_head",
+        "jsd_null_sentence",
+        "jsd_ceiling",
+    }
+
+
+def test_the_same_tables_give_the_same_bytes(
+    tables: dict[str, Path], text: str, tmp_path: Path
+) -> None:
+    assert write_page(tables, tmp_path / "again.html") == text
+
+
+def test_a_table_that_is_not_there_shows_as_nothing(
+    tables: dict[str, Path], content: Row, tmp_path: Path
+) -> None:
+    without = content_of(write_page(tables, tmp_path / "less.html", NAMES[:4]))
+    for task, found in without["tasks"].items():
+        whole = content["tasks"][task]
+        assert found["entry"] == {}
+        probed = [curve for curve in whole["curves"] if not curve["key"].startswith("|")]
+        assert found["curves"] == probed
+        assert len(probed) < len(whole["curves"])
+        same_keys = whole.keys() - {"entry", "curves", "layers"}
+        assert {key: found[key] for key in same_keys} == {key: whole[key] for key in same_keys}
+
+
+def test_a_study_of_nothing_and_one_without_attention() -> None:
+    assert contents("none", {}, {}, 0.95)["tasks"] == {}
+    schema = pa.schema(list(SCHEMAS["probes-table"].items()))
+    row = {"task": "t", "model": "m", "variant": "pretrained", "percent": 0, "seed": None,
+           "probe": "linear", "view": "word", "layer": 1, "depth": 1.0, "metric": "entity_f1",
+           "value": math.nan}  # fmt: skip
+    probes = pa.Table.from_pylist([row], schema=schema)
+    found = contents("one", {"probes": probes, "attention": None}, {}, 0.95)["tasks"]["t"]
+    assert found["layers"] == {"m": {"linear|word|entity_f1": {"pretrained": [None, None]}}}
+    assert (found["models"], found["shares"], found["attention"]) == (["m"], [], {})
+
+
+def test_names_cannot_end_the_script_nor_become_markup(content: Row) -> None:
+    task = content["tasks"]["one-nli"]
+    evil = content | {"study": EVIL, "tasks": {EVIL: task}, "models": {EVIL: {}}}
+    text = page(evil)
+    scripts = Scripts(text).found
+    assert len(scripts) == 2
+    assert json.loads(scripts[0][1]) == evil
+    assert "alert" not in re.sub(r"<script.*?</script>", "", text, flags=re.S).replace(
+        "&lt;script&gt;alert", ""
+    )
+    assert json.loads(embedded({"a": "<&>\u2028"})) == {"a": "<&>\u2028"}
+    assert not set("<&>") & set(embedded(EVIL))
+
+
+def test_the_page_loads_nothing(text: str) -> None:
+    assert "default-src 'none'" in text
+    assert set(re.findall(r"https?://[^\"'\s]+", text)) == {"http://www.w3.org/2000/svg"}
+    assert not re.findall(r"<(?:link|img|iframe)\b|\ssrc=|@import|url\(|\bfetch\(|import\(", text)
+
+
+def test_without_scripts_it_says_so(text: str) -> None:
+    (said,) = re.findall(r"<noscript>(.*?)</noscript>", text, flags=re.S)
+    assert "tables/*.csv" in said
+
+
+def test_it_carries_its_origin_as_figures_do(content: Row) -> None:
+    assert marked(page(content).encode()) is None
+    with running(Origin("a" * 64, 'from <"tables">')):
+        text = page(content)
+    assert marked(text.encode()) == "a" * 64
+    assert 'content="from &lt;&quot;tables&quot;&gt;"' in text
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(1 / 3, 0.33333), (123456.7, 123460), (2.0, 2), (-0.0, 0), (1e-9 / 3, 3.3333e-10),
+     (None, None), (math.nan, None), (math.inf, None)],
+)  # fmt: skip
+def test_numbers_keep_five_digits(value: float | None, expected: float | None) -> None:
+    assert short(value) == expected
+    assert str(short(value)) == str(expected)
+
+
+def test_an_unknown_measure_has_its_own_name() -> None:
+    assert measure_name("jsd_null_head") == "JSD (bits): null, other head"
+    assert measure_name("previous_token") == "Previous token"
+
+
+def test_a_point_keeps_its_place(content: Row) -> None:
+    points = {"one-nli": {"accuracy": {"x": [Point("minilm", 10, 2, 0.5, 0.25)]}}}
+    scores = pa.Table.from_pylist(
+        [{"task": "one-nli", "model": "minilm", "architecture": "encoder", "domain": "general",
+          "variant": "f10-s2", "percent": 10, "seed": 2, "metric": "accuracy", "value": 0.25,
+          "low": None, "high": None}],
+        schema=pa.schema(list(SCHEMAS["scores-table"].items())),
+    )  # fmt: skip
+    found = contents("one", {"scores": scores}, points, 0.9)
+    assert found["tasks"]["one-nli"]["points"]["accuracy"]["x"] == [["minilm", 10, 2, 0.5, 0.25]]
+    assert found["tasks"]["one-nli"]["scores"]["accuracy"]["minilm"]["f10-s2"] == [0.25, None, None]
+    assert found["confidence"] == 0.9

@@ -1,0 +1,66 @@
+"""Write the explorer: one HTML page in which to choose what of a study's tables to see."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from layerscope.files import whole_file
+from layerscope.program import run
+
+TABLES = ("scores", "probes", "attention", "association")
+OPTIONAL = ("similarity", "entry")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--study", required=True, help="its name")
+    for table in TABLES:
+        parser.add_argument(f"--{table}", required=True, help=f"table of {table}")
+    for table in OPTIONAL:
+        parser.add_argument(f"--{table}", help=f"table of {table}; nothing is shown without it")
+    parser.add_argument("--out", required=True, help="HTML")
+    arguments = parser.parse_args()
+
+    from layerscope.formats import file_metadata, read_table
+    from layerscope.plotting.explorer.content import contents
+    from layerscope.plotting.explorer.page import page
+
+    paths = {name: getattr(arguments, name) for name in (*TABLES, *OPTIONAL)}
+    tables = {
+        name: read_table(path, f"{name}-table") if path else None for name, path in paths.items()
+    }
+    content = contents(
+        arguments.study,
+        tables,
+        {task: _points(paths, task) for task in _tasks(tables["scores"])},
+        file_metadata(arguments.association, "association-table")["confidence"],
+    )
+    with whole_file(arguments.out) as partial:
+        partial.write_text(page(content), encoding="utf-8")
+
+
+def _tasks(scores: Any) -> list[str]:
+    return list(dict.fromkeys(scores["task"].to_pylist()))
+
+
+def _points(paths: dict[str, str], task: str) -> dict[str, dict[str, Any]]:
+    """What the association of a task is of: points of each inner measure, by metric."""
+    from layerscope.association import ATTENTION, inner_measures, points
+    from layerscope.measures import task_metrics
+    from layerscope.tables import read_task
+
+    scores = read_task(paths["scores"], "scores-table", task).to_pylist()
+    probes = read_task(paths["probes"], "probes-table", task).to_pylist()
+    attention = read_task(paths["attention"], "attention-table", task, ATTENTION).to_pylist()
+    return {
+        metric: {
+            name: points(scores, inner, metric)
+            for name, inner in inner_measures(probes, attention, metric).items()
+        }
+        for metric in task_metrics({row["metric"] for row in scores})
+    }
+
+
+if __name__ == "__main__":
+    run(main)
