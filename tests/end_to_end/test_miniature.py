@@ -375,9 +375,11 @@ def test_the_report_has_every_figure_with_caption_category_and_labels(report: st
     prefix = "results/miniature/figures/"
     assert set(figures) == {
         *(f"{prefix}{name}.svg" for name in FIGURES),
+        "results/miniature/explorer.html",
         "results/miniature/summary.md",
     }
-    assert figures.pop("results/miniature/summary.md")["labels"]["figure"]
+    for page in ("explorer.html", "summary.md"):
+        assert figures.pop(f"results/miniature/{page}")["labels"]["figure"]
     categories = _embedded(report, "categories")
     for path, figure in figures.items():
         name = Path(path).stem
@@ -389,6 +391,7 @@ def test_the_report_has_every_figure_with_caption_category_and_labels(report: st
         assert figure["data_uri"].startswith("data:image/svg+xml"), path
     assert set(categories) == {
         "Summary",
+        "Explorer",
         "Performance",
         "Layers",
         "Attention",
