@@ -44,6 +44,7 @@ FLOORS = {
         "differences",
         "entry",
         "finetuning",
+        "interventions",
         "plotting",
         "predicting",
         "pretraining",

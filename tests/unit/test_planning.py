@@ -182,7 +182,7 @@ def test_a_gpu_is_asked_for_where_a_core_would_take_long() -> None:
 def test_light_rules_never_ask_for_a_gpu() -> None:
     study = paper()
     asked = {rule for rule, w in planned_jobs(study) if need(study, rule, **w).gpu}
-    assert asked <= {"pretrain", "finetune", "extract_base", "extract_finetuned"}
+    assert asked <= {"pretrain", "finetune", "extract_base", "extract_finetuned", "intervene"}
 
 
 def test_a_scheduler_is_asked_for_more_time_than_is_estimated() -> None:

@@ -328,6 +328,7 @@ def scored(wildcards):
 def all_tables():
     names = ["scores", "confusion", "probes", "attention", "similarity", "entry"]
     names += ["differences"] if TUNED else []
+    names += ["interventions"] if INTERVENED else []
     names += ["association", "pretraining", *(["models"] if COMPARED else [])]
     names += ["verdict"] if STUDY.references else []
     return collect(
@@ -393,6 +394,7 @@ def all_figures():
             "entry",
             *(["models"] if COMPARED else []),
             *(["differences"] if TUNED else []),
+            *(["interventions"] if INTERVENED else []),
         )
         for task in TASKS
     ]

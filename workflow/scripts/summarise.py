@@ -15,6 +15,7 @@ def main() -> None:
     parser.add_argument("--settings", required=True, help="JSON of the statistics settings")
     for table in ("scores", "probes", "similarity", "association"):
         parser.add_argument(f"--{table}", required=True, help="table")
+    parser.add_argument("--interventions", help="table, if there is one")
     parser.add_argument("--out", required=True, help="Markdown")
     arguments = parser.parse_args()
 
@@ -26,6 +27,9 @@ def main() -> None:
         name: read_table(getattr(arguments, name), f"{name}-table").to_pylist()
         for name in ("scores", "probes", "similarity", "association")
     }
+    if arguments.interventions:
+        table = read_table(arguments.interventions, "interventions-table")
+        tables["interventions"] = table.to_pylist()
     with whole_file(arguments.out) as partial:
         text = summarise(arguments.study, tables, settings.confidence)
         partial.write_text(text, encoding="utf-8")
