@@ -191,6 +191,25 @@ def test_a_scheduler_is_asked_for_more_time_than_is_estimated() -> None:
         assert found.minutes * 60 >= 3 * found.seconds
 
 
+def test_interventions_are_counted_in_passes_and_planned_where_they_are_made() -> None:
+    """Each share takes two passes over the test data and one a draw, after what a layer takes."""
+    intervened = {"task": "jnlpba", "model": "bert", "tuned": "f100-s1"}
+
+    def seconds(**settings: object) -> float:
+        study = paper(interventions=settings)
+        found = need(study, "intervene", **intervened)
+        assert found.gpu == 1
+        return found.seconds
+
+    one = seconds(head_shares=[10], random_draws=1)
+    assert seconds(head_shares=[10, 50], random_draws=1) - one == pytest.approx(
+        seconds(head_shares=[10], random_draws=4) - one
+    )
+    assert seconds(head_shares=[10, 50], random_draws=1) > one
+    planned = [rule for rule, _ in planned_jobs(paper(interventions=None))]
+    assert not [rule for rule in planned if "interven" in rule]
+
+
 def test_an_unknown_rule_is_an_error() -> None:
     with pytest.raises(ValueError, match="'polish'"):
         need(paper(), "polish", **TUNE)

@@ -20,7 +20,7 @@ def test_they_vanish_with_all_that_shows_them(tmp_path: Path) -> None:
     assert set(on) - set(off) == RULES
     assert {rule: number for rule, number in on.items() if rule not in RULES} == off
     (summary,) = [job for job in without if job.rule == "summary"]
-    assert "interventions" not in summary.command
+    assert "tables/interventions" not in summary.command
     (summary,) = [job for job in with_them if job.rule == "summary"]
     assert "results/miniature/tables/interventions.parquet" in summary.inputs
 

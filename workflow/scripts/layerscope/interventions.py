@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from concept_erasure import LeaceEraser, LeaceFitter
 from torch import nn
@@ -31,8 +32,8 @@ from layerscope.models.inputs import Encoded, Frame, encode_pairs, encode_words,
 from layerscope.models.load import position_limit
 from layerscope.models.pooling import sequence_means, word_means
 
-#: Canonical correlations below this count as none. The library's default of 0.01 would leave rare
-#: labels in; float64 has room for it.
+#: What is less of a label's covariance with whitened vectors counts as none. The library's default
+#: of 0.01 would leave rare labels in; float64 has room for this.
 TOLERANCE = 1e-6
 
 Row = dict[str, Any]
@@ -64,15 +65,15 @@ def ranked_heads(attention: pa.Table, known: Sequence[Head]) -> list[Head]:
     Raises:
         UserError: the file is of other heads.
     """
-    values: dict[Head, list[float]] = {}
-    for row in attention.to_pylist():
-        if row["measure"] == "jsd":
-            values.setdefault((row["layer"], row["head"]), []).append(row["value"])
-    if set(values) != set(known):
+    changes = attention.filter(pc.equal(attention["measure"], "jsd"))
+    # Threads would add in any order, and heads that changed as much change places.
+    means = changes.group_by(["layer", "head"], use_threads=False).aggregate([("value", "mean")])
+    change = {(row["layer"], row["head"]): row["value_mean"] for row in means.to_pylist()}
+    if set(change) != set(known):
         raise UserError(
-            f"attention: changes of {len(values)} heads; allowed: of all {len(known)} of the model"
+            f"attention: changes of {len(change)} heads; allowed: of all {len(known)} of the model"
         )
-    return sorted(known, key=lambda head: -float(np.mean(values[head])))
+    return sorted(known, key=lambda head: -change[head])
 
 
 def masked_heads(ranked: Sequence[Head], settings: Interventions, name: str) -> list[Intervention]:

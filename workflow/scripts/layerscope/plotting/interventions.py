@@ -39,7 +39,7 @@ HEADS = {
 }
 ERASED = {
     "erased": Line("label erased", "#009E73", "D"),
-    "erased-control": Line("permuted label erased", GREY, "v"),
+    "erased-control": Line("permuted labels erased", GREY, "v"),
 }
 PLAIN = Line("as fine-tuned", "black", "")
 
