@@ -222,6 +222,18 @@ def test_a_linear_probe_finds_the_planted_label_until_it_is_erased(tiny: Tiny, k
         assert accuracy(layer, own[layer]) <= most + 0.02
 
 
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_few_labels_are_erased_all_the_same_and_one_is_refused(encoder: Tiny, count: int) -> None:
+    model, table = with_head(encoder, "nli"), examples("nli", count, 0)
+    if count == 1:
+        with pytest.raises(UserError, match="1 label; allowed: 2 or more"):
+            fitted(encoder, model, table, "nli")
+        return
+    for eraser in fitted(encoder, model, table, "nli")[0]:
+        assert torch.isfinite(eraser.P).all()
+        assert torch.linalg.matrix_rank(eraser.P) == 32 - (count - 1)
+
+
 # --- passes ------------------------------------------------------------------------------------
 
 

@@ -195,7 +195,7 @@ def erased_layers(
         settings: limits and precision of forward passes.
 
     Raises:
-        UserError: the model's blocks are not found, or a label is none of `labels`.
+        UserError: the model's blocks are not found, a label is none of `labels`, or there is one.
     """
     limit = position_limit(model, settings.max_length)
     sequences, codes = labelled_inputs(tokenizer, frame, sample, kind, labels, limit)
@@ -232,7 +232,12 @@ def fit_erasers(
 
     Returns:
         For each labelling an eraser a block.
+
+    Raises:
+        UserError: a single label, of which there is no covariance.
     """
+    if sum(map(len, codes[0])) < 2:
+        raise UserError("sample for probes: 1 label; allowed: 2 or more, to erase them")
     device = next(model.parameters()).device
     width = model.config.hidden_size
     fitters = [

@@ -82,7 +82,8 @@ def draw(rows: Sequence[Row]) -> Figure:
         layer_ticks(right, 1, max(row["layer"] for row in own if row["layer"] is not None))
         left.set_title(model, loc="left")
         left.set_ylabel(METRICS[metric])
-    grid[0, 0].set_ylim(bottom=0)
+    top = grid[0, 0].get_ylim()[1]
+    grid[0, 0].set_ylim(-0.04 * top, top)  # from 0, with room for the markers there
     grid[-1, 0].set_xlabel("Heads masked (%)")
     grid[-1, 1].set_xlabel("Layer after which erased")
     handles = [
