@@ -75,10 +75,12 @@ def write_study(
 
     Returns:
         The files of each kind: `scores`, `probes`, `attention`, `similarity`, `models`,
-        `evaluations`.
+        `interventions`, `evaluations`.
     """
     rng = np.random.default_rng(5)
-    kinds = ("scores", "probes", "attention", "similarity", "models", "evaluations")
+    kinds = (
+        "scores", "probes", "attention", "similarity", "models", "interventions", "evaluations",
+    )  # fmt: skip
     files: dict[str, list[Path]] = {kind: [] for kind in kinds}
     for task, kind in tasks.items():
         for at, (model, shape) in enumerate(shapes.items()):
@@ -102,6 +104,12 @@ def write_study(
                             folder, task, model, variant, shape, gain, ceiling, examples, rng
                         )
                     )
+            files["interventions"] += [
+                _interventions(
+                    folder, task, kind, model, f"f{p}-s{s}", shape[0], skill[p, s], rng
+                )
+                for p, s in skill if p == max(percents)
+            ]  # fmt: skip
         largest = [f"f{max(percents)}-s{seed}" for seed in seeds]
         for variant in ("pretrained", *largest):
             files["models"].append(_models(folder, task, kind, shapes, variant))
@@ -233,6 +241,33 @@ def _models(
     return path
 
 
+def _interventions(
+    folder: Path, task: str, kind: str, model: str, variant: str, blocks: int, score: float,
+    rng: np.random.Generator,
+) -> Path:  # fmt: skip
+    changes: list[tuple[str, int | None, int | None, int | None, float]]
+    changes = [("none", None, None, None, 0.0)]
+    for share in (10, 25, 50):
+        lost = -0.006 * share
+        changes.append(("heads-most", None, share, None, lost))
+        changes.append(("heads-least", None, share, None, 0.1 * lost))
+        changes += [("heads-random", None, share, draw, 0.4 * lost) for draw in range(2)]
+    for layer in range(1, blocks + 1):
+        changes.append(("erased", layer, None, None, -0.3 * layer / blocks))
+        changes.append(("erased-control", layer, None, None, -0.02))
+    rows = []
+    for name, layer, share, draw, change in changes:
+        for metric in METRICS[kind]:
+            found = change + (0.01 * rng.standard_normal() if change else 0)
+            rows.append(
+                {"intervention": name, "layer": layer, "share": share, "draw": draw,
+                 "metric": metric, "value": score + found, "change": found}
+            )  # fmt: skip
+    path = folder / "interventions" / task / model / f"{variant}.parquet"
+    write_table(path, "intervention", rows)
+    return path
+
+
 def _differences(scores: Path) -> list[dict[str, Any]]:
     """Of made-up scores on the largest share: half of the pairs are told apart."""
     rows = read_table(scores, "scores-table").to_pylist()
@@ -292,7 +327,7 @@ def tabulate(
     """Run all programs that make tables; paths by name of the table."""
     names = (
         "scores", "confusion", "probes", "attention", "similarity", "models", "entry", "heads",
-        "differences", "association", "pretraining",
+        "interventions", "differences", "association", "pretraining",
     )  # fmt: skip
     made = {name: out / f"{name}.parquet" for name in names}
     run_program(
@@ -300,7 +335,8 @@ def tabulate(
         "--out-scores", made["scores"], "--out-confusion", made["confusion"],
     )  # fmt: skip
     with_settings = ("attention", 0, ("--settings", SETTINGS))
-    for name, above, settings in (("probes", 1, ()), with_settings, ("similarity", 0, ())):
+    others = (("similarity", 0, ()), ("interventions", 0, ()))
+    for name, above, settings in (("probes", 1, ()), with_settings, *others):
         parts: dict[Path, list[Path]] = {}  # of each task and model, beside its folder
         for path in files[name]:
             parts.setdefault(path.parents[above].with_suffix(".parquet"), []).append(path)
@@ -337,7 +373,7 @@ def draw_all(tables: dict[str, Path], tasks: Sequence[str], out: Path) -> list[P
         drawn = {"probes": "probes", "controls": "probes", "gain": "probes",
                  "attention": "attention", "confusion": "confusion", "similarity": "similarity",
                  "models": "models", "entry": "entry", "differences": "differences",
-                 "heads": "heads"}  # fmt: skip
+                 "heads": "heads", "interventions": "interventions"}  # fmt: skip
         for name, table in drawn.items():
             made.append(out / f"{name}-{task}.svg")
             run_program(

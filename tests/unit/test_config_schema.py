@@ -180,6 +180,7 @@ HEADINGS = {
     "SvmProbe": "`probes.{name}`, `kind: svm`",
     "BilstmCrfProbe": "`probes.{name}`, `kind: bilstm-crf`",
     "Attention": "`attention`",
+    "Interventions": "`interventions`",
     "Statistics": "`statistics`",
 }
 

@@ -45,6 +45,7 @@ FLOORS = {
         "entry",
         "finetuning",
         "heads",
+        "interventions",
         "plotting",
         "predicting",
         "pretraining",

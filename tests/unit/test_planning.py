@@ -182,13 +182,32 @@ def test_a_gpu_is_asked_for_where_a_core_would_take_long() -> None:
 def test_light_rules_never_ask_for_a_gpu() -> None:
     study = paper()
     asked = {rule for rule, w in planned_jobs(study) if need(study, rule, **w).gpu}
-    assert asked <= {"pretrain", "finetune", "extract_base", "extract_finetuned"}
+    assert asked <= {"pretrain", "finetune", "extract_base", "extract_finetuned", "intervene"}
 
 
 def test_a_scheduler_is_asked_for_more_time_than_is_estimated() -> None:
     for rule, wildcards in planned_jobs(paper()):
         found = need(paper(), rule, **wildcards)
         assert found.minutes * 60 >= 3 * found.seconds
+
+
+def test_interventions_are_counted_in_passes_and_planned_where_they_are_made() -> None:
+    """Each share takes two passes over the test data and one a draw, after what a layer takes."""
+    intervened = {"task": "jnlpba", "model": "bert", "tuned": "f100-s1"}
+
+    def seconds(**settings: object) -> float:
+        study = paper(interventions=settings)
+        found = need(study, "intervene", **intervened)
+        assert found.gpu == 1
+        return found.seconds
+
+    one = seconds(head_shares=[10], random_draws=1)
+    assert seconds(head_shares=[10, 50], random_draws=1) - one == pytest.approx(
+        seconds(head_shares=[10], random_draws=4) - one
+    )
+    assert seconds(head_shares=[10, 50], random_draws=1) > one
+    planned = [rule for rule, _ in planned_jobs(paper(interventions=None))]
+    assert not [rule for rule in planned if "interven" in rule]
 
 
 def test_an_unknown_rule_is_an_error() -> None:

@@ -21,6 +21,7 @@ from layerscope.plotting import (
     curves,
     gain,
     heads,
+    interventions,
     layers,
     pretraining,
     probes,
@@ -62,7 +63,7 @@ def figures(miniature: tuple[Path, dict[str, Path]]) -> list[Path]:
 
 
 def test_every_program_draws_three_files_of_the_smallest_study(figures: list[Path]) -> None:
-    assert len(figures) == 2 + 11 * len(TASKS)
+    assert len(figures) == 2 + 12 * len(TASKS)
     for svg in figures:
         root = ElementTree.fromstring(svg.read_text())  # noqa: S314 - our own file
         assert root.tag.endswith("svg")
@@ -100,7 +101,7 @@ def test_drawing_needs_no_model_library() -> None:
     code = (
         "import sys, draw_association, draw_scores, draw_attention, draw_confusion\n"
         "import draw_gain, draw_probes, draw_pretraining, draw_verdict\n"
-        "import draw_differences, draw_entry, draw_explorer, draw_heads\n"
+        "import draw_differences, draw_entry, draw_explorer, draw_heads, draw_interventions\n"
         "import draw_models, draw_similarity\n"
         "print(sorted({'torch', 'transformers', 'sklearn', 'pandas'} & set(sys.modules)))"
     )
@@ -158,6 +159,29 @@ def test_probe_panels_show_before_after_and_random(study: dict[str, Path]) -> No
 def test_curves_are_means_with_ranges() -> None:
     made = [{"layer": layer, "value": layer + seed} for seed in (0, 1, 5) for layer in (1, 0)]
     assert curves.curve(made, "layer") == ([0, 1], [2, 3], [0, 1], [5, 6])
+
+
+def test_interventions_are_drawn_from_the_model_as_it_is(study: dict[str, Path]) -> None:
+    table = rows(study, "interventions", "one-nli")
+    figure = interventions.draw(table)
+    assert len(figure.axes) == 3 * 2
+    heads, layers_of = figure.axes[:2]
+    own = [r for r in table if r["model"] == "minilm" and r["metric"] == "accuracy"]
+
+    def mean(name: str, key: str, at: int | None) -> float:
+        found = [r["value"] for r in own if r["intervention"] == name and r[key] == at]
+        assert len(found) == (4 if name == "heads-random" else 2)  # two seeds, two draws
+        return float(np.mean(found))
+
+    drawn = {line.get_color(): list(line.get_ydata()) for line in heads.lines}
+    for name, line in interventions.HEADS.items():
+        expected = [mean("none", "share", None), *(mean(name, "share", s) for s in (10, 25, 50))]
+        assert drawn[line.colour] == pytest.approx(expected)
+    level, *erased = layers_of.lines
+    assert list(level.get_ydata()) == pytest.approx([mean("none", "layer", None)] * 2)
+    assert list(erased[0].get_ydata()) == pytest.approx(
+        [mean("erased", "layer", layer) for layer in (1, 2, 3)]
+    )
 
 
 def test_gain_is_the_difference_at_the_same_layer() -> None:

@@ -13,6 +13,7 @@ from layerscope.summary import (
     Interval,
     association_findings,
     head_findings,
+    intervention_findings,
     over_seeds,
     probe_findings,
     score_findings,
@@ -166,6 +167,52 @@ def test_whose_heads_move_most_needs_seeds_that_agree() -> None:
     assert "biobert" not in found
     wide = [*heads("gpt", [0.1, 0.6, 0.3]), *heads("bert", [0.2, 0.9, 0.6])]
     assert head_findings(wide, 0.95)[1] == "Whose heads move most on average is not told apart."
+
+
+def interventions(costs: dict[str, list[float]]) -> list[Row]:
+    """Costs of the most changed heads, a quarter of all; half of them would cost nothing."""
+    found = []
+    for name, by_seed in costs.items():
+        for seed, cost in enumerate(by_seed):
+            known = {"task": "t", "model": "bert", "seed": seed, "metric": "accuracy"}
+            known |= {"intervention": name, "draw": None}
+            if name.startswith("heads"):
+                for share, change in ((25, -cost), (50, 0.0)):
+                    found.append(known | {"share": share, "layer": None, "change": change})
+            else:
+                for layer, change in ((1, 0.0), (2, -2 * cost)):
+                    found.append(known | {"share": None, "layer": layer, "change": change})
+    return found
+
+
+def test_what_the_score_depends_on_is_stated_above_the_control_alone() -> None:
+    level = [0.02, 0.03, 0.02]
+    rows = interventions(
+        {
+            "heads-most": [0.20, 0.22, 0.21],
+            "heads-least": level,
+            "heads-random": [0.35, 0.02, 0.30],
+            "erased": [0.30, 0.31, 0.32],
+            "erased-control": level,
+        }
+    )
+    heads, erased = intervention_findings(rows, "accuracy", 0.95)
+    assert heads.startswith("In bert masking the most changed 25 % of heads costs 0.187 (0.1")
+    assert "than masking the least changed" in heads
+    assert erased.startswith("In bert erasing the label after a layer costs 0.287 (0.2")
+    few = [row for row in rows if row["seed"] < 2]
+    (found,) = intervention_findings(few, "accuracy", 0.95)
+    assert found.startswith("Nothing is said of interventions with fewer than 3 seeds")
+    assert intervention_findings(rows, "macro_f1", 0.95) == []
+
+
+def test_a_study_without_interventions_says_nothing_of_them() -> None:
+    names = ("probes", "similarity", "heads", "association", "interventions")
+    tables: dict[str, list[Row]] = {name: [] for name in names}
+    tables["scores"] = [score("bert", 100, 0.8, 0.02)]
+    assert "What the score depends on" in summarise("demo", tables, 0.95)
+    del tables["interventions"]
+    assert "depends on" not in summarise("demo", tables, 0.95)
 
 
 def test_associations_are_counted_beside_what_chance_gives() -> None:

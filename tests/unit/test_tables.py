@@ -17,6 +17,7 @@ from layerscope.files import write_json
 from layerscope.formats import SCHEMAS, read_table, write_table
 from layerscope.tables import (
     attention_rows,
+    intervention_rows,
     join,
     path_parts,
     pretraining_rows,
@@ -54,6 +55,22 @@ def attention(values: dict[tuple[str, int, int, str], float | None]) -> pa.Table
 )
 def test_variant_gives_percent_and_seed(variant: str, expected: tuple[int, int | None]) -> None:
     assert parse_variant(variant) == expected
+
+
+def test_interventions_keep_what_they_are_of_and_get_a_depth() -> None:
+    def row(name: str, layer: int | None, share: int | None) -> dict[str, object]:
+        return {"intervention": name, "layer": layer, "share": share, "draw": None,
+                "metric": "accuracy", "value": 0.5, "change": -0.1}  # fmt: skip
+
+    given = [row("none", None, None), row("heads-most", None, 25), row("erased", 1, None),
+             row("erased", 4, None)]  # fmt: skip
+    schema = pa.schema(SCHEMAS["intervention"].items())
+    found = intervention_rows(pa.Table.from_pylist(given, schema=schema), "t", "m", "f100-s2")
+    assert [each["depth"] for each in found] == [None, None, 0.25, 1]
+    keys = {"task": "t", "model": "m", "variant": "f100-s2", "percent": 100, "seed": 2}
+    assert [{k: v for k, v in each.items() if k != "depth"} for each in found] == [
+        keys | each for each in given
+    ]
 
 
 @pytest.mark.parametrize("variant", ["f10", "s1", "f10-s", "f-s1", "f10-s1 ", "best"])

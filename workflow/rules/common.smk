@@ -336,6 +336,7 @@ def all_tables():
         "heads",
     ]
     names += ["differences"] if TUNED else []
+    names += ["interventions"] if INTERVENED else []
     names += ["association", "pretraining", *(["models"] if COMPARED else [])]
     names += ["verdict"] if STUDY.references else []
     return collect(
@@ -400,6 +401,7 @@ def all_figures():
             "entry",
             *(["models"] if COMPARED else []),
             *(["differences", "heads"] if TUNED else []),
+            *(["interventions"] if INTERVENED else []),
         )
         for task in TASKS
     ]

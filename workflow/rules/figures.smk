@@ -240,6 +240,39 @@ rule figure_similarity:
         " --record {params.record:q} > {log} 2>&1"
 
 
+rule figure_interventions:
+    """What masked heads and an erased label cost in score."""
+    input:
+        interventions=f"{TABLES}/interventions.parquet",
+    output:
+        svg=report(
+            f"{FIGURES}/interventions-{{task}}.svg",
+            caption="../report/interventions.rst",
+            category="Interventions",
+            labels={"figure": "Heads masked, label erased", "task": "{task}"},
+        ),
+        others=multiext(f"{FIGURES}/interventions-{{task}}", ".pdf", ".png"),
+    log:
+        f"{LOGS}/figure_interventions-{{task}}.log",
+    benchmark:
+        f"{TIMES}/figure_interventions-{{task}}.tsv"
+    conda:
+        "../../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("figure_interventions"),
+        runtime=minutes("figure_interventions"),
+    params:
+        record=record("figure_interventions"),
+        program=program("draw_interventions"),
+        code=code_digest("draw_interventions"),
+    shell:
+        "python {params.program} --task {wildcards.task}"
+        " --interventions {input.interventions}"
+        " --out {output.svg}"
+        " --record {params.record:q} > {log} 2>&1"
+
+
 rule figure_models:
     """How similar models are to each other at equal relative depth, before and after."""
     input:

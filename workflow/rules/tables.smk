@@ -3,9 +3,11 @@
 Tables of probes and attention are put together from parts, one a task and model, which are kept: a
 change of one model makes one part again, and no job reads the files of all models. Paired tests have a part
 a task, which reads the predictions of all of its models.
-Needs: scores, probes, attention, similarity, evaluations of pre-training; published values, if the study names any.
-Gives: results/{study}/parts/{probes,attention,similarity}/{task}/{model}.parquet, parts/differences/{task}.parquet,
-    results/{study}/tables/{scores,confusion,probes,attention,heads,similarity,models,entry,differences,
+Needs: scores, probes, attention, similarity, interventions, evaluations of pre-training; published values, if the study
+    names any.
+Gives: results/{study}/parts/{probes,attention,similarity,interventions}/{task}/{model}.parquet,
+    parts/differences/{task}.parquet,
+    results/{study}/tables/{scores,confusion,probes,attention,heads,similarity,models,entry,interventions,differences,
     association,pretraining}.{parquet,csv},
     verdict.{parquet,csv} if there are published values.
 """
@@ -211,6 +213,60 @@ rule table_similarity:
         " --record {params.record:q} > {log} 2>&1"
 
 
+rule part_interventions:
+    """Scores under interventions of one model on one task."""
+    input:
+        collect(
+            f"{RESULTS}/interventions/{{{{task}}}}/{{{{model}}}}/{{variant}}.parquet",
+            variant=INTERVENED,
+        ),
+    output:
+        f"{PARTS}/interventions/{{task}}/{{model}}.parquet",
+    log:
+        f"{LOGS}/part_interventions/{{task}}/{{model}}.log",
+    benchmark:
+        f"{TIMES}/part_interventions/{{task}}/{{model}}.tsv"
+    conda:
+        "../../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("part_interventions"),
+        runtime=minutes("part_interventions"),
+    params:
+        record=record("part_interventions"),
+        program=program("tabulate_interventions"),
+        code=code_digest("tabulate_interventions"),
+    shell:
+        "python {params.program} --interventions {input} --out {output}"
+        " --record {params.record:q} > {log} 2>&1"
+
+
+rule table_interventions:
+    """Scores with heads masked and with the label erased."""
+    input:
+        parts_of("interventions"),
+    output:
+        table=f"{TABLES}/interventions.parquet",
+        csv=f"{TABLES}/interventions.csv",
+    log:
+        f"{LOGS}/table_interventions.log",
+    benchmark:
+        f"{TIMES}/table_interventions.tsv"
+    conda:
+        "../../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("table_interventions"),
+        runtime=minutes("table_interventions"),
+    params:
+        record=record("table_interventions"),
+        program=program("join_tables"),
+        code=code_digest("join_tables"),
+    shell:
+        "python {params.program} --kind interventions-table --parts {input} --out {output.table}"
+        " --record {params.record:q} > {log} 2>&1"
+
+
 rule table_models:
     """How similar models are to each other at equal relative depth."""
     input:
@@ -385,6 +441,7 @@ rule summary:
         similarity=f"{TABLES}/similarity.parquet",
         heads=f"{TABLES}/heads.parquet",
         association=f"{TABLES}/association.parquet",
+        interventions=f"{TABLES}/interventions.parquet" if INTERVENED else [],
     output:
         report(
             f"{RESULTS}/summary.md",
@@ -405,13 +462,16 @@ rule summary:
     params:
         statistics=STATISTICS,
         study=STUDY.study,
+        interventions=lambda wildcards, input: (
+            f"--interventions {input.interventions}" if INTERVENED else ""
+        ),
         record=record("summary"),
         program=program("summarise"),
         code=code_digest("summarise"),
     shell:
         "python {params.program} --study {params.study} --settings {params.statistics:q}"
         " --scores {input.scores} --probes {input.probes} --similarity {input.similarity}"
-        " --heads {input.heads} --association {input.association} --out {output}"
+        " --heads {input.heads} --association {input.association} {params.interventions} --out {output}"
         " --record {params.record:q} > {log} 2>&1"
 
 

@@ -17,6 +17,7 @@ def main() -> None:
     parser.add_argument("--settings", required=True, help="JSON of the statistics settings")
     for table in TABLES:
         parser.add_argument(f"--{table}", required=True, help="table")
+    parser.add_argument("--interventions", help="table, if there is one")
     parser.add_argument("--out", required=True, help="Markdown")
     arguments = parser.parse_args()
 
@@ -27,6 +28,9 @@ def main() -> None:
     tables = {
         name: read_table(getattr(arguments, name), f"{name}-table").to_pylist() for name in TABLES
     }
+    if arguments.interventions:
+        table = read_table(arguments.interventions, "interventions-table")
+        tables["interventions"] = table.to_pylist()
     with whole_file(arguments.out) as partial:
         text = summarise(arguments.study, tables, settings.confidence)
         partial.write_text(text, encoding="utf-8")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import torch
+from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from layerscope.config.extraction import Activations
@@ -93,6 +94,43 @@ def predict(
     Returns:
         Columns of the format "predictions", in the order of the table.
     """
+    given = (model, tokenizer, frame, table, kind, architecture, labels, settings, merge_tags)
+    return _predict(*given, lambda output: [output.logits])[0]
+
+
+def predict_each(
+    model: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    frame: Frame,
+    table: pa.Table,
+    *,
+    kind: str,
+    architecture: str,
+    labels: Sequence[str],
+    settings: Activations,
+    merge_tags: bool = False,
+) -> list[dict[str, Any]]:
+    """The same of a model that answers a batch several times: with a list of logits.
+
+    Returns:
+        For each of its answers the columns of the format "predictions".
+    """
+    given = (model, tokenizer, frame, table, kind, architecture, labels, settings, merge_tags)
+    return _predict(*given, list)
+
+
+def _predict(
+    model: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    frame: Frame,
+    table: pa.Table,
+    kind: str,
+    architecture: str,
+    labels: Sequence[str],
+    settings: Activations,
+    merge_tags: bool,
+    logits_of: Callable[[Any], list[torch.Tensor]],
+) -> list[dict[str, Any]]:
     rows = table.to_pydict()
     limit = position_limit(model, settings.max_length)
     if kind == "nli":
@@ -111,21 +149,29 @@ def predict(
         counts = [len(words) for words in rows["tokens"]]
     if cut:
         log.warning("%d pairs or words cut to %d sub-words", cut, limit)
-    found: dict[int, Probabilities] = {}
+    found: dict[int, list[Probabilities]] = {}
     passes = forward(model, sequences, frame, settings.batch_tokens, settings.precision)
     for indices, _, output in passes:
-        probabilities = torch.softmax(output.logits.float(), dim=-1).cpu().numpy()
-        for index, row in zip(indices, probabilities, strict=True):
-            found[index] = np.atleast_2d(row)[wanted[index]]
-    together = np.concatenate([found[index] for index in range(len(sequences))])
+        answers = [
+            torch.softmax(logits.float(), dim=-1).cpu().numpy() for logits in logits_of(output)
+        ]
+        for place, index in enumerate(indices):
+            found[index] = [np.atleast_2d(answer[place])[wanted[index]] for answer in answers]
     example_ids = np.repeat(np.asarray(rows["example_id"], dtype=object), counts)
-    if merge_tags:
-        together = unmerge_probabilities(together, example_ids, labels)
-    return {
-        "example_id": example_ids,
-        "group_id": np.repeat(np.asarray(rows["group_id"], dtype=object), counts),
-        "word_index": [word for count in counts for word in range(count)],
-        "label": truth,
-        "predicted": [labels[index] for index in together.argmax(axis=1)],
-        "probabilities": list(together),
-    }
+    group_ids = np.repeat(np.asarray(rows["group_id"], dtype=object), counts)
+    predictions = []
+    for each in zip(*(found[index] for index in range(len(sequences))), strict=True):
+        together = np.concatenate(each)
+        if merge_tags:
+            together = unmerge_probabilities(together, example_ids, labels)
+        predictions.append(
+            {
+                "example_id": example_ids,
+                "group_id": group_ids,
+                "word_index": [word for count in counts for word in range(count)],
+                "label": truth,
+                "predicted": [labels[index] for index in together.argmax(axis=1)],
+                "probabilities": list(together),
+            }
+        )
+    return predictions

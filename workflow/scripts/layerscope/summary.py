@@ -269,6 +269,53 @@ def _heads_above(rows: Sequence[Row], end: str) -> int:
     return sum(map(all, places.values()))
 
 
+def intervention_findings(rows: Sequence[Row], metric: str, confidence: float) -> list[str]:
+    """What masking the most changed heads, and erasing the label, costs above its control.
+
+    Of the shares of heads the one nearest to a quarter is looked at, and of the layers the mean, so
+    that nothing is picked by its outcome.
+
+    Args:
+        rows: one task's rows of the table of interventions.
+        metric: of the task.
+        confidence: of intervals over seeds.
+    """
+    rows = [row for row in rows if row["metric"] == metric]
+    if not rows:
+        return []
+    if len({row["seed"] for row in rows}) < LEAST_SEEDS:
+        return [
+            f"Nothing is said of interventions with fewer than {LEAST_SEEDS} seeds: see the "
+            "figures."
+        ]
+    share = min((r["share"] for r in rows if r["share"]), key=lambda share: abs(share - 25))
+    compared = {
+        ("heads-most", "heads-least"): f"masking the most changed {share} % of heads costs {{}} "
+        "more score than masking the least changed",
+        ("heads-most", "heads-random"): f"masking the most changed {share} % of heads costs {{}} "
+        "more score than masking as many random ones",
+        ("erased", "erased-control"): "erasing the label after a layer costs {} more score, on "
+        "average over layers, than erasing permuted labels",
+    }
+    found = []
+    for (name, control), words in compared.items():
+        for model in dict.fromkeys(row["model"] for row in rows):
+            costs: dict[str, dict[int, list[float]]] = {name: {}, control: {}}
+            for row in rows:
+                looked_at = row["model"] == model and row["share"] in (None, share)
+                if looked_at and row["intervention"] in costs:
+                    by_seed = costs[row["intervention"]]
+                    by_seed.setdefault(row["seed"], []).append(-row["change"])
+            more = [
+                float(np.mean(values) - np.mean(costs[control][seed]))
+                for seed, values in costs[name].items()
+            ]
+            difference = over_seeds(more, confidence)
+            if supported(difference):
+                found.append(f"In {model} {words.format(difference)}.")
+    return found
+
+
 def association_findings(rows: Sequence[Row], metric: str, confidence: float) -> list[str]:
     """Which inner measures go with the score.
 
@@ -313,7 +360,8 @@ def summarise(study: str, tables: Mapping[str, Sequence[Row]], confidence: float
 
     Args:
         study: its name.
-        tables: rows of `scores`, `probes`, `similarity`, `heads` and `association`.
+        tables: rows of `scores`, `probes`, `similarity`, `heads` and `association`, and of
+            `interventions` if there are any.
         confidence: of intervals.
     """
     lines = [
@@ -333,10 +381,15 @@ def summarise(study: str, tables: Mapping[str, Sequence[Row]], confidence: float
             "What layers encode": probe_findings(own["probes"], metric, confidence),
             "How representations change": similarity_findings(own["similarity"], confidence),
             "Attention heads": head_findings(own["heads"], confidence),
+            "What the score depends on": intervention_findings(
+                own.get("interventions", []), metric, confidence
+            ),
             "Inner measures and the score": association_findings(
                 own["association"], metric, confidence
             ),
         }
+        if "interventions" not in tables:
+            del parts["What the score depends on"]
         lines += ["", f"## {task}"]
         for title, findings in parts.items():
             lines += ["", f"### {title}", ""]

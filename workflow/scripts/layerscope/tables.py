@@ -173,6 +173,16 @@ def similarity_rows(table: pa.Table, task: str, model: str, variant: str) -> lis
     return [{**keys, "depth": row["layer"] / last, **row} for row in table.to_pylist()]
 
 
+def intervention_rows(table: pa.Table, task: str, model: str, variant: str) -> list[Row]:
+    """Rows of one file of interventions; depth is the layer over the last layer."""
+    keys = variant_keys(task, model, variant)
+    last = max(pc.max(table["layer"]).as_py() or 0, 1)
+    return [
+        {**keys, "depth": None if row["layer"] is None else row["layer"] / last, **row}
+        for row in table.to_pylist()
+    ]
+
+
 def attention_rows(
     table: pa.Table,
     task: str,

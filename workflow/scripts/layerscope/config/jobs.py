@@ -266,6 +266,18 @@ def attention_settings(study: Study) -> str:
     return _json(study.attention)
 
 
+def intervened_variants(study: Study) -> list[str]:
+    """Variants that causal checks are made on: those of the largest share, if any are made."""
+    if study.interventions is None:
+        return []
+    return [variant for variant in compared_variants(study) if variant != PRETRAINED]
+
+
+def intervention_settings(study: Study) -> str:
+    """What causal checks depend on; `null` if none are made."""
+    return _json(study.interventions) if study.interventions else "null"
+
+
 def statistics_settings(study: Study) -> str:
     """What intervals depend on."""
     return _json(study.statistics)

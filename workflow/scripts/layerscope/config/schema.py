@@ -21,6 +21,7 @@ from layerscope.config.base import (
 )
 from layerscope.config.corpora import CorpusSource
 from layerscope.config.extraction import Activations, Attention
+from layerscope.config.interventions import Interventions
 from layerscope.config.models import ContinuedModel, ModelSource, ScratchModel
 from layerscope.config.probes import PROBE_TASKS, Probe
 from layerscope.config.protocols import SECTIONS, Protocol
@@ -174,6 +175,10 @@ class Study(Section):
         description="classifiers on frozen vectors, by name; left out: the protocol's",
     )
     attention: Attention = Field(description="how attention maps are compared")
+    interventions: Interventions | None = Field(
+        default=Interventions(),
+        description="causal checks on models of the largest share; null: none",
+    )
     statistics: Statistics = Field(default=Statistics(), description="how intervals are made")
     references: str | None = Field(
         default=None, description="table of published values to compare with, CSV"

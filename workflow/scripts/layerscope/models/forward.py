@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
+from torch import nn
 from transformers import PreTrainedModel
 
 from layerscope.errors import UserError
@@ -32,7 +33,7 @@ def batches(lengths: Sequence[int], batch_tokens: int, device_type: str) -> list
 
 
 def forward(
-    model: PreTrainedModel,
+    model: PreTrainedModel | nn.Module,
     sequences: Sequence[Encoded],
     frame: Frame,
     batch_tokens: int,

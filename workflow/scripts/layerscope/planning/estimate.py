@@ -53,10 +53,14 @@ def planned_jobs(study: Study) -> Iterator[tuple[str, Wildcards]]:
             yield "part_differences", {"task": task}
             yield "figure_differences", {"task": task}
             yield "figure_heads", {"task": task}
+        if jobs.intervened_variants(study):
+            yield "figure_interventions", {"task": task}
     if len(study.models) > 1:
         yield "table_models", {}
     if jobs.finetuned_variants(study):
         yield "table_differences", {}
+    if jobs.intervened_variants(study):
+        yield "table_interventions", {}
     for table in (*TABLES, *(["verdict"] if study.references else [])):
         yield f"table_{table}", {}
     yield "summary", {}
@@ -79,7 +83,10 @@ def _jobs_of_model(study: Study, task: str, model: str) -> Iterator[tuple[str, W
         for probe in study.tasks[task].probes:
             yield "probe", {**both, "variant": variant, "probe": probe}
         yield "similarity", {**both, "variant": variant}
-    for part in ("probes", "attention", "similarity"):
+    for tuned in jobs.intervened_variants(study):
+        yield "intervene", {**both, "tuned": tuned}
+    interventions = ["interventions"] if jobs.intervened_variants(study) else []
+    for part in ("probes", "attention", "similarity", *interventions):
         yield f"part_{part}", both
 
 

@@ -111,6 +111,8 @@ def needs(study: Study, sizes: Sizes, rule: str, wildcards: Mapping[str, str]) -
     if rule in ("extract_base", "extract_finetuned"):
         variant = wildcards.get("variant") or wildcards["tuned"]
         return _extract(study, size, task, wildcards["task"], variant)
+    if rule == "intervene":
+        return _intervene(study, size, task, wildcards["task"])
     if rule == "probe":
         return _probe(study, size, task, wildcards["task"], wildcards["probe"])
     raise ValueError(f"rule {rule!r} has no needs")
@@ -196,6 +198,26 @@ def _extract(study: Study, size: ModelSize, task: TaskSize, name: str, variant: 
     memory = (CUDA if gpu else TORCH + batch + maps) + models + block
     measured = attention.examples * size.layers * size.heads * (14 if tuned else 4) * 8 / 1e6
     return Needs(int(memory), seconds, gpu, activations_mb=stored, other_mb=measured)
+
+
+def _intervene(study: Study, size: ModelSize, task: TaskSize, name: str) -> Needs:
+    settings, passing = study.interventions, study.activations
+    masked = len(settings.head_shares) * (2 + settings.random_draws) if settings else 0
+    ner = study.tasks[name].kind == "ner"
+    test = task.examples["test"]
+    sample = probed_rows(study, task, name)[0] / (task.words if ner else 1)
+    length = subwords(task, passing.max_length)
+    # With a layer erased, or its control, only what comes after it is computed: half on average.
+    passes = sample + test * (1 + masked + size.layers)
+    batches = (sample + test * (1 + masked + 2 * size.layers)) * length / passing.batch_tokens
+    fitted = 2 * size.layers * 30 * size.width**3  # matrices of the erasers, in float64
+    seconds, gpu = _compute(2 * size.body * length * passes + fitted, batches, START_MODEL)
+    batch = 2 * size.layers * size.width * passing.batch_tokens * 4 / 1e6
+    statistics = (2 * size.layers + 8) * size.width**2 * 8 / 1e6
+    answers = (1 + masked + 2 * size.layers) * test * (task.words if ner else 1) * 100 / 1e6
+    model = 4 * size.parameters / 1e6
+    memory = (CUDA if gpu else TORCH + batch + statistics) + 2 * model + answers
+    return Needs(int(memory), seconds, gpu)
 
 
 def _similarity(study: Study, size: ModelSize, task: TaskSize, name: str, layers: int) -> Needs:

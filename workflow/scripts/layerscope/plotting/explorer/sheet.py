@@ -29,7 +29,7 @@ _SHEET = """
 }
 * { box-sizing: border-box; }
 [hidden] { display: none !important; }
-/* Maps are fitted to the width before they make the page long: its bar has its room from the start. */
+/* Maps are fitted to the width before they make the page long: its bar has its room at once. */
 html { overflow-y: scroll; }
 body { font: 15px/1.45 system-ui, sans-serif; color: var(--ink); background: var(--back);
   margin: 0 auto; max-width: 110rem; padding: 0.8rem 1rem; }

@@ -14,6 +14,7 @@ KINDS = frozenset(
     {
         *("corpora", "data", "samples", "pretrained", "finetuned", "activations", "attention"),
         *("predictions", "probes", "similarity", "models", "scores", "parts", "tables", "figures"),
+        "interventions",
     }
 )
 #: Kinds of products whose jobs give a folder, and how deep below the results it lies.

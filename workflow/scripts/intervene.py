@@ -1,0 +1,104 @@
+"""Causal checks on a fine-tuned model: what masked heads and an erased label cost in score."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from layerscope.gpus import use_gpus
+from layerscope.program import run
+
+
+def main() -> None:
+    """Load the model, change it in each way, score each, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--task", required=True)
+    parser.add_argument("--name", required=True, help="of the model")
+    parser.add_argument("--variant", required=True, help="fine-tuned")
+    parser.add_argument("--kind", choices=["nli", "ner"], required=True)
+    parser.add_argument("--architecture", choices=["encoder", "decoder"], required=True)
+    parser.add_argument("--settings", required=True, help="JSON of the interventions' settings")
+    parser.add_argument("--passes", required=True, help="JSON of the activation settings")
+    parser.add_argument(
+        "--max-length", type=int, required=True, help="sub-words to predict from, as in fine-tuning"
+    )
+    parser.add_argument(
+        "--merge-tags", action="store_true", help="NER: the head knows types in place of IOB2 tags"
+    )
+    parser.add_argument("--model", type=Path, required=True, help="folder of the fine-tuned model")
+    parser.add_argument("--attention", required=True, help="its attention before and after")
+    parser.add_argument("--train", type=Path, required=True)
+    parser.add_argument("--train-sample", type=Path, required=True, help="ids to fit erasers to")
+    parser.add_argument("--test", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="Parquet, a row a score")
+    parser.add_argument("--gpus", type=int, default=0, help="0 or 1: which GPU is chosen here")
+    arguments = parser.parse_args()
+    use_gpus(arguments.gpus)
+
+    from layerscope import metrics
+    from layerscope.config.extraction import Activations
+    from layerscope.config.interventions import Interventions
+    from layerscope.data.iob import merge_table, merged_labels
+    from layerscope.formats import file_metadata, read_sample, read_table, write_table
+    from layerscope.interventions import (
+        Intervened,
+        erased_layers,
+        masked_heads,
+        ranked_heads,
+        rows_of,
+    )
+    from layerscope.models.hooks import all_heads
+    from layerscope.models.inputs import read_frame
+    from layerscope.models.load import device, load_tokenizer, load_with_head
+    from layerscope.predicting import predict_each
+
+    kind, architecture = arguments.kind, arguments.architecture
+    passes = Activations.model_validate_json(arguments.passes)
+    passes = passes.model_copy(update={"max_length": arguments.max_length})
+    test = read_table(arguments.test, kind)
+    tags = file_metadata(arguments.test, kind)["labels"]
+    sample = read_sample(arguments.train, arguments.train_sample, kind)
+    labels = merged_labels(tags) if arguments.merge_tags else tags
+    tokenizer = load_tokenizer(arguments.model)
+    frame = read_frame(tokenizer, architecture)
+    model = load_with_head(arguments.model, tokenizer, kind, labels).to(device())  # type: ignore[arg-type]
+
+    settings = Interventions.model_validate_json(arguments.settings)
+    attention = read_table(arguments.attention, "attention")
+    name = f"{arguments.task} {arguments.name} {arguments.variant}"
+    interventions = masked_heads(ranked_heads(attention, all_heads(model)), settings, name)
+    interventions += erased_layers(
+        model,
+        tokenizer,
+        frame,
+        merge_table(sample) if arguments.merge_tags else sample,
+        kind=kind,
+        labels=labels,
+        seed=settings.seed,
+        settings=passes,
+    )
+    predictions = predict_each(
+        Intervened(model, interventions),
+        tokenizer,
+        frame,
+        test,
+        kind=kind,
+        architecture=architecture,
+        labels=tags,
+        settings=passes,
+        merge_tags=arguments.merge_tags,
+    )
+
+    def score(found: dict[str, Any]) -> dict[str, float]:
+        answers = found["label"], found["predicted"]
+        if kind == "nli":
+            return metrics.values(metrics.nli_metrics(*answers, tags))
+        return metrics.values(metrics.ner_metrics(*answers, found["example_id"], tags))
+
+    rows = list(rows_of(interventions, [score(found) for found in predictions]))
+    write_table(arguments.out, "intervention", rows)
+
+
+if __name__ == "__main__":
+    run(main)
