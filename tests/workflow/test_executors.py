@@ -94,7 +94,9 @@ def test_the_profile_for_slurm_by_its_name(
 def test_small_rules_of_the_profile_are_rules_and_go_together(profile: dict[str, Any]) -> None:
     groups = profile["groups"]
     assert set(groups) <= _rules()
-    putting_together = {rule for rule in _rules() if re.match("(score|summary)$|part_|table_|figure_", rule)}
+    putting_together = {
+        rule for rule in _rules() if re.match("(score|summary)$|part_|table_|figure_", rule)
+    }
     assert {rule for rule, group in groups.items() if group == "report"} == putting_together
     assert set(profile["group-components"]) <= set(groups.values())
 

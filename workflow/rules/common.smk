@@ -385,6 +385,7 @@ def all_figures():
         for figure in (
             "probes",
             "controls",
+            "inputs",
             "attention",
             "association",
             "gain",

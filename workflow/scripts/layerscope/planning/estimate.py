@@ -14,7 +14,8 @@ from layerscope.planning.sizes import Sizes
 #: Tables and figures that every study has, and figures that it has for each task.
 TABLES = ("scores", "probes", "attention", "similarity", "entry", "association", "pretraining")
 FIGURES_OF_A_TASK = (
-    "probes", "controls", "attention", "association", "gain", "confusion", "similarity", "entry",
+    "probes", "controls", "inputs", "attention", "association", "gain", "confusion", "similarity",
+    "entry",
 )  # fmt: skip
 
 Wildcards = dict[str, str]
