@@ -19,13 +19,14 @@ from layerscope.plotting import (
     controls,
     curves,
     gain,
+    inputs,
     layers,
     pretraining,
     probes,
     scores,
 )
 from layerscope.plotting.association import chosen_measures
-from layerscope.plotting.style import COLUMN, looks, percent_looks
+from layerscope.plotting.style import COLUMN, GREY, looks, percent_looks
 
 TASKS = {"one-nli": "nli", "one-ner": "ner"}
 Row = dict[str, Any]
@@ -174,6 +175,51 @@ def test_gain_has_a_panel_for_each_share_and_view(study: dict[str, Path]) -> Non
     figure = gain.draw(rows(study, "probes", "one-nli"))
     assert len(figure.axes) == 2 * 4  # halves of the input are controls, drawn apart
     assert figure.axes[0].get_title() == "fine-tuned on 10 %"
+
+
+def test_inputs_show_the_best_layer_of_each_view_beside_the_baselines(
+    study: dict[str, Path],
+) -> None:
+    table, table_of_scores = rows(study, "probes", "one-nli"), rows(study, "scores", "one-nli")
+    figure = inputs.draw(table, table_of_scores)
+    assert len(figure.axes) == 2 * 3  # two probes, three models
+    linear = figure.axes[3]  # of minilm, below that of the svm
+    assert [label.get_text() for label in linear.get_yticklabels()] == [
+        inputs.INPUTS[view]
+        for view in ("premise", "hypothesis", "separate", "combined", "joint", "joint-last")
+    ]
+    marks = {
+        (round(float(line.get_ydata()[0])), line.get_marker()): float(line.get_xdata()[0])
+        for line in linear.lines
+        if len(line.get_xdata()) == 1
+    }
+
+    def best(view: str, variant: str) -> float:
+        place = ("minilm", "linear", view, variant, "accuracy")
+        keys = ("model", "probe", "view", "variant", "metric")
+        return max(r["value"] for r in table if tuple(r[k] for k in keys) == place)
+
+    assert marks[3, "d"] == best("combined", "pretrained")
+    assert marks[0, "x"] == best("premise", "random")
+    largest = percent_looks([10, 100])[100].marker
+    seeds = [best("joint-last", f"f100-s{seed}") for seed in (1, 2)]
+    assert marks[5, largest] == pytest.approx(sum(seeds) / 2)
+    levels = inputs.levels(table_of_scores, "accuracy")
+    assert list(levels) == ["majority", "bag-of-words", "premise-only", "hypothesis-only"]
+    assert levels["bag-of-words"] == next(
+        r["value"]
+        for r in table_of_scores
+        if (r["model"], r["variant"], r["metric"]) == ("bag-of-words", "f100", "accuracy")
+    )
+    drawn = {float(line.get_xdata()[0]) for line in linear.lines if line.get_color() == GREY}
+    assert set(levels.values()) <= drawn
+
+
+def test_other_poolings_and_features_have_no_panels_of_their_own(study: dict[str, Path]) -> None:
+    table = rows(study, "probes", "one-nli")
+    assert {"combined", "joint-last"} <= {r["view"] for r in table}
+    shown = [view for _, view, _ in [*probes.panels(table), *controls.panels(table)]]
+    assert set(shown) == {"separate", "joint", "premise", "hypothesis"}
 
 
 def test_attention_grid_averages_seeds_and_keeps_gaps() -> None:
