@@ -61,14 +61,14 @@ class Cache:
 
 def layers_of(cache: Cache) -> Iterator[dict[str, float]]:
     """Metrics of layerscope's probe, a layer at a time."""
-    probe = LinearProbe(kind="linear")
+    probe = LinearProbe(kind="linear", code_length=False)  # which scikit-learn has not either
     values: dict[str, float] = {}
     layer = 0
     for row in probe_layers(cache.train, cache.test, probe, "nli"):
         if row["layer"] != layer:  # the rows of a layer come when all its fits are done
             values, layer = {}, row["layer"]
         values[row["metric"]] = row["value"]
-        if "selectivity" in values:
+        if row["metric"] == "selectivity":
             yield values
 
 

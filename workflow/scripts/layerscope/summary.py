@@ -316,7 +316,7 @@ def summarise(study: str, tables: Mapping[str, Sequence[Row]], confidence: float
         parts = {
             f"Scores ({METRICS[metric]})": score_findings(own["scores"], metric),
             "What layers encode": probe_findings(own["probes"], metric, confidence),
-            "What decoders' vectors are made of": input_findings(
+            "Pooling and features of decoders": input_findings(
                 own["probes"], decoders, metric, confidence
             ),
             "How representations change": similarity_findings(own["similarity"], confidence),
