@@ -122,7 +122,7 @@ def measure_shape(
         def ours(rows: pa.Table, dtype: str) -> Path:
             path = folder / f"layerscope-{dtype}.parquet"
             changed = settings.model_copy(update={"dtype": dtype})
-            write_activations(fused, tokenizer, frame, rows, "separate", path, changed, {})
+            write_activations(fused, tokenizer, frame, rows, {"separate": path}, changed, {})
             return path
 
         layers = range(shape.layers + 1)

@@ -40,7 +40,7 @@ METRICS = {"nli": ("accuracy", "macro_f1"), "ner": ("entity_f1", "token_macro_f1
 PROBES = {
     "nli": {
         "svm": ["separate", "joint"],
-        "linear": ["separate", "joint", "premise", "hypothesis"],
+        "linear": ["separate", "joint", "premise", "hypothesis", "combined", "joint-last"],
     },
     "ner": {"linear": ["word"], "bilstm-crf": ["word"]},
 }
@@ -379,6 +379,9 @@ def draw_all(tables: dict[str, Path], tasks: Sequence[str], out: Path) -> list[P
             run_program(
                 f"draw_{name}", "--task", task, f"--{table}", tables[table], "--out", made[-1]
             )
+        made.append(out / f"inputs-{task}.svg")
+        both = "--probes", tables["probes"], "--scores", tables["scores"]
+        run_program("draw_inputs", "--task", task, *both, "--out", made[-1])
         made.append(out / f"association-{task}.svg")
         run_program(
             "draw_association", "--task", task, "--association", tables["association"],

@@ -45,8 +45,7 @@ def write(
         tiny.tokenizer,
         tiny.frame,
         table,
-        view,
-        path,
+        {view: path},
         settings,
         {"task": "t"},
     )
@@ -116,6 +115,50 @@ def test_joint_is_the_mean_of_the_pair(encoder: Tiny, decoder: Tiny, tmp_path: P
                 np.testing.assert_allclose(vectors[row, layer], hidden[layer].mean(axis=0), **CLOSE)
 
 
+def test_last_views_are_of_the_last_position_of_each_input(tiny: Tiny, tmp_path: Path) -> None:
+    apart = write(tiny, PAIRS, "separate-last", tmp_path / "a.parquet")
+    together = write(tiny, PAIRS, "joint-last", tmp_path / "b.parquet")
+    assert (apart.shape, together.shape) == ((12, 3, 64), (12, 3, 32))
+    for row, example in enumerate(PAIRS.to_pylist()):
+        premise, hypothesis = example["premise"], example["hypothesis"]
+        halves = [states(tiny, framed(tiny, text)) for text in (premise, hypothesis)]
+        if tiny.architecture == "encoder":
+            own = tiny.tokenizer(premise, hypothesis)
+            hidden = states(tiny, own["input_ids"], own["token_type_ids"])
+        else:
+            text = tiny.tokenizer(hypothesis, add_special_tokens=False)["input_ids"]
+            hidden = states(tiny, [*framed(tiny, premise), *tiny.frame.between, *text])
+        for layer in range(3):
+            expected = np.concatenate([half[layer][-1] for half in halves])
+            np.testing.assert_allclose(apart[row, layer], expected, **CLOSE)
+            np.testing.assert_allclose(together[row, layer], hidden[layer][-1], **CLOSE)
+    assert "last real sub-word" in activation_metadata(tmp_path / "b.parquet")["pooling"]
+
+
+@pytest.mark.parametrize("how", ["separate", "joint", "word"])
+def test_mean_and_last_come_from_one_pass_and_are_the_same_bytes_as_apart(
+    decoder: Tiny, how: View, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = SENTENCES if how == "word" else PAIRS
+    views: list[View] = [how, f"{how}-last"]  # type: ignore[list-item]
+    for view in views:
+        write(decoder, table, view, tmp_path / f"{view}-alone")
+    passes: list[int] = []
+    real = activations.forward
+
+    def counted(model: Any, sequences: Any, *others: Any, **options: Any) -> Any:
+        passes.append(len(sequences))
+        return real(model, sequences, *others, **options)
+
+    monkeypatch.setattr(activations, "forward", counted)
+    paths = {view: tmp_path / view for view in views}
+    model, tokenizer, frame = decoder.model, decoder.tokenizer, decoder.frame
+    write_activations(model, tokenizer, frame, table, paths, EXACT, {"task": "t"})
+    assert passes == [len(table) * (2 if how == "separate" else 1)]
+    for view in views:
+        assert paths[view].read_bytes() == (tmp_path / f"{view}-alone").read_bytes()
+
+
 def test_keys_of_pairs_follow_the_table(encoder: Tiny, tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     write(encoder, PAIRS, "joint", path)
@@ -142,6 +185,20 @@ def test_a_word_is_the_mean_of_its_sub_words(encoder: Tiny, tmp_path: Path) -> N
             for layer in range(3):
                 expected = hidden[layer][places].mean(axis=0)
                 np.testing.assert_allclose(vectors[row, layer], expected, **CLOSE)
+            row += 1
+    assert row == len(vectors)
+
+
+def test_the_last_view_of_a_word_is_its_last_sub_word(encoder: Tiny, tmp_path: Path) -> None:
+    vectors = write(encoder, SENTENCES, "word-last", tmp_path / "a.parquet")
+    row = 0
+    for tokens in SENTENCES["tokens"].to_pylist():
+        own = encoder.tokenizer(tokens, is_split_into_words=True)
+        hidden = states(encoder, own["input_ids"])
+        for word in range(len(tokens)):
+            last = max(at for at, index in enumerate(own.word_ids()) if index == word)
+            for layer in range(3):
+                np.testing.assert_allclose(vectors[row, layer], hidden[layer][last], **CLOSE)
             row += 1
     assert row == len(vectors)
 

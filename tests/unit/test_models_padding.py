@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ from layerscope.models.inputs import (
     tokenise_words,
 )
 from layerscope.models.load import load_with_head
-from layerscope.models.pooling import sequence_means, word_means
+from layerscope.models.pooling import last_tokens, sequence_means, word_lasts, word_means
 
 ONE = Activations(batch_tokens=1, dtype="float32")  # a batch for every sequence
 ALL = Activations(batch_tokens=100_000, dtype="float32")  # one batch for all of them
@@ -121,9 +122,11 @@ def test_means_are_those_of_a_loop() -> None:
             np.testing.assert_allclose(means[row, layer], expected, rtol=1e-5, atol=1e-6)
 
     spans = [[(0, 2), (2, 5)], [(0, 1)], [(1, 2), (2, 3)]]
-    words = word_means(states, spans).numpy()
-    assert words.shape == (5, 4, 6)
+    words, ends = word_means(states, spans).numpy(), word_lasts(states, spans).numpy()
+    assert words.shape == ends.shape == (5, 4, 6)
     flat = [(row, span) for row, each in enumerate(spans) for span in each]
+    for index, (row, (_, end)) in enumerate(flat):
+        np.testing.assert_array_equal(ends[index], hidden[:, row, end - 1])
     for index, (row, (start, end)) in enumerate(flat):
         for layer in range(4):
             expected = sum(hidden[layer, row, at] for at in range(start, end)) / (end - start)
@@ -135,6 +138,47 @@ def test_means_of_half_precision_are_taken_in_float32() -> None:
     states = torch.full((1, 4096, 1), 30.0, dtype=torch.float16)
     assert sequence_means([states], torch.ones(1, 4096)).item() == pytest.approx(30, rel=1e-5)
     assert word_means([states], [[(0, 4096)]]).item() == pytest.approx(30, rel=1e-5)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("lengths", [[5, 1, 3], [1, 1], [2]])
+def test_the_last_token_is_the_last_real_one_wherever_the_padding_stands(
+    side: str, lengths: list[int]
+) -> None:
+    longest = 6  # of another batch: even the longest sequence is padded
+    hidden = np.full((3, len(lengths), longest, 2), np.nan, np.float32)
+    mask = np.zeros((len(lengths), longest), np.int64)
+    for row, length in enumerate(lengths):
+        start = longest - length if side == "left" else 0
+        mask[row, start : start + length] = 1
+        hidden[:, row, start : start + length] = np.arange(length)[:, None] + 10 * row
+        hidden[1, row, start : start + length] += 0.5
+    found = last_tokens([torch.tensor(layer) for layer in hidden], torch.tensor(mask)).numpy()
+    assert found.dtype == np.float32
+    for row, length in enumerate(lengths):
+        expected = np.asarray([0, 0.5, 0]) + length - 1 + 10 * row
+        np.testing.assert_array_equal(found[row], np.repeat(expected[:, None], 2, axis=1))
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_last_tokens_of_a_padded_batch_are_those_of_calls_of_the_model_one_by_one(
+    encoder: Tiny, decoder: Tiny, side: str
+) -> None:
+    for tiny in (encoder, decoder):
+        tokenizer = copy.deepcopy(tiny.tokenizer)
+        tokenizer.padding_side = side
+        batch = tokenizer(RAGGED, padding=True, return_tensors="pt")
+        mask = batch["attention_mask"]
+        assert (mask[:, 0] == 0).any() == (side == "left")
+        places = (mask.cumsum(dim=1) - 1).clamp(min=0)
+        with torch.no_grad():
+            output = tiny.model(**batch, position_ids=places, output_hidden_states=True)
+            found = last_tokens(output.hidden_states, mask).numpy()
+            for row, text in enumerate(RAGGED):
+                one = tokenizer(text, return_tensors="pt")
+                alone = tiny.model(**one, output_hidden_states=True).hidden_states
+                expected = np.stack([layer[0, -1].numpy() for layer in alone])
+                np.testing.assert_allclose(found[row], expected, **CLOSE)
 
 
 # --- padding never enters ----------------------------------------------------------------------
@@ -162,10 +206,14 @@ def test_the_embedding_of_padding_changes_nothing(tiny: Tiny) -> None:
     changed = copy.deepcopy(tiny.model)
     with torch.no_grad():
         changed.get_input_embeddings().weight[tiny.frame.pad] = 50.0
-    for vectors, sequences in ((sequence_vectors, texts(tiny)), (word_vectors, sentences(tiny))):
+    each: list[tuple[Any, list[Encoded], list[Any]]] = [
+        (sequence_vectors, texts(tiny), [sequence_means, last_tokens]),
+        (word_vectors, sentences(tiny), [word_means, word_lasts]),
+    ]
+    for vectors, sequences, pools in each:
         np.testing.assert_allclose(
-            vectors(changed, sequences, tiny.frame, ALL),
-            vectors(tiny.model, sequences, tiny.frame, ALL),
+            vectors(changed, sequences, tiny.frame, ALL, pools),
+            vectors(tiny.model, sequences, tiny.frame, ALL, pools),
             **CLOSE,
         )
 

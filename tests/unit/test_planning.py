@@ -15,7 +15,7 @@ from layerscope.config import jobs
 from layerscope.config.load import read_yaml, validate
 from layerscope.config.schema import Study
 from layerscope.planning.estimate import estimate, in_words, planned_jobs
-from layerscope.planning.needs import GPU_FROM, Needs, needs, probed_rows
+from layerscope.planning.needs import GPU_FROM, WRITTEN, Needs, needs, probed_rows
 from layerscope.planning.sizes import (
     USUAL,
     ModelSize,
@@ -224,6 +224,24 @@ def test_activations_on_disk_by_hand() -> None:
     words = read_sizes(study).tasks["jnlpba"].words * 3856
     found = need(study, "extract_finetuned", **EXTRACT)
     assert found.activations_mb == pytest.approx((150_000 + words) * 13 * 768 * 2 / 1e6)
+
+
+def test_a_second_pooling_takes_disk_and_no_pass() -> None:
+    """MedNLI, BERT-base: a pass of the pair is the work, and its vectors are small."""
+
+    def of(*views: str) -> Any:
+        task = read_yaml(PAPER)["tasks"]["mednli"] | {"views": list(views)}
+        tasks = read_yaml(PAPER)["tasks"] | {"mednli": task}
+        wildcards = {"task": "mednli", "model": "bert", "variant": "pretrained"}
+        return need(paper(tasks=tasks), "extract_base", **wildcards)
+
+    joint, both, apart = of("joint"), of("joint", "joint-last"), of("joint", "separate")
+    assert both.activations_mb == pytest.approx(2 * joint.activations_mb)
+    assert apart.activations_mb == pytest.approx(3 * joint.activations_mb)
+    written = (both.activations_mb - joint.activations_mb) / WRITTEN
+    assert both.seconds - joint.seconds == pytest.approx(written)
+    assert apart.seconds - joint.seconds > 2 * written
+    assert both.mem_mb > joint.mem_mb
 
 
 def test_a_limit_bounds_what_probes_learn_from_and_nothing_else() -> None:

@@ -21,6 +21,7 @@ from layerscope.plotting import (
     curves,
     gain,
     heads,
+    inputs,
     interventions,
     layers,
     pretraining,
@@ -28,7 +29,7 @@ from layerscope.plotting import (
     scores,
 )
 from layerscope.plotting.association import chosen_measures
-from layerscope.plotting.style import COLUMN, looks, percent_looks
+from layerscope.plotting.style import COLUMN, GREY, looks, percent_looks
 
 TASKS = {"one-nli": "nli", "one-ner": "ner"}
 Row = dict[str, Any]
@@ -63,7 +64,7 @@ def figures(miniature: tuple[Path, dict[str, Path]]) -> list[Path]:
 
 
 def test_every_program_draws_three_files_of_the_smallest_study(figures: list[Path]) -> None:
-    assert len(figures) == 2 + 12 * len(TASKS)
+    assert len(figures) == 2 + 13 * len(TASKS)
     for svg in figures:
         root = ElementTree.fromstring(svg.read_text())  # noqa: S314 - our own file
         assert root.tag.endswith("svg")
@@ -101,8 +102,8 @@ def test_drawing_needs_no_model_library() -> None:
     code = (
         "import sys, draw_association, draw_scores, draw_attention, draw_confusion\n"
         "import draw_gain, draw_probes, draw_pretraining, draw_verdict\n"
-        "import draw_differences, draw_entry, draw_explorer, draw_heads, draw_interventions\n"
-        "import draw_models, draw_similarity\n"
+        "import draw_differences, draw_entry, draw_explorer, draw_heads, draw_inputs\n"
+        "import draw_interventions, draw_models, draw_similarity\n"
         "print(sorted({'torch', 'transformers', 'sklearn', 'pandas'} & set(sys.modules)))"
     )
     scripts = Path(__file__).parents[2] / "workflow" / "scripts"
@@ -201,6 +202,51 @@ def test_gain_has_a_panel_for_each_share_and_view(study: dict[str, Path]) -> Non
     figure = gain.draw(rows(study, "probes", "one-nli"))
     assert len(figure.axes) == 2 * 4  # halves of the input are controls, drawn apart
     assert figure.axes[0].get_title() == "fine-tuned on 10 %"
+
+
+def test_inputs_show_the_best_layer_of_each_view_beside_the_baselines(
+    study: dict[str, Path],
+) -> None:
+    table, table_of_scores = rows(study, "probes", "one-nli"), rows(study, "scores", "one-nli")
+    figure = inputs.draw(table, table_of_scores)
+    assert len(figure.axes) == 2 * 3  # two probes, three models
+    linear = figure.axes[3]  # of minilm, below that of the svm
+    assert [label.get_text() for label in linear.get_yticklabels()] == [
+        inputs.INPUTS[view]
+        for view in ("premise", "hypothesis", "separate", "combined", "joint", "joint-last")
+    ]
+    marks = {
+        (round(float(line.get_ydata()[0])), line.get_marker()): float(line.get_xdata()[0])
+        for line in linear.lines
+        if len(line.get_xdata()) == 1
+    }
+
+    def best(view: str, variant: str) -> float:
+        place = ("minilm", "linear", view, variant, "accuracy")
+        keys = ("model", "probe", "view", "variant", "metric")
+        return max(r["value"] for r in table if tuple(r[k] for k in keys) == place)
+
+    assert marks[3, "d"] == best("combined", "pretrained")
+    assert marks[0, "x"] == best("premise", "random")
+    largest = percent_looks([10, 100])[100].marker
+    seeds = [best("joint-last", f"f100-s{seed}") for seed in (1, 2)]
+    assert marks[5, largest] == pytest.approx(sum(seeds) / 2)
+    levels = inputs.levels(table_of_scores, "accuracy")
+    assert list(levels) == ["majority", "bag-of-words", "premise-only", "hypothesis-only"]
+    assert levels["bag-of-words"] == next(
+        r["value"]
+        for r in table_of_scores
+        if (r["model"], r["variant"], r["metric"]) == ("bag-of-words", "f100", "accuracy")
+    )
+    drawn = {float(line.get_xdata()[0]) for line in linear.lines if line.get_color() == GREY}
+    assert set(levels.values()) <= drawn
+
+
+def test_other_poolings_and_features_have_no_panels_of_their_own(study: dict[str, Path]) -> None:
+    table = rows(study, "probes", "one-nli")
+    assert {"combined", "joint-last"} <= {r["view"] for r in table}
+    shown = [view for _, view, _ in [*probes.panels(table), *controls.panels(table)]]
+    assert set(shown) == {"separate", "joint", "premise", "hypothesis"}
 
 
 def test_attention_grid_averages_seeds_and_keeps_gaps() -> None:

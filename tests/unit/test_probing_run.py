@@ -89,7 +89,8 @@ def values(
 @pytest.mark.parametrize("probe", [LINEAR, SVM], ids=["linear", "svm"])
 def test_nli_signal_is_found_where_it_was_planted(tmp_path: Path, probe: Probe) -> None:
     found = values(tmp_path, "nli", probe, "accuracy")
-    assert list(found) == ["separate", "premise", "hypothesis"]
+    further = ["combined"] if probe is LINEAR else []
+    assert list(found) == ["separate", "premise", "hypothesis", *further]
     for view, layers in found.items():
         assert len(layers) == LAYERS
         for layer, accuracy in enumerate(layers):
@@ -97,6 +98,48 @@ def test_nli_signal_is_found_where_it_was_planted(tmp_path: Path, probe: Probe) 
                 assert accuracy > 0.9
             else:
                 assert abs(accuracy - 1 / 3) < 0.12
+
+
+def write_near(path: Path, seed: int, shuffle: bool = False, view: str = "separate") -> Path:
+    """Pairs whose class says how far premise and hypothesis are apart, in the planted layer."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(3, size=300)
+    vectors = rng.normal(size=(300, LAYERS, 16))
+    shown = rng.permutation(labels) if shuffle else labels
+    apart = np.asarray([0.0, 1.0, 3.0])[shown][:, None] * rng.choice([-1, 1], size=(300, 8))
+    vectors[:, PLANTED, 8:] = vectors[:, PLANTED, :8] + apart
+    rows = {"example_id": [f"e{i}" for i in range(300)], "label": [CLASSES[c] for c in labels]}
+    return write(path, rows, vectors, view=view, labels=CLASSES)
+
+
+@pytest.mark.parametrize("ending", ["", "-last"])
+def test_how_near_the_halves_are_is_found_by_combined_features_alone(
+    tmp_path: Path, ending: str
+) -> None:
+    view = f"separate{ending}"
+    paths = [write_near(tmp_path / name, seed, view=view) for seed, name in enumerate("ab")]
+    found = {
+        (row["view"], row["layer"]): row["value"]
+        for row in probe_layers(*paths, LINEAR, "nli")
+        if row["metric"] == "accuracy"
+    }
+    assert len(found) == 4 * LAYERS
+    assert found[f"combined{ending}", PLANTED] > 0.95
+    for place, accuracy in found.items():
+        if place != (f"combined{ending}", PLANTED):
+            assert abs(accuracy - 1 / 3) < 0.12, place
+
+
+def test_how_near_the_halves_are_says_nothing_of_shuffled_labels(tmp_path: Path) -> None:
+    paths = [write_near(tmp_path / name, seed, shuffle=True) for seed, name in enumerate("ab")]
+    rows = [row for row in probe_layers(*paths, LINEAR, "nli") if row["metric"] == "accuracy"]
+    assert {row["view"] for row in rows} == {"separate", "premise", "hypothesis", "combined"}
+    assert max(abs(row["value"] - 1 / 3) for row in rows) < 0.12
+
+
+def test_combined_features_can_be_left_out(tmp_path: Path) -> None:
+    probe = LINEAR.model_copy(update={"combined": False})
+    assert list(values(tmp_path, "nli", probe, "accuracy")) == ["separate", "premise", "hypothesis"]
 
 
 @pytest.mark.parametrize("probe", [LINEAR, SVM], ids=["linear", "svm"])

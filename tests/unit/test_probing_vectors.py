@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from layerscope.probing.controls import halves, permuted_labels, word_type_labels
-from layerscope.probing.features import standardise
+from layerscope.probing.features import combined, standardise
 from layerscope.probing.linear import predict_linear
 from layerscope.probing.svm import STRIP, make_room, predict_svm, rbf_kernels
 
@@ -178,3 +178,14 @@ def test_halves_of_a_separate_view() -> None:
     assert parts["premise"].tolist() == [[0, 1, 2], [6, 7, 8]]
     assert parts["hypothesis"].tolist() == [[3, 4, 5], [9, 10, 11]]
     assert list(halves(vectors, "joint")) == ["joint"]
+    last = halves(vectors, "separate-last")
+    assert list(last) == ["separate-last", "premise-last", "hypothesis-last"]
+    assert last["hypothesis-last"].tolist() == parts["hypothesis"].tolist()
+
+
+def test_combined_features_in_closed_form() -> None:
+    pairs = np.float32([[1, -2, 4, 0.5], [0, 3, -1, -3]])
+    expected = [[1, -2, 4, 0.5, 3, 2.5, 4, -1], [0, 3, -1, -3, 1, 6, 0, -9]]
+    found = combined(pairs)
+    assert found.tolist() == expected
+    assert found.dtype == np.float32

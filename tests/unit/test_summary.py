@@ -13,6 +13,7 @@ from layerscope.summary import (
     Interval,
     association_findings,
     head_findings,
+    input_findings,
     intervention_findings,
     over_seeds,
     probe_findings,
@@ -115,6 +116,51 @@ def test_a_probe_s_change_needs_seeds_that_agree() -> None:
     assert silent.startswith("No change")
     (few,) = probe_findings(probes([0.9, 0.9]), "accuracy", 0.95)
     assert few.startswith("Nothing is said of probes with fewer than 3 seeds")
+
+
+def of_views(views: dict[str, list[float]], model: str = "gpt", before: float = 0.9) -> list[Row]:
+    """Scores of the last of two layers, a seed each, after fine-tuning; and one before."""
+    scores = [
+        (view, f"f100-s{seed}", 100, seed, value)
+        for view, values in views.items()
+        for seed, value in enumerate(values)
+    ]
+    scores += [(view, "pretrained", 0, None, before) for view in views]
+    return [
+        {"task": "t", "model": model, "variant": variant, "percent": percent, "seed": seed,
+         "probe": "linear", "view": view, "layer": layer, "metric": "accuracy",
+         "value": value - 0.3 * (layer == 0)}
+        for view, variant, percent, seed, value in scores
+        for layer in range(2)
+    ]  # fmt: skip
+
+
+def test_pooling_and_features_of_decoders_are_told_apart_where_seeds_agree() -> None:
+    rows = of_views(
+        {"joint": [0.5, 0.51, 0.52], "joint-last": [0.6, 0.62, 0.61],
+         "separate": [0.5, 0.4, 0.6], "combined": [0.6, 0.3, 0.55]}
+    )  # fmt: skip
+    told, silent = input_findings(rows, {"gpt"}, "accuracy", 0.95)
+    assert told.startswith("The best layers of the linear probe (joint-last) and that on joint")
+    assert "gpt by 0.100 (0.075 to 0.125)" in told
+    assert silent.startswith("The best layers of the linear probe (combined) and that on separate")
+    assert silent.endswith("are not told apart: gpt.")
+    assert input_findings(rows, {"bert"}, "accuracy", 0.95) == []
+    two = [row for row in rows if row["seed"] != 2]
+    assert input_findings(two, {"gpt"}, "accuracy", 0.95) == []
+    less = input_findings(
+        of_views({"joint": [0.6, 0.62, 0.61], "joint-last": [0.5, 0.51, 0.52]}),
+        {"gpt"}, "accuracy", 0.95,
+    )  # fmt: skip
+    assert "gpt by -0.100" in less[0]
+
+
+def test_other_poolings_and_features_stay_out_of_the_other_findings() -> None:
+    rows = of_views({"joint": [0.5, 0.51, 0.52]}, before=0.3)
+    more = of_views({"joint-last": [0.9] * 3, "combined": [0.9] * 3}, before=0.3)
+    expected = probe_findings(rows, "accuracy", 0.95)
+    assert len(expected) == 1
+    assert probe_findings(rows + more, "accuracy", 0.95) == expected
 
 
 def similarity(ends: list[float]) -> list[Row]:
@@ -243,5 +289,5 @@ def test_the_whole_has_every_task_and_says_where_there_is_nothing() -> None:
     text = summarise("demo", tables, 0.95)
     assert text.startswith("# Study demo")
     assert "## t\n" in text
-    assert text.count("Nothing that an interval supports.") == 3
+    assert text.count("Nothing that an interval supports.") == 4
     assert "\n- **bert** scores highest" in text

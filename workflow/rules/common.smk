@@ -393,6 +393,7 @@ def all_figures():
         for figure in (
             "probes",
             "controls",
+            "inputs",
             "attention",
             "association",
             "gain",

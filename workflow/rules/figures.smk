@@ -108,6 +108,41 @@ rule figure_controls:
         " --record {params.record:q} > {log} 2>&1"
 
 
+rule figure_inputs:
+    """What the best layer's score depends on: pooling, features, halves of the input."""
+    input:
+        probes=f"{TABLES}/probes.parquet",
+        scores=f"{TABLES}/scores.parquet",
+    output:
+        svg=report(
+            f"{FIGURES}/inputs-{{task}}.svg",
+            caption="../report/inputs.rst",
+            category="Layers",
+            labels={"figure": "What probes are given", "task": "{task}"},
+        ),
+        others=multiext(f"{FIGURES}/inputs-{{task}}", ".pdf", ".png"),
+    log:
+        f"{LOGS}/figure_inputs-{{task}}.log",
+    benchmark:
+        f"{TIMES}/figure_inputs-{{task}}.tsv"
+    conda:
+        "../../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("figure_inputs"),
+        runtime=minutes("figure_inputs"),
+    params:
+        record=record("figure_inputs"),
+        program=program("draw_inputs"),
+        code=code_digest("draw_inputs"),
+    shell:
+        "python {params.program} --task {wildcards.task}"
+        " --probes {input.probes}"
+        " --scores {input.scores}"
+        " --out {output.svg}"
+        " --record {params.record:q} > {log} 2>&1"
+
+
 rule figure_gain:
     """How much fine-tuning adds to each layer's probe score."""
     input:

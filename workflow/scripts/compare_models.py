@@ -20,7 +20,9 @@ def main() -> None:
         required=True,
         help="a folder a model, in their order",
     )
-    parser.add_argument("--views", nargs="+", required=True, help="separate, joint, word")
+    parser.add_argument(
+        "--views", nargs="+", required=True, help="separate, joint, word; or of the last sub-word"
+    )
     parser.add_argument("--out", required=True, help="Parquet")
     arguments = parser.parse_args()
 

@@ -26,7 +26,9 @@ def main() -> None:
     parser.add_argument("--train", type=Path, required=True)
     parser.add_argument("--train-sample", type=Path, required=True, help="ids that probes train on")
     parser.add_argument("--test", type=Path, required=True)
-    parser.add_argument("--views", nargs="+", required=True, help="separate, joint, word")
+    parser.add_argument(
+        "--views", nargs="+", required=True, help="separate, joint, word; or of the last sub-word"
+    )
     parser.add_argument("--out-activations", type=Path, required=True, help="folder; VIEW/SPLIT")
     parser.add_argument(
         "--max-length", type=int, help="sub-words to predict from, as in fine-tuning"
@@ -60,6 +62,7 @@ def main() -> None:
     from layerscope.predicting import predict
     from layerscope.records.content import known_sha256
     from layerscope.variants import RANDOM
+    from layerscope.views import encoding
 
     settings = Activations.model_validate_json(arguments.settings)
     kind, architecture = arguments.kind, arguments.architecture
@@ -103,15 +106,15 @@ def main() -> None:
         "test": (test, known_sha256(arguments.test)),
     }
     with whole_directory(arguments.out_activations) as folder:
-        for view in arguments.views:
+        for how in dict.fromkeys(map(encoding, arguments.views)):
+            views = [view for view in arguments.views if encoding(view) == how]
             for split, (table, digest) in parts.items():
                 write_activations(
                     model,
                     tokenizer,
                     frame,
                     table,
-                    view,
-                    folder / view / f"{split}.parquet",
+                    {view: folder / view / f"{split}.parquet" for view in views},
                     settings,
                     {**described, "split": split, "data_sha256": digest},
                 )

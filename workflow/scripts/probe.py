@@ -19,7 +19,9 @@ def main() -> None:
         required=True,
         help="folder of VIEW/train.parquet, VIEW/test.parquet",
     )
-    parser.add_argument("--views", nargs="+", required=True, help="separate, joint, word")
+    parser.add_argument(
+        "--views", nargs="+", required=True, help="separate, joint, word; or of the last sub-word"
+    )
     parser.add_argument(
         "--merge-tags", action="store_true", help="NER: it learns types in place of IOB2 tags"
     )

@@ -7,8 +7,9 @@ GPT-2 and BioGPT the last one has been through the final LayerNorm and the other
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +31,22 @@ from layerscope.models.inputs import (
     tokenise_words,
 )
 from layerscope.models.load import position_limit
-from layerscope.models.pooling import sequence_means, word_means
+from layerscope.models.pooling import last_tokens, sequence_means, word_lasts, word_means
+from layerscope.views import SEPARATE, encoding, is_last
 
 BLOCK = 256  # examples in memory at a time
 POOLING = {
     "separate": "mean over the real sub-words of premise and of hypothesis, concatenated",
     "joint": "mean over the real sub-words of the pair",
     "word": "mean over the sub-words of a word",
+    "separate-last": "last real sub-word of premise and of hypothesis, concatenated",
+    "joint-last": "last real sub-word of the pair",
+    "word-last": "last sub-word of a word",
 }
 
 Vectors = npt.NDArray[np.float32]
+#: From the states of a batch, and its mask or its words, to a vector a sequence or word and layer.
+Pool = Callable[..., Any]
 
 log = logging.getLogger(__name__)
 
@@ -60,26 +67,41 @@ def _states(
 
 
 def sequence_vectors(
-    model: PreTrainedModel, sequences: Sequence[Encoded], frame: Frame, settings: Activations
+    model: PreTrainedModel,
+    sequences: Sequence[Encoded],
+    frame: Frame,
+    settings: Activations,
+    pools: Sequence[Pool] = (sequence_means,),
 ) -> Vectors:
-    """Mean vector of each sequence in the order given: sequences x layers x width."""
+    """Vectors of each sequence in the order given: sequences x layers x width.
+
+    Those of several pools come from one pass and stand side by side: their widths add up.
+    """
     found: dict[int, Vectors] = {}
     for indices, batch, hidden in _states(model, sequences, frame, settings):
-        means = sequence_means(hidden, batch["attention_mask"]).cpu().numpy()
-        found.update(zip(indices, means, strict=True))
+        pooled = _pooled(pools, hidden, batch["attention_mask"])
+        found.update(zip(indices, pooled, strict=True))
     return np.stack([found[index] for index in range(len(sequences))])
 
 
+def _pooled(pools: Sequence[Pool], hidden: Any, places: Any) -> Vectors:
+    return np.concatenate([pool(hidden, places).cpu().numpy() for pool in pools], axis=2)
+
+
 def word_vectors(
-    model: PreTrainedModel, sequences: Sequence[Encoded], frame: Frame, settings: Activations
+    model: PreTrainedModel,
+    sequences: Sequence[Encoded],
+    frame: Frame,
+    settings: Activations,
+    pools: Sequence[Pool] = (word_means,),
 ) -> Vectors:
-    """Vector of each word of all sequences in the order given: words x layers x width."""
+    """The same of each word of all sequences in the order given: words x layers x width."""
     found: dict[int, Vectors] = {}
     for indices, _, hidden in _states(model, sequences, frame, settings):
         spans = [sequences[index].words for index in indices]
-        means = word_means(hidden, spans).cpu().numpy()
+        pooled = _pooled(pools, hidden, spans)
         ends = np.cumsum([len(span) for span in spans])[:-1]
-        found.update(zip(indices, np.split(means, ends), strict=True))
+        found.update(zip(indices, np.split(pooled, ends), strict=True))
     return np.concatenate([found[index] for index in range(len(sequences))])
 
 
@@ -88,20 +110,19 @@ def write_activations(
     tokenizer: PreTrainedTokenizerBase,
     frame: Frame,
     table: pa.Table,
-    view: View,
-    path: str | Path,
+    paths: Mapping[View, str | Path],
     settings: Activations,
     metadata: Mapping[str, Any],
 ) -> None:
-    """Encode a prepared table in one view and write its activations, a block at a time.
+    """Encode a prepared table once and write its activations in some views, a block at a time.
 
     Args:
         model: base model in evaluation mode.
         tokenizer: of the model.
         frame: of the tokenizer.
         table: prepared rows; rows are written in their order.
-        view: "separate" or "joint" (nli), "word" (ner).
-        path: the file to write.
+        paths: the file to write of each view; the views share an encoding (`views.encoding`), which
+            is "separate" or "joint" (nli), or "word" (ner).
         settings: of the extraction.
         metadata: what readers should know besides pooling and shape.
 
@@ -112,20 +133,28 @@ def write_activations(
     """
     config = model.config
     limit = position_limit(model, settings.max_length)
-    writer = ActivationWriter(
-        path,
-        layers=config.num_hidden_layers + 1,
-        width=config.hidden_size * (2 if view == "separate" else 1),
-        dtype=settings.dtype,
-        metadata={**metadata, "view": view, "pooling": POOLING[view]},
-    )
+    (how,) = {encoding(view) for view in paths}
+    pools = [_pool(view) for view in paths]
     cut = 0
-    # A block is written while the next one is encoded: on a GPU both take about as long.
-    with writer, ThreadPoolExecutor(max_workers=1) as writing:
+    with ExitStack() as stack:
+        writers = [
+            stack.enter_context(
+                ActivationWriter(
+                    path,
+                    layers=config.num_hidden_layers + 1,
+                    width=config.hidden_size * (2 if how == SEPARATE else 1),
+                    dtype=settings.dtype,
+                    metadata={**metadata, "view": view, "pooling": POOLING[view]},
+                )
+            )
+            for view, path in paths.items()
+        ]
+        # A block is written while the next one is encoded: on a GPU both take about as long.
+        writing = stack.enter_context(ThreadPoolExecutor(max_workers=1))
         written: Future[None] | None = None
         for start in range(0, table.num_rows, BLOCK):
             rows = table.slice(start, BLOCK).to_pydict()
-            if view == "word":
+            if how == "word":
                 words_of_all = [word for words in rows["tokens"] for word in words]
                 pieces = tokenise_words(tokenizer, frame, words_of_all)
                 cut += cut_words(pieces, frame, words_of_all, limit)
@@ -134,32 +163,48 @@ def write_activations(
                     for words in rows["tokens"]
                     for window in encode_words(pieces, frame, words, limit)
                 ]
-                keys, vectors = _word_keys(rows), word_vectors(model, sequences, frame, settings)
+                keys = _word_keys(rows)
+                vectors = word_vectors(model, sequences, frame, settings, pools)
             else:
-                sequences, shortened = _pairs(tokenizer, frame, rows, view, limit)
+                sequences, shortened = _pairs(tokenizer, frame, rows, how, limit)
                 cut += shortened
                 keys = _example_keys(rows)
-                vectors = sequence_vectors(model, sequences, frame, settings)
-                if view == "separate":
-                    vectors = np.concatenate(np.split(vectors, 2), axis=2)
+                vectors = sequence_vectors(model, sequences, frame, settings, pools)
+            views = np.split(vectors, len(pools), axis=2)
+            if how == SEPARATE:
+                views = [np.concatenate(np.split(each, 2), axis=2) for each in views]
             if written:
                 written.result()
-            written = writing.submit(writer.write, keys, vectors)
+            written = writing.submit(_write, writers, keys, views)
         if written:
             written.result()
     if cut:
-        log.warning("%s: %d texts or words cut to %d sub-words", path, cut, limit)
+        names = ", ".join(map(str, paths.values()))
+        log.warning("%s: %d texts or words cut to %d sub-words", names, cut, limit)
+
+
+def _pool(view: View) -> Pool:
+    if encoding(view) == "word":
+        return word_lasts if is_last(view) else word_means
+    return last_tokens if is_last(view) else sequence_means
+
+
+def _write(
+    writers: Sequence[ActivationWriter], keys: Mapping[str, list[Any]], views: Sequence[Vectors]
+) -> None:
+    for writer, vectors in zip(writers, views, strict=True):
+        writer.write(keys, vectors)
 
 
 def _pairs(
     tokenizer: PreTrainedTokenizerBase,
     frame: Frame,
     rows: Mapping[str, list[Any]],
-    view: View,
+    how: str,
     limit: int,
 ) -> tuple[list[Encoded], int]:
     premises, hypotheses = rows["premise"], rows["hypothesis"]
-    if view == "joint":
+    if how == "joint":
         return encode_pairs(tokenizer, frame, premises, hypotheses, limit)
     return encode_text(tokenizer, frame, [*premises, *hypotheses], limit)
 

@@ -22,6 +22,7 @@ from layerscope.statistics import (
     spearman,
 )
 from layerscope.variants import PRETRAINED
+from layerscope.views import of_main_views
 
 Row = dict[str, Any]
 #: What is taken from the table of attention.
@@ -41,12 +42,13 @@ def centre_of_mass(depth: Sequence[float], weight: Sequence[float]) -> float:
 def probe_measures(rows: Sequence[Row], metric: str) -> Inner:
     """Inner measures of the fine-tuned variants from one task's rows of the table of probes.
 
-    For each probe and view, of its score by layer in `metric`: that of the best layer; the mean of
+    Of main views alone (`views.main_views`): others would be the same question once more. For each
+    probe and view, of its score by layer in `metric`: that of the best layer; the mean of
     all layers; the gain of the best layer over the pre-trained model's best layer; and the depth
     (0 embeddings, 1 last layer), the centre of mass of what lies above the worst layer.
     """
     curves: dict[tuple[str, str], dict[tuple[str, str], list[tuple[float, float]]]] = {}
-    for row in rows:
+    for row in of_main_views(rows):
         if row["metric"] == metric and row["value"] is not None:
             by_variant = curves.setdefault((row["probe"], row["view"]), {})
             curve = by_variant.setdefault((row["model"], row["variant"]), [])

@@ -14,7 +14,7 @@ A finding is stated only where an interval supports it, and what is not told apa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,9 +22,9 @@ from scipy.stats import t
 
 from layerscope.measures import BASELINES, task_metrics
 from layerscope.variants import PRETRAINED
+from layerscope.views import COMBINED, SEPARATE, encoding, is_half, of_main_views, part_of
 
 Row = Mapping[str, Any]
-HALVES = ("premise", "hypothesis")
 #: Seeds without which nothing is said of probes: their scores are so coarse that two seeds often
 #: agree by chance, and an interval without width is no evidence.
 LEAST_SEEDS = 3
@@ -146,8 +146,8 @@ def probe_findings(rows: Sequence[Row], metric: str, confidence: float) -> list[
         return []
     most = max(tuned)
     best: dict[tuple[str, str, str], dict[str, float]] = {}
-    for row in rows:
-        if row["metric"] == metric and row["value"] is not None and row["view"] not in HALVES:
+    for row in of_main_views(rows):
+        if row["metric"] == metric and row["value"] is not None and not is_half(row["view"]):
             by_variant = best.setdefault((row["probe"], row["view"], row["model"]), {})
             variant = row["variant"]
             if row["percent"] == most or variant == PRETRAINED:
@@ -177,6 +177,48 @@ def probe_findings(rows: Sequence[Row], metric: str, confidence: float) -> list[
     return found
 
 
+def input_findings(
+    rows: Sequence[Row], decoders: Collection[str], metric: str, confidence: float
+) -> list[str]:
+    """Whether other ways to sum up the same states serve decoders better, at the best layer.
+
+    After fine-tuning on the largest share, seed by seed: the last sub-word against the mean, and
+    the linear probe's comparison of the halves against the halves alone.
+
+    Args:
+        rows: one task's rows of the table of probes.
+        decoders: names of the models that are decoders.
+        metric: of the task.
+        confidence: of intervals over seeds.
+    """
+    rows = [row for row in rows if row["model"] in decoders and row["percent"] > 0]
+    most = max((row["percent"] for row in rows), default=0)
+    best: dict[tuple[str, str, str], dict[int, float]] = {}
+    for row in rows:
+        if (row["metric"], row["percent"]) == (metric, most) and row["value"] is not None:
+            by_seed = best.setdefault((row["probe"], row["view"], row["model"]), {})
+            by_seed[row["seed"]] = max(row["value"], by_seed.get(row["seed"], -np.inf))
+    found = []
+    for probe, view in dict.fromkeys((probe, view) for probe, view, _ in best):
+        plain = part_of(SEPARATE, view) if encoding(view) == COMBINED else encoding(view)
+        compared: list[tuple[str, Interval]] = []
+        for model in dict.fromkeys(model for _, _, model in best):
+            ours = best.get((probe, view, model), {})
+            theirs = best.get((probe, plain, model), {})
+            seeds = sorted(ours.keys() & theirs.keys())
+            if view != plain and len(seeds) >= LEAST_SEEDS:
+                changes = [ours[seed] - theirs[seed] for seed in seeds]
+                compared.append((model, over_seeds(changes, confidence)))
+        told = [f"{model} by {change}" for model, change in compared if supported(change)]
+        silent = [model for model, change in compared if not supported(change)]
+        named = f"the {probe} probe ({view}) and that on {plain}, after fine-tuning on {most} %"
+        if told:
+            found.append(f"The best layers of {named}, differ: {_list(told)}.")
+        if silent:
+            found.append(f"The best layers of {named}, are not told apart: {_list(silent)}.")
+    return found
+
+
 def similarity_findings(rows: Sequence[Row], confidence: float) -> list[str]:
     """Where representations move: the last layer against the first block, by CKA.
 
@@ -184,6 +226,7 @@ def similarity_findings(rows: Sequence[Row], confidence: float) -> list[str]:
         rows: one task's rows of the table of similarity.
         confidence: of intervals over seeds.
     """
+    rows = of_main_views(rows)
     tuned = [row for row in rows if row["measure"] == "cka" and row["percent"] > 0]
     tuned = [row for row in tuned if row["value"] is not None]
     if not tuned:
@@ -376,9 +419,13 @@ def summarise(study: str, tables: Mapping[str, Sequence[Row]], confidence: float
     for task in dict.fromkeys(row["task"] for row in tables["scores"]):
         own = {name: [r for r in rows if r["task"] == task] for name, rows in tables.items()}
         metric, _ = task_metrics({row["metric"] for row in own["scores"]})
+        decoders = {row["model"] for row in own["scores"] if row["architecture"] == "decoder"}
         parts = {
             f"Scores ({METRICS[metric]})": score_findings(own["scores"], metric),
             "What layers encode": probe_findings(own["probes"], metric, confidence),
+            "Pooling and features of decoders": input_findings(
+                own["probes"], decoders, metric, confidence
+            ),
             "How representations change": similarity_findings(own["similarity"], confidence),
             "Attention heads": head_findings(own["heads"], confidence),
             "What the score depends on": intervention_findings(

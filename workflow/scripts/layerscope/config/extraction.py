@@ -9,7 +9,7 @@ from pydantic import Field
 from layerscope.config.base import Count, Section, Seed
 from layerscope.config.training import MaxLength, Precision
 
-View = Literal["separate", "joint", "word"]
+View = Literal["separate", "joint", "word", "separate-last", "joint-last", "word-last"]
 Keep = Literal["all", "before-and-after", "none"]
 
 

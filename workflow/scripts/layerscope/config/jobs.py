@@ -18,7 +18,7 @@ from layerscope.config.models import (
     ScratchModel,
 )
 from layerscope.config.protocols import TAG_SCHEMES
-from layerscope.config.schema import VIEWS_OF_KIND, Study
+from layerscope.config.schema import Study
 from layerscope.config.tasks import HubFiles
 from layerscope.config.training import FineTuning
 from layerscope.files import canonical_json
@@ -52,9 +52,8 @@ def ceiling_variant(study: Study, variant: str) -> str | None:
 
 
 def views(study: Study, task: str) -> list[str]:
-    """Views in which a task is encoded: of `separate` and `joint` (NLI), or `word` (NER)."""
-    entry = study.tasks[task]
-    return list(entry.views or VIEWS_OF_KIND[entry.kind])
+    """Views in which a task is encoded; `word` where none is named, which NER alone may do."""
+    return list(study.tasks[task].views or ["word"])
 
 
 def merges_tags(study: Study, task: str) -> bool:

@@ -19,6 +19,10 @@ class LinearProbe(Section):
     code_length: bool = Field(
         default=True, description="whether online code length is measured; doubles the time"
     )
+    combined: bool = Field(
+        default=True,
+        description="views separate: also with |u - v| and u * v of premise and hypothesis",
+    )
 
 
 class SvmProbe(Section):

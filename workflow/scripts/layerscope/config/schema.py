@@ -20,7 +20,7 @@ from layerscope.config.base import (
     distinct,
 )
 from layerscope.config.corpora import CorpusSource
-from layerscope.config.extraction import Activations, Attention
+from layerscope.config.extraction import Activations, Attention, View
 from layerscope.config.interventions import Interventions
 from layerscope.config.models import ContinuedModel, ModelSource, ScratchModel
 from layerscope.config.probes import PROBE_TASKS, Probe
@@ -29,7 +29,11 @@ from layerscope.config.statistics import Statistics
 from layerscope.config.tasks import Limit, TagScheme, TaskSource, check_source
 from layerscope.config.training import FineTuning, FineTuningOverride
 
-VIEWS_OF_KIND: dict[TaskKind, tuple[str, ...]] = {"nli": ("separate", "joint"), "ner": ("word",)}
+#: Views that each kind of task may have.
+VIEWS_OF_KIND: dict[TaskKind, tuple[View, ...]] = {
+    "nli": ("separate", "joint", "separate-last", "joint-last"),
+    "ner": ("word", "word-last"),
+}
 
 
 def _suggest(value: str, allowed: Iterable[str]) -> str:
@@ -57,9 +61,10 @@ class Task(Section):
     probe_limit: Count | None = Field(
         default=None, description="training examples (nli) or words (ner) a probe sees; null: all"
     )
-    views: Annotated[list[Literal["separate", "joint"]], AfterValidator(distinct)] | None = Field(
+    views: Annotated[list[View], AfterValidator(distinct)] | None = Field(
         default=None,
-        description="NLI alone: encode premise and hypothesis apart, together, or both",
+        description="means of premise and hypothesis apart (separate), of the pair (joint) or of a "
+        "word; with -last: the last sub-word instead; null: word (ner)",
     )
     tag_scheme: TagScheme | None = Field(
         default=None,
@@ -69,17 +74,23 @@ class Task(Section):
     @model_validator(mode="after")
     def _fits(self) -> Task:
         check_source(self.kind, self.source)
-        if self.kind == "nli" and not self.views:
+        allowed = VIEWS_OF_KIND[self.kind]
+        if self.views == [] or (self.kind == "nli" and self.views is None):
             found = "is missing" if self.views is None else "[] is empty"
             raise Invalid(
-                ("views",), f"{found} for kind 'nli'; allowed: one or both of separate, joint"
+                ("views",),
+                f"{found} for kind '{self.kind}'; allowed: one or more of {', '.join(allowed)}",
             )
+        for place, view in enumerate(self.views or []):
+            if view not in allowed:
+                raise Invalid(
+                    ("views", place),
+                    f"'{view}' for kind '{self.kind}'; allowed: {', '.join(allowed)}",
+                )
         if self.kind == "nli" and self.tag_scheme is not None:
             raise Invalid(
                 ("tag_scheme",), f"'{self.tag_scheme}' for kind 'nli'; allowed: to be left out"
             )
-        if self.kind == "ner" and self.views is not None:
-            raise Invalid(("views",), f"{self.views} for kind 'ner'; allowed: to be left out")
         return self
 
 

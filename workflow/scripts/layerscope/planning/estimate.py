@@ -16,7 +16,8 @@ TABLES = (
     "scores", "probes", "attention", "similarity", "entry", "heads", "association", "pretraining",
 )  # fmt: skip
 FIGURES_OF_A_TASK = (
-    "probes", "controls", "attention", "association", "gain", "confusion", "similarity", "entry",
+    "probes", "controls", "inputs", "attention", "association", "gain", "confusion", "similarity",
+    "entry",
 )  # fmt: skip
 
 Wildcards = dict[str, str]

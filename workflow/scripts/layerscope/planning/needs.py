@@ -11,6 +11,7 @@ measured jobs.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from layerscope.config.schema import Study
 from layerscope.config.training import FineTuning, PreTraining
 from layerscope.planning.sizes import SUBWORDS, ModelSize, Sizes, TaskSize
 from layerscope.variants import parse_variant
+from layerscope.views import SEPARATE, encoding
 
 #: Operations a second of one core (float32) and of a GPU (bfloat16, short sequences).
 CORE, GPU = 4e10, 4e13
@@ -178,7 +180,8 @@ def _extract(study: Study, size: ModelSize, task: TaskSize, name: str, variant: 
     in_example = task.words if entry.kind == "ner" else 1
     examples = (train + test) / in_example
     length = subwords(task, settings.max_length)
-    passes = examples * len(views) + (task.examples["test"] if tuned else 0)
+    encodings = Counter(map(encoding, views))  # views of the same one share a pass
+    passes = examples * len(encodings) + (task.examples["test"] if tuned else 0)
     compared = attention.examples * (3 if tuned else 1)
     operations = 2 * size.body * length * (passes + compared)
     # Without a GPU the maps cost more than the products: every entry is read a dozen times.
@@ -187,11 +190,12 @@ def _extract(study: Study, size: ModelSize, task: TaskSize, name: str, variant: 
 
     states = size.layers + 1
     vector = states * size.width * (2 if settings.dtype == "float16" else 4)
-    sides = sum(2 if view == "separate" else 1 for view in views)
+    sides = sum(_sides(view) for view in views)
     stored = (train + test) * vector * sides / 1e6
     seconds += stored / WRITTEN
     # Two blocks of vectors in float32 and one as stored, beside the states of a batch and the maps.
     block = 256 * max(in_example, 2) * states * size.width * 14 / 1e6
+    block *= max(encodings.values())
     batch = states * size.width * settings.batch_tokens * 8 / 1e6
     maps = 12 * size.layers * size.heads * attention.batch_examples * length**2 * 4 / 1e6
     models = 3 * 4 * size.parameters / 1e6
@@ -225,7 +229,7 @@ def _similarity(study: Study, size: ModelSize, task: TaskSize, name: str, layers
     views = jobs.views(study, name)
     rows = probed_rows(study, task, name)[1]
     compared = min(rows, COMPARED)
-    width = size.width * (2 if "separate" in views else 1)
+    width = size.width * max(map(_sides, views))
     seconds = len(views) * layers * (6 * compared * width**2 / (CORE / 2) + rows * width / 1e8)
     return Needs(int(SMALL + (8 * rows + 40 * compared) * width / 1e6), START + seconds)
 
@@ -237,18 +241,33 @@ def _compare(study: Study, sizes: Sizes, task: TaskSize, name: str) -> Needs:
     return _similarity(study, models[-1], task, name, layers=pairs * layers)
 
 
+def _sides(view: str) -> int:
+    """Vectors of the model's width that stand side by side in a view."""
+    return 2 if encoding(view) == SEPARATE else 1
+
+
+def _fit(rows: float, width: int, classes: int) -> float:
+    """Operations of a linear probe, in the space of its rows or of its columns."""
+    inner = min(rows, width)
+    return 8 * STEPS * rows * inner * classes + 2 * rows * width * inner
+
+
 def _probe(study: Study, size: ModelSize, task: TaskSize, name: str, probe: str) -> Needs:
     settings = study.probes[probe]
     train, test = probed_rows(study, task, name)
     views = jobs.views(study, name)
     states, kind = size.layers + 1, study.tasks[name].kind
-    width = size.width * (2 if "separate" in views else 1)
+    width = size.width * max(map(_sides, views))
     classes = 3 if kind == "nli" else 11
-    machines = 3 if "separate" in views else 1  # of a pair and of its halves
+    halved = any(_sides(view) > 1 for view in views)
+    machines = 3 if halved else 1  # of a pair and of its halves
     if isinstance(settings, LinearProbe):
-        halves = 1.5 if "separate" in views else 1.0  # of a pair, each alone: half as wide
+        halves = 1.5 if halved else 1.0  # of a pair, each alone: half as wide
         lengths = 2 if settings.code_length else 1  # whose fits are to half of all, a quarter, ...
-        one = lengths * halves * (8 * STEPS * train * width * classes + 2 * train * width**2)
+        one = lengths * halves * _fit(train, width, classes)
+        if halved and settings.combined:
+            width *= 2
+            one += lengths * _fit(train, width, classes)
     elif isinstance(settings, BilstmCrfProbe):
         words = 3 * settings.epochs * train * len(settings.seeds) + test
         one = (8 * settings.hidden * (width + settings.hidden) + 5e5) * words

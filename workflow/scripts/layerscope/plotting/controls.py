@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from layerscope.measures import task_metrics
-from layerscope.plotting.curves import HALVES, panels_of
+from layerscope.plotting.curves import panels_of
 from layerscope.plotting.style import Row
+from layerscope.views import is_half
 
 
 def panels(rows: Sequence[Row]) -> list[tuple[str, str, str]]:
     """Probe, view and measure: half of the input alone, selectivity, and compression."""
     metric, _ = task_metrics({row["metric"] for row in rows})
-    halves = [(p, v, metric) for p, v in panels_of(rows, metric) if v in HALVES]
+    halves = [(p, v, metric) for p, v in panels_of(rows, metric) if is_half(v)]
     whole = [
         (p, v, measure)
         for measure in ("selectivity", "compression")
         for p, v in panels_of(rows, measure)
-        if v not in HALVES
+        if not is_half(v)
     ]
     return halves + whole

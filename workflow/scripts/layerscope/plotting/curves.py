@@ -7,14 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from layerscope.plotting.style import Row
+from layerscope.views import of_main_views
 
 #: x, mean, least and largest over variants (seeds), each of length layers.
 Curve = tuple[list[float], list[float], list[float], list[float]]
 
 
 def panels_of(rows: Sequence[Row], metric: str) -> list[tuple[str, str]]:
-    """Each probe and view that has the metric, in the order of the table."""
-    return list(dict.fromkeys((r["probe"], r["view"]) for r in rows if r["metric"] == metric))
+    """Each probe and main view that has the metric, in the order of the table."""
+    chosen = [r for r in of_main_views(rows) if r["metric"] == metric]
+    return list(dict.fromkeys((r["probe"], r["view"]) for r in chosen))
 
 
 def curve(rows: Sequence[Row], x: str, value: str = "value") -> Curve:
@@ -36,7 +38,3 @@ def curve(rows: Sequence[Row], x: str, value: str = "value") -> Curve:
         [min(groups[k]) for k in at],
         [max(groups[k]) for k in at],
     )
-
-
-#: Views that see half of the input: controls, drawn in a figure of their own.
-HALVES = ("premise", "hypothesis")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from layerscope.plotting.curves import HALVES, curve
+from layerscope.plotting.curves import curve
 from layerscope.plotting.style import (
     Row,
     legend_below,
@@ -18,6 +18,7 @@ from layerscope.plotting.style import (
     width_for,
 )
 from layerscope.variants import RANDOM
+from layerscope.views import is_half, of_main_views
 
 NAMES = {"reaches": "Depth of 95 %\nof the best", "expected_layer": "Expected depth"}
 
@@ -29,7 +30,9 @@ def draw(rows: Sequence[Row]) -> Figure:
     Args:
         rows: one task's rows of the table of entry.
     """
-    rows = [row for row in rows if row["variant"] != RANDOM and row["view"] not in HALVES]
+    rows = [
+        row for row in of_main_views(rows) if row["variant"] != RANDOM and not is_half(row["view"])
+    ]
     models = models_of(rows)
     percents = [0, *percents_of(rows)]
     places = {percent: place for place, percent in enumerate(percents)}

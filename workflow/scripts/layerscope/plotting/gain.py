@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from layerscope.measures import task_metrics
-from layerscope.plotting.curves import HALVES, curve, panels_of
+from layerscope.plotting.curves import curve, panels_of
 from layerscope.plotting.style import (
     METRICS,
     Row,
@@ -20,6 +20,7 @@ from layerscope.plotting.style import (
     width_for,
 )
 from layerscope.variants import PRETRAINED
+from layerscope.views import is_half
 
 
 def gains(rows: Sequence[Row], metric: str) -> list[Row]:
@@ -47,7 +48,7 @@ def draw(rows: Sequence[Row]) -> Figure:
     metric, _ = task_metrics({row["metric"] for row in rows})
     known = looks(models_of(rows))
     gained = gains(rows, metric)
-    wanted = [(probe, view) for probe, view in panels_of(gained, metric) if view not in HALVES]
+    wanted = [(probe, view) for probe, view in panels_of(gained, metric) if not is_half(view)]
     percents = percents_of(rows)
     figure = Figure(
         figsize=(width_for(len(percents)), 0.8 + 1.05 * len(wanted)), layout="constrained"

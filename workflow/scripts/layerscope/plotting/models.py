@@ -16,6 +16,7 @@ from layerscope.plotting.style import (
     styled,
     width_for,
 )
+from layerscope.views import main_views
 
 
 @styled()
@@ -25,7 +26,7 @@ def draw(rows: Sequence[Row]) -> Figure:
     Args:
         rows: one task's rows of the table of models.
     """
-    views = list(dict.fromkeys(row["view"] for row in rows))
+    views = main_views([row["view"] for row in rows])
     percents = sorted({row["percent"] for row in rows})
     pairs = list(dict.fromkeys((row["model"], row["other"]) for row in rows))
     known = looks([f"{model}, {other}" for model, other in pairs])

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from layerscope.measures import task_metrics
-from layerscope.plotting.curves import HALVES, panels_of
+from layerscope.plotting.curves import panels_of
 from layerscope.plotting.style import Row
+from layerscope.views import is_half
 
 
 def panels(rows: Sequence[Row]) -> list[tuple[str, str, str]]:
     """Probe, view and measure of the probes that see the whole input, in the task's own metric."""
     metric, _ = task_metrics({row["metric"] for row in rows})
-    return [(p, v, metric) for p, v in panels_of(rows, metric) if v not in HALVES]
+    return [(p, v, metric) for p, v in panels_of(rows, metric) if not is_half(v)]

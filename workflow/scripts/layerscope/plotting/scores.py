@@ -22,7 +22,8 @@ from layerscope.plotting.style import (
     styled,
 )
 
-_DASHES = {"majority": (1, 1.5), "bag-of-words": (5, 1.5), "premise-only": (5, 1.5, 1, 1.5),
+#: Lines of baselines.
+DASHES = {"majority": (1, 1.5), "bag-of-words": (5, 1.5), "premise-only": (5, 1.5, 1, 1.5),
            "hypothesis-only": (3, 1.2, 1, 1.2, 1, 1.2)}  # fmt: skip
 
 
@@ -65,7 +66,7 @@ def draw(rows: Sequence[Row]) -> Figure:
             style: dict[str, Any] = {
                 "color": GREY,
                 "linewidth": 0.9,
-                "dashes": _DASHES[baseline],
+                "dashes": DASHES[baseline],
                 "zorder": 1,
             }
             if len(line) == 1:
@@ -90,7 +91,7 @@ def draw(rows: Sequence[Row]) -> Figure:
         axes.margins(y=0.08)
     panels[-1].set_xlabel("Share of training data (%)")
     lines = [
-        Line2D([], [], color=GREY, linewidth=0.9, dashes=_DASHES[b], label=b) for b in baselines
+        Line2D([], [], color=GREY, linewidth=0.9, dashes=DASHES[b], label=b) for b in baselines
     ]
     legend_below(figure, [*model_handles(list(known), known), *lines], 2)
     return figure

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from layerscope.plotting.style import Row
+from layerscope.views import of_main_views
 
 #: In the order of the panels.
 MEASURES = ("cka", "anisotropy", "anisotropy_centred")
@@ -12,7 +13,10 @@ MEASURES = ("cka", "anisotropy", "anisotropy_centred")
 
 def as_layers(rows: Sequence[Row]) -> list[Row]:
     """Rows of the table of similarity as `layers.draw` takes them, with the view as their name."""
-    return [row | {"metric": row["measure"], "probe": row["view"], "view": "word"} for row in rows]
+    return [
+        row | {"metric": row["measure"], "probe": row["view"], "view": "word"}
+        for row in of_main_views(rows)
+    ]
 
 
 def panels(rows: Sequence[Row]) -> list[tuple[str, str, str]]:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from layerscope.probing.features import Vectors
+from layerscope.views import HALVES, SEPARATE, encoding, part_of
 
 Codes = npt.NDArray[np.int64]
 
@@ -48,7 +49,7 @@ def halves(vectors: Vectors, view: str) -> dict[str, Vectors]:
 
     A probe that does as well on `hypothesis` as on the pair has not read a relation between both.
     """
-    if view != "separate":
+    if encoding(view) != SEPARATE:
         return {view: vectors}
-    width = vectors.shape[1] // 2
-    return {view: vectors, "premise": vectors[:, :width], "hypothesis": vectors[:, width:]}
+    sides = zip(HALVES, np.split(vectors, 2, axis=1), strict=True)
+    return {view: vectors} | {part_of(half, view): side for half, side in sides}

@@ -1,4 +1,4 @@
-"""Scaling of features."""
+"""Features that probes read, and their scaling."""
 
 from __future__ import annotations
 
@@ -6,6 +6,22 @@ import numpy as np
 import numpy.typing as npt
 
 Vectors = npt.NDArray[np.float32]
+
+
+def combined(pairs: Vectors) -> Vectors:
+    """Premise u and hypothesis v with what compares them: [u; v; |u - v|; u * v].
+
+    The features of InferSent (Conneau et al. 2017, section 3.1). A linear probe of [u; v] adds up
+    what each says; whether u and v are near each other it cannot tell.
+
+    Args:
+        pairs: rows x width, float32: [u; v].
+
+    Returns:
+        rows x twice the width, float32.
+    """
+    u, v = np.split(pairs, 2, axis=1)
+    return np.concatenate([pairs, np.abs(u - v), u * v], axis=1)
 
 
 def standardise(train: Vectors, test: Vectors) -> tuple[Vectors, Vectors]:

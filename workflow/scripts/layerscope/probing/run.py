@@ -17,7 +17,8 @@ from layerscope.data.iob import merge, merged_labels, unmerge
 from layerscope.errors import UserError
 from layerscope.formats import activation_metadata, read_keys, read_layer
 from layerscope.probing import controls
-from layerscope.probing.features import Vectors, standardise
+from layerscope.probing.features import Vectors, combined, standardise
+from layerscope.views import COMBINED, SEPARATE, encoding, part_of
 
 Codes = npt.NDArray[np.int64]
 Row = dict[str, Any]
@@ -56,7 +57,8 @@ def _read_labels(path: str | Path, names: Sequence[str]) -> tuple[dict[str, list
 def probe_nli(train: str | Path, test: str | Path, probe: LinearProbe | SvmProbe) -> Iterator[Row]:
     """Rows of a probe on vectors of examples, layer by layer.
 
-    The view `separate` is probed whole, and its halves as views `premise` and `hypothesis`.
+    The view `separate` is probed whole, and its halves as views `premise` and `hypothesis`; by a
+    linear probe also with what compares the halves, as view `combined`.
     """
     described = shared_metadata(train, test)
     names = described["labels"]
@@ -89,13 +91,21 @@ def _by_lines(
     examples = read_keys(train)["example_id"]
     described = activation_metadata(train)
     for layer in range(described["layers"]):
-        parts = controls.halves(read_layer(train, layer), described["view"])
-        test_parts = controls.halves(read_layer(test, layer), described["view"])
+        parts = _inputs(read_layer(train, layer), described["view"], probe)
+        test_parts = _inputs(read_layer(test, layer), described["view"], probe)
         for view, vectors in parts.items():
             scaled, scaled_test = standardise(vectors, test_parts[view])
             answers = _linear(scaled, label_sets, scaled_test, probe)
             lengths = _code_lengths(scaled, label_sets, examples, classes, probe)
             yield layer, view, answers, lengths
+
+
+def _inputs(vectors: Vectors, view: str, probe: LinearProbe) -> dict[str, Vectors]:
+    """What a linear probe reads: a view, its halves, and what compares them."""
+    found = controls.halves(vectors, view)
+    if probe.combined and encoding(view) == SEPARATE:
+        found[part_of(COMBINED, view)] = combined(vectors)
+    return found
 
 
 def _by_svms(train: str | Path, labels: Codes, test: str | Path, probe: SvmProbe) -> Answers:

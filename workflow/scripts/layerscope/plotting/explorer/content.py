@@ -17,9 +17,9 @@ import pyarrow.compute as pc
 
 from layerscope.measures import Point, task_metrics
 from layerscope.plotting.association import chosen_measures
-from layerscope.plotting.curves import HALVES
 from layerscope.plotting.style import METRICS
 from layerscope.variants import RANDOM
+from layerscope.views import is_half
 
 DIGITS = 5
 
@@ -35,6 +35,8 @@ _NAMES = METRICS | {
     "anisotropy_centred": "Anisotropy, centred",
     "entropy": "Entropy (bits)",
     "distance": "Distance (sub-words)",
+    "special": "Share on special tokens",
+    "first": "Share on the first token",
     "cosine": "Cosine",
     "jsd": "JSD (bits)",
     "cosine_no_special": "Cosine, no special tokens",
@@ -190,7 +192,7 @@ def _layers(own: Mapping[str, pa.Table], metrics: Sequence[str]) -> tuple[list[J
 
     def first(key: str) -> tuple[bool, ...]:
         probe, view, metric = key.split("|")
-        whole = view not in HALVES
+        whole = not is_half(view)
         return (
             not (probe and whole and metric in metrics[:1]),
             not probe.startswith("linear"),
