@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_scoring import write_nli
+from synthetic_tables import SETTINGS, run_program
+from test_scoring import write, write_nli
 
 from layerscope.config.statistics import Statistics
 from layerscope.differences import difference_rows, holm, randomisation_p
 from layerscope.errors import UserError
+from layerscope.formats import read_table
 from layerscope.metrics import accuracy_of
 from layerscope.predictions import read_predictions
 
@@ -79,3 +81,32 @@ def test_pairs_of_models_on_the_same_examples(tmp_path: Path) -> None:
     assert {row["metric"] for row in rows} == {"accuracy"}
     with pytest.raises(UserError, match=r"c: seeds \(1,\); allowed: \(1, 2\)"):
         difference_rows(files[:-1], Statistics(resamples=100))
+
+
+def test_a_table_of_parts_is_corrected_by_task(tmp_path: Path) -> None:
+    """A further task changes nothing of another's p values."""
+    parts, expected = [], []
+    for task, seed in (("one", 0), ("two", 50)):
+        paths = []
+        for number, model in enumerate("abc"):
+            columns = read_table(
+                write_nli(tmp_path / "made", "f100-s1", 0.6 + 0.03 * number, seed + number),
+                "predictions",
+            ).to_pydict()
+            path = tmp_path / task / model / "f100-s1.parquet"
+            write(path, columns, "nli", "f100-s1", task=task, model=model)
+            paths.append(path)
+        part = tmp_path / "parts" / f"{task}.parquet"
+        run_program(
+            "tabulate_differences", "--settings", SETTINGS, "--predictions", *paths, "--out", part
+        )
+        parts.append(part)
+        expected += list(
+            holm([row["p"] for row in read_table(part, "differences-table").to_pylist()])
+        )
+    table = tmp_path / "differences.parquet"
+    run_program("join_tables", "--kind", "differences-table", "--parts", *parts, "--out", table)
+    rows = read_table(table, "differences-table").to_pylist()
+    assert [row["task"] for row in rows] == ["one"] * 3 + ["two"] * 3
+    assert [row["holm"] for row in rows] == pytest.approx(expected)
+    assert any(row["holm"] > row["p"] for row in rows)

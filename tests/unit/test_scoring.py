@@ -25,7 +25,14 @@ SETTINGS = Statistics(resamples=400)
 PROGRAM = Path(__file__).parents[2] / "workflow" / "scripts" / "score.py"
 
 
-def write(path: Path, columns: dict[str, list[Any]], kind: str, variant: str) -> Path:
+def write(
+    path: Path,
+    columns: dict[str, list[Any]],
+    kind: str,
+    variant: str,
+    task: str = "t",
+    model: str = "m",
+) -> Path:
     names = CLASSES if kind == "nli" else TAGS
     size = len(columns["label"])
     rows = {
@@ -35,8 +42,8 @@ def write(path: Path, columns: dict[str, list[Any]], kind: str, variant: str) ->
         **columns,
     }
     described = {
-        "task": "t",
-        "model": "m",
+        "task": task,
+        "model": model,
         "variant": variant,
         "kind_of_task": kind,
         "labels": names,

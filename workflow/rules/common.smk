@@ -353,11 +353,10 @@ def probes_of_model(wildcards):
 
 
 def predictions_of_largest_share(wildcards):
-    """Of all models and baselines, a task at a time."""
+    """Of all models and baselines on a task."""
     return [
-        f"{RESULTS}/predictions/{task}/{scored}/{variant}.parquet"
-        for task in TASKS
-        for scored in [*MODELS, *BASELINES_OF_KIND[STUDY.tasks[task].kind]]
+        f"{RESULTS}/predictions/{wildcards.task}/{scored}/{variant}.parquet"
+        for scored in [*MODELS, *BASELINES_OF_KIND[kind(wildcards)]]
         for variant in jobs.compared_variants(STUDY)
         if variant in TUNED
     ]

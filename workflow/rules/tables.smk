@@ -1,11 +1,12 @@
 """Tables in long form, each as Parquet and CSV: what the figures draw, and nothing else.
 
 Tables of probes and attention are put together from parts, one a task and model, which are kept: a
-change of one model makes one part again, and no job reads the files of all models.
+change of one model makes one part again, and no job reads the files of all models. Paired tests have a part
+a task, which reads the predictions of all of its models.
 Needs: scores, probes, attention, similarity, evaluations of pre-training; published values, if the study names any.
-Gives: results/{study}/parts/{probes,attention,similarity}/{task}/{model}.parquet,
-    results/{study}/tables/{scores,confusion,probes,attention,similarity,models,entry,association,
-    pretraining}.{parquet,csv},
+Gives: results/{study}/parts/{probes,attention,similarity}/{task}/{model}.parquet, parts/differences/{task}.parquet,
+    results/{study}/tables/{scores,confusion,probes,attention,similarity,models,entry,differences,
+    association,pretraining}.{parquet,csv},
     verdict.{parquet,csv} if there are published values.
 """
 
@@ -297,10 +298,37 @@ rule table_association:
         " --record {params.record:q} > {log} 2>&1"
 
 
+rule part_differences:
+    """Which models differ on the same test examples of one task, by paired tests."""
+    input:
+        predictions_of_largest_share,
+    output:
+        f"{PARTS}/differences/{{task}}.parquet",
+    log:
+        f"{LOGS}/part_differences/{{task}}.log",
+    benchmark:
+        f"{TIMES}/part_differences/{{task}}.tsv"
+    conda:
+        "../../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("part_differences"),
+        runtime=minutes("part_differences"),
+    params:
+        statistics=STATISTICS,
+        record=record("part_differences"),
+        program=program("tabulate_differences"),
+        code=code_digest("tabulate_differences"),
+    shell:
+        "python {params.program} --settings {params.statistics:q} --predictions {input}"
+        " --out {output}"
+        " --record {params.record:q} > {log} 2>&1"
+
+
 rule table_differences:
     """Which models differ on the same test examples, by paired tests."""
     input:
-        predictions_of_largest_share,
+        collect(f"{PARTS}/differences/{{task}}.parquet", task=TASKS),
     output:
         table=f"{TABLES}/differences.parquet",
         csv=f"{TABLES}/differences.csv",
@@ -315,13 +343,11 @@ rule table_differences:
         mem_mb=memory("table_differences"),
         runtime=minutes("table_differences"),
     params:
-        statistics=STATISTICS,
         record=record("table_differences"),
-        program=program("tabulate_differences"),
-        code=code_digest("tabulate_differences"),
+        program=program("join_tables"),
+        code=code_digest("join_tables"),
     shell:
-        "python {params.program} --settings {params.statistics:q} --predictions {input}"
-        " --out {output.table}"
+        "python {params.program} --kind differences-table --parts {input} --out {output.table}"
         " --record {params.record:q} > {log} 2>&1"
 
 

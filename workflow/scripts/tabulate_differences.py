@@ -1,4 +1,4 @@
-"""Put down which models differ on the same test examples, by paired tests."""
+"""Put down which models differ on a task, by paired tests: one part of the table."""
 
 from __future__ import annotations
 
@@ -11,25 +11,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", required=True, help="JSON of the statistics settings")
     parser.add_argument(
-        "--predictions", nargs="+", required=True, help="of all models and seeds, a task at a time"
+        "--predictions", nargs="+", required=True, help="of all models and seeds on a task"
     )
-    parser.add_argument("--out", required=True, help="Parquet; CSV goes beside it")
+    parser.add_argument("--out", required=True, help="Parquet")
     arguments = parser.parse_args()
 
     from layerscope.config.statistics import Statistics
     from layerscope.differences import difference_rows
-    from layerscope.formats import file_metadata
+    from layerscope.formats import write_table
     from layerscope.predictions import read_predictions
-    from layerscope.tables import Row, write_both
 
     settings = Statistics.model_validate_json(arguments.settings)
-    by_task: dict[str, list[str]] = {}
-    for path in arguments.predictions:
-        by_task.setdefault(file_metadata(path, "predictions")["task"], []).append(path)
-    rows: list[Row] = []
-    for paths in by_task.values():  # one task's predictions are in memory at a time
-        rows += difference_rows([read_predictions(path) for path in paths], settings)
-    write_both(arguments.out, "differences-table", rows)
+    files = [read_predictions(path) for path in arguments.predictions]
+    write_table(arguments.out, "differences-table", difference_rows(files, settings))
 
 
 if __name__ == "__main__":

@@ -48,6 +48,7 @@ def planned_jobs(study: Study) -> Iterator[tuple[str, Wildcards]]:
                 yield "compare_models", {"task": task, "variant": variant}
             yield "figure_models", {"task": task}
         if jobs.finetuned_variants(study):
+            yield "part_differences", {"task": task}
             yield "figure_differences", {"task": task}
     if len(study.models) > 1:
         yield "table_models", {}
