@@ -35,7 +35,7 @@ FLOORS = {
         "variants",
         "warm",
     },
-    "shared": {"data", "hub", "metrics", "models", "predictions", "sources"},
+    "shared": {"calibration", "data", "hub", "metrics", "models", "predictions", "sources"},
     "stages": {
         "activations",
         "association",
@@ -43,6 +43,7 @@ FLOORS = {
         "baselines",
         "differences",
         "entry",
+        "evaluation",
         "finetuning",
         "plotting",
         "predicting",

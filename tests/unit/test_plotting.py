@@ -18,6 +18,7 @@ from layerscope.plotting import (
     confusion,
     controls,
     curves,
+    evaluation,
     gain,
     layers,
     pretraining,
@@ -60,7 +61,7 @@ def figures(miniature: tuple[Path, dict[str, Path]]) -> list[Path]:
 
 
 def test_every_program_draws_three_files_of_the_smallest_study(figures: list[Path]) -> None:
-    assert len(figures) == 2 + 10 * len(TASKS)
+    assert len(figures) == 2 + 11 * len(TASKS)
     for svg in figures:
         root = ElementTree.fromstring(svg.read_text())  # noqa: S314 - our own file
         assert root.tag.endswith("svg")
@@ -98,7 +99,7 @@ def test_drawing_needs_no_model_library() -> None:
     code = (
         "import sys, draw_association, draw_scores, draw_attention, draw_confusion\n"
         "import draw_gain, draw_probes, draw_pretraining, draw_verdict\n"
-        "import draw_differences, draw_entry, draw_models, draw_similarity\n"
+        "import draw_differences, draw_entry, draw_evaluation, draw_models, draw_similarity\n"
         "print(sorted({'torch', 'transformers', 'sklearn', 'pandas'} & set(sys.modules)))"
     )
     scripts = Path(__file__).parents[2] / "workflow" / "scripts"
@@ -271,3 +272,37 @@ def test_scatters_prefer_the_linear_probe_of_the_joint_view() -> None:
         "attention JSD",
     ]
     assert chosen_measures(["svm probe, x view: depth"]) == ["svm probe, x view: depth"]
+
+
+def test_evaluation_draws_the_means_of_the_largest_share(study: dict[str, Path]) -> None:
+    table = rows(study, "evaluation", "one-ner")
+    figure = evaluation.draw(table)
+    reliability, ece, brier, classes, novelty = figure.axes
+    lengths = [bar.get_width() for bar in brier.patches]
+    models = ["minilm", "gpt-mini", "gpt-mini-hpo"]
+
+    def value(model: str, measure: str) -> float:
+        (found,) = [
+            r["value"] for r in table
+            if (r["model"], r["measure"], r["percent"], r["seed"]) == (model, measure, 100, None)
+        ]  # fmt: skip
+        return float(found)
+
+    assert lengths == [value(model, "brier") for model in models]
+    assert [bar.get_width() for bar in ece.patches] == [value(model, "ece") for model in models]
+    dotted = [line for line in ece.lines if len(set(line.get_xdata())) == 1]
+    assert [line.get_xdata()[0] for line in dotted] == [0.02] * 3
+    curve = next(line for line in reliability.lines if line.get_marker() == "o")
+    assert len(curve.get_xdata()) == 11
+    assert classes.get_xticklabels()[0].get_text() == "nervous"
+    first = [line for line in classes.lines if len(line.get_xdata()) == 1]
+    assert len(first) == 3 * 4  # of the type without F1, no point
+    assert len([line for line in novelty.lines if len(line.get_xdata()) == 1]) == 3 * 4
+
+
+def test_bins_of_few_rows_are_left_out_and_pairs_have_no_novelty(study: dict[str, Path]) -> None:
+    table = rows(study, "evaluation", "one-nli")
+    assert len(evaluation.draw(table).axes) == 4
+    few = [{**r, "n": 9 if r["bin"] == 7 else r["n"]} for r in table]
+    curve = next(x for x in evaluation.draw(few).axes[0].lines if x.get_marker() == "o")
+    assert len(curve.get_xdata()) == 10

@@ -327,7 +327,7 @@ def scored(wildcards):
 
 def all_tables():
     names = ["scores", "confusion", "probes", "attention", "similarity", "entry"]
-    names += ["differences"] if TUNED else []
+    names += ["differences", "evaluation"] if TUNED else []
     names += ["association", "pretraining", *(["models"] if COMPARED else [])]
     names += ["verdict"] if STUDY.references else []
     return collect(
@@ -350,6 +350,17 @@ def probes_of_model(wildcards):
         for variant in VARIANTS
         for probe in STUDY.tasks[wildcards.task].probes
     ]
+
+
+def entity_data(wildcards):
+    """What tells whether a variant has seen an entity; nothing for a task without any."""
+    if kind(wildcards) != "ner":
+        return {}
+    return {
+        "test": f"{RESULTS}/data/{wildcards.task}/test.parquet",
+        "train": f"{RESULTS}/data/{wildcards.task}/train.parquet",
+        "samples": [f"{RESULTS}/samples/{wildcards.task}/{v}.parquet" for v in TUNED],
+    }
 
 
 def predictions_of_largest_share(wildcards):
@@ -391,7 +402,7 @@ def all_figures():
             "similarity",
             "entry",
             *(["models"] if COMPARED else []),
-            *(["differences"] if TUNED else []),
+            *(["differences", "evaluation"] if TUNED else []),
         )
         for task in TASKS
     ]

@@ -4,9 +4,10 @@ Tables of probes and attention are put together from parts, one a task and model
 change of one model makes one part again, and no job reads the files of all models. Paired tests have a part
 a task, which reads the predictions of all of its models.
 Needs: scores, probes, attention, similarity, evaluations of pre-training; published values, if the study names any.
-Gives: results/{study}/parts/{probes,attention,similarity}/{task}/{model}.parquet, parts/differences/{task}.parquet,
+Gives: results/{study}/parts/{probes,attention,similarity,evaluation}/{task}/{model}.parquet,
+    results/{study}/parts/differences/{task}.parquet,
     results/{study}/tables/{scores,confusion,probes,attention,similarity,models,entry,differences,
-    association,pretraining}.{parquet,csv},
+    evaluation,association,pretraining}.{parquet,csv},
     verdict.{parquet,csv} if there are published values.
 """
 
@@ -348,6 +349,68 @@ rule table_differences:
         code=code_digest("join_tables"),
     shell:
         "python {params.program} --kind differences-table --parts {input} --out {output.table}"
+        " --record {params.record:q} > {log} 2>&1"
+
+
+rule part_evaluation:
+    """Calibration, F1 of each class, and of seen and unseen entities, of one model on one task."""
+    input:
+        unpack(entity_data),
+        predictions=collect(
+            f"{RESULTS}/predictions/{{{{task}}}}/{{{{model}}}}/{{variant}}.parquet",
+            variant=TUNED,
+        ),
+    output:
+        f"{PARTS}/evaluation/{{task}}/{{model}}.parquet",
+    log:
+        f"{LOGS}/part_evaluation/{{task}}/{{model}}.log",
+    benchmark:
+        f"{TIMES}/part_evaluation/{{task}}/{{model}}.tsv"
+    conda:
+        "../../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("part_evaluation"),
+        runtime=minutes("part_evaluation"),
+    params:
+        statistics=STATISTICS,
+        entities=lambda wildcards, input: (
+            f"--test {input.test} --train {input.train} --samples {input.samples}"
+            if kind(wildcards) == "ner"
+            else ""
+        ),
+        record=record("part_evaluation"),
+        program=program("evaluate"),
+        code=code_digest("evaluate"),
+    shell:
+        "python {params.program} --settings {params.statistics:q}"
+        " --predictions {input.predictions} {params.entities} --out {output}"
+        " --record {params.record:q} > {log} 2>&1"
+
+
+rule table_evaluation:
+    """Calibration, F1 of each class, and of seen and unseen entities."""
+    input:
+        parts_of("evaluation"),
+    output:
+        table=f"{TABLES}/evaluation.parquet",
+        csv=f"{TABLES}/evaluation.csv",
+    log:
+        f"{LOGS}/table_evaluation.log",
+    benchmark:
+        f"{TIMES}/table_evaluation.tsv"
+    conda:
+        "../../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("table_evaluation"),
+        runtime=minutes("table_evaluation"),
+    params:
+        record=record("table_evaluation"),
+        program=program("join_tables"),
+        code=code_digest("join_tables"),
+    shell:
+        "python {params.program} --kind evaluation-table --parts {input} --out {output.table}"
         " --record {params.record:q} > {log} 2>&1"
 
 

@@ -50,10 +50,12 @@ def planned_jobs(study: Study) -> Iterator[tuple[str, Wildcards]]:
         if jobs.finetuned_variants(study):
             yield "part_differences", {"task": task}
             yield "figure_differences", {"task": task}
+            yield "figure_evaluation", {"task": task}
     if len(study.models) > 1:
         yield "table_models", {}
     if jobs.finetuned_variants(study):
         yield "table_differences", {}
+        yield "table_evaluation", {}
     for table in (*TABLES, *(["verdict"] if study.references else [])):
         yield f"table_{table}", {}
     yield "summary", {}
@@ -77,6 +79,8 @@ def _jobs_of_model(study: Study, task: str, model: str) -> Iterator[tuple[str, W
         yield "similarity", {**both, "variant": variant}
     for part in ("probes", "attention", "similarity"):
         yield f"part_{part}", both
+    if jobs.finetuned_variants(study):
+        yield "part_evaluation", both
 
 
 def _parts(variant: str) -> Wildcards:
