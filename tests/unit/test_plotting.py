@@ -13,6 +13,7 @@ from matplotlib.colors import to_rgb
 from synthetic_tables import MODELS, draw_all, run_program, tabulate, write_study
 
 from layerscope.formats import read_table
+from layerscope.measures import Point
 from layerscope.plotting import (
     attention,
     confusion,
@@ -306,3 +307,20 @@ def test_bins_of_few_rows_are_left_out_and_pairs_have_no_novelty(study: dict[str
     few = [{**r, "n": 9 if r["bin"] == 7 else r["n"]} for r in table]
     curve = next(x for x in evaluation.draw(few).axes[0].lines if x.get_marker() == "o")
     assert len(curve.get_xdata()) == 10
+
+
+def test_the_side_of_a_mixed_effects_slope_stands_beside_its_measure(
+    study: dict[str, Path],
+) -> None:
+    from layerscope.plotting.association import draw
+
+    table = [r for r in rows(study, "association", "one-nli") if r["metric"] == "accuracy"]
+    names = list(dict.fromkeys(r["inner measure"] for r in table))
+    ends = {names[0]: (0.1, 0.5), names[1]: (-0.5, -0.1), names[2]: (-0.1, 0.1)}
+    for row in table:
+        if row["statistic"] == "mixed-effects slope":
+            row["low"], row["high"] = ends.get(row["inner measure"], (None, None))
+    figure = draw({name: [Point("minilm", 10, 1, 0.5, 0.5)] for name in names}, table, ["minilm"],
+                  "accuracy", 0.95)  # fmt: skip
+    signs = [text.get_text() for text in figure.axes[-1].texts]
+    assert signs == ["+", "\N{MINUS SIGN}", "0"] + [""] * (len(names) - 3)
