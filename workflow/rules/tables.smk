@@ -418,6 +418,8 @@ rule summary:
     """The study's findings in sentences, each with its interval."""
     input:
         scores=f"{TABLES}/scores.parquet",
+        differences=f"{TABLES}/differences.parquet",
+        evaluation=f"{TABLES}/evaluation.parquet",
         probes=f"{TABLES}/probes.parquet",
         similarity=f"{TABLES}/similarity.parquet",
         association=f"{TABLES}/association.parquet",
@@ -446,7 +448,8 @@ rule summary:
         code=code_digest("summarise"),
     shell:
         "python {params.program} --study {params.study} --settings {params.statistics:q}"
-        " --scores {input.scores} --probes {input.probes} --similarity {input.similarity}"
+        " --scores {input.scores} --differences {input.differences} --evaluation {input.evaluation}"
+        " --probes {input.probes} --similarity {input.similarity}"
         " --association {input.association} --out {output}"
         " --record {params.record:q} > {log} 2>&1"
 

@@ -8,12 +8,15 @@ from layerscope.files import whole_file
 from layerscope.formats import read_table
 from layerscope.program import run
 
+#: What findings are made from.
+TABLES = ("scores", "differences", "evaluation", "probes", "similarity", "association")
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--study", required=True, help="its name")
     parser.add_argument("--settings", required=True, help="JSON of the statistics settings")
-    for table in ("scores", "probes", "similarity", "association"):
+    for table in TABLES:
         parser.add_argument(f"--{table}", required=True, help="table")
     parser.add_argument("--out", required=True, help="Markdown")
     arguments = parser.parse_args()
@@ -23,11 +26,10 @@ def main() -> None:
 
     settings = Statistics.model_validate_json(arguments.settings)
     tables = {
-        name: read_table(getattr(arguments, name), f"{name}-table").to_pylist()
-        for name in ("scores", "probes", "similarity", "association")
+        name: read_table(getattr(arguments, name), f"{name}-table").to_pylist() for name in TABLES
     }
     with whole_file(arguments.out) as partial:
-        text = summarise(arguments.study, tables, settings.confidence)
+        text = summarise(arguments.study, tables, settings.confidence, settings.resamples)
         partial.write_text(text, encoding="utf-8")
 
 
