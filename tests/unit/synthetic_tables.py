@@ -289,6 +289,40 @@ def _differences(scores: Path) -> list[dict[str, Any]]:
     return found
 
 
+def _evaluation(scores: Path) -> list[dict[str, Any]]:
+    """Of made-up scores: every value near the model's score, F1 of one class unknown."""
+    found = []
+    for row in read_table(scores, "scores-table").to_pylist():
+        if row["architecture"] == "baseline" or row["metric"] not in METRICS_OF.values():
+            continue
+        keys = {name: row[name] for name in ("task", "model", "variant", "percent", "seed")}
+        kind = "nli" if row["metric"] == "accuracy" else "ner"
+        value = row["value"]
+        measures: list[tuple[str, str | None, int | None, float | None]] = [
+            ("ece", None, None, (1 - value) / 4), ("ece_calibrated", None, None, 0.02),
+            ("brier", None, None, 1 - value),
+        ]  # fmt: skip
+        for place in range(4, 15):
+            measures += [("bin_confidence", None, place, (place + 0.5) / 15),
+                         ("bin_accuracy", None, place, ((place + 0.5) / 15) ** 1.2)]  # fmt: skip
+        labels = [label for label in LABELS[kind] if label != "O"]
+        measures += [("f1", label, None, value if at else None) for at, label in enumerate(labels)]
+        if kind == "ner":
+            measures += [(f"{name}_{novelty}", None, None, value * share)
+                         for name in ("f1", "recall")
+                         for novelty, share in (("seen", 1.2), ("unseen", 0.6))]  # fmt: skip
+            measures.append(("f1_gap", None, None, value * 0.6))
+        for name, label, place, number in measures:
+            ends = (None, None) if number is None else (number - 0.03, number + 0.03)
+            plain = name in ("ece_calibrated", "bin_confidence")
+            found.append(
+                {**keys, "measure": name, "label": label, "bin": place, "value": number,
+                 "low": None if plain else ends[0], "high": None if plain else ends[1],
+                 "n": 5 * (place or 20)}
+            )  # fmt: skip
+    return found
+
+
 def _attention(
     folder: Path, task: str, model: str, variant: str, shape: tuple[int, int], gain: float,
     ceiling: bool, examples: int, rng: np.random.Generator,
@@ -327,7 +361,7 @@ def tabulate(
     """Run all programs that make tables; paths by name of the table."""
     names = (
         "scores", "confusion", "probes", "attention", "similarity", "models", "entry", "heads",
-        "interventions", "differences", "association", "pretraining",
+        "interventions", "differences", "evaluation", "association", "pretraining",
     )  # fmt: skip
     made = {name: out / f"{name}.parquet" for name in names}
     run_program(
@@ -352,6 +386,7 @@ def tabulate(
         "--out", made["models"],
     )  # fmt: skip
     write_table(made["differences"], "differences-table", _differences(made["scores"]))
+    write_table(made["evaluation"], "evaluation-table", _evaluation(made["scores"]))
     run_program(
         "tabulate_association", "--settings", SETTINGS, "--scores", made["scores"],
         "--probes", made["probes"], "--attention", made["attention"],
@@ -373,7 +408,8 @@ def draw_all(tables: dict[str, Path], tasks: Sequence[str], out: Path) -> list[P
         drawn = {"probes": "probes", "controls": "probes", "gain": "probes",
                  "attention": "attention", "confusion": "confusion", "similarity": "similarity",
                  "models": "models", "entry": "entry", "differences": "differences",
-                 "heads": "heads", "interventions": "interventions"}  # fmt: skip
+                 "heads": "heads", "interventions": "interventions",
+                 "evaluation": "evaluation"}  # fmt: skip
         for name, table in drawn.items():
             made.append(out / f"{name}-{task}.svg")
             run_program(

@@ -212,7 +212,7 @@ def test_rows_of_a_task_hold_every_measure_metric_and_statistic() -> None:
                            "metric": "accuracy", "value": value})  # fmt: skip
         probed += probes(curves, f"m{m}")
     rows = association_rows("t", ["accuracy"], scores, probed, [], 100, 0.95, 0)
-    assert len(rows) == 4 * 3
+    assert len(rows) == 4 * 4
     best = [r for r in rows if r["inner measure"].endswith("best layer")
             and r["statistic"] == "spearman"]  # fmt: skip
     assert best[0]["value"] == pytest.approx(1)

@@ -14,11 +14,13 @@ from synthetic_tables import MODELS, draw_all, run_program, tabulate, write_stud
 
 from layerscope.errors import UserError
 from layerscope.formats import read_table
+from layerscope.measures import Point
 from layerscope.plotting import (
     attention,
     confusion,
     controls,
     curves,
+    evaluation,
     gain,
     heads,
     inputs,
@@ -64,7 +66,7 @@ def figures(miniature: tuple[Path, dict[str, Path]]) -> list[Path]:
 
 
 def test_every_program_draws_three_files_of_the_smallest_study(figures: list[Path]) -> None:
-    assert len(figures) == 2 + 13 * len(TASKS)
+    assert len(figures) == 2 + 14 * len(TASKS)
     for svg in figures:
         root = ElementTree.fromstring(svg.read_text())  # noqa: S314 - our own file
         assert root.tag.endswith("svg")
@@ -102,8 +104,8 @@ def test_drawing_needs_no_model_library() -> None:
     code = (
         "import sys, draw_association, draw_scores, draw_attention, draw_confusion\n"
         "import draw_gain, draw_probes, draw_pretraining, draw_verdict\n"
-        "import draw_differences, draw_entry, draw_explorer, draw_heads, draw_inputs\n"
-        "import draw_interventions, draw_models, draw_similarity\n"
+        "import draw_differences, draw_entry, draw_evaluation, draw_explorer, draw_heads\n"
+        "import draw_inputs, draw_interventions, draw_models, draw_similarity\n"
         "print(sorted({'torch', 'transformers', 'sklearn', 'pandas'} & set(sys.modules)))"
     )
     scripts = Path(__file__).parents[2] / "workflow" / "scripts"
@@ -397,3 +399,54 @@ def test_scatters_prefer_the_linear_probe_of_the_joint_view() -> None:
         "attention JSD",
     ]
     assert chosen_measures(["svm probe, x view: depth"]) == ["svm probe, x view: depth"]
+
+
+def test_evaluation_draws_the_means_of_the_largest_share(study: dict[str, Path]) -> None:
+    table = rows(study, "evaluation", "one-ner")
+    figure = evaluation.draw(table)
+    reliability, ece, brier, classes, novelty = figure.axes
+    lengths = [bar.get_width() for bar in brier.patches]
+    models = ["minilm", "gpt-mini", "gpt-mini-hpo"]
+
+    def value(model: str, measure: str) -> float:
+        (found,) = [
+            r["value"] for r in table
+            if (r["model"], r["measure"], r["percent"], r["seed"]) == (model, measure, 100, None)
+        ]  # fmt: skip
+        return float(found)
+
+    assert lengths == [value(model, "brier") for model in models]
+    assert [bar.get_width() for bar in ece.patches] == [value(model, "ece") for model in models]
+    dotted = [line for line in ece.lines if len(set(line.get_xdata())) == 1]
+    assert [line.get_xdata()[0] for line in dotted] == [0.02] * 3
+    curve = next(line for line in reliability.lines if line.get_marker() == "o")
+    assert len(curve.get_xdata()) == 11
+    assert classes.get_xticklabels()[0].get_text() == "nervous"
+    first = [line for line in classes.lines if len(line.get_xdata()) == 1]
+    assert len(first) == 3 * 4  # of the type without F1, no point
+    assert len([line for line in novelty.lines if len(line.get_xdata()) == 1]) == 3 * 4
+
+
+def test_bins_of_few_rows_are_left_out_and_pairs_have_no_novelty(study: dict[str, Path]) -> None:
+    table = rows(study, "evaluation", "one-nli")
+    assert len(evaluation.draw(table).axes) == 4
+    few = [{**r, "n": 9 if r["bin"] == 7 else r["n"]} for r in table]
+    curve = next(x for x in evaluation.draw(few).axes[0].lines if x.get_marker() == "o")
+    assert len(curve.get_xdata()) == 10
+
+
+def test_the_side_of_a_mixed_effects_slope_stands_beside_its_measure(
+    study: dict[str, Path],
+) -> None:
+    from layerscope.plotting.association import draw
+
+    table = [r for r in rows(study, "association", "one-nli") if r["metric"] == "accuracy"]
+    names = list(dict.fromkeys(r["inner measure"] for r in table))
+    ends = {names[0]: (0.1, 0.5), names[1]: (-0.5, -0.1), names[2]: (-0.1, 0.1)}
+    for row in table:
+        if row["statistic"] == "mixed-effects slope":
+            row["low"], row["high"] = ends.get(row["inner measure"], (None, None))
+    figure = draw({name: [Point("minilm", 10, 1, 0.5, 0.5)] for name in names}, table, ["minilm"],
+                  "accuracy", 0.95)  # fmt: skip
+    signs = [text.get_text() for text in figure.axes[-1].texts]
+    assert signs == ["+", "\N{MINUS SIGN}", "0"] + [""] * (len(names) - 3)

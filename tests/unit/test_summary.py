@@ -9,18 +9,12 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 
-from layerscope.summary import (
-    Interval,
-    association_findings,
-    head_findings,
-    input_findings,
-    intervention_findings,
-    over_seeds,
-    probe_findings,
-    score_findings,
-    similarity_findings,
-    summarise,
-)
+from layerscope.summary.associations import association_findings
+from layerscope.summary.heads import head_findings, intervention_findings
+from layerscope.summary.intervals import Interval, over_seeds
+from layerscope.summary.layers import input_findings, probe_findings, similarity_findings
+from layerscope.summary.scores import calibration_findings, novelty_findings, score_findings
+from layerscope.summary.text import summarise
 
 Row = dict[str, Any]
 ABOUT = {
@@ -40,30 +34,56 @@ def score(model: str, percent: int, value: float, half: float, seed: int | None 
     }  # fmt: skip
 
 
-def test_scores_that_do_not_overlap_are_told_apart_and_others_are_not() -> None:
+def difference(model: str, other: str, value: float, holm: float) -> Row:
+    return {
+        "task": "t", "percent": 100, "metric": "accuracy", "model": model, "other": other,
+        "value": value, "low": value - 0.02, "high": value + 0.02, "p": holm / 2, "holm": holm,
+        "groups": 50,
+    }  # fmt: skip
+
+
+def test_models_are_told_apart_by_the_paired_test_whatever_their_own_intervals() -> None:
     rows = [
-        score("bert", 100, 0.80, 0.02),
-        score("biobert", 100, 0.83, 0.02),
+        score("bert", 100, 0.80, 0.05),
+        score("biobert", 100, 0.83, 0.05),
         score("gpt", 100, 0.60, 0.02),
         score("bag-of-words", 100, 0.55, 0.02),
     ]
-    best, *rest = score_findings(rows, "accuracy")
-    assert best.startswith("**biobert** scores highest")
-    assert "0.830 (0.810 to 0.850)" in best
-    assert "Below it: gpt; and bag-of-words." in best
-    assert "Not told apart from it: bert, 0.800 (0.780 to 0.820)." in best
-    assert rest == [
-        "The biomedical biobert, 0.830 (0.810 to 0.850), and the general bert, "
-        "0.800 (0.780 to 0.820), are not told apart."
+    pairs = [
+        difference("bert", "biobert", 0.03, 0.04),
+        difference("biobert", "gpt", -0.23, 0.01),
+        difference("biobert", "bag-of-words", -0.28, 0.06),
     ]
-    narrow = score_findings(
-        [score("bert", 100, 0.8, 0.01), score("biobert", 100, 0.83, 0.01)], "accuracy"
+    best, *rest = score_findings(rows, "accuracy", pairs, 1000)
+    assert best.startswith("**biobert** scores highest")
+    assert "0.830 (0.780 to 0.880)" in best
+    assert "Below it: bert by 0.030 (0.010 to 0.050); and gpt by 0.230 (0.210 to 0.250)." in best
+    assert "Not told apart from it: bag-of-words, 0.550 (0.530 to 0.570)." in best
+    assert rest == ["The biomedical biobert is above the general bert by 0.030 (0.010 to 0.050)."]
+    same = [difference("bert", "biobert", 0.03, 0.05), *pairs[1:]]
+    assert score_findings(rows, "accuracy", same, 1000)[-1] == (
+        "The biomedical biobert, 0.830 (0.780 to 0.880), and the general bert, "
+        "0.800 (0.750 to 0.850), are not told apart."
     )
-    assert narrow[-1].startswith("The biomedical biobert is above the general bert")
-    turned = score_findings(
-        [score("bert", 100, 0.83, 0.01), score("biobert", 100, 0.8, 0.01)], "accuracy"
+    turned = [difference("bert", "biobert", -0.03, 0.01)]
+    assert score_findings(rows, "accuracy", turned, 1000)[-1] == (
+        "The biomedical biobert is below the general bert by 0.030 (0.010 to 0.050)."
     )
-    assert turned[-1].startswith("The biomedical biobert is below the general bert")
+
+
+def test_a_baseline_above_the_best_model_is_said_to_be_so() -> None:
+    rows = [score("gpt", 100, 0.4, 0.02), score("bag-of-words", 100, 0.6, 0.02)]
+    (found,) = score_findings(rows, "accuracy", [difference("gpt", "bag-of-words", 0.2, 0.01)], 99)
+    assert "**gpt** scores highest of the models" in found
+    assert "Above it: bag-of-words by 0.200 (0.180 to 0.220)." in found
+    assert "Below" not in found
+
+
+def test_resamples_that_can_tell_no_pair_apart_are_named() -> None:
+    rows = [score("bert", 100, 0.8, 0.02), score("gpt", 100, 0.6, 0.02)]
+    pairs = [difference("bert", "gpt", -0.2, 0.3)] * 10
+    assert "10 pairs need at least 200." in " ".join(score_findings(rows, "accuracy", pairs, 199))
+    assert "pairs need" not in " ".join(score_findings(rows, "accuracy", pairs, 200))
 
 
 def test_gains_of_more_data_are_stated_where_intervals_are_apart() -> None:
@@ -71,7 +91,7 @@ def test_gains_of_more_data_are_stated_where_intervals_are_apart() -> None:
         score("bert", 10, 0.5, 0.05), score("bert", 100, 0.7, 0.05),
         score("gpt", 10, 0.5, 0.05), score("gpt", 100, 0.55, 0.05),
     ]  # fmt: skip
-    found = score_findings(rows, "accuracy")
+    found = score_findings(rows, "accuracy", [], 1000)
     gain = "From 10 % to 100 % of the data gain: bert from 0.500 (0.450 to 0.550) to 0.700"
     assert any(text.startswith(gain) for text in found)
     assert "No gain from 10 % to 100 % is told apart from none: gpt." in found
@@ -80,8 +100,8 @@ def test_gains_of_more_data_are_stated_where_intervals_are_apart() -> None:
 def test_a_mean_over_seeds_stands_before_a_seed() -> None:
     rows = [score("bert", 100, 0.9, 0.01, seed=1), score("bert", 100, 0.8, 0.01)]
     for order in (rows, rows[::-1]):
-        assert "0.800 (0.790 to 0.810)" in score_findings(order, "accuracy")[0]
-    assert "0.900" in score_findings(rows[:1], "accuracy")[0]
+        assert "0.800 (0.790 to 0.810)" in score_findings(order, "accuracy", [], 1000)[0]
+    assert "0.900" in score_findings(rows[:1], "accuracy", [], 1000)[0]
 
 
 def test_the_interval_over_seeds_is_students() -> None:
@@ -253,12 +273,70 @@ def test_what_the_score_depends_on_is_stated_above_the_control_alone() -> None:
 
 
 def test_a_study_without_interventions_says_nothing_of_them() -> None:
-    names = ("probes", "similarity", "heads", "association", "interventions")
+    names = (
+        "differences", "evaluation", "probes", "similarity", "heads", "association",
+        "interventions",
+    )  # fmt: skip
     tables: dict[str, list[Row]] = {name: [] for name in names}
     tables["scores"] = [score("bert", 100, 0.8, 0.02)]
-    assert "What the score depends on" in summarise("demo", tables, 0.95)
+    assert "What the score depends on" in summarise("demo", tables, 0.95, 1000)
     del tables["interventions"]
-    assert "depends on" not in summarise("demo", tables, 0.95)
+    assert "depends on" not in summarise("demo", tables, 0.95, 1000)
+
+
+def evaluated(
+    measure: str, model: str, value: float, half: float | None, percent: int = 100,
+    seed: int | None = None,
+) -> Row:  # fmt: skip
+    ends = (None, None) if half is None else (value - half, value + half)
+    return {
+        "task": "t", "model": model, "variant": "f100", "percent": percent, "seed": seed,
+        "measure": measure, "label": None, "bin": None, "value": value, "low": ends[0],
+        "high": ends[1], "n": 9,
+    }  # fmt: skip
+
+
+def errors(gpt: float, chance: float) -> list[Row]:
+    return [
+        evaluated("ece", "gpt", gpt, 0.02),
+        evaluated("ece", "bert", 0.05, 0.02),
+        evaluated("ece", "biobert", 0.06, 0.02),
+        evaluated("ece", "gpt", 0.9, 0.0, seed=1),
+        evaluated("ece", "gpt", 0.9, 0.0, percent=10),
+        evaluated("ece_calibrated", "gpt", chance, None),
+        evaluated("ece_calibrated", "bert", 0.02, None),
+        evaluated("ece_calibrated", "biobert", 0.02, None),
+    ]
+
+
+def test_calibration_errors_are_told_apart_beyond_what_chance_gives() -> None:
+    (found,) = calibration_findings(errors(0.2, 0.02))
+    assert found == (
+        "**bert** has the smallest calibration error (ECE): 0.050 (0.030 to 0.070). "
+        "Larger is that of gpt, 0.200 (0.180 to 0.220). "
+        "Not told apart from it: biobert, 0.060 (0.040 to 0.080)."
+    )
+    assert calibration_findings(errors(0.08, 0.02)) == []  # intervals overlap
+    assert calibration_findings(errors(0.2, 0.15)) == []  # most of it is noise of more bins
+    assert calibration_findings(errors(0.2, 0.02)[:1]) == []
+
+
+def test_a_gap_between_seen_and_unseen_entities_is_stated_where_its_interval_excludes_0() -> None:
+    rows = []
+    for model, gap, half in (("bert", 0.4, 0.1), ("gpt", 0.1, 0.2), ("biobert", -0.3, 0.1)):
+        rows += [
+            evaluated("f1_gap", model, gap, half),
+            evaluated("f1_seen", model, 0.5 + gap, 0.1),
+            evaluated("f1_unseen", model, 0.5, 0.1),
+        ]
+    higher, lower, silent = novelty_findings(rows)
+    assert higher == (
+        "F1 of seen entities is higher (seen against unseen): "
+        "bert by 0.400 (0.300 to 0.500), 0.900 against 0.500."
+    )
+    assert lower.startswith("F1 of unseen entities is higher")
+    assert lower.endswith("biobert by 0.300 (0.200 to 0.400), 0.200 against 0.500.")
+    assert silent == "F1 of seen and unseen entities is not told apart in gpt."
 
 
 def test_associations_are_counted_beside_what_chance_gives() -> None:
@@ -267,27 +345,36 @@ def test_associations_are_counted_beside_what_chance_gives() -> None:
                 "value": value, "low": low, "high": high, "n": 9}  # fmt: skip
 
     rows = [row("a", 0.8, 0.5, 0.9), row("b", -0.9, -0.95, -0.6), row("c", 0.2, -0.3, 0.6)]
-    (found,) = association_findings(rows, "accuracy", 0.95)
+    found, power = association_findings(rows, "accuracy", 0.95, 6)
+    assert "6 independent models is told from 0 at 5 % from 0.89 on" in power
     assert found.startswith("Of 3 inner measures 2 go with the score")
     assert "chance alone would give about 0" in found
     assert found.index("b, -0.900") < found.index("a, 0.800")
     assert "c, " not in found
-    (none,) = association_findings(rows[2:], "accuracy", 0.95)
+    none, power = association_findings(rows[2:], "accuracy", 0.95, 4)
+    assert "no rank correlation of 4 independent models" in power
     assert none.startswith("Of 1 inner measures 0 go with the score")
-    (few,) = association_findings([row("a", 0.8, None, None)], "accuracy", 0.95)
+    (few,) = association_findings([row("a", 0.8, None, None)], "accuracy", 0.95, 2)
     assert "too few models" in few
 
 
 def test_the_whole_has_every_task_and_says_where_there_is_nothing() -> None:
     tables: dict[str, list[Row]] = {
         "scores": [score("bert", 100, 0.8, 0.02)],
+        "differences": [],
+        "evaluation": [],
         "probes": [],
         "similarity": [],
         "heads": [],
         "association": [],
     }
-    text = summarise("demo", tables, 0.95)
+    text = summarise("demo", tables, 0.95, 1000)
     assert text.startswith("# Study demo")
     assert "## t\n" in text
-    assert text.count("Nothing that an interval supports.") == 4
+    assert text.count("Nothing that an interval supports.") == 5
     assert "\n- **bert** scores highest" in text
+    assert "entities" not in text  # the task has none
+    gap = evaluated("f1_gap", "bert", 0.4, 0.1)
+    sides = [evaluated(f"f1_{side}", "bert", 0.5, 0.1) for side in ("seen", "unseen")]
+    text = summarise("demo", {**tables, "evaluation": [gap, *sides]}, 0.95, 1000)
+    assert "### Seen and unseen entities\n\n- F1 of seen entities is higher" in text

@@ -92,7 +92,7 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_jobs_of_large_models_ask_for_a_gpu_and_others_do_not(paper: str) -> None:
     large = [r for r in _resources(paper, "finetune") if r["gpu"] == "1"]
-    assert len(large) == 96
+    assert len(large) == 160
     for rule in ("probe", "score", "baseline", "table_scores", "figure_scores"):
         found = _resources(paper, rule)
         assert found, rule

@@ -335,7 +335,7 @@ def all_tables():
         "entry",
         "heads",
     ]
-    names += ["differences"] if TUNED else []
+    names += ["differences", "evaluation"] if TUNED else []
     names += ["interventions"] if INTERVENED else []
     names += ["association", "pretraining", *(["models"] if COMPARED else [])]
     names += ["verdict"] if STUDY.references else []
@@ -359,6 +359,17 @@ def probes_of_model(wildcards):
         for variant in VARIANTS
         for probe in STUDY.tasks[wildcards.task].probes
     ]
+
+
+def entity_data(wildcards):
+    """What tells whether a variant has seen an entity; nothing for a task without any."""
+    if kind(wildcards) != "ner":
+        return {}
+    return {
+        "test": [f"{RESULTS}/data/{wildcards.task}/test.parquet"],
+        "train": [f"{RESULTS}/data/{wildcards.task}/train.parquet"],
+        "samples": [f"{RESULTS}/samples/{wildcards.task}/{v}.parquet" for v in TUNED],
+    }
 
 
 def predictions_of_largest_share(wildcards):
@@ -401,7 +412,7 @@ def all_figures():
             "similarity",
             "entry",
             *(["models"] if COMPARED else []),
-            *(["differences", "heads"] if TUNED else []),
+            *(["differences", "evaluation", "heads"] if TUNED else []),
             *(["interventions"] if INTERVENED else []),
         )
         for task in TASKS

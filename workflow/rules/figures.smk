@@ -242,6 +242,39 @@ rule figure_differences:
         " --record {params.record:q} > {log} 2>&1"
 
 
+rule figure_evaluation:
+    """Calibration, F1 of each class, and of seen and unseen entities."""
+    input:
+        evaluation=f"{TABLES}/evaluation.parquet",
+    output:
+        svg=report(
+            f"{FIGURES}/evaluation-{{task}}.svg",
+            caption="../report/evaluation.rst",
+            category="Performance",
+            labels={"figure": "Calibration and classes", "task": "{task}"},
+        ),
+        others=multiext(f"{FIGURES}/evaluation-{{task}}", ".pdf", ".png"),
+    log:
+        f"{LOGS}/figure_evaluation-{{task}}.log",
+    benchmark:
+        f"{TIMES}/figure_evaluation-{{task}}.tsv"
+    conda:
+        "../../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("figure_evaluation"),
+        runtime=minutes("figure_evaluation"),
+    params:
+        record=record("figure_evaluation"),
+        program=program("draw_evaluation"),
+        code=code_digest("draw_evaluation"),
+    shell:
+        "python {params.program} --task {wildcards.task}"
+        " --evaluation {input.evaluation}"
+        " --out {output.svg}"
+        " --record {params.record:q} > {log} 2>&1"
+
+
 rule figure_similarity:
     """How far each layer has moved from the pre-trained model, and how it fills its space."""
     input:

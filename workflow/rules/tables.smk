@@ -5,10 +5,10 @@ change of one model makes one part again, and no job reads the files of all mode
 a task, which reads the predictions of all of its models.
 Needs: scores, probes, attention, similarity, interventions, evaluations of pre-training; published values, if the study
     names any.
-Gives: results/{study}/parts/{probes,attention,similarity,interventions}/{task}/{model}.parquet,
-    parts/differences/{task}.parquet,
-    results/{study}/tables/{scores,confusion,probes,attention,heads,similarity,models,entry,interventions,differences,
-    association,pretraining}.{parquet,csv},
+Gives: results/{study}/parts/{probes,attention,similarity,interventions,evaluation}/{task}/{model}.parquet,
+    results/{study}/parts/differences/{task}.parquet,
+    results/{study}/tables/{scores,confusion,probes,attention,heads,similarity,models,entry,interventions,
+    differences,evaluation,association,pretraining}.{parquet,csv},
     verdict.{parquet,csv} if there are published values.
 """
 
@@ -433,10 +433,73 @@ rule table_differences:
         " --record {params.record:q} > {log} 2>&1"
 
 
+rule part_evaluation:
+    """Calibration, F1 of each class, and of seen and unseen entities, of one model on one task."""
+    input:
+        unpack(entity_data),
+        predictions=collect(
+            f"{RESULTS}/predictions/{{{{task}}}}/{{{{model}}}}/{{variant}}.parquet",
+            variant=TUNED,
+        ),
+    output:
+        f"{PARTS}/evaluation/{{task}}/{{model}}.parquet",
+    log:
+        f"{LOGS}/part_evaluation/{{task}}/{{model}}.log",
+    benchmark:
+        f"{TIMES}/part_evaluation/{{task}}/{{model}}.tsv"
+    conda:
+        "../../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("part_evaluation"),
+        runtime=minutes("part_evaluation"),
+    params:
+        statistics=STATISTICS,
+        entities=lambda wildcards: " ".join(
+            f"--{name} {' '.join(paths)}"
+            for name, paths in entity_data(wildcards).items()
+        ),
+        record=record("part_evaluation"),
+        program=program("evaluate"),
+        code=code_digest("evaluate"),
+    shell:
+        "python {params.program} --settings {params.statistics:q}"
+        " --predictions {input.predictions} {params.entities} --out {output}"
+        " --record {params.record:q} > {log} 2>&1"
+
+
+rule table_evaluation:
+    """Calibration, F1 of each class, and of seen and unseen entities."""
+    input:
+        parts_of("evaluation"),
+    output:
+        table=f"{TABLES}/evaluation.parquet",
+        csv=f"{TABLES}/evaluation.csv",
+    log:
+        f"{LOGS}/table_evaluation.log",
+    benchmark:
+        f"{TIMES}/table_evaluation.tsv"
+    conda:
+        "../../envs/plot.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("table_evaluation"),
+        runtime=minutes("table_evaluation"),
+    params:
+        record=record("table_evaluation"),
+        program=program("join_tables"),
+        code=code_digest("join_tables"),
+    shell:
+        "python {params.program} --kind evaluation-table --parts {input} --out {output.table}"
+        " --record {params.record:q} > {log} 2>&1"
+
+
 rule summary:
     """The study's findings in sentences, each with its interval."""
     input:
         scores=f"{TABLES}/scores.parquet",
+        differences=f"{TABLES}/differences.parquet",
+        evaluation=f"{TABLES}/evaluation.parquet",
         probes=f"{TABLES}/probes.parquet",
         similarity=f"{TABLES}/similarity.parquet",
         heads=f"{TABLES}/heads.parquet",
@@ -470,8 +533,9 @@ rule summary:
         code=code_digest("summarise"),
     shell:
         "python {params.program} --study {params.study} --settings {params.statistics:q}"
-        " --scores {input.scores} --probes {input.probes} --similarity {input.similarity}"
-        " --heads {input.heads} --association {input.association} {params.interventions} --out {output}"
+        " --scores {input.scores} --differences {input.differences} --evaluation {input.evaluation}"
+        " --probes {input.probes} --similarity {input.similarity} --heads {input.heads}"
+        " --association {input.association} {params.interventions} --out {output}"
         " --record {params.record:q} > {log} 2>&1"
 
 

@@ -8,7 +8,8 @@ from layerscope.files import whole_file
 from layerscope.formats import read_table
 from layerscope.program import run
 
-TABLES = ("scores", "probes", "similarity", "heads", "association")
+#: What findings are made from.
+TABLES = ("scores", "differences", "evaluation", "probes", "similarity", "heads", "association")
 
 
 def main() -> None:
@@ -22,7 +23,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     from layerscope.config.statistics import Statistics
-    from layerscope.summary import summarise
+    from layerscope.summary.text import summarise
 
     settings = Statistics.model_validate_json(arguments.settings)
     tables = {
@@ -32,7 +33,7 @@ def main() -> None:
         table = read_table(arguments.interventions, "interventions-table")
         tables["interventions"] = table.to_pylist()
     with whole_file(arguments.out) as partial:
-        text = summarise(arguments.study, tables, settings.confidence)
+        text = summarise(arguments.study, tables, settings.confidence, settings.resamples)
         partial.write_text(text, encoding="utf-8")
 
 

@@ -6,13 +6,17 @@ resample models, and with few models they are wide.
 
 from __future__ import annotations
 
+import logging
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from layerscope.measures import Point
+from layerscope.mixed import mixed_slope
 from layerscope.statistics import (
     Floats,
     bootstrap_weights,
@@ -29,6 +33,9 @@ Row = dict[str, Any]
 ATTENTION = ("cosine", "jsd")
 #: Value of each inner measure by (model, variant).
 Inner = dict[str, dict[tuple[str, str], float]]
+
+
+log = logging.getLogger(__name__)
 
 
 def centre_of_mass(depth: Sequence[float], weight: Sequence[float]) -> float:
@@ -138,6 +145,11 @@ def centred_slope(inner: Floats, score: Floats, models: Sequence[Any]) -> float:
     return slope(x, y) if np.abs(x).max(initial=0) > 1e-12 else float("nan")
 
 
+def _statistic(statistic: str, value: float, low: float, high: float, n: int) -> Row:
+    ends = [float(v) if math.isfinite(v) else None for v in (value, low, high)]
+    return dict(zip(("statistic", "value", "low", "high", "n"), (statistic, *ends, n), strict=True))
+
+
 def associate(chosen: Sequence[Point], resamples: int, confidence: float, seed: int) -> list[Row]:
     """How an inner measure goes with the score.
 
@@ -155,13 +167,7 @@ def associate(chosen: Sequence[Point], resamples: int, confidence: float, seed: 
     score = np.asarray([p.score for p in chosen], dtype=float)
     models = [p.model for p in chosen]
     clusters = cluster_index(models)
-    n = len(chosen)
-
-    def row(statistic: str, value: float, low: float, high: float) -> Row:
-        ends = [float(v) if math.isfinite(v) else None for v in (value, low, high)]
-        return dict(
-            zip(("statistic", "value", "low", "high", "n"), (statistic, *ends, n), strict=True)
-        )
+    row = partial(_statistic, n=len(chosen))
 
     def resampled(statistic: Callable[[Floats, Floats, list[int]], float]) -> tuple[float, float]:
         if len(clusters) < 2:
@@ -208,6 +214,9 @@ def association_rows(
 ) -> list[Row]:
     """Rows of the table of associations of one task.
 
+    Beside the statistics of `associate` there is the `mixed-effects slope`, both sides standardised
+    (`layerscope.mixed`). Where it cannot be estimated it is null, and the log says why.
+
     Args:
         task: its name.
         metrics: of the score; probes are taken in the same one.
@@ -215,9 +224,25 @@ def association_rows(
         resamples, confidence, seed: of the intervals. Every inner measure draws from the same
             seed, so one more measure changes no interval of the others.
     """
-    return [
-        {"task": task, "inner measure": name, "metric": metric, **row}
-        for metric in metrics
-        for name, inner in inner_measures(probes, attention, metric).items()
-        for row in associate(points(scores, inner, metric), resamples, confidence, seed)
-    ]
+    rows: list[Row] = []
+    reasons: Counter[str] = Counter()
+    for metric in metrics:
+        for name, inner in inner_measures(probes, attention, metric).items():
+            chosen = points(scores, inner, metric)
+            mixed = mixed_slope(
+                [p.inner for p in chosen],
+                [p.score for p in chosen],
+                [p.model for p in chosen],
+                confidence,
+            )
+            reasons[mixed.reason] += 1
+            found = associate(chosen, resamples, confidence, seed)
+            found.append(_statistic("mixed-effects slope", *mixed[:3], len(chosen)))
+            rows += [{"task": task, "inner measure": name, "metric": metric, **r} for r in found]
+    missing = [f"{reason} ({number})" for reason, number in reasons.items() if reason]
+    if missing:
+        log.warning(
+            "%s: no mixed-effects slope of %d of %d inner measures and metrics: %s",
+            task, reasons.total() - reasons[""], reasons.total(), ", ".join(missing),
+        )  # fmt: skip
+    return rows

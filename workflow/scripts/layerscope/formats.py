@@ -221,6 +221,21 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
         "holm": pa.float64(),
         "groups": pa.int32(),
     },
+    # `label` is a class or type of entity, `bin` one of confidence from 0; n is summed over seeds.
+    "evaluation-table": {
+        "task": pa.string(),
+        "model": pa.string(),
+        "variant": pa.string(),
+        "percent": pa.int32(),
+        "seed": pa.int64(),
+        "measure": pa.string(),
+        "label": pa.string(),
+        "bin": pa.int32(),
+        "value": pa.float64(),
+        "low": pa.float64(),
+        "high": pa.float64(),
+        "n": pa.int64(),
+    },
     "association-table": {
         "task": pa.string(),
         "inner measure": pa.string(),

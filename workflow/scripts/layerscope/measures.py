@@ -10,6 +10,9 @@ from layerscope.errors import UserError
 #: The primary metric and the second one of each kind of task.
 TASK_METRICS = {"nli": ("accuracy", "macro_f1"), "ner": ("entity_f1", "token_macro_f1")}
 
+#: Two models are said to differ where p of a paired test, after Holm's correction, is below this.
+LEVEL = 0.05
+
 #: What stands in place of a model where no language model is used.
 BASELINES = ("majority", "bag-of-words", "premise-only", "hypothesis-only")
 

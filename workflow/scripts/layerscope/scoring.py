@@ -9,35 +9,10 @@ import numpy as np
 
 from layerscope import metrics
 from layerscope.config.statistics import Statistics
-from layerscope.errors import UserError
-from layerscope.predictions import Predictions, group_counts
+from layerscope.predictions import Predictions, check_same, group_counts
 from layerscope.statistics import Floats, bootstrap_counts
 
 Row = dict[str, Any]
-
-
-def _check_same(files: Sequence[Predictions]) -> None:
-    """All files must be of one model and task, of different variants, on the same examples."""
-    first, seen = files[0], set()
-    for file in files:
-        for key in ("task", "model", "kind_of_task", "labels"):
-            if file.described[key] != first.described[key]:
-                raise UserError(
-                    f"{file.path}: {key} {file.described[key]!r}; "
-                    f"allowed: {first.described[key]!r}, as in {first.path}"
-                )
-        for key in ("example_id", "group_id", "word_index", "label"):
-            if file.columns[key] != first.columns[key]:
-                raise UserError(
-                    f"{file.path}: column '{key}' differs from {first.path}; "
-                    "allowed: predictions of the same examples in the same order"
-                )
-        variant = (file.percent, file.seed)
-        if variant in seen:
-            raise UserError(
-                f"{file.path}: variant '{file.described['variant']}' twice; allowed: once"
-            )
-        seen.add(variant)
 
 
 def confusion(file: Predictions) -> list[Row]:
@@ -83,7 +58,7 @@ def score(files: Sequence[Predictions], settings: Statistics) -> dict[str, Any]:
     Raises:
         UserError: the files do not belong together.
     """
-    _check_same(files)
+    check_same(files)
     files = sorted(files, key=lambda file: (file.percent, file.seed))
     counts = [group_counts(file) for file in files]
     scores: list[Row] = []

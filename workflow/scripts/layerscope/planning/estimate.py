@@ -53,6 +53,7 @@ def planned_jobs(study: Study) -> Iterator[tuple[str, Wildcards]]:
         if jobs.finetuned_variants(study):
             yield "part_differences", {"task": task}
             yield "figure_differences", {"task": task}
+            yield "figure_evaluation", {"task": task}
             yield "figure_heads", {"task": task}
         if jobs.intervened_variants(study):
             yield "figure_interventions", {"task": task}
@@ -60,6 +61,7 @@ def planned_jobs(study: Study) -> Iterator[tuple[str, Wildcards]]:
         yield "table_models", {}
     if jobs.finetuned_variants(study):
         yield "table_differences", {}
+        yield "table_evaluation", {}
     if jobs.intervened_variants(study):
         yield "table_interventions", {}
     for table in (*TABLES, *(["verdict"] if study.references else [])):
@@ -89,6 +91,8 @@ def _jobs_of_model(study: Study, task: str, model: str) -> Iterator[tuple[str, W
     interventions = ["interventions"] if jobs.intervened_variants(study) else []
     for part in ("probes", "attention", "similarity", *interventions):
         yield f"part_{part}", both
+    if jobs.finetuned_variants(study):
+        yield "part_evaluation", both
 
 
 def _parts(variant: str) -> Wildcards:

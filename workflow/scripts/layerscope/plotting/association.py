@@ -18,6 +18,7 @@ from layerscope.plotting.style import (
     model_handles,
     styled,
 )
+from layerscope.statistics import told_from_zero
 
 _AXES = {
     "best layer": "Probe, best layer",
@@ -100,7 +101,8 @@ def draw(
     figure.suptitle(
         f"{n} fine-tuned variants of {count} model{'s' if count != 1 else ''}"
         + (f" (probe in the scatters: {probe})" if probe else "")
-        + (". Few models: intervals are wide and rough" if count < 10 else ""),
+        + (". Few models: intervals are wide and rough" if count < 10 else "")
+        + f";\n{told_from_zero(count, round(1 - confidence, 6))}",
         fontsize=7,
         x=0.01,
         ha="left",
@@ -116,6 +118,7 @@ def draw(
         Line2D([], [], color="black", marker="o", markersize=2.6, linewidth=0.8,
                label=f"ρ and {100 * confidence:g} % interval"),
         Line2D([], [], color=_PALE, linewidth=3.5, label="range with one model left out"),
+        Line2D([], [], linestyle="", label="+ − 0 at the right: interval of mixed-effects slope"),
     ]  # fmt: skip
     figure.legend(handles=forest, loc="outside lower right")
     return figure
@@ -131,6 +134,13 @@ def _correlation(row: Row) -> str:
     if row["low"] is None:
         return f"{text} (no interval)"
     return f"{text} [{row['low']:.2f}, {row['high']:.2f}]".replace("-", "\N{MINUS SIGN}")
+
+
+def _sign(row: Row) -> str:
+    """Which side of 0 an interval lies on, 0 if it holds it; nothing if there is none."""
+    if row["low"] is None:
+        return ""
+    return "+" if row["low"] > 0 else "\N{MINUS SIGN}" if row["high"] < 0 else "0"
 
 
 def _heading(name: str) -> str:
@@ -168,6 +178,7 @@ def _forest(
             axes.plot([whole["low"], whole["high"]], [at, at], color="black", linewidth=0.8)
         if whole["value"] is not None:
             axes.plot(whole["value"], at, color="black", marker="o", markersize=2.6)
+        axes.text(1.1, at, _sign(statistics[name, "mixed-effects slope"]), fontsize=6, va="center")
     axes.axvline(0, color="black", linewidth=0.6, zorder=1)
     axes.set_xlim(-1.05, 1.05)
     axes.set_ylim(len(lines) - 0.4, -0.6)

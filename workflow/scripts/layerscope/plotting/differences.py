@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from layerscope.measures import BASELINES
+from layerscope.measures import BASELINES, LEVEL
 from layerscope.plotting.style import COLUMN, GREY, METRICS, Row, legend_below, styled
 
-LEVEL = 0.05
 TOLD, NOT_TOLD = "#0072B2", GREY
 
 

@@ -1,0 +1,56 @@
+"""What all findings are judged and worded by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.stats import t
+
+Row = Mapping[str, Any]
+#: Seeds without which nothing is said of probes: their scores are so coarse that two seeds often
+#: agree by chance, and an interval without width is no evidence.
+LEAST_SEEDS = 3
+
+
+class Interval(NamedTuple):
+    """A value with its interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def turned(self) -> Interval:
+        """Of the value with the other sign."""
+        return Interval(-self.value, -self.high, -self.low)
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+
+def over_seeds(values: Sequence[float], confidence: float) -> Interval:
+    """Mean with Student's interval; without bounds if there is one value."""
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return Interval(mean, -np.inf, np.inf)
+    half = float(
+        t.ppf((1 + confidence) / 2, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
+    )
+    return Interval(mean, mean - half, mean + half)
+
+
+def above(one: Interval, other: Interval) -> bool:
+    """Whether the whole of one interval lies above the other."""
+    return one.low > other.high
+
+
+def supported(difference: Interval) -> bool:
+    """Whether an interval excludes 0."""
+    return difference.low > 0 or difference.high < 0
+
+
+def listed(items: Iterable[str]) -> str:
+    """Items of a sentence."""
+    items = list(items)
+    return items[0] if len(items) == 1 else f"{'; '.join(items[:-1])}; and {items[-1]}"

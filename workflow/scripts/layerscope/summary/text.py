@@ -1,0 +1,71 @@
+"""The summary as a text, task by task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from layerscope.measures import BASELINES, LEVEL, task_metrics
+from layerscope.summary.associations import association_findings
+from layerscope.summary.heads import head_findings, intervention_findings
+from layerscope.summary.intervals import Row
+from layerscope.summary.layers import input_findings, probe_findings, similarity_findings
+from layerscope.summary.scores import calibration_findings, novelty_findings, score_findings
+
+METRICS = {"accuracy": "accuracy", "entity_f1": "F1 of entities"}
+
+
+def summarise(
+    study: str, tables: Mapping[str, Sequence[Row]], confidence: float, resamples: int
+) -> str:
+    """The summary in Markdown.
+
+    Args:
+        study: its name.
+        tables: rows of `scores`, `differences`, `evaluation`, `probes`, `similarity`, `heads` and
+            `association`, and of `interventions` if there are any.
+        confidence: of intervals.
+        resamples: of the tests in the table of differences.
+    """
+    lines = [
+        f"# Study {study}: what its tables support",
+        "",
+        f"Made from `tables/` by rules; intervals cover {100 * confidence:g} %. Two models' scores "
+        f"are said to differ where p of a paired test is below {LEVEL:g} after Holm's correction; "
+        "shares of the data, and calibration errors, where intervals over examples and seeds do "
+        "not overlap. What has "
+        "one value a seed has Student's interval over seeds, which with few seeds only large "
+        "effects pass. Associations are over fine-tuned variants, resampled by model; few models "
+        "make them uncertain, and they are not corrected for their number.",
+    ]
+    for task in dict.fromkeys(row["task"] for row in tables["scores"]):
+        own = {name: [r for r in rows if r["task"] == task] for name, rows in tables.items()}
+        metric, _ = task_metrics({row["metric"] for row in own["scores"]})
+        decoders = {row["model"] for row in own["scores"] if row["architecture"] == "decoder"}
+        models = len({row["model"] for row in own["scores"]} - set(BASELINES))
+        parts = {
+            f"Scores ({METRICS[metric]})": score_findings(
+                own["scores"], metric, own["differences"], resamples
+            ),
+            "Calibration": calibration_findings(own["evaluation"]),
+            "What layers encode": probe_findings(own["probes"], metric, confidence),
+            "Pooling and features of decoders": input_findings(
+                own["probes"], decoders, metric, confidence
+            ),
+            "How representations change": similarity_findings(own["similarity"], confidence),
+            "Attention heads": head_findings(own["heads"], confidence),
+            "What the score depends on": intervention_findings(
+                own.get("interventions", []), metric, confidence
+            ),
+            "Inner measures and the score": association_findings(
+                own["association"], metric, confidence, models
+            ),
+        }
+        if "interventions" not in tables:
+            del parts["What the score depends on"]
+        if any(row["measure"] == "f1_gap" for row in own["evaluation"]):
+            parts["Seen and unseen entities"] = novelty_findings(own["evaluation"])
+        lines += ["", f"## {task}"]
+        for title, findings in parts.items():
+            lines += ["", f"### {title}", ""]
+            lines += [f"- {text}" for text in findings] or ["- Nothing that an interval supports."]
+    return "\n".join(lines) + "\n"
