@@ -49,7 +49,7 @@ BASELINES = {
     "hpo-nli": {"majority", "bag-of-words", "premise-only", "hypothesis-only"},
     "hpo-ner": {"majority", "bag-of-words"},
 }
-VIEWS = {"hpo-nli": ("separate", "joint"), "hpo-ner": ("word",)}
+VIEWS = {"hpo-nli": ("separate", "joint", "joint-last"), "hpo-ner": ("word",)}
 
 #: The fixed columns of the tables.
 COLUMNS = {
@@ -64,11 +64,14 @@ COLUMNS = {
     "models": "task variant percent seed view model other layer other_layer depth value",
     "differences": "task percent metric model other value low high p holm groups",
     "entry": "task model variant percent seed probe view metric measure value depth",
+    "evaluation": "task model variant percent seed measure label bin value low high n",
+    "interventions": "task model variant percent seed intervention layer depth share draw metric"
+    " value change",
     "pretraining": "model corpus objective step metric value",
 }
 ASSOCIATION = ["task", "inner measure", "metric", "statistic", "value", "low", "high", "n"]
-BY_TASK = ("probes", "controls", "attention", "association", "gain", "confusion")
-BY_TASK += ("heads", "similarity", "models", "entry", "differences")
+BY_TASK = ("probes", "controls", "inputs", "attention", "association", "gain", "confusion")
+BY_TASK += ("heads", "similarity", "models", "entry", "differences", "evaluation", "interventions")
 FIGURES = [
     "scores",
     "pretraining",
@@ -326,6 +329,51 @@ def test_every_head_has_its_rank_and_its_place_between_seeds_and_other_heads(
         )
         for share in ("special", "first"):
             assert 0 <= row[share] <= 1, row
+
+
+def test_interventions_of_every_tuned_model_start_from_its_score(results: Path) -> None:
+    rows = _rows(results, "interventions")
+    scores = {
+        (row["task"], row["model"], row["variant"], row["metric"]): row["value"]
+        for row in _rows(results, "scores")
+    }
+    untouched = [row for row in rows if row["intervention"] == "none"]
+    assert _distinct(untouched, "task", "model", "variant") == {
+        *itertools.product(TASKS, MODELS, TUNED)
+    }
+    for row in untouched:
+        known = (row["task"], row["model"], row["variant"], row["metric"])
+        assert (row["value"], row["change"]) == (scores[known], 0), row
+    for name in ("erased", "erased-control"):
+        chosen = [row for row in rows if row["intervention"] == name]
+        assert _distinct(chosen, "task", "model", "variant", "layer") == {
+            (task, model, variant, layer)
+            for task, variant in itertools.product(TASKS, TUNED)
+            for model, layers in MODELS.items()
+            for layer in range(1, layers + 1)
+        }
+    assert _distinct(rows, "intervention", "share") >= {
+        ("heads-most", 50), ("heads-least", 50), ("heads-random", 50)
+    }  # fmt: skip
+
+
+def test_the_evaluation_counts_each_entity_once_and_words_for_calibration(results: Path) -> None:
+    rows = [row for row in _rows(results, "evaluation") if row["seed"] is not None]
+    words = pq.read_table(
+        results / "predictions" / "hpo-ner" / "minilm" / "f50-s1.parquet"
+    ).num_rows
+    assert {row["n"] for row in rows if (row["task"], row["measure"]) == ("hpo-ner", "ece")} == {
+        words
+    }
+    bins = [row for row in rows if row["measure"] == "bin_accuracy"]
+    assert bins
+    for task, model, variant in itertools.product(TASKS, MODELS, TUNED):
+        own = [
+            row
+            for row in bins
+            if (row["task"], row["model"], row["variant"]) == (task, model, variant)
+        ]
+        assert sum(row["n"] for row in own) == (24 if task == "hpo-nli" else words)
 
 
 def test_association_of_both_tasks(results: Path) -> None:

@@ -34,8 +34,8 @@ KINDS = {"bert": "bert", "biobert": "biobert", "gpt2-medium": "gpt2", "biogpt": 
 PICKLED = {"biobert", "biogpt"}
 MEDNLI = {"train": 48, "validation": 12, "test": 30}
 RELATIONS = ("entailment", "contradiction", "neutral")
-BY_TASK = ("probes", "controls", "attention", "association", "gain", "confusion")
-BY_TASK += ("heads", "similarity", "models", "entry", "differences")
+BY_TASK = ("probes", "controls", "inputs", "attention", "association", "gain", "confusion")
+BY_TASK += ("heads", "similarity", "models", "entry", "differences", "evaluation", "interventions")
 FIGURES = [
     "scores",
     "verdict",

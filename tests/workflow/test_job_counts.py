@@ -21,7 +21,8 @@ from running import (
 
 BASELINES = {"nli": 4, "ner": 2}  # majority, bag of words; for pairs also of each half alone
 FIGURES_OF_A_TASK = (
-    "probes", "controls", "attention", "association", "gain", "confusion", "similarity", "entry",
+    "probes", "controls", "inputs", "attention", "association", "gain", "confusion", "similarity",
+    "entry",
 )  # fmt: skip
 
 
@@ -68,6 +69,13 @@ def expected(config: Config) -> dict[str, int]:
         "part_differences": len(tasks) if tuned else 0,
         "table_differences": int(tuned > 0),
         "figure_differences": len(tasks) if tuned else 0,
+        "part_evaluation": pairs if tuned else 0,
+        "table_evaluation": int(tuned > 0),
+        "figure_evaluation": len(tasks) if tuned else 0,
+        "intervene": pairs * largest,
+        "part_interventions": pairs if tuned else 0,
+        "table_interventions": int(tuned > 0),
+        "figure_interventions": len(tasks) if tuned else 0,
         "table_heads": 1,
         "figure_heads": len(tasks) if tuned else 0,
         "figure_models": len(tasks) if compared else 0,
@@ -131,7 +139,12 @@ def test_of_the_miniature_in_plain_numbers(miniature: Plan) -> None:
         "table_entry": 1,
         "table_similarity": 1,
         "table_models": 1,
+        "part_evaluation": 4,
+        "part_interventions": 4,
         "part_differences": 2,
+        "intervene": 8,
+        "table_evaluation": 1,
+        "table_interventions": 1,
         "table_differences": 1,
         "table_heads": 1,
         "table_pretraining": 1,
@@ -148,6 +161,9 @@ def test_of_the_miniature_in_plain_numbers(miniature: Plan) -> None:
         "figure_models": 2,
         "figure_differences": 2,
         "figure_heads": 2,
+        "figure_inputs": 2,
+        "figure_evaluation": 2,
+        "figure_interventions": 2,
         "all": 1,
     }
 
@@ -205,7 +221,8 @@ def test_merged_tags_are_for_what_learns_from_entities(
     config["protocol"] = change.get("protocol", "recommended")
     jobs = plan(ROOT, tmp_path / "run", write_config(tmp_path / "study.yaml", config))
     told = {(job.rule, job.of("task")) for job in jobs if "--merge-tags" in job.command}
-    learners = {(rule, "hpo-ner") for rule in ("finetune", "extract_finetuned", "probe")}
+    rules = ("finetune", "extract_finetuned", "probe", "intervene")
+    learners = {(rule, "hpo-ner") for rule in rules}
     assert told == (learners if merged else set())
 
 

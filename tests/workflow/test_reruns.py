@@ -211,7 +211,14 @@ def _set(path: str, value: Any) -> Callable[[Config], None]:
             "statistics.resamples",
             200,
             _of_rules(
-                {"score", "part_attention", "table_association", "table_differences", "summary"}
+                {
+                    "score",
+                    "part_attention",
+                    "part_evaluation",
+                    "part_differences",
+                    "table_association",
+                    "summary",
+                }
             ),
         ),
         (
