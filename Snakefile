@@ -40,8 +40,7 @@ rule all:
         figures=all_figures(),
         tables=all_tables(),
         data=collect(f"{RESULTS}/data/{{task}}/report.json", task=TASKS),
-        summary=f"{RESULTS}/summary.md",
-        explorer=f"{RESULTS}/explorer.html",
+        pages=all_pages(),
         configuration=f"{RESULTS}/config.json",
 
 

@@ -181,6 +181,7 @@ HEADINGS = {
     "BilstmCrfProbe": "`probes.{name}`, `kind: bilstm-crf`",
     "Attention": "`attention`",
     "Interventions": "`interventions`",
+    "Analyses": "`analyses`",
     "Statistics": "`statistics`",
 }
 

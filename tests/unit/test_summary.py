@@ -272,16 +272,28 @@ def test_what_the_score_depends_on_is_stated_above_the_control_alone() -> None:
     assert intervention_findings(rows, "macro_f1", 0.95) == []
 
 
-def test_a_study_without_interventions_says_nothing_of_them() -> None:
-    names = (
-        "differences", "evaluation", "probes", "similarity", "heads", "association",
-        "interventions",
-    )  # fmt: skip
-    tables: dict[str, list[Row]] = {name: [] for name in names}
-    tables["scores"] = [score("bert", 100, 0.8, 0.02)]
-    assert "What the score depends on" in summarise("demo", tables, 0.95, 1000)
-    del tables["interventions"]
-    assert "depends on" not in summarise("demo", tables, 0.95, 1000)
+def test_what_a_study_has_no_table_of_is_not_spoken_of() -> None:
+    titles = {
+        "evaluation": "Calibration",
+        "similarity": "How representations change",
+        "heads": "Attention heads",
+        "interventions": "What the score depends on",
+    }
+    tables: dict[str, list[Row]] = {name: [] for name in ("probes", "association", *titles)}
+    tables["scores"] = [score("bert", 100, 0.8, 0.02), score("gpt", 100, 0.5, 0.02)]
+    for name, title in titles.items():
+        assert f"### {title}" in summarise("demo", tables, 0.95, 1000)
+        del tables[name]
+        assert f"### {title}" not in summarise("demo", tables, 0.95, 1000)
+
+
+def test_without_tests_models_are_not_compared() -> None:
+    rows = [score("bert", 100, 0.8, 0.02), score("gpt", 100, 0.5, 0.02)]
+    (found,) = score_findings(rows, "accuracy", None, 1000)
+    assert found.endswith("The others, without a test: gpt, 0.500 (0.480 to 0.520).")
+    assert "told apart" not in found
+    (tested,) = score_findings(rows, "accuracy", [], 1000)
+    assert "Not told apart from it: gpt" in tested
 
 
 def evaluated(

@@ -21,9 +21,10 @@ from running import (
 
 BASELINES = {"nli": 4, "ner": 2}  # majority, bag of words; for pairs also of each half alone
 FIGURES_OF_A_TASK = (
-    "probes", "controls", "inputs", "attention", "association", "gain", "confusion", "similarity",
-    "entry",
+    "probes", "controls", "inputs", "attention", "association", "gain", "confusion",
 )  # fmt: skip
+PAGES = {"summary", "explorer"}
+ANALYSES = {"similarity", "entry", "heads", "differences", "evaluation"} | PAGES
 
 
 def expected(config: Config) -> dict[str, int]:
@@ -34,7 +35,8 @@ def expected(config: Config) -> dict[str, int]:
     tuned = sum(percent > 0 for percent in variants["percentages"]) * len(variants["seeds"])
     pairs = len(tasks) * len(models)
     baselines = sum(BASELINES[task["kind"]] for task in tasks.values())
-    compared = len(models) > 1
+    on = {name for name in ANALYSES if config.get("analyses", {}).get(name, True)}
+    similar, compared = "similarity" in on, "similarity" in on and len(models) > 1
     largest = len(variants["seeds"]) if max(variants["percentages"]) > 0 else 0
     probes = sum(len(task["probes"]) for task in tasks.values())
     counts = {
@@ -50,35 +52,29 @@ def expected(config: Config) -> dict[str, int]:
         "extract_base": pairs * 2,  # pre-trained, random weights
         "extract_finetuned": pairs * tuned,
         "probe": len(models) * (2 + tuned) * probes,
-        "similarity": pairs * (2 + tuned),
+        "similarity": pairs * (2 + tuned) * similar,
         "compare_models": len(tasks) * (1 + largest) if compared else 0,
         "baseline": baselines * tuned,
         "score": pairs + baselines,
-        "summary": 1,
-        "explorer": 1,
+        "summary": int("summary" in on),
+        "explorer": int("explorer" in on),
         "table_scores": 1,
         "part_probes": pairs,
         "part_attention": pairs,
-        "part_similarity": pairs,
+        "part_similarity": pairs * similar,
         "table_probes": 1,
         "table_attention": 1,
         "table_association": 1,
-        "table_entry": 1,
-        "table_similarity": 1,
         "table_models": int(compared),
-        "part_differences": len(tasks) if tuned else 0,
-        "table_differences": int(tuned > 0),
-        "figure_differences": len(tasks) if tuned else 0,
-        "part_evaluation": pairs if tuned else 0,
-        "table_evaluation": int(tuned > 0),
-        "figure_evaluation": len(tasks) if tuned else 0,
+        "part_differences": len(tasks) * ("differences" in on),
+        "part_evaluation": pairs * ("evaluation" in on),
         "intervene": pairs * largest,
-        "part_interventions": pairs if tuned else 0,
-        "table_interventions": int(tuned > 0),
-        "figure_interventions": len(tasks) if tuned else 0,
-        "table_heads": 1,
-        "figure_heads": len(tasks) if tuned else 0,
+        "part_interventions": pairs,
+        "table_interventions": 1,
+        "figure_interventions": len(tasks),
         "figure_models": len(tasks) if compared else 0,
+        **{f"table_{name}": 1 for name in on - PAGES},
+        **{f"figure_{name}": len(tasks) for name in on - PAGES},
         "table_pretraining": 1,
         "figure_scores": 1,
         "figure_pretraining": 1 if made else 0,
@@ -187,12 +183,28 @@ def _more_shares_and_seeds(config: Config) -> None:
     config["variants"] = {"percentages": [0, 10, 30, 50, 100], "seeds": [1, 2, 3]}
 
 
+def _fewer_analyses(config: Config) -> None:
+    config["analyses"] = {"similarity": False, "heads": False, "summary": False}
+
+
+def _other_analyses(config: Config) -> None:
+    config["analyses"] = dict.fromkeys(("entry", "differences", "evaluation", "explorer"), False)
+
+
 def _published_values(config: Config) -> None:
     config["references"] = str(ROOT / "config" / "references.csv")
 
 
 @pytest.mark.parametrize(
-    "change", [_one_task, _fetched_models_alone, _more_shares_and_seeds, _published_values]
+    "change",
+    [
+        _one_task,
+        _fetched_models_alone,
+        _more_shares_and_seeds,
+        _fewer_analyses,
+        _other_analyses,
+        _published_values,
+    ],
 )
 def test_of_other_studies_by_formula(change: object, tmp_path: Path) -> None:
     config = copy.deepcopy(read_config(MINIATURE))

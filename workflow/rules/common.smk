@@ -59,6 +59,20 @@ RESULTS = f"results/{STUDY.study}"
 LOGS = f"logs/{STUDY.study}"
 TIMES = f"{RESULTS}/benchmarks"
 STATISTICS = jobs.statistics_settings(STUDY)
+ANALYSES = jobs.analyses(STUDY)
+TABULATED = [
+    name
+    for name in (
+        "similarity",
+        "models",
+        "entry",
+        "heads",
+        "differences",
+        "evaluation",
+        "interventions",
+    )
+    if name in ANALYSES
+]
 SIZES = read_sizes(STUDY)
 
 if jobs.is_private(STUDY):
@@ -326,18 +340,8 @@ def scored(wildcards):
 
 
 def all_tables():
-    names = [
-        "scores",
-        "confusion",
-        "probes",
-        "attention",
-        "similarity",
-        "entry",
-        "heads",
-    ]
-    names += ["differences", "evaluation"] if TUNED else []
-    names += ["interventions"] if INTERVENED else []
-    names += ["association", "pretraining", *(["models"] if COMPARED else [])]
+    names = ["scores", "confusion", "probes", "attention", *TABULATED]
+    names += ["association", "pretraining"]
     names += ["verdict"] if STUDY.references else []
     return collect(
         f"{TABLES}/{{name}}.{{ending}}", name=names, ending=["parquet", "csv"]
@@ -396,6 +400,20 @@ def parts_of(table):
     )
 
 
+def tables_there(*names):
+    """Paths by name of those of the tables that the study has."""
+    base = ("scores", "probes", "attention", "association")
+    known = {*base, *TABULATED}
+    return {name: f"{TABLES}/{name}.parquet" for name in names if name in known}
+
+
+def all_pages():
+    pages = {"summary": "summary.md", "explorer": "explorer.html"}
+    return [
+        f"{RESULTS}/{file}" for analysis, file in pages.items() if analysis in ANALYSES
+    ]
+
+
 def all_figures():
     once = ["scores", *(["pretraining"] if MADE else [])]
     once += ["verdict"] if STUDY.references else []
@@ -409,11 +427,7 @@ def all_figures():
             "association",
             "gain",
             "confusion",
-            "similarity",
-            "entry",
-            *(["models"] if COMPARED else []),
-            *(["differences", "evaluation", "heads"] if TUNED else []),
-            *(["interventions"] if INTERVENED else []),
+            *TABULATED,
         )
         for task in TASKS
     ]

@@ -573,15 +573,15 @@ rule figure_verdict:
         " --record {params.record:q} > {log} 2>&1"
 
 
+EXPLORED = tables_there(
+    "scores", "probes", "attention", "association", "similarity", "entry"
+)
+
+
 rule explorer:
     """A page in which a reader chooses what of the tables to see; it opens offline."""
     input:
-        scores=f"{TABLES}/scores.parquet",
-        probes=f"{TABLES}/probes.parquet",
-        attention=f"{TABLES}/attention.parquet",
-        association=f"{TABLES}/association.parquet",
-        similarity=f"{TABLES}/similarity.parquet",
-        entry=f"{TABLES}/entry.parquet",
+        **EXPLORED,
     output:
         report(
             f"{RESULTS}/explorer.html",
@@ -601,12 +601,10 @@ rule explorer:
         runtime=minutes("explorer"),
     params:
         study=STUDY.study,
+        tables=" ".join(f"--{name} {path}" for name, path in EXPLORED.items()),
         record=record("explorer"),
         program=program("draw_explorer"),
         code=code_digest("draw_explorer"),
     shell:
-        "python {params.program} --study {params.study}"
-        " --scores {input.scores} --probes {input.probes} --attention {input.attention}"
-        " --association {input.association} --similarity {input.similarity} --entry {input.entry}"
-        " --out {output}"
+        "python {params.program} --study {params.study} {params.tables} --out {output}"
         " --record {params.record:q} > {log} 2>&1"

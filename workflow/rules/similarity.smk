@@ -5,7 +5,7 @@ Gives: results/{study}/similarity/{task}/{model}/{variant}.parquet (view, layer,
     results/{study}/models/{task}/{variant}.parquet (a row a pair of models and of layers).
 """
 
-COMPARED = jobs.compared_variants(STUDY) if len(MODELS) > 1 else []
+COMPARED = jobs.compared_variants(STUDY)
 SORTED_MODELS = sorted(
     MODELS
 )  # the order in the configuration is no reason to run again

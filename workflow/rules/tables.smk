@@ -494,17 +494,22 @@ rule table_evaluation:
         " --record {params.record:q} > {log} 2>&1"
 
 
+SUMMARISED = tables_there(
+    "scores",
+    "differences",
+    "evaluation",
+    "probes",
+    "similarity",
+    "heads",
+    "interventions",
+    "association",
+)
+
+
 rule summary:
     """The study's findings in sentences, each with its interval."""
     input:
-        scores=f"{TABLES}/scores.parquet",
-        differences=f"{TABLES}/differences.parquet",
-        evaluation=f"{TABLES}/evaluation.parquet",
-        probes=f"{TABLES}/probes.parquet",
-        similarity=f"{TABLES}/similarity.parquet",
-        heads=f"{TABLES}/heads.parquet",
-        association=f"{TABLES}/association.parquet",
-        interventions=f"{TABLES}/interventions.parquet" if INTERVENED else [],
+        **SUMMARISED,
     output:
         report(
             f"{RESULTS}/summary.md",
@@ -525,17 +530,13 @@ rule summary:
     params:
         statistics=STATISTICS,
         study=STUDY.study,
-        interventions=lambda wildcards, input: (
-            f"--interventions {input.interventions}" if INTERVENED else ""
-        ),
+        tables=" ".join(f"--{name} {path}" for name, path in SUMMARISED.items()),
         record=record("summary"),
         program=program("summarise"),
         code=code_digest("summarise"),
     shell:
         "python {params.program} --study {params.study} --settings {params.statistics:q}"
-        " --scores {input.scores} --differences {input.differences} --evaluation {input.evaluation}"
-        " --probes {input.probes} --similarity {input.similarity} --heads {input.heads}"
-        " --association {input.association} {params.interventions} --out {output}"
+        " {params.tables} --out {output}"
         " --record {params.record:q} > {log} 2>&1"
 
 

@@ -8,8 +8,9 @@ from layerscope.files import whole_file
 from layerscope.formats import read_table
 from layerscope.program import run
 
-#: What findings are made from.
-TABLES = ("scores", "differences", "evaluation", "probes", "similarity", "heads", "association")
+#: What findings are made from; a study may be without some.
+TABLES = ("scores", "probes", "association")
+OPTIONAL = ("differences", "evaluation", "similarity", "heads", "interventions")
 
 
 def main() -> None:
@@ -18,7 +19,8 @@ def main() -> None:
     parser.add_argument("--settings", required=True, help="JSON of the statistics settings")
     for table in TABLES:
         parser.add_argument(f"--{table}", required=True, help="table")
-    parser.add_argument("--interventions", help="table, if there is one")
+    for table in OPTIONAL:
+        parser.add_argument(f"--{table}", help="table; nothing is said of it without it")
     parser.add_argument("--out", required=True, help="Markdown")
     arguments = parser.parse_args()
 
@@ -26,12 +28,10 @@ def main() -> None:
     from layerscope.summary.text import summarise
 
     settings = Statistics.model_validate_json(arguments.settings)
+    paths = {name: getattr(arguments, name) for name in (*TABLES, *OPTIONAL)}
     tables = {
-        name: read_table(getattr(arguments, name), f"{name}-table").to_pylist() for name in TABLES
+        name: read_table(path, f"{name}-table").to_pylist() for name, path in paths.items() if path
     }
-    if arguments.interventions:
-        table = read_table(arguments.interventions, "interventions-table")
-        tables["interventions"] = table.to_pylist()
     with whole_file(arguments.out) as partial:
         text = summarise(arguments.study, tables, settings.confidence, settings.resamples)
         partial.write_text(text, encoding="utf-8")

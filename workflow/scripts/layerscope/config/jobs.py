@@ -277,6 +277,18 @@ def intervention_settings(study: Study) -> str:
     return _json(study.interventions) if study.interventions else "null"
 
 
+def analyses(study: Study) -> set[str]:
+    """Names of the analyses that a study has beyond scores, probes and attention.
+
+    Those of the configuration's `analyses` that are on; `models` if similarity is and there are
+    models to compare; `interventions` if there are any.
+    """
+    chosen = {name for name, on in study.analyses.model_dump().items() if on}
+    if "similarity" in chosen and len(study.models) > 1:
+        chosen.add("models")
+    return chosen | ({"interventions"} if study.interventions else set())
+
+
 def statistics_settings(study: Study) -> str:
     """What intervals depend on."""
     return _json(study.statistics)

@@ -83,6 +83,8 @@ def allowed(annotation: Any, metadata: Sequence[Any] = ()) -> str:
         text = "a mapping of names to entries"
     elif core is str:
         text = IN_WORDS.get(constraints.get("pattern", ""), "text")
+    elif core is bool:
+        text = "true or false"
     else:
         text = _number(core, constraints)
     return f"{text}, or null" if nullable else text

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from layerscope.config.analyses import Analyses
 from layerscope.config.base import (
     Architecture,
     Count,
@@ -189,6 +190,9 @@ class Study(Section):
     interventions: Interventions | None = Field(
         default=Interventions(),
         description="causal checks on models of the largest share; null: none",
+    )
+    analyses: Analyses = Field(
+        default=Analyses(), description="which further analyses there are; all unless turned off"
     )
     statistics: Statistics = Field(default=Statistics(), description="how intervals are made")
     references: str | None = Field(

@@ -11,14 +11,16 @@ from layerscope.measures import BASELINES_OF_KIND
 from layerscope.planning.needs import needs
 from layerscope.planning.sizes import Sizes
 
-#: Tables and figures that every study has, and figures that it has for each task.
-TABLES = (
-    "scores", "probes", "attention", "similarity", "entry", "heads", "association", "pretraining",
-)  # fmt: skip
+#: Tables that every study has, and figures that it has for each task.
+TABLES = ("scores", "probes", "attention", "association", "pretraining")
 FIGURES_OF_A_TASK = (
-    "probes", "controls", "inputs", "attention", "association", "gain", "confusion", "similarity",
-    "entry",
+    "probes", "controls", "inputs", "attention", "association", "gain", "confusion",
 )  # fmt: skip
+#: Analyses with a table, and a figure for each task; and those with a part for each model.
+TABULATED = (
+    "similarity", "models", "entry", "heads", "differences", "evaluation", "interventions",
+)  # fmt: skip
+IN_PARTS = ("similarity", "evaluation", "interventions")
 
 Wildcards = dict[str, str]
 
@@ -26,6 +28,8 @@ Wildcards = dict[str, str]
 def planned_jobs(study: Study) -> Iterator[tuple[str, Wildcards]]:
     """Rule and wildcards of every job of a study, as if nothing had been made yet."""
     made = [model for model in study.models if jobs.is_pretrained_here(study, model)]
+    chosen = jobs.analyses(study)
+    tabulated = [name for name in TABULATED if name in chosen]
     yield "configuration", {}
     for corpus in dict.fromkeys(jobs.corpus_of(study, model) for model in made):
         yield "prepare_corpus", {"corpus": str(corpus)}
@@ -44,30 +48,18 @@ def planned_jobs(study: Study) -> Iterator[tuple[str, Wildcards]]:
             yield "score", {"task": task, "scored": scored}
         for model in study.models:
             yield from _jobs_of_model(study, task, model)
-        for figure in FIGURES_OF_A_TASK:
-            yield f"figure_{figure}", {"task": task}
-        if len(study.models) > 1:
+        if "models" in chosen:
             for variant in jobs.compared_variants(study):
                 yield "compare_models", {"task": task, "variant": variant}
-            yield "figure_models", {"task": task}
-        if jobs.finetuned_variants(study):
+        if "differences" in chosen:
             yield "part_differences", {"task": task}
-            yield "figure_differences", {"task": task}
-            yield "figure_evaluation", {"task": task}
-            yield "figure_heads", {"task": task}
-        if jobs.intervened_variants(study):
-            yield "figure_interventions", {"task": task}
-    if len(study.models) > 1:
-        yield "table_models", {}
-    if jobs.finetuned_variants(study):
-        yield "table_differences", {}
-        yield "table_evaluation", {}
-    if jobs.intervened_variants(study):
-        yield "table_interventions", {}
-    for table in (*TABLES, *(["verdict"] if study.references else [])):
+        for figure in (*FIGURES_OF_A_TASK, *tabulated):
+            yield f"figure_{figure}", {"task": task}
+    for table in (*TABLES, *tabulated, *(["verdict"] if study.references else [])):
         yield f"table_{table}", {}
-    yield "summary", {}
-    yield "explorer", {}
+    for page in ("summary", "explorer"):
+        if page in chosen:
+            yield page, {}
     yield "figure_scores", {}
     if made:
         yield "figure_pretraining", {}
@@ -76,7 +68,7 @@ def planned_jobs(study: Study) -> Iterator[tuple[str, Wildcards]]:
 
 
 def _jobs_of_model(study: Study, task: str, model: str) -> Iterator[tuple[str, Wildcards]]:
-    both = {"task": task, "model": model}
+    both, chosen = {"task": task, "model": model}, jobs.analyses(study)
     for variant in jobs.all_variants(study):
         if variant in (jobs.PRETRAINED, jobs.RANDOM):
             yield "extract_base", {**both, "variant": variant}
@@ -85,14 +77,12 @@ def _jobs_of_model(study: Study, task: str, model: str) -> Iterator[tuple[str, W
             yield "extract_finetuned", {**both, "tuned": variant}
         for probe in study.tasks[task].probes:
             yield "probe", {**both, "variant": variant, "probe": probe}
-        yield "similarity", {**both, "variant": variant}
+        if "similarity" in chosen:
+            yield "similarity", {**both, "variant": variant}
     for tuned in jobs.intervened_variants(study):
         yield "intervene", {**both, "tuned": tuned}
-    interventions = ["interventions"] if jobs.intervened_variants(study) else []
-    for part in ("probes", "attention", "similarity", *interventions):
+    for part in ("probes", "attention", *(name for name in IN_PARTS if name in chosen)):
         yield f"part_{part}", both
-    if jobs.finetuned_variants(study):
-        yield "part_evaluation", both
 
 
 def _parts(variant: str) -> Wildcards:

@@ -33,14 +33,15 @@ def _compared(rows: Sequence[Row]) -> dict[tuple[str, str], tuple[Interval, bool
 
 
 def score_findings(
-    rows: Sequence[Row], metric: str, differences: Sequence[Row], resamples: int
+    rows: Sequence[Row], metric: str, differences: Sequence[Row] | None, resamples: int
 ) -> list[str]:
     """Which model is best, what more data gives, and general against biomedical models.
 
     Args:
         rows: one task's rows of the table of scores.
         metric: of the task.
-        differences: the task's rows of the table of differences.
+        differences: the task's rows of the table of differences; None if no tests are made,
+            and then models are not compared.
         resamples: of their tests.
     """
     scores = _scores(rows, metric)
@@ -51,7 +52,8 @@ def score_findings(
     models = [name for name in largest if name not in BASELINES]
     best = max(models, key=lambda name: largest[name].value)
     others = sorted((n for n in largest if n != best), key=lambda n: -largest[n].value)
-    pairs = _compared(differences)
+    tests = differences or []
+    pairs = _compared(tests)
     apart = {n: pairs[best, n][0] for n in others if (best, n) in pairs and pairs[best, n][1]}
     below = [f"{name} by {gap}" for name, gap in apart.items() if gap.value > 0]
     over = [f"{name} by {gap.turned()}" for name, gap in apart.items() if gap.value <= 0]
@@ -61,12 +63,14 @@ def score_findings(
     )
     text += f" Above it: {listed(over)}." if over else ""
     text += f" Below it: {listed(below)}." if below else ""
-    text += f" Not told apart from it: {listed(near)}." if near else ""
+    if near:
+        text += " The others, without a test" if differences is None else " Not told apart from it"
+        text += f": {listed(near)}."
     found = [text]
-    if len(differences) >= LEVEL * (1 + resamples):
+    if len(tests) >= LEVEL * (1 + resamples):
         found.append(
             f"With {resamples} resamples no two of so many models can be told apart after Holm's "
-            f"correction: {len(differences)} pairs need at least {len(differences) / LEVEL:.0f}."
+            f"correction: {len(tests)} pairs need at least {len(tests) / LEVEL:.0f}."
         )
     if least < most:
         gains = [name for name in models if above(scores[most][name], scores[least][name])]
@@ -79,7 +83,8 @@ def score_findings(
                 f"No gain from {least} % to {most} % is told apart from none: {listed(flat)}."
             )
     about = {row["model"]: (row["architecture"], row["domain"]) for row in rows}
-    for architecture in dict.fromkeys(about[name][0] for name in models):
+    compared = models if differences is not None else []
+    for architecture in dict.fromkeys(about[name][0] for name in compared):
         kinds = {
             domain: [name for name in models if about[name] == (architecture, domain)]
             for domain in ("general", "biomedical")

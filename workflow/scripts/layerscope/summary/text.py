@@ -21,8 +21,8 @@ def summarise(
 
     Args:
         study: its name.
-        tables: rows of `scores`, `differences`, `evaluation`, `probes`, `similarity`, `heads` and
-            `association`, and of `interventions` if there are any.
+        tables: rows of `scores`, `probes` and `association`, and of those of `differences`,
+            `evaluation`, `similarity`, `heads` and `interventions` that the study has.
         confidence: of intervals.
         resamples: of the tests in the table of differences.
     """
@@ -44,26 +44,28 @@ def summarise(
         models = len({row["model"] for row in own["scores"]} - set(BASELINES))
         parts = {
             f"Scores ({METRICS[metric]})": score_findings(
-                own["scores"], metric, own["differences"], resamples
-            ),
-            "Calibration": calibration_findings(own["evaluation"]),
-            "What layers encode": probe_findings(own["probes"], metric, confidence),
-            "Pooling and features of decoders": input_findings(
-                own["probes"], decoders, metric, confidence
-            ),
-            "How representations change": similarity_findings(own["similarity"], confidence),
-            "Attention heads": head_findings(own["heads"], confidence),
-            "What the score depends on": intervention_findings(
-                own.get("interventions", []), metric, confidence
-            ),
-            "Inner measures and the score": association_findings(
-                own["association"], metric, confidence, models
-            ),
+                own["scores"], metric, own.get("differences"), resamples
+            )
         }
-        if "interventions" not in tables:
-            del parts["What the score depends on"]
-        if any(row["measure"] == "f1_gap" for row in own["evaluation"]):
-            parts["Seen and unseen entities"] = novelty_findings(own["evaluation"])
+        if "evaluation" in own:
+            parts["Calibration"] = calibration_findings(own["evaluation"])
+            if any(row["measure"] == "f1_gap" for row in own["evaluation"]):
+                parts["Seen and unseen entities"] = novelty_findings(own["evaluation"])
+        parts["What layers encode"] = probe_findings(own["probes"], metric, confidence)
+        parts["Pooling and features of decoders"] = input_findings(
+            own["probes"], decoders, metric, confidence
+        )
+        if "similarity" in own:
+            parts["How representations change"] = similarity_findings(own["similarity"], confidence)
+        if "heads" in own:
+            parts["Attention heads"] = head_findings(own["heads"], confidence)
+        if "interventions" in own:
+            parts["What the score depends on"] = intervention_findings(
+                own["interventions"], metric, confidence
+            )
+        parts["Inner measures and the score"] = association_findings(
+            own["association"], metric, confidence, models
+        )
         lines += ["", f"## {task}"]
         for title, findings in parts.items():
             lines += ["", f"### {title}", ""]
