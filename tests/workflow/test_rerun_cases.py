@@ -418,6 +418,10 @@ CASES: dict[str, tuple[Change, Counts]] = {
             "part_differences": 2,
         },
     ),
+    "an analysis turned off: `analyses.heads`": (
+        _set("analyses.heads", False),
+        {"configuration": 1, "summary": 1, "all": 1},
+    ),
     # Code.
     "one figure: `plotting/probes.py`": (
         _edited("layerscope/plotting/probes.py"),
