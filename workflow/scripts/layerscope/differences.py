@@ -21,7 +21,7 @@ import numpy.typing as npt
 from layerscope.config.statistics import Statistics
 from layerscope.errors import UserError
 from layerscope.measures import TASK_METRICS
-from layerscope.predictions import Predictions, group_counts
+from layerscope.predictions import Predictions, check_same_examples, group_counts
 from layerscope.statistics import Floats, Statistic, paired_difference
 
 Row = dict[str, Any]
@@ -70,22 +70,6 @@ def holm(values: Sequence[float]) -> npt.NDArray[np.float64]:
     return adjusted
 
 
-def _check(files: Sequence[Predictions], first: Predictions) -> None:
-    for file in files:
-        for key in ("task", "labels"):
-            if file.described[key] != first.described[key]:
-                raise UserError(
-                    f"{file.path}: {key} {file.described[key]!r}; "
-                    f"allowed: {first.described[key]!r}, as in {first.path}"
-                )
-        for key in ("example_id", "group_id", "word_index", "label"):
-            if file.columns[key] != first.columns[key]:
-                raise UserError(
-                    f"{file.path}: column '{key}' differs from {first.path}; "
-                    "allowed: predictions of the same examples in the same order"
-                )
-
-
 def difference_rows(files: Sequence[Predictions], settings: Statistics) -> list[Row]:
     """Rows of the table of differences of one task, in its own metric.
 
@@ -97,7 +81,7 @@ def difference_rows(files: Sequence[Predictions], settings: Statistics) -> list[
     Raises:
         UserError: the files are not of the same examples, or models have different seeds.
     """
-    _check(files, files[0])
+    check_same_examples(files, ("task", "kind_of_task", "labels"))
     metric = TASK_METRICS[files[0].described["kind_of_task"]][0]
     by_model: dict[str, dict[int, Predictions]] = {}
     for file in files:

@@ -76,15 +76,15 @@ def read_probabilities(file: Predictions) -> npt.NDArray[np.float64]:
     )
 
 
-def check_same(files: Sequence[Predictions]) -> None:
-    """All files must be of one model and task, of different variants, on the same examples.
+def check_same_examples(files: Sequence[Predictions], keys: Sequence[str]) -> None:
+    """All files must be on the same examples, and have the same metadata below some keys.
 
     Raises:
         UserError: they are not.
     """
-    first, seen = files[0], set()
+    first = files[0]
     for file in files:
-        for key in ("task", "model", "kind_of_task", "labels"):
+        for key in keys:
             if file.described[key] != first.described[key]:
                 raise UserError(
                     f"{file.path}: {key} {file.described[key]!r}; "
@@ -96,6 +96,17 @@ def check_same(files: Sequence[Predictions]) -> None:
                     f"{file.path}: column '{key}' differs from {first.path}; "
                     "allowed: predictions of the same examples in the same order"
                 )
+
+
+def check_same(files: Sequence[Predictions]) -> None:
+    """All files must be of one model and task, of different variants, on the same examples.
+
+    Raises:
+        UserError: they are not.
+    """
+    check_same_examples(files, ("task", "model", "kind_of_task", "labels"))
+    seen = set()
+    for file in files:
         variant = (file.percent, file.seed)
         if variant in seen:
             raise UserError(
