@@ -22,8 +22,9 @@ $(VENV)/.ready: requirements.txt constraints.txt
 demo: $(VENV)/.ready
 	@workflow/demo.sh $(CORES)
 
+# One process more than cores: one mostly waits for SLURM.
 test: $(VENV)/.ready
-	@pytest -q --numprocesses auto --maxprocesses 4 --dist loadgroup
+	@pytest -q --numprocesses $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )) --maxprocesses 4 --dist loadgroup
 
 bench: $(VENV)/.ready
 	@python benchmarks/run.py $(STAGES)

@@ -107,7 +107,8 @@ def made_small(config: Config) -> None:
     config["tasks"]["mednli"]["probe_limit"] = 24
     config["tasks"]["jnlpba"]["limit"] = {"train": 40, "validation": 10, "test": 24}
     config["tasks"]["jnlpba"]["probe_limit"] = 300
-    config["variants"] = {"percentages": [0, 100], "seeds": [1, 2]}
+    # The miniature has two seeds; here is what a study with one is like.
+    config["variants"] = {"percentages": [0, 100], "seeds": [1]}
     config["protocol"] = "published"  # with its own fine-tuning, probes and merged tags
     config["attention"] = {"examples": 6}
     config["statistics"] = {"resamples": 100}
@@ -198,7 +199,7 @@ def test_every_figure_and_the_report_are_there(run: Run) -> None:
     assert (results / "report.html").stat().st_size > 100_000
 
 
-def test_every_model_has_a_score_for_each_task_and_seed(run: Run) -> None:
+def test_every_model_has_a_score_for_each_task(run: Run) -> None:
     found = {
         (row["task"], row["model"], row["seed"])
         for row in _rows(run, "scores")
@@ -206,7 +207,7 @@ def test_every_model_has_a_score_for_each_task_and_seed(run: Run) -> None:
     }
     for task in ("mednli", "jnlpba"):
         for model in KINDS:
-            assert {(task, model, 1), (task, model, 2)} <= found
+            assert (task, model, 1) in found
 
 
 def test_every_layer_is_probed(run: Run) -> None:
