@@ -14,7 +14,7 @@ python() {
                 case $word in
                     *.parquet) touch_all "$word" "${word%.parquet}.csv" ;;
                     *.svg) touch_all "$word" "${word%.svg}".{pdf,png} ;;
-                    *.json | *.md) touch_all "$word" ;;
+                    *.json | *.md | *.html) touch_all "$word" ;;
                     *) mkdir -p "$word" ;;
                 esac
                 ;;

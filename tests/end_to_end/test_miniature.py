@@ -276,7 +276,7 @@ def test_similarity_of_every_layer_of_every_variant_and_pair_of_models(results: 
     compared = {row["variant"] for row in rows if row["measure"] == "cka"}
     assert compared == set(VARIANTS) - {"pretrained"}
     models = _rows(results, "models")
-    assert _distinct(models, "model", "other") == {tuple(MODELS)}
+    assert _distinct(models, "model", "other") == {tuple(sorted(MODELS))}
     assert _distinct(models, "task", "variant") == {
         (task, variant) for task in TASKS for variant in ("pretrained", "f50-s1", "f50-s2")
     }
@@ -443,6 +443,7 @@ def test_the_report_has_every_figure_with_caption_category_and_labels(report: st
         "Performance",
         "Layers",
         "Attention",
+        "Interventions",
         "Association",
         "Pre-training",
     }
