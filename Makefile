@@ -22,9 +22,9 @@ $(VENV)/.ready: requirements.txt constraints.txt
 demo: $(VENV)/.ready
 	@workflow/demo.sh $(CORES)
 
-# One process more than cores: one mostly waits for SLURM.
+# One process more than cores, since one mostly waits for SLURM; a thread each, or they wait for each other.
 test: $(VENV)/.ready
-	@pytest -q --numprocesses $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )) --maxprocesses 4 --dist loadgroup
+	@OMP_NUM_THREADS=1 pytest -q --numprocesses $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )) --maxprocesses 4 --dist loadgroup
 
 bench: $(VENV)/.ready
 	@python benchmarks/run.py $(STAGES)
