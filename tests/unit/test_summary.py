@@ -292,6 +292,10 @@ def test_without_tests_models_are_not_compared() -> None:
     (found,) = score_findings(rows, "accuracy", None, 1000)
     assert found.endswith("The others, without a test: gpt, 0.500 (0.480 to 0.520).")
     assert "told apart" not in found
+    tables: dict[str, list[Row]] = {"scores": rows, "probes": [], "association": []}
+    assert "Models' scores are not compared" in summarise("demo", tables, 0.95, 1000)
+    tables["differences"] = []
+    assert "where p of a paired test is below 0.05" in summarise("demo", tables, 0.95, 1000)
     (tested,) = score_findings(rows, "accuracy", [], 1000)
     assert "Not told apart from it: gpt" in tested
 

@@ -26,11 +26,16 @@ def summarise(
         confidence: of intervals.
         resamples: of the tests in the table of differences.
     """
+    compared = (
+        f"Two models' scores are said to differ where p of a paired test is below {LEVEL:g} after "
+        "Holm's correction"
+        if "differences" in tables
+        else "Models' scores are not compared, since the study has no paired tests"
+    )
     lines = [
         f"# Study {study}: what its tables support",
         "",
-        f"Made from `tables/` by rules; intervals cover {100 * confidence:g} %. Two models' scores "
-        f"are said to differ where p of a paired test is below {LEVEL:g} after Holm's correction; "
+        f"Made from `tables/` by rules; intervals cover {100 * confidence:g} %. {compared}; "
         "shares of the data, and calibration errors, where intervals over examples and seeds do "
         "not overlap. What has "
         "one value a seed has Student's interval over seeds, which with few seeds only large "
