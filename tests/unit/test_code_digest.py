@@ -213,6 +213,42 @@ def test_digests_of_programs_differ() -> None:
     assert len({code.code_digest(program) for program in REAL}) == len(REAL)
 
 
+#: Files of workflow/scripts, and the programs of rules that an edit of it reaches.
+REACH: dict[str, set[str]] = {
+    "extract.py": {"extract"},
+    "layerscope/attention.py": {"extract"},
+    "layerscope/models/batching.py": {"extract", "finetune", "intervene"},
+    "layerscope/models/training.py": {"pretrain", "finetune"},
+    "layerscope/models/checkpoints.py": {"pretrain", "finetune"},
+    "layerscope/finetuning.py": {"finetune"},
+    "layerscope/sources.py": {"fetch_model", "fetch_files"},
+    "layerscope/data/hpo_ner.py": {"prepare_task"},
+    "layerscope/data/rng.py": {
+        "prepare_task",
+        "prepare_corpus",
+        "subsample",
+        "sample_for_probes",
+        "pretrain",
+        "finetune",
+        "intervene",
+    },
+    "layerscope/probing/svm.py": {"probe"},
+    "layerscope/config/probes.py": {"probe"},
+    "layerscope/config/schema.py": set(),
+    "layerscope/config/jobs.py": set(),
+    "layerscope/baselines.py": {"baseline"},
+}
+#: They run no job of a study.
+FOR_PEOPLE = {"audit", "compare", "estimate", "explain", "export_crate", "warm", "write_schema"}
+
+
+@pytest.mark.parametrize("file", REACH)
+def test_an_edit_reaches_the_programs_that_use_it_and_no_other(file: str) -> None:
+    module = file.removesuffix(".py").replace("/", ".")
+    reached = {program for program in REAL if module in code.code_modules(program)}
+    assert reached - FOR_PEOPLE == REACH[file]
+
+
 def test_the_packages_that_all_import_hold_no_code() -> None:
     """An edit there, such as a new version, would rerun every job."""
     for name in ("__init__.py", "config/__init__.py"):

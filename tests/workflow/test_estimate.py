@@ -1,72 +1,13 @@
-"""`snakemake estimate`, and what jobs ask of a scheduler, against the real DAG."""
+"""`snakemake estimate`, and what jobs of the published study ask of a scheduler."""
 
 from __future__ import annotations
 
-import copy
 import re
 import shutil
 from pathlib import Path
 
 import pytest
-from running import (
-    DEMO,
-    MINIATURE,
-    ROOT,
-    Config,
-    plan,
-    read_config,
-    snakemake,
-    write_config,
-)
-
-from layerscope.config.load import validate
-from layerscope.planning.estimate import planned_jobs
-
-PAPER = ROOT / "config" / "paper.yaml"
-
-
-def _demo(config: Config) -> Config:
-    return config | read_config(DEMO)
-
-
-def _miniature(config: Config) -> Config:
-    return config
-
-
-def _passing(config: Config) -> Config:
-    return config | {"activations": {"keep": "none"}}
-
-
-def _before_and_after(config: Config) -> Config:
-    config["variants"] = {"percentages": [0, 10, 50], "seeds": [1, 2]}
-    return config | {"activations": {"keep": "before-and-after"}}
-
-
-def _paper(_: Config) -> Config:
-    return read_config(PAPER) | {"references": "references.csv"}
-
-
-@pytest.mark.parametrize("study", [_demo, _miniature, _passing, _before_and_after, _paper])
-def test_the_jobs_that_are_estimated_are_those_of_the_dag(
-    study: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Every one, by rule and wildcards; rules for passing activations are the same work."""
-    assert callable(study)
-    config = study(copy.deepcopy(read_config(MINIATURE)))
-    run = tmp_path / "run"
-    run.mkdir()
-    shutil.copyfile(ROOT / "config" / "references.csv", run / "references.csv")
-    found = {
-        (job.rule.removesuffix("_passing"), job.wildcards)
-        for job in plan(ROOT, run, write_config(tmp_path / "study.yaml", config))
-        if job.rule != "all"
-    }
-    monkeypatch.chdir(run)
-    planned = [
-        (rule, frozenset(wildcards.items())) for rule, wildcards in planned_jobs(validate(config))
-    ]
-    assert len(planned) == len(set(planned))
-    assert set(planned) == {(rule, frozenset(wildcards)) for rule, wildcards in found}
+from running import MINIATURE, PAPER, ROOT, snakemake
 
 
 def _resources(text: str, rule: str) -> list[dict[str, str]]:
