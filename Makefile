@@ -1,4 +1,6 @@
-# make demo: set up .venv, run the demo study, name its results.   make test: every test.
+# make demo: set up .venv, run the demo study, name its results.
+# make test: unit tests, and a miniature study from end to end (6 minutes on 2 cores).
+# make test-all: every test: crate, browser, paper replica, kill and resume, SLURM as well (18 minutes); the 25 slowest are named.
 # make bench: measure every stage against what is published and against the machine (25 minutes, nothing else running);
 # make bench STAGES="svm crf": some of them.
 # make audit: verify all results of the demo; make audit OF=results/demo/figures/scores.svg: what that was made from.
@@ -10,7 +12,7 @@ CORES ?= 2
 OF ?= results/demo
 STAGES ?=
 
-.PHONY: demo test bench audit lint clean
+.PHONY: demo test test-all bench audit lint clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.ready: requirements.txt constraints.txt
@@ -23,8 +25,13 @@ demo: $(VENV)/.ready
 	@workflow/demo.sh $(CORES)
 
 # One process more than cores, since one mostly waits for SLURM; a thread each, or they wait for each other.
+TESTS = OMP_NUM_THREADS=1 pytest -q --numprocesses $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )) --maxprocesses 4 --dist loadgroup
+
 test: $(VENV)/.ready
-	@OMP_NUM_THREADS=1 pytest -q --numprocesses $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )) --maxprocesses 4 --dist loadgroup
+	@$(TESTS) -m "not slow and not slurm and not browser"
+
+test-all: $(VENV)/.ready
+	@$(TESTS) --durations=25
 
 bench: $(VENV)/.ready
 	@python benchmarks/run.py $(STAGES)

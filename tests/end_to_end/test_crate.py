@@ -39,7 +39,7 @@ from running import ROOT, Finished, environment
 
 from layerscope.files import read_json, sha256_directory
 
-pytestmark = pytest.mark.xdist_group("crate")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("crate")]
 
 
 # --- the crate, and what it is compared with -----------------------------------------------------

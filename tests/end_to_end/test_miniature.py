@@ -522,6 +522,7 @@ def _wait_for_training(process: subprocess.Popen[bytes], folder: Path) -> None:
     pytest.fail("the run ended before it could be killed")
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_with_the_same_files(
     finished: Finished, killed: Finished
 ) -> None:

@@ -26,7 +26,7 @@ from running import ROOT, Config, command, copy_workflow, environment, read_conf
 from layerscope.files import sha256_file
 from layerscope.records.content import ENDING
 
-pytestmark = pytest.mark.xdist_group("paper")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("paper")]
 
 PAPER = ROOT / "config" / "paper.yaml"
 REAL_JNLPBA = ROOT.parent / "shared" / "data" / "jnlpba" / "dataset"

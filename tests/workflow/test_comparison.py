@@ -16,7 +16,7 @@ from running import Finished
 from layerscope.files import write_json
 from layerscope.formats import file_metadata, read_table, write_table
 
-pytestmark = pytest.mark.xdist_group("audit")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("audit")]
 
 WRONG = "predictions/hpo-nli/minilm/f50-s1.parquet"
 
