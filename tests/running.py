@@ -75,7 +75,7 @@ def environment() -> dict[str, str]:
 @functools.cache
 def _server() -> ForkServer:
     """Of this process of the tests."""
-    return ForkServer(environment())
+    return ForkServer(environment(), "snakemake")
 
 
 def snakemake(
@@ -93,7 +93,7 @@ def snakemake(
     arguments = command(workflow, folder, *options, warm=warm)
     given = environment() | dict(variables or {})
     if not warm:
-        return _server().run(arguments[2:], folder, given)
+        return _server().run(arguments[1:], folder, given, together=True)
     return subprocess.run(
         arguments,
         stdout=subprocess.PIPE,

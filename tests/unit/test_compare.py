@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from math import sqrt
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from forking import run_program
 from running import ROOT, copy_workflow
 
 from layerscope.config.statistics import Statistics
@@ -451,9 +451,7 @@ def test_probes_and_attention_are_means_over_seeds(tmp_path: Path) -> None:
 
 
 def run(*arguments: object, program: Path = PROGRAM) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, program, *map(str, arguments)], capture_output=True, text=True, check=False
-    )
+    return run_program(program, *arguments)
 
 
 def test_the_program_prints_text_or_json(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from forking import run_program
 from tiny_models import TEXTS, Tiny, ner_table, nli_table, save_encoder
 
 import extract
@@ -83,12 +84,7 @@ def call(module: Any, monkeypatch: pytest.MonkeyPatch, *arguments: object) -> No
 
 def failure(name: str, *arguments: object) -> str:
     """What a program that must fail prints, from a process of its own."""
-    result = subprocess.run(
-        [sys.executable, str(SCRIPTS / name), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    result = run_program(SCRIPTS / name, *arguments)
     assert result.returncode == 1, result.stderr
     assert result.stdout == ""
     return result.stderr

@@ -487,7 +487,9 @@ SETTINGS: list[list[tuple[str, Any, Chosen]]] = [
 ]
 
 
-@pytest.mark.parametrize("group", SETTINGS, ids=lambda group: "+".join(path for path, _, _ in group))
+@pytest.mark.parametrize(
+    "group", SETTINGS, ids=lambda group: "+".join(path for path, _, _ in group)
+)
 def test_settings_rerun_their_own_jobs(
     group: list[tuple[str, Any, Chosen]], setup: Setup, finished: Finished
 ) -> None:
