@@ -58,8 +58,10 @@ def _no_such_folder(config: Config) -> None:
 def test_every_mistake_is_named_in_one_clear_line(
     mistakes: dict[Callable[[Config], None], str], tmp_path: Path
 ) -> None:
-    """Values by themselves, what fits together, and what must be there; tests/unit/test_config_mistakes.py has
-    each kind of mistake."""
+    """Values by themselves, what fits together, and what must be there.
+
+    tests/unit/test_config_mistakes.py has each kind of mistake.
+    """
     config = read_config(MINIATURE)
     for make in mistakes:
         make(config)
