@@ -91,6 +91,7 @@ def run(folder: Path, *options: str | Path, **variables: str) -> None:
     assert result.returncode == 0, result.stdout
 
 
+@pytest.mark.slow
 def test_after_a_download_no_network_is_needed(hub: Hub, tmp_path: Path) -> None:
     """The proxies of the tests' environment lead nowhere; NO_PROXY lets the hub through."""
     config, folder = study(), tmp_path / "run"

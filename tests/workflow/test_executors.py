@@ -62,12 +62,14 @@ def test_nothing_in_the_rules_is_an_engine_s_own() -> None:
         assert re.findall(own, text) == [], path
 
 
+@pytest.mark.slow
 def test_another_engine_plans_the_same_jobs(
     local: list[str], other_engine: list[str], tmp_path: Path
 ) -> None:
     assert _commands(tmp_path / "run", *other_engine) == local
 
 
+@pytest.mark.slow
 def test_another_engine_runs_jobs(other_engine: list[str], tmp_path: Path) -> None:
     result = snakemake(
         ROOT, tmp_path / "run", *other_engine, "--configfile", MINIATURE, "--", *SAMPLES
@@ -77,11 +79,13 @@ def test_another_engine_runs_jobs(other_engine: list[str], tmp_path: Path) -> No
     assert all((tmp_path / "run" / sample).is_file() for sample in SAMPLES)
 
 
+@pytest.mark.slow
 def test_the_profile_for_slurm_by_its_path(local: list[str], tmp_path: Path) -> None:
     """A dry run needs no SLURM."""
     assert _commands(tmp_path / "run", "--profile", PROFILE) == local
 
 
+@pytest.mark.slow
 def test_the_profile_for_slurm_by_its_name(
     local: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

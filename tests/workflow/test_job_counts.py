@@ -147,14 +147,19 @@ def _passing_activations(config: Config) -> Config:
         _miniature,
         _demo,
         _paper,
-        _one_task,
-        _fetched_models_alone,
-        _more_shares_and_seeds,
-        _fewer_analyses,
-        _other_analyses,
-        _no_interventions,
-        _published_values,
-        _passing_activations,
+        *(
+            pytest.param(study, marks=pytest.mark.slow)
+            for study in (
+                _one_task,
+                _fetched_models_alone,
+                _more_shares_and_seeds,
+                _fewer_analyses,
+                _other_analyses,
+                _no_interventions,
+                _published_values,
+                _passing_activations,
+            )
+        ),
     ],
 )
 def test_jobs_are_those_of_the_formula_and_of_the_estimate(

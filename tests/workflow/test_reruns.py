@@ -10,13 +10,9 @@ tests/unit/test_code_digest.py; which settings a job is given, in tests/unit/tes
 from __future__ import annotations
 
 import ast
-import json
 import os
 import re
 import shutil
-import signal
-import subprocess
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.metadata import distribution
@@ -31,10 +27,7 @@ from running import (
     Finished,
     Job,
     Plan,
-    command,
     copy_workflow,
-    environment,
-    options,
     plan,
     read_config,
     snakemake,
@@ -422,6 +415,7 @@ CASES: dict[str, tuple[Change, Chosen]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_what_reruns(case: str, setup: Setup, finished: Finished) -> None:
     change, chosen = CASES[case]
@@ -487,6 +481,7 @@ SETTINGS: list[list[tuple[str, Any, Chosen]]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "group", SETTINGS, ids=lambda group: "+".join(path for path, _, _ in group)
 )
@@ -498,6 +493,7 @@ def test_settings_rerun_their_own_jobs(
     _same(changed.plan(), with_downstream(finished.everything, chosen))
 
 
+@pytest.mark.slow
 def test_an_edit_of_a_rule_s_command(setup: Setup, finished: Finished) -> None:
     def edit(text: str) -> str:
         return text.replace("--seed {wildcards.seed}", "--seed 1{wildcards.seed}")
@@ -506,6 +502,7 @@ def test_an_edit_of_a_rule_s_command(setup: Setup, finished: Finished) -> None:
     _same(changed.plan(), with_downstream(finished.everything, _is("finetune")))
 
 
+@pytest.mark.slow
 def test_another_study_shares_nothing_but_fetched_models(setup: Setup, finished: Finished) -> None:
     fetched = {job for job in finished.everything if job.rule == "fetch_model"}
     assert fetched
@@ -557,6 +554,7 @@ TOGETHER = ("table_", "figure_", "explorer", "summary", "configuration", "all")
 PARTS = ("part_", "score", "compare_models")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", GROWN)
 def test_what_is_added_or_removed_leaves_the_rest_alone(
     case: str, setup: Setup, finished: Finished
@@ -593,56 +591,14 @@ def test_files_up_to_the_profile_s_limit_are_compared_by_content() -> None:
         assert profile["max-checksum-file-size"] == 10**9
 
 
-# --- runs that are cut short, and copies ---------------------------------------------------------
+# --- copies --------------------------------------------------------------------------------------
 
 
 def _faster(setup: Setup) -> Setup:
     return CASES["the learning rate of one model on one task"][0](setup)
 
 
-def test_a_killed_run_goes_on_where_it_was(setup: Setup, finished: Finished) -> None:
-    """What was done before the kill is not done again; what ran then is, and all that waits."""
-    folder = Path(shutil.copytree(finished.folder, setup.scratch / "run", symlinks=True))
-    study = finished._replace(config=_faster(setup).config, folder=folder)
-    before = plan(study.workflow, folder, study.config)
-    assert before
-    begun = time.time()
-    with subprocess.Popen(
-        command(study.workflow, folder, *options(study, cores=1)),
-        cwd=folder,
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as process:
-        while not _running_training(folder):
-            assert process.poll() is None
-            assert time.time() < begun + 300
-            time.sleep(0.05)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    done = {
-        job
-        for job in before
-        if job.outputs and _ended_since(folder / f"{job.outputs[0]}.run.json", begun)
-    }
-    assert "finetune" not in {job.rule for job in done}
-    after = plan(study.workflow, folder, study.config, "--rerun-incomplete")
-    assert after == before - done
-    told = snakemake(study.workflow, folder, "explain", *options(study, cores=1)).stdout
-    assert f"{len(after)} of {len(finished.everything)} jobs would run" in told
-    assert re.search(r"finetune, hpo-nli, gpt-tiny, f50, s\d \(1 job\): it was killed", told)
-
-
-def _running_training(folder: Path) -> bool:
-    found = (json.loads(p.read_text()) for p in folder.glob("results/*/finetuned/*/*/*.run.json"))
-    return any(record["exit"] is None for record in found)
-
-
-def _ended_since(record: Path, begun: float) -> bool:
-    return record.stat().st_mtime > begun and json.loads(record.read_text())["exit"] == 0
-
-
+@pytest.mark.slow
 def test_touch_accepts_a_copy_without_times_and_a_changed_setting(
     setup: Setup, finished: Finished
 ) -> None:
