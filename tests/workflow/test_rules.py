@@ -18,6 +18,8 @@ from typing import Any
 import pytest
 from running import MINIATURE, ROOT, Job, Plan, plan, read_config, write_config
 
+pytestmark = pytest.mark.xdist_group("rules")  # they share a plan
+
 PROGRAMS = ROOT / "workflow" / "scripts"
 _RULE = re.compile(r"^(?:rule|checkpoint) (\w+):\n((?:(?:    .*)?\n)+)", re.MULTILINE)
 _DIRECTIVE = re.compile(r"^    (\w+):(.*(?:\n(?:        .*)?)*)", re.MULTILINE)
