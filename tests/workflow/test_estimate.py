@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from running import MINIATURE, PAPER, ROOT, snakemake
 
+pytestmark = pytest.mark.xdist_group("estimate")  # they share a plan
+
 
 def _resources(text: str, rule: str) -> list[dict[str, str]]:
     """Resources of each job of a rule in a dry run."""

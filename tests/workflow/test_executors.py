@@ -10,6 +10,8 @@ import pytest
 import yaml
 from running import MINIATURE, ROOT, snakemake
 
+pytestmark = pytest.mark.xdist_group("executors")  # they share a plan
+
 PROFILE = ROOT / "profiles" / "slurm"
 SAMPLES = [f"results/miniature/samples/hpo-ner/{name}.parquet" for name in ("f50-s1", "f50-s2")]
 #: As on another cluster: a command that sends a script to be run and prints the job's name.
