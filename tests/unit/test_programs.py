@@ -35,6 +35,7 @@ FINETUNING = json.dumps(
 # Asks each program for its help in a fork, and says which libraries it brings in for that.
 HELP = """
 import contextlib, io, json, os, runpy, sys
+import matplotlib.figure, numpy, pyarrow.parquet, pydantic, yaml  # light, and many need them
 programs = sys.argv[1:]
 for name in programs:
     if os.fork():
@@ -332,6 +333,7 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_extraction_and_probing_restart_cleanly(
     encoder: Tiny, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
