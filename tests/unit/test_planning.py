@@ -173,21 +173,25 @@ def test_arithmetic_of_fine_tuning_by_hand(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_gpu_is_asked_for_where_a_core_would_take_long() -> None:
     assert need(paper(), "finetune", **TUNE).gpu == 1
     demo = validate(read_yaml(DEMO))
+    sizes = read_sizes(demo)
     for rule, wildcards in planned_jobs(demo):
-        found = need(demo, rule, **wildcards)
+        found = needs(demo, sizes, rule, wildcards)
         assert found.gpu == 0, rule
         assert found.seconds < GPU_FROM, rule
 
 
 def test_light_rules_never_ask_for_a_gpu() -> None:
     study = paper()
-    asked = {rule for rule, w in planned_jobs(study) if need(study, rule, **w).gpu}
+    sizes = read_sizes(study)
+    asked = {rule for rule, w in planned_jobs(study) if needs(study, sizes, rule, w).gpu}
     assert asked <= {"pretrain", "finetune", "extract_base", "extract_finetuned", "intervene"}
 
 
 def test_a_scheduler_is_asked_for_more_time_than_is_estimated() -> None:
-    for rule, wildcards in planned_jobs(paper()):
-        found = need(paper(), rule, **wildcards)
+    study = paper()
+    sizes = read_sizes(study)
+    for rule, wildcards in planned_jobs(study):
+        found = needs(study, sizes, rule, wildcards)
         assert found.minutes * 60 >= 3 * found.seconds
 
 
@@ -266,14 +270,15 @@ def test_what_each_policy_keeps(keep: str, expected: list[str]) -> None:
     config["activations"]["keep"] = keep
     study = validate(config)
     assert jobs.kept_variants(study) == expected
-    found = estimate(study, read_sizes(study))
+    sizes = read_sizes(study)
+    found = estimate(study, sizes)
     assert found.activations_mb["none"] == 0
     assert found.activations_mb["all"] == pytest.approx(
         2 * found.activations_mb["before-and-after"]
     )
     disk = sum(line.disk_mb for line in found.lines.values())
     without = sum(
-        need(study, rule, **wildcards).other_mb for rule, wildcards in planned_jobs(study)
+        needs(study, sizes, rule, wildcards).other_mb for rule, wildcards in planned_jobs(study)
     )
     assert disk == pytest.approx(without + found.activations_mb[keep])
 
