@@ -1,6 +1,7 @@
 # make demo: set up .venv, run the demo study, name its results.   make test: every test.
 # make bench: measure every stage against what is published and against the machine (25 minutes, nothing else running);
 # make bench STAGES="svm crf": some of them.
+# make bench-gpu: everything that a GPU does, in eight minutes on one (docs/gpu.md); PARTS="parity memory": some of it.
 # make audit: verify all results of the demo; make audit OF=results/demo/figures/scores.svg: what that was made from.
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -9,8 +10,9 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 CORES ?= 2
 OF ?= results/demo
 STAGES ?=
+PARTS ?=
 
-.PHONY: demo test bench audit lint clean
+.PHONY: demo test bench bench-gpu audit lint clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.ready: requirements.txt constraints.txt
@@ -28,6 +30,10 @@ test: $(VENV)/.ready
 
 bench: $(VENV)/.ready
 	@python benchmarks/run.py $(STAGES)
+
+# No set-up of its own: it runs in the Python at hand, whose PyTorch fits the GPU.
+bench-gpu:
+	@$(PYTHON) benchmarks/gpu/run.py $(PARTS)
 
 audit: $(VENV)/.ready
 	@python workflow/scripts/audit.py $(OF)

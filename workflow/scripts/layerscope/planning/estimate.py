@@ -9,6 +9,7 @@ from layerscope.config import jobs
 from layerscope.config.schema import Study
 from layerscope.measures import BASELINES_OF_KIND
 from layerscope.planning.needs import needs
+from layerscope.planning.rates import read_rates
 from layerscope.planning.sizes import Sizes
 
 #: Tables that every study has, and figures that it has for each task.
@@ -185,7 +186,8 @@ def in_words(study: Study, found: Estimate) -> str:
         *table,
         "",
         "Memory and time are what the largest job of a rule asks for at its first attempt; time is",
-        "three times the estimate. Hours are the estimate itself, on a slow core or GPU.",
+        "three times the estimate. Hours are the estimate itself, on a slow core.",
+        f"Rates of the GPU: {read_rates().source}.",
         "",
         f"Activations that stay, by activations.keep: {policies}.",
         f"This study: {study.activations.keep}. Until its probes are done, a variant takes up to "
