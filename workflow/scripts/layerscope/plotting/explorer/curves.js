@@ -1,11 +1,28 @@
-"""The explorer's script: the panel of curves by layer, and of scores by share of the data."""
+import {
+  audit,
+  BEFORE,
+  byId,
+  chosen,
+  h,
+  interval,
+  LINES,
+  MEAN,
+  measureOf,
+  over,
+  own,
+  place,
+  RANDOM,
+  s,
+  state,
+  task,
+  text,
+} from "./state.js";
+import { axes, bar, padded, point, polyline, ready, ticks, told } from "./charts.js";
+import { nameOf, rangeWords, seedWords } from "./heads.js";
 
-from __future__ import annotations
-
-CURVES = r"""
 /* --- by layer --- */
 
-function drawLayers() {
+export function drawLayers() {
   const holder = byId("layer-chart"),
     curve = measureOf(task().curves, state.curve);
   holder.replaceChildren();
@@ -84,7 +101,7 @@ function drawLayers() {
   ready(holder, "lines");
 }
 
-function table(caption, head, rows) {
+export function table(caption, head, rows) {
   return h("table", {}, [
     h("caption", {}, caption),
     h(
@@ -110,7 +127,7 @@ function table(caption, head, rows) {
   ]);
 }
 
-function drawEntry() {
+export function drawEntry() {
   const holder = byId("entry-table");
   holder.replaceChildren();
   const rows = [];
@@ -138,7 +155,7 @@ function drawEntry() {
 
 /* --- score by share --- */
 
-function drawShares() {
+export function drawShares() {
   const holder = byId("share-chart"),
     title = byId("share-title"),
     known = own(task().scores, state.score);
@@ -237,4 +254,3 @@ function drawShares() {
   holder.append(h("div", { class: "key" }, names));
   ready(holder, "lines");
 }
-"""
