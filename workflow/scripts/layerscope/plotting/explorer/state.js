@@ -10,7 +10,7 @@ export const LINES = [
 ];
 export const tasks = Object.keys(content.tasks);
 const order = Object.keys(content.models);
-export let state = {};
+export const state = {};
 
 export const task = () => content.tasks[state.task];
 export const own = (object, key) =>
@@ -70,7 +70,7 @@ export function fragmentOf() {
 export function remember() {
   try {
     history.replaceState(null, "", fragmentOf());
-  } catch (error) {
+  } catch {
     /* A page inside a report has no address of its own. */
   }
 }
@@ -97,7 +97,6 @@ export function text(value) {
   return written.replace(/-/g, "\u2212");
 }
 
-const whole = (value) => (Number.isInteger(value) ? String(value) : text(value));
 export const measureOf = (list, key) => list.find((each) => each.key === key);
 export const place = (model) => order.indexOf(model);
 export const colourClass = (model) => (place(model) < 0 ? "baseline" : `m${place(model) % 8}`);
