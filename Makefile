@@ -42,6 +42,7 @@ lint: $(VENV)/.ready
 	ruff check .
 	ruff format --check .
 	mypy
+	oxlint --deny-warnings workflow
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 

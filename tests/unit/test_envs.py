@@ -128,6 +128,8 @@ def third_party(program: str) -> set[str]:
     """Packages that a program and the library modules it imports name in their imports."""
     names: set[str] = set()
     for module in code_modules(program):
+        if "/" in module:
+            continue  # a page's script or style sheet
         base = SCRIPTS.joinpath(*module.split("."))
         path = (
             base.with_suffix(".py") if base.with_suffix(".py").is_file() else base / "__init__.py"

@@ -3,7 +3,8 @@
 The digest is taken over syntax trees without comments, docstrings and layout, so formatting or
 commenting code changes nothing, while an edit of what a helper does changes the digest of exactly
 the programs that import it, however deep. Imports inside functions count as well. What only watches
-programs (`OBSERVERS`) is left out.
+programs (`OBSERVERS`) is left out. Scripts and markup of pages (`ASSETS`) count, with all their
+text, for whatever imports a module of the same folder.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ SCRIPTS = Path(__file__).resolve().parent.parent
 PACKAGE = "layerscope"
 #: Packages that record what a program does and change nothing in what it makes.
 OBSERVERS = frozenset({"layerscope.records"})
+#: Files that are not Python and that a module may read from its own folder.
+ASSETS = frozenset({".css", ".html", ".js"})
 
 
 def _statements(tree: ast.Module) -> list[ast.stmt]:
@@ -96,6 +99,18 @@ def _parse(path: Path, module: str, scripts: Path) -> tuple[str, frozenset[str]]
     return hashlib.sha256(dump.encode()).hexdigest(), known
 
 
+@cache
+def _assets(folder: Path, scripts: Path) -> dict[str, str]:
+    """Digest of each asset in a folder, the same on systems with other line endings."""
+    return {
+        path.relative_to(scripts).as_posix(): hashlib.sha256(
+            path.read_bytes().replace(b"\r\n", b"\n")
+        ).hexdigest()
+        for path in folder.iterdir()
+        if path.suffix in ASSETS
+    }
+
+
 def code_modules(program: str, scripts: Path = SCRIPTS) -> dict[str, str]:
     """Digest of each source a program consists of.
 
@@ -105,7 +120,8 @@ def code_modules(program: str, scripts: Path = SCRIPTS) -> dict[str, str]:
 
     Returns:
         Dotted module name (the program's own name for the program itself) to hexadecimal SHA-256
-        of its syntax tree, the program and all modules it imports transitively.
+        of its syntax tree, the program and all modules it imports transitively; and path below
+        `scripts`, such as `layerscope/page/page.js`, to SHA-256 of each asset beside such a module.
 
     Raises:
         FileNotFoundError: there is no such program.
@@ -123,6 +139,7 @@ def code_modules(program: str, scripts: Path = SCRIPTS) -> dict[str, str]:
         file = _module_file(scripts, module)
         assert file is not None  # _parse keeps only modules that exist
         digests[module], imported = _parse(file, module, scripts)
+        digests |= _assets(file.parent, scripts)
         modules.extend(sorted(imported))
     return dict(sorted(digests.items()))
 

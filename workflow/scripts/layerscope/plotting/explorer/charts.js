@@ -1,9 +1,6 @@
-"""The explorer's script: axes, marks and heat maps."""
+import { colourClass, place, s } from "./state.js";
 
-from __future__ import annotations
-
-CHARTS = r"""
-const CIVIDIS = [
+export const CIVIDIS = [
   "#00224e",
   "#083370",
   "#35456c",
@@ -16,8 +13,8 @@ const CIVIDIS = [
   "#e5cf52",
   "#fee838",
 ];
-const CHANGE = ["#0072b2", "#7fb8d8", "#f2f2f2", "#eaae80", "#d55e00"];
-const details = new WeakMap();
+export const CHANGE = ["#0072b2", "#7fb8d8", "#f2f2f2", "#eaae80", "#d55e00"];
+export const details = new WeakMap();
 
 function colourAt(stops, share) {
   const at = Math.min(Math.max(share, 0), 1) * (stops.length - 1);
@@ -31,7 +28,7 @@ function colourAt(stops, share) {
 }
 
 /* Whole steps of 1, 2 or 5 that cover a range, about as many as asked for. */
-function ticks(low, high, count) {
+export function ticks(low, high, count) {
   const span = high - low || Math.abs(high) || 1;
   const rough = span / count,
     power = 10 ** Math.floor(Math.log10(rough));
@@ -49,7 +46,7 @@ function ticks(low, high, count) {
   ]);
 }
 
-function padded(values, share) {
+export function padded(values, share) {
   const low = Math.min(...values),
     high = Math.max(...values);
   const room = (high - low) * share || Math.abs(high) * 0.1 || 0.1;
@@ -57,7 +54,7 @@ function padded(values, share) {
 }
 
 /* An empty chart with axes; x and y: {range, ticks, label}. */
-function axes(holder, label, height, x, y) {
+export function axes(holder, label, height, x, y) {
   const width = Math.max(holder.clientWidth, 200),
     left = 46,
     bottom = 36,
@@ -169,7 +166,7 @@ function marker(model, x, y, size, open) {
   return s("path", { class: open ? "mark open" : "mark", d: path });
 }
 
-function swatch(model) {
+export function swatch(model) {
   return s(
     "svg",
     { class: `swatch ${colourClass(model)}`, width: 14, height: 14, "aria-hidden": "true" },
@@ -178,7 +175,7 @@ function swatch(model) {
 }
 
 /* Makes an element one that pointer and keys find; r and c are its place among its chart's. */
-function told(made, r, c, value, title, lines) {
+export function told(made, r, c, value, title, lines) {
   made.setAttribute("data-r", r);
   made.setAttribute("data-c", c);
   if (value != null) made.setAttribute("data-value", value);
@@ -189,7 +186,7 @@ function told(made, r, c, value, title, lines) {
   return made;
 }
 
-function point(chart, model, x, y, r, c, value, title, lines, open) {
+export function point(chart, model, x, y, r, c, value, title, lines, open) {
   const made = s("g", { class: colourClass(model) }, [
     s("circle", { class: "hit", cx: x, cy: y, r: 9 }),
     marker(model, x, y, 8, open),
@@ -197,7 +194,7 @@ function point(chart, model, x, y, r, c, value, title, lines, open) {
   chart.svg.append(told(made, r, c, value, title, lines));
 }
 
-function polyline(chart, points, kind, model) {
+export function polyline(chart, points, kind, model) {
   const d = points.map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`).join("L");
   const line = s("path", { class: "line", d: `M${d}` });
   chart.svg.append(
@@ -206,7 +203,7 @@ function polyline(chart, points, kind, model) {
   return line;
 }
 
-function bar(chart, model, x, low, high) {
+export function bar(chart, model, x, low, high) {
   chart.svg.append(
     s("line", {
       class: `range ${colourClass(model)}`,
@@ -220,7 +217,7 @@ function bar(chart, model, x, low, high) {
 }
 
 /* The first mark of a chart, or the last that was visited, is where Tab stops. */
-function ready(holder, kind) {
+export function ready(holder, kind) {
   holder.setAttribute("data-chart", kind);
   const first = holder.querySelector("[data-r]");
   if (first) first.setAttribute("tabindex", "0");
@@ -228,7 +225,7 @@ function ready(holder, kind) {
 
 /* One map, layers across and heads down. map: {title, values, range, stops, tell(k)};
    skipped: how many columns of the same chart are left of it. */
-function heat(holder, width, shape, map, skipped) {
+export function heat(holder, width, shape, map, skipped) {
   const left = 22,
     top = 16,
     bottom = 15,
@@ -275,4 +272,3 @@ function heat(holder, width, shape, map, skipped) {
   }
   holder.append(svg);
 }
-"""

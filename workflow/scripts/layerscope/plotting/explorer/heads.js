@@ -1,14 +1,26 @@
-"""The explorer's script: the panel of layers and heads."""
+import {
+  audit,
+  BEFORE,
+  byId,
+  chosen,
+  h,
+  interval,
+  MEAN,
+  measureOf,
+  over,
+  own,
+  state,
+  task,
+  text,
+} from "./state.js";
+import { CHANGE, CIVIDIS, heat, ready, swatch } from "./charts.js";
 
-from __future__ import annotations
-
-HEADS = r"""
-const seedWords = () =>
+export const seedWords = () =>
   state.seed === MEAN ? `mean of ${task().seeds.length} seeds` : `seed ${state.seed}`;
 const shareWords = () => (state.share == null ? "no fine-tuning" : `${state.share} % of the data`);
-const nameOf = (list, key) => (measureOf(list, key) || { name: "" }).name;
+export const nameOf = (list, key) => (measureOf(list, key) || { name: "" }).name;
 
-function summary() {
+export function summary() {
   const models = state.models.length === 1 ? state.models[0] : `${state.models.length} models`;
   return (
     `${state.task}: ${models}; after fine-tuning on ${shareWords()}, ${seedWords()}.` +
@@ -28,13 +40,13 @@ function cellOf(values, measure, variants, k) {
   return found;
 }
 
-function rangeWords(cell) {
+export function rangeWords(cell) {
   if (!cell || cell.low == null || cell.n === 1) return [];
   const of = cell.n ? `range over ${cell.n} seeds` : `${interval()} over examples`;
   return [`${of}: ${text(cell.low)} to ${text(cell.high)}`];
 }
 
-function drawHeads() {
+export function drawHeads() {
   const holder = byId("heads-charts"),
     key = byId("heads-key"),
     note = byId("heads-note");
@@ -158,4 +170,3 @@ function drawHeads() {
       ? ""
       : "The measure compares a head's maps before and after fine-tuning; darker is more change.");
 }
-"""

@@ -1,11 +1,28 @@
-"""The explorer's script: the panel of curves by layer, and of scores by share of the data."""
+import {
+  audit,
+  BEFORE,
+  byId,
+  chosen,
+  h,
+  interval,
+  LINES,
+  MEAN,
+  measureOf,
+  over,
+  own,
+  place,
+  RANDOM,
+  s,
+  state,
+  task,
+  text,
+} from "./state.js";
+import { axes, bar, padded, point, polyline, ready, ticks, told } from "./charts.js";
+import { nameOf, rangeWords, seedWords } from "./heads.js";
 
-from __future__ import annotations
-
-CURVES = r"""
 /* --- by layer --- */
 
-function drawLayers() {
+export function drawLayers() {
   const holder = byId("layer-chart"),
     curve = measureOf(task().curves, state.curve);
   holder.replaceChildren();
@@ -46,7 +63,7 @@ function drawLayers() {
     { range: [-0.25, last + 0.25], ticks: layers, label: "Layer (0: embeddings)" },
     { range: y, ticks: ticks(...y, 5), label: curve.name },
   );
-  lines.forEach((line, r) => {
+  for (const line of lines) {
     const there = line.cells.map((cell, k) => [cell, k]).filter(([cell]) => cell);
     polyline(
       chart,
@@ -56,7 +73,7 @@ function drawLayers() {
     );
     for (const [cell, k] of there)
       if (cell.n > 1) bar(chart, line.model, chart.X(k), cell.low, cell.high);
-  });
+  }
   lines.forEach((line, r) =>
     line.cells.forEach((cell, k) => {
       if (!cell) return;
@@ -84,7 +101,7 @@ function drawLayers() {
   ready(holder, "lines");
 }
 
-function table(caption, head, rows) {
+export function table(caption, head, rows) {
   return h("table", {}, [
     h("caption", {}, caption),
     h(
@@ -110,7 +127,7 @@ function table(caption, head, rows) {
   ]);
 }
 
-function drawEntry() {
+export function drawEntry() {
   const holder = byId("entry-table");
   holder.replaceChildren();
   const rows = [];
@@ -138,7 +155,7 @@ function drawEntry() {
 
 /* --- score by share --- */
 
-function drawShares() {
+export function drawShares() {
   const holder = byId("share-chart"),
     title = byId("share-title"),
     known = own(task().scores, state.score);
@@ -162,21 +179,21 @@ function drawShares() {
     .filter((line) => line[1].length);
   if (!lines.length) return;
   const logs = shares.map(Math.log),
-    y = padded(
+    yRange = padded(
       lines.flatMap((line) => line[1].flatMap((at) => at[1].filter((v) => v != null))),
       0.06,
     );
-  const x = padded(logs, 0.08);
+  const xRange = padded(logs, 0.08);
   const chart = axes(
     holder,
     `${metric} by share of training data`,
     220,
     {
-      range: x,
+      range: xRange,
       ticks: shares.map((share) => [Math.log(share), String(share)]),
       label: "Share of training data (%)",
     },
-    { range: y, ticks: ticks(...y, 5), label: metric },
+    { range: yRange, ticks: ticks(...yRange, 5), label: metric },
   );
   const middle = chart.X(Math.log(state.share));
   chart.svg.insertBefore(
@@ -206,22 +223,22 @@ function drawShares() {
   });
   lines.forEach(([model, cells], r) =>
     cells.forEach(([share, values]) => {
-      const lines_ = [`${metric}: ${text(values[0])}`];
+      const words = [`${metric}: ${text(values[0])}`];
       if (values[1] != null)
-        lines_.push(`${interval()}: ${text(values[1])} to ${text(values[2])}`);
+        words.push(`${interval()}: ${text(values[1])} to ${text(values[2])}`);
       const lead = `${model}, ${share} % of the data, ${seedWords()}`,
         baseline = place(model) < 0;
       const x = at(model, share),
         y = chart.Y(values[0]);
       if (!baseline) {
-        point(chart, model, x, y, r, shares.indexOf(share), values[0], lead, lines_, false);
+        point(chart, model, x, y, r, shares.indexOf(share), values[0], lead, words, false);
         return;
       }
       const dot = s("g", { class: "baseline" }, [
         s("circle", { class: "hit", cx: x, cy: y, r: 9 }),
         s("circle", { class: "mark", cx: x, cy: y, r: 1.6 }),
       ]);
-      chart.svg.append(told(dot, r, shares.indexOf(share), values[0], lead, lines_));
+      chart.svg.append(told(dot, r, shares.indexOf(share), values[0], lead, words));
     }),
   );
   const names = task().baselines.map((model, k) =>
@@ -237,4 +254,3 @@ function drawShares() {
   holder.append(h("div", { class: "key" }, names));
   ready(holder, "lines");
 }
-"""

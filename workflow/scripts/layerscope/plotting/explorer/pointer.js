@@ -1,8 +1,7 @@
-"""The explorer's script: what is told of the number under the pointer, or reached by keys."""
+import { byId, h, s } from "./state.js";
+import { details } from "./charts.js";
+import { summary } from "./heads.js";
 
-from __future__ import annotations
-
-POINTER = r"""
 function show(made, x, y) {
   const [title, ...lines] = details.get(made),
     tip = byId("tip");
@@ -18,7 +17,7 @@ function say(made) {
   byId("readout").textContent = made ? details.get(made).join(". ") + "." : summary();
 }
 
-function leave() {
+export function leave() {
   byId("tip").hidden = true;
   document.querySelectorAll(".ring").forEach((ring) => ring.remove());
 }
@@ -96,4 +95,3 @@ document.addEventListener(
   },
   { passive: true },
 );
-"""

@@ -1,28 +1,23 @@
-"""The explorer's script: what is chosen, how it stands in the address, numbers as text."""
-
-from __future__ import annotations
-
-STATE = r"""
-const content = JSON.parse(document.getElementById("content").textContent);
-const byId = (id) => document.getElementById(id);
-const BEFORE = "pretrained",
+export const content = JSON.parse(document.getElementById("content").textContent);
+export const byId = (id) => document.getElementById(id);
+export const BEFORE = "pretrained",
   RANDOM = "random",
   MEAN = "mean";
-const LINES = [
+export const LINES = [
   ["before", "before"],
   ["after", "after"],
   ["random", "random weights"],
 ];
-const tasks = Object.keys(content.tasks);
+export const tasks = Object.keys(content.tasks);
 const order = Object.keys(content.models);
-let state = {};
+export const state = {};
 
-const task = () => content.tasks[state.task];
-const own = (object, key) =>
+export const task = () => content.tasks[state.task];
+export const own = (object, key) =>
   object && Object.prototype.hasOwnProperty.call(object, key) ? object[key] : undefined;
 
 /* What each choice may be, the one that stands when nothing else is chosen first. */
-function allowed(key) {
+export function allowed(key) {
   const here = task();
   switch (key) {
     case "task":
@@ -43,7 +38,7 @@ function allowed(key) {
 }
 
 /* The state of an address; what it does not name, or names wrongly, stands as by default. */
-function stateOf(fragment) {
+export function stateOf(fragment) {
   const given = new URLSearchParams(fragment.replace(/^#/, ""));
   for (const key of ["task", "score", "share", "seed", "attention", "curve", "inner"]) {
     const known = allowed(key),
@@ -60,7 +55,7 @@ function stateOf(fragment) {
   );
 }
 
-function fragmentOf() {
+export function fragmentOf() {
   const given = new URLSearchParams();
   for (const key of ["task", "score", "share", "seed", "attention", "curve", "inner"]) {
     if (state[key] != null) given.set(key, state[key]);
@@ -72,29 +67,29 @@ function fragmentOf() {
   return "#" + given;
 }
 
-function remember() {
+export function remember() {
   try {
     history.replaceState(null, "", fragmentOf());
-  } catch (error) {
+  } catch {
     /* A page inside a report has no address of its own. */
   }
 }
 
 /* Fine-tuned variants that are chosen: of one seed, or of all. */
-function chosen() {
+export function chosen() {
   const seeds = state.seed === MEAN ? task().seeds : [state.seed];
   return state.share == null ? [] : seeds.map((seed) => `f${state.share}-s${seed}`);
 }
 
 /* Mean and range of what is there; null if nothing is. */
-function over(values) {
+export function over(values) {
   const there = values.filter((value) => value != null);
   if (!there.length) return null;
   const mean = there.reduce((sum, value) => sum + value, 0) / there.length;
   return { value: mean, low: Math.min(...there), high: Math.max(...there), n: there.length };
 }
 
-function text(value) {
+export function text(value) {
   if (value == null) return "none";
   const size = Math.abs(value);
   const digits = size >= 1000 ? 0 : size >= 100 ? 1 : size >= 10 ? 2 : 3;
@@ -102,11 +97,10 @@ function text(value) {
   return written.replace(/-/g, "\u2212");
 }
 
-const whole = (value) => (Number.isInteger(value) ? String(value) : text(value));
-const measureOf = (list, key) => list.find((each) => each.key === key);
-const place = (model) => order.indexOf(model);
-const colourClass = (model) => (place(model) < 0 ? "baseline" : `m${place(model) % 8}`);
-const interval = () => `${+(100 * content.confidence).toFixed(1)} % interval`;
+export const measureOf = (list, key) => list.find((each) => each.key === key);
+export const place = (model) => order.indexOf(model);
+export const colourClass = (model) => (place(model) < 0 ? "baseline" : `m${place(model) % 8}`);
+export const interval = () => `${+(100 * content.confidence).toFixed(1)} % interval`;
 
 /* Elements: text is never read as markup. */
 function element(space, name, attributes, children) {
@@ -117,15 +111,14 @@ function element(space, name, attributes, children) {
   made.append(...[].concat(children ?? []));
   return made;
 }
-const h = (name, attributes, children) => element(null, name, attributes, children);
-const s = (name, attributes, children) =>
+export const h = (name, attributes, children) => element(null, name, attributes, children);
+export const s = (name, attributes, children) =>
   element("http://www.w3.org/2000/svg", name, attributes, children);
 
 /* A link to a job's card in the audit; none in a report, where the page has no place of its own. */
-const linked = location.protocol !== "data:";
+export const linked = location.protocol !== "data:";
 
-function audit(label, of, ...job) {
+export function audit(label, of, ...job) {
   const href = `audit.html#${["job", ...job].map(encodeURIComponent).join("-")}`;
   return linked ? h("a", { href, "aria-label": `${label} of ${of}` }, label) : "";
 }
-"""
