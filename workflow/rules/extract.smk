@@ -12,7 +12,7 @@ EXTRACTED = "{task}/{model}/{variant}"
 
 
 rule extract_base:
-    """The pre-trained model, and the same architecture with random weights."""
+    """Activations, attention and predictions of a variant, from one pass over the data."""
     input:
         unpack(extracted_from),
     output:
@@ -56,7 +56,6 @@ use rule extract_base as extract_base_temp with:
 
 
 use rule extract_base as extract_finetuned with:
-    # A fine-tuned model; its attention is compared with the pre-trained one's.
     output:
         activations=directory(f"{RESULTS}/activations/{EXTRACTED}"),
         attention=f"{RESULTS}/attention/{EXTRACTED}.parquet",
