@@ -44,9 +44,8 @@ TASKS = list(STUDY.tasks)
 MODELS = list(STUDY.models)
 FETCHED = [model for model in MODELS if not jobs.is_pretrained_here(STUDY, model)]
 MADE = [model for model in MODELS if jobs.is_pretrained_here(STUDY, model)]
-SORTED_MODELS = sorted(
-    MODELS
-)  # the order in the configuration is no reason to run again
+#: Their order in the configuration is no reason to run again.
+SORTED_MODELS = sorted(MODELS)
 HUB_TASKS = [task for task in TASKS if STUDY.tasks[task].source.kind == "hub"]
 BASELINE_NAMES = sorted(
     {name for names in BASELINES_OF_KIND.values() for name in names}
