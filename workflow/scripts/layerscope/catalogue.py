@@ -65,10 +65,10 @@ class Figure:
     """A figure of each task, or of all together. Its caption is workflow/report/{name}.rst."""
 
     name: str
-    about: str
-    title: str  # in the report
     category: str  # of the report
+    title: str  # in the report
     tables: tuple[str, ...]
+    about: str
     by_task: bool = True
     needs: str | None = None
 
@@ -207,139 +207,50 @@ TABLES = (
     ),
 )
 
+# fmt: off
 FIGURES = (
-    Figure(
-        "scores",
-        "How well each model does the task, by share of the training data.",
-        "Score by share of training data",
-        "Performance",
-        ("scores",),
-        by_task=False,
-    ),
-    Figure(
-        "pretraining",
-        "What pre-training in the workflow achieved on held-out text.",
-        "Held-out perplexity",
-        "Pre-training",
-        ("pretraining",),
-        by_task=False,
-        needs="pretrained-here",
-    ),
-    Figure(
-        "verdict",
-        "Our scores beside published ones.",
-        "Published values beside ours",
-        "Performance",
-        ("verdict",),
-        by_task=False,
-        needs="references",
-    ),
-    Figure(
-        "probes",
-        "What each layer encodes, before and after fine-tuning, with the random control.",
-        "Probe score by layer",
-        "Layers",
-        ("probes",),
-    ),
-    Figure(
-        "controls",
-        "What probes reach on half of the input, and on labels that mean nothing.",
-        "Controls of the probes",
-        "Layers",
-        ("probes",),
-    ),
-    Figure(
-        "inputs",
-        "What the best layer's score depends on: pooling, features, halves of the input.",
-        "What probes are given",
-        "Layers",
-        ("probes", "scores"),
-    ),
-    Figure(
-        "attention",
-        "How similar each head's attention is before and after fine-tuning.",
-        "Similarity before and after",
-        "Attention",
-        ("attention",),
-    ),
-    Figure(
-        "association",
-        "Whether inner measures explain the downstream score.",
-        "Inner measures and performance",
-        "Association",
-        ("association", "scores", "probes", "attention"),
-    ),
-    Figure(
-        "gain",
-        "How much fine-tuning adds to each layer's probe score.",
-        "Gain of fine-tuning by layer",
-        "Layers",
-        ("probes",),
-    ),
-    Figure(
-        "confusion",
-        "Which labels are taken for which.",
-        "Confusion of labels",
-        "Performance",
-        ("confusion",),
-    ),
-    Figure(
-        "similarity",
-        "How far each layer has moved from the pre-trained model, and how it fills its space.",
-        "Similarity to pre-trained",
-        "Layers",
-        ("similarity",),
-        needs="similarity",
-    ),
-    Figure(
-        "models",
-        "How similar models are to each other at equal relative depth, before and after.",
-        "Similarity between models",
-        "Layers",
-        ("models",),
-        needs="models",
-    ),
-    Figure(
-        "entry",
-        "At which depth each probe's score is reached, by share of the training data.",
-        "Where information enters",
-        "Layers",
-        ("entry",),
-        needs="entry",
-    ),
-    Figure(
-        "heads",
-        "How far each attention head has moved, and what of its attention has changed.",
-        "How far heads have moved",
-        "Attention",
-        ("heads",),
-        needs="heads",
-    ),
-    Figure(
-        "differences",
-        "Which models differ on the same test examples.",
-        "Differences between models",
-        "Performance",
-        ("differences",),
-        needs="differences",
-    ),
-    Figure(
-        "evaluation",
-        "Calibration, F1 of each class, and of seen and unseen entities.",
-        "Calibration and classes",
-        "Performance",
-        ("evaluation",),
-        needs="evaluation",
-    ),
-    Figure(
-        "interventions",
-        "What masked heads and an erased label cost in score.",
-        "Heads masked, label erased",
-        "Interventions",
-        ("interventions",),
-        needs="interventions",
-    ),
+    Figure("scores", "Performance", "Score by share of training data", ("scores",),
+           "How well each model does the task, by share of the training data.", by_task=False),
+    Figure("pretraining", "Pre-training", "Held-out perplexity", ("pretraining",),
+           "What pre-training in the workflow achieved on held-out text.",
+           by_task=False, needs="pretrained-here"),
+    Figure("verdict", "Performance", "Published values beside ours", ("verdict",),
+           "Our scores beside published ones.", by_task=False, needs="references"),
+    Figure("probes", "Layers", "Probe score by layer", ("probes",),
+           "What each layer encodes, before and after fine-tuning, with the random control."),
+    Figure("controls", "Layers", "Controls of the probes", ("probes",),
+           "What probes reach on half of the input, and on labels that mean nothing."),
+    Figure("inputs", "Layers", "What probes are given", ("probes", "scores"),
+           "What the best layer's score depends on: pooling, features, halves of the input."),
+    Figure("attention", "Attention", "Similarity before and after", ("attention",),
+           "How similar each head's attention is before and after fine-tuning."),
+    Figure("association", "Association", "Inner measures and performance",
+           ("association", "scores", "probes", "attention"),
+           "Whether inner measures explain the downstream score."),
+    Figure("gain", "Layers", "Gain of fine-tuning by layer", ("probes",),
+           "How much fine-tuning adds to each layer's probe score."),
+    Figure("confusion", "Performance", "Confusion of labels", ("confusion",),
+           "Which labels are taken for which."),
+    Figure("similarity", "Layers", "Similarity to pre-trained", ("similarity",),
+           "How far each layer has moved from the pre-trained model, and how it fills its space.",
+           needs="similarity"),
+    Figure("models", "Layers", "Similarity between models", ("models",),
+           "How similar models are to each other at equal relative depth, before and after.",
+           needs="models"),
+    Figure("entry", "Layers", "Where information enters", ("entry",),
+           "At which depth each probe's score is reached, by share of the training data.",
+           needs="entry"),
+    Figure("heads", "Attention", "How far heads have moved", ("heads",),
+           "How far each attention head has moved, and what of its attention has changed.",
+           needs="heads"),
+    Figure("differences", "Performance", "Differences between models", ("differences",),
+           "Which models differ on the same test examples.", needs="differences"),
+    Figure("evaluation", "Performance", "Calibration and classes", ("evaluation",),
+           "Calibration, F1 of each class, and of seen and unseen entities.", needs="evaluation"),
+    Figure("interventions", "Interventions", "Heads masked, label erased", ("interventions",),
+           "What masked heads and an erased label cost in score.", needs="interventions"),
 )
+# fmt: on
 
 SUMMARY = Page(
     "summary",
