@@ -374,7 +374,7 @@ def tabulate(
         elif table.module:
             given = [f"{name}={made[name]}" for name in table.inputs]
             run_program(
-                "tabulate", table.module, *files.get(FILES.get(table.name, ""), []),
+                "make_table", table.module, *files.get(FILES.get(table.name, ""), []),
                 *(["--inputs", *given] if given else []),
                 *(["--settings", settings[table.settings]] if table.settings else []),
                 "--out", *(f"{name}={made[name]}" for name in table.names), "--csv",
@@ -396,7 +396,7 @@ def _parts(table: catalogue.Table, files: list[Path]) -> list[Path]:
     settings = ["--settings", SETTINGS] if table.part.settings else []
     for part, paths in found.items():
         out = f"{table.name}={part}"
-        run_program("tabulate", table.part.module, *paths, *settings, "--out", out)
+        run_program("make_table", table.part.module, *paths, *settings, "--out", out)
     return list(found)
 
 

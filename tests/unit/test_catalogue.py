@@ -50,6 +50,6 @@ def test_a_part_is_there_and_does_not_depend_on_the_catalogue(rule: str) -> None
     """Else an edit of the catalogue would draw and tabulate everything again."""
     program, part = catalogue.programs()[rule]
     module = import_module(f"layerscope.{part}")
-    assert callable(getattr(module, {"draw": "figure", "tabulate": "tabulate"}[program]))
+    assert callable(getattr(module, {"draw": "figure", "make_table": "tabulate"}[program]))
     assert f"layerscope.{part}" in code_modules(program, part)
     assert "layerscope.catalogue" not in code_modules(program, part)

@@ -195,7 +195,7 @@ def test_pretraining_rows_and_an_empty_table(tmp_path: Path) -> None:
         (0, "loss", 2.0), (9, "loss", 1.0), (0, "perplexity", 7.4), (9, "perplexity", 2.7),
     ]  # fmt: skip
     out = tmp_path / "pretraining.parquet"
-    run_program("tabulate", "tabulating.pretraining", "--out", f"pretraining={out}", "--csv")
+    run_program("make_table", "tabulating.pretraining", "--out", f"pretraining={out}", "--csv")
     assert read_table(out, "pretraining-table").num_rows == 0
     assert out.with_suffix(".csv").read_text().startswith('"model","corpus"')
 
@@ -257,7 +257,7 @@ def test_a_table_of_parts_is_that_of_all_files_at_once(tmp_path: Path) -> None:
     for name, settings in (("probes", []), ("attention", ["--settings", SETTINGS])):
         whole = tmp_path / f"{name}.parquet"
         module = f"tabulating.{name}"
-        run_program("tabulate", module, *files[name], *settings, "--out", f"{name}={whole}")
+        run_program("make_table", module, *files[name], *settings, "--out", f"{name}={whole}")
         assert read_table(made[name], f"{name}-table").equals(
             read_table(whole, f"{name}-table"), check_metadata=True
         )
@@ -279,7 +279,7 @@ def test_scores_program_reports_a_missing_file(tmp_path: Path) -> None:
     write_json(tmp_path / "x.json", {})
     with pytest.raises(UserError, match="no such file"):
         run_program(
-            "tabulate", "tabulating.scores", tmp_path / "none.json",
+            "make_table", "tabulating.scores", tmp_path / "none.json",
             "--settings", json.dumps(MODELS), "--out", f"scores={tmp_path / 's.parquet'}",
             f"confusion={tmp_path / 'c.parquet'}",
         )  # fmt: skip

@@ -225,7 +225,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     references = write(folder / "references.csv", HEADER + "\n".join(lines) + "\n")
     table = folder / "verdict.parquet"
     run_program(
-        "tabulate", "verdict", "--inputs", f"references={references}",
+        "make_table", "verdict", "--inputs", f"references={references}",
         f"scores={tables['scores']}", "--out", f"verdict={table}", "--csv",
     )  # fmt: skip
     return {"verdict": table}

@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from importlib.metadata import distribution
+from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +162,11 @@ def test_every_program_is_called_by_a_rule() -> None:
         "warm",
         "write_schema",
     }
+
+
+def test_no_program_hides_a_package() -> None:
+    """Programs lie on the path of what they import: a `tabulate.py` would hide torch's own."""
+    assert {path.stem for path in PROGRAMS.glob("*.py")} & set(packages_distributions()) == set()
 
 
 def test_commands_name_no_place_of_this_machine(jobs: Plan) -> None:

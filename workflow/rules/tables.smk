@@ -31,7 +31,7 @@ for _table in [table for table in catalogue.TABLES if table.part]:
         resources:
             **needed(_rule),
         params:
-            **job(_rule, "tabulate", _table.part.module),
+            **job(_rule, "make_table", _table.part.module),
             module=_table.part.module,
             data=part_data(_table),
             settings=settings_of(_table.part),
@@ -99,7 +99,7 @@ for _table in [table for table in catalogue.TABLES if table.module]:
         resources:
             **needed(_table.rule),
         params:
-            **job(_table.rule, "tabulate", _table.module),
+            **job(_table.rule, "make_table", _table.module),
             module=_table.module,
             inputs=named("--inputs", table_inputs(_table)),
             settings=settings_of(_table),

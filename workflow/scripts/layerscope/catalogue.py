@@ -1,7 +1,7 @@
 """The one list of a study's analyses: switches, tables, figures and pages.
 
 Rules, the estimate, the configuration and the tests read it; nothing lists tables or figures again.
-Programs that draw or tabulate do not import it, so an edit here redraws nothing by itself.
+The programs `draw` and `make_table` do not import it, so an edit here redraws nothing by itself.
 
 A condition (`needs`) is the name of a switch in the section `analyses` of the configuration, or of
 what `layerscope.config.jobs.analyses` adds to them: `models`, `interventions`, `references`,
@@ -31,7 +31,7 @@ class Part:
     """A piece of a table, made on its own so that a change of one model makes one piece again."""
 
     about: str
-    module: str  # of layerscope, that computes it; `tabulate` calls it by name
+    module: str  # of layerscope, that computes it; `make_table` calls it by name
     by: tuple[str, ...] = ("task", "model")
     settings: str | None = None  # `statistics`, or `models`: what the configuration says of them
 
@@ -294,7 +294,7 @@ def programs() -> dict[str, tuple[str, str]]:
     found = {figure.rule: ("draw", figure.module) for figure in FIGURES}
     for table in TABLES:
         if table.part:
-            found[f"part_{table.name}"] = ("tabulate", table.part.module)
+            found[f"part_{table.name}"] = ("make_table", table.part.module)
         if table.module:
-            found[table.rule] = ("tabulate", table.module)
+            found[table.rule] = ("make_table", table.module)
     return found
