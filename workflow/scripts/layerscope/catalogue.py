@@ -289,12 +289,11 @@ def table_names(chosen: set[str]) -> list[str]:
     return [name for table in planned(TABLES, chosen) for name in table.names]
 
 
-def programs() -> dict[str, tuple[str, str]]:
-    """Program and part, as in `layerscope.code`, of each rule that has a part."""
-    found = {figure.rule: ("draw", figure.module) for figure in FIGURES}
+def programs() -> dict[str, tuple[str, str | None]]:
+    """Program and part, as in `layerscope.code`, of each rule of a figure, a table or its parts."""
+    found: dict[str, tuple[str, str | None]] = {}
     for table in TABLES:
         if table.part:
             found[f"part_{table.name}"] = ("make_table", table.part.module)
-        if table.module:
-            found[table.rule] = ("make_table", table.module)
-    return found
+        found[table.rule] = ("make_table" if table.module else "join_tables", table.module)
+    return found | {figure.rule: ("draw", figure.module) for figure in FIGURES}

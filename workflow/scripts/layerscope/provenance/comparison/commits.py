@@ -140,14 +140,14 @@ def _smk(folder: Path) -> Iterator[Path]:
     yield from sorted((folder / "workflow" / "rules").glob("*.smk"))
 
 
-def _catalogued(folder: Path) -> dict[str, tuple[str, str]]:
-    """Program and part of each rule in the catalogue of a commit."""
+def _catalogued(folder: Path) -> dict[str, tuple[str, str | None]]:
+    """Program of each rule in the catalogue of a commit, and its part if it has one."""
     return {rule: (each[0], each[1]) for rule, each in (_ask(folder, _CATALOGUED) or {}).items()}
 
 
-def _name(program: str, part: str) -> str:
+def _name(program: str, part: str | None) -> str:
     """How a program that does one of its parts is named, as `draw plotting.heads`."""
-    return f"{program} {part}"
+    return f"{program} {part}" if part else program
 
 
 def _rules(folder: Path) -> dict[str, str]:
