@@ -40,7 +40,7 @@ def tables_there(names):
 def named(option, paths):
     """Paths as an option of a program: NAME=PATH, each name as often as it has paths."""
     pairs = [
-        f"{name}={path}"
+        shlex.quote(f"{name}={path}")
         for name, found in paths.items()
         for path in ([found] if isinstance(found, str) else found)
     ]
