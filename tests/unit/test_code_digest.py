@@ -89,7 +89,7 @@ def write_sources(folder: Path, changes: dict[str, str] | None = None) -> Path:
 def digests(folder: Path) -> dict[str, str]:
     code._parse.cache_clear()  # a source was read once already
     code._assets.cache_clear()
-    return {program: code.code_digest(program, folder) for program in PROGRAMS}
+    return {program: code.code_digest(program, scripts=folder) for program in PROGRAMS}
 
 
 @pytest.fixture
@@ -110,15 +110,19 @@ Changed = Callable[[dict[str, str]], set[str]]
 def test_modules_of_a_program_are_those_it_imports(tmp_path: Path) -> None:
     write_sources(tmp_path)
     deep = ["layerscope.deep", "layerscope.deep.bottom", "layerscope.deep.helper"]
-    assert list(code.code_modules("train", tmp_path)) == [
+    assert list(code.code_modules("train", scripts=tmp_path)) == [
         "layerscope",
         *deep,
         "layerscope.stage",
         "layerscope.sums",
         "train",
     ]
-    assert list(code.code_modules("draw", tmp_path)) == ["draw", "layerscope", "layerscope.paint"]
-    assert list(code.code_modules("report", tmp_path)) == [
+    assert list(code.code_modules("draw", scripts=tmp_path)) == [
+        "draw",
+        "layerscope",
+        "layerscope.paint",
+    ]
+    assert list(code.code_modules("report", scripts=tmp_path)) == [
         "layerscope",
         *deep,
         "layerscope.sums",
@@ -201,7 +205,7 @@ def test_modules_that_import_each_other_end(tmp_path: Path) -> None:
             "layerscope/paint.py": "from layerscope import sums\n",
         },
     )
-    assert set(code.code_modules("draw", tmp_path)) == {
+    assert set(code.code_modules("draw", scripts=tmp_path)) == {
         "draw",
         "layerscope",
         "layerscope.paint",
@@ -218,9 +222,26 @@ def test_a_touched_file_in_another_folder_changes_nothing(tmp_path: Path) -> Non
     assert digests(there) == before
 
 
+def test_a_part_brings_in_what_it_imports_and_nothing_of_other_parts(tmp_path: Path) -> None:
+    write_sources(tmp_path)
+    found = code.code_modules("draw", "deep.helper", tmp_path)
+    assert {"draw", "layerscope.paint", "layerscope.deep", "layerscope.deep.helper"} <= set(found)
+    alone = code.code_digest("draw", "alone", tmp_path)
+    helper = code.code_digest("draw", "deep.helper", tmp_path)
+    assert len({alone, helper, code.code_digest("draw", scripts=tmp_path)}) == 3
+    edited = write_sources(tmp_path / "edited", {"layerscope/alone.py": "VALUE = 2\n"})
+    assert code.code_digest("draw", "alone", edited) != alone
+    assert code.code_digest("draw", "deep.helper", edited) == helper
+
+
+def test_a_part_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no module layerscope\.nothing"):
+        code.code_digest("draw", "nothing", write_sources(tmp_path))
+
+
 def test_a_program_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no program .*nothing\.py"):
-        code.code_digest("nothing", tmp_path)
+        code.code_digest("nothing", scripts=tmp_path)
 
 
 # --- the programs themselves -------------------------------------------------------------------

@@ -59,8 +59,8 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def write_page(tables: dict[str, Path], out: Path, names: tuple[str, ...] = NAMES) -> str:
-    options = [text for name in names for text in (f"--{name}", str(tables[name]))]
-    run_program("draw_explorer", "--study", "one", *options, "--out", out)
+    options = [f"{name}={tables[name]}" for name in names]
+    run_program("draw_explorer", "--study", "one", "--tables", *options, "--out", out)
     return out.read_text(encoding="utf-8")
 
 

@@ -128,7 +128,7 @@ def test_limits_bound_the_examples() -> None:
 # --- needs -----------------------------------------------------------------------------------
 
 TUNE = {"task": "jnlpba", "model": "bert", "percent": "100", "seed": "1"}
-EXTRACT = {"task": "jnlpba", "model": "bert", "tuned": "f100-s1"}
+EXTRACT = {"task": "jnlpba", "model": "bert", "variant": "f100-s1"}
 PROBE = {"task": "jnlpba", "model": "bert", "variant": "pretrained", "probe": "linear"}
 
 
@@ -256,7 +256,7 @@ def test_a_scheduler_is_asked_for_more_time_than_is_estimated() -> None:
 
 def test_interventions_are_counted_in_passes_and_planned_where_they_are_made() -> None:
     """Each share takes two passes over the test data and one a draw, after what a layer takes."""
-    intervened = {"task": "jnlpba", "model": "bert", "tuned": "f100-s1"}
+    intervened = {"task": "jnlpba", "model": "bert", "variant": "f100-s1"}
 
     def seconds(**settings: object) -> float:
         study = paper(interventions=settings)

@@ -33,7 +33,7 @@ def _miniature(config: Config) -> Config:
     return config
 
 
-def _passing(config: Config) -> Config:
+def _temp(config: Config) -> Config:
     return config | {"activations": {"keep": "none"}}
 
 
@@ -46,18 +46,18 @@ def _paper(_: Config) -> Config:
     return read_config(PAPER) | {"references": "references.csv"}
 
 
-@pytest.mark.parametrize("study", [_demo, _miniature, _passing, _before_and_after, _paper])
+@pytest.mark.parametrize("study", [_demo, _miniature, _temp, _before_and_after, _paper])
 def test_the_jobs_that_are_estimated_are_those_of_the_dag(
     study: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every one, by rule and wildcards; rules for passing activations are the same work."""
+    """Every one, by rule and wildcards; rules for temporary activations are the same work."""
     assert callable(study)
     config = study(copy.deepcopy(read_config(MINIATURE)))
     run = tmp_path / "run"
     run.mkdir()
     shutil.copyfile(ROOT / "config" / "references.csv", run / "references.csv")
     found = {
-        (job.rule.removesuffix("_passing"), job.wildcards)
+        (job.rule.removesuffix("_temp"), job.wildcards)
         for job in plan(ROOT, run, write_config(tmp_path / "study.yaml", config))
         if job.rule != "all"
     }

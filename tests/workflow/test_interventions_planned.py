@@ -31,7 +31,7 @@ def test_models_of_the_largest_share_are_looked_at(tmp_path: Path) -> None:
     jobs = plan(ROOT, tmp_path / "run", write_config(tmp_path / "study.yaml", config))
     found = [job for job in jobs if job.rule == "intervene"]
     assert len(found) == len(config["tasks"]) * len(config["models"]) * 3
-    assert {job.of("tuned") for job in found} == {"f50-s1", "f50-s2", "f50-s3"}
+    assert {job.of("variant") for job in found} == {"f50-s1", "f50-s2", "f50-s3"}
     for job in found:
         assert f"results/miniature/finetuned/{job.of('task')}/{job.of('model')}" in " ".join(
             job.inputs

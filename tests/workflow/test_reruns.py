@@ -136,7 +136,7 @@ def test_an_edit_of_what_no_program_uses(finished: Finished, tmp_path: Path) -> 
 
 def test_an_edit_of_a_rule_s_command(finished: Finished, tmp_path: Path) -> None:
     copy = copy_workflow(tmp_path / "copy", finished.workflow)
-    rules = copy / "workflow" / "rules" / "finetune.smk"
+    rules = copy / "workflow" / "rules" / "train.smk"
     text = rules.read_text(encoding="utf-8")
     rules.write_text(text.replace("--seed {wildcards.seed}", "--seed 1{wildcards.seed}"))
     assert rules.read_text() != text

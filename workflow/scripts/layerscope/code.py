@@ -2,9 +2,10 @@
 
 The digest is taken over syntax trees without comments, docstrings and layout, so formatting or
 commenting code changes nothing, while an edit of what a helper does changes the digest of exactly
-the programs that import it, however deep. Imports inside functions count as well. What only watches
-programs (`OBSERVERS`) is left out. Scripts and markup of pages (`ASSETS`) count, with all their
-text, for whatever imports a module of the same folder.
+the programs that import it, however deep. Imports inside functions count as well. A program that
+imports one of many modules by name, such as `draw`, has a digest for each of these parts. What only
+watches programs (`OBSERVERS`) is left out. Scripts and markup of pages (`ASSETS`) count, with all
+their text, for whatever imports a module of the same folder.
 """
 
 from __future__ import annotations
@@ -111,20 +112,23 @@ def _assets(folder: Path, scripts: Path) -> dict[str, str]:
     }
 
 
-def code_modules(program: str, scripts: Path = SCRIPTS) -> dict[str, str]:
-    """Digest of each source a program consists of.
+def code_modules(program: str, part: str | None = None, scripts: Path = SCRIPTS) -> dict[str, str]:
+    """Digest of each source a job consists of.
 
     Args:
         program: name of a program in `scripts`, without `.py`.
+        part: the module of the package that the program imports by name for this job, such as
+            `plotting.heads`; None for a program that always does the same.
         scripts: folder that holds the programs and the package.
 
     Returns:
         Dotted module name (the program's own name for the program itself) to hexadecimal SHA-256
-        of its syntax tree, the program and all modules it imports transitively; and path below
-        `scripts`, such as `layerscope/page/page.js`, to SHA-256 of each asset beside such a module.
+        of its syntax tree: the program, its part and all modules that they import transitively; and
+        path below `scripts`, such as `layerscope/page/page.js`, to SHA-256 of each asset beside
+        such a module.
 
     Raises:
-        FileNotFoundError: there is no such program.
+        FileNotFoundError: there is no such program, or no such part.
     """
     path = scripts / f"{program}.py"
     if not path.is_file():
@@ -132,6 +136,12 @@ def code_modules(program: str, scripts: Path = SCRIPTS) -> dict[str, str]:
     digest, waiting = _parse(path, program, scripts)
     digests = {program: digest}
     modules = sorted(waiting)
+    if part is not None:
+        if _module_file(scripts, f"{PACKAGE}.{part}") is None:
+            raise FileNotFoundError(f"no module {PACKAGE}.{part} in {scripts}")
+        # Importing a.b.c runs a/__init__ and a/b/__init__ too.
+        names = [PACKAGE, *part.split(".")]
+        modules += [".".join(names[:depth]) for depth in range(1, len(names) + 1)]
     while modules:
         module = modules.pop()
         if module in digests:
@@ -144,7 +154,8 @@ def code_modules(program: str, scripts: Path = SCRIPTS) -> dict[str, str]:
     return dict(sorted(digests.items()))
 
 
-def code_digest(program: str, scripts: Path = SCRIPTS) -> str:
+def code_digest(program: str, part: str | None = None, scripts: Path = SCRIPTS) -> str:
     """One short digest (16 hexadecimal digits) of everything in `code_modules`."""
-    text = "\n".join(f"{name} {digest}" for name, digest in code_modules(program, scripts).items())
+    modules = code_modules(program, part, scripts)
+    text = "\n".join(f"{name} {digest}" for name, digest in modules.items())
     return hashlib.sha256(text.encode()).hexdigest()[:16]

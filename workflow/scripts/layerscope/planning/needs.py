@@ -111,8 +111,7 @@ def needs(study: Study, sizes: Sizes, rule: str, wildcards: Mapping[str, str]) -
         settings = jobs.finetuning(study, wildcards["task"], wildcards["model"])
         return _finetune(size, task, settings, int(wildcards["percent"]))
     if rule in ("extract_base", "extract_finetuned"):
-        variant = wildcards.get("variant") or wildcards["tuned"]
-        return _extract(study, size, task, wildcards["task"], variant)
+        return _extract(study, size, task, wildcards["task"], wildcards["variant"])
     if rule == "intervene":
         return _intervene(study, size, task, wildcards["task"])
     if rule == "probe":
