@@ -3,6 +3,7 @@
 # make test-all: every test: crate, browser, paper replica, kill and resume, SLURM as well (18 minutes); the 25 slowest are named.
 # make bench: measure every stage against what is published and against the machine (25 minutes, nothing else running);
 # make bench STAGES="svm crf": some of them.
+# make bench-gpu: everything that a GPU does, in eight minutes on one (docs/gpu.md); PARTS="parity memory": some of it.
 # make audit: verify all results of the demo; make audit OF=results/demo/figures/scores.svg: what that was made from.
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -11,8 +12,9 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 CORES ?= 2
 OF ?= results/demo
 STAGES ?=
+PARTS ?=
 
-.PHONY: demo test test-all bench audit lint clean
+.PHONY: demo test test-all bench bench-gpu audit lint clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.ready: requirements.txt constraints.txt
@@ -36,6 +38,10 @@ test-all: $(VENV)/.ready
 bench: $(VENV)/.ready
 	@python benchmarks/run.py $(STAGES)
 
+# No set-up of its own: it runs in the Python at hand, whose PyTorch fits the GPU.
+bench-gpu:
+	@$(PYTHON) benchmarks/gpu/run.py $(PARTS)
+
 audit: $(VENV)/.ready
 	@python workflow/scripts/audit.py $(OF)
 
@@ -43,6 +49,7 @@ lint: $(VENV)/.ready
 	ruff check .
 	ruff format --check .
 	mypy
+	oxlint --deny-warnings workflow
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 

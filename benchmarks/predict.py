@@ -2,8 +2,9 @@
 
 Probes, reading and writing count as measured on this machine (paper_probes.py, the results of the
 stage `cache`). Passes on a GPU are arithmetic: operations over a share of the processor's peak, and
-a time for each step or batch however small it is. Nothing of that was measured on a GPU, so that
-there are two columns, a cautious and a hopeful one, and both say what they assume.
+a time for each step or batch however small it is. Where benchmarks/gpu has measured a GPU, its
+rates are taken; else there are two columns, a cautious and a hopeful one, and both say what they
+assume.
 
 Jobs go to GPUs and cores as they get free, those with most work behind them first.
 
@@ -31,6 +32,8 @@ from layerscope.config import jobs
 from layerscope.config.load import read_yaml, validate
 from layerscope.config.schema import Study
 from layerscope.planning.needs import START, START_MODEL, probed_rows, subwords
+from layerscope.planning.rates import ASSUMED as NOT_MEASURED
+from layerscope.planning.rates import read_rates
 from layerscope.planning.sizes import ModelSize, Sizes, read_sizes
 from layerscope.variants import parse_variant
 
@@ -54,6 +57,17 @@ ASSUMED = (
     Assumed("cautious", training=0.15, inference=0.15, step=2.5e-3, batch=0.8e-3),
     Assumed("hopeful", training=0.45, inference=0.40, step=0.8e-3, batch=0.3e-3),
 )
+
+
+def columns() -> tuple[Assumed, ...]:
+    """What the prediction is made with: a measured GPU, or the two assumptions."""
+    rates = read_rates()
+    if rates is NOT_MEASURED:
+        return ASSUMED
+    shares = (rates.training / PEAK, rates.inference / PEAK)
+    return (Assumed(rates.source, *shares, step=rates.step, batch=rates.batch),)
+
+
 #: GPUs and cores, by name.
 PLACES = {
     "one H100, 16 cores": (1, 16),
@@ -208,7 +222,7 @@ def predict(rates: Mapping[str, Mapping[str, float]], write: float) -> dict[str,
     study = paper_study()
     sizes = read_sizes(study)
     found: dict[str, Any] = {"jobs": 0, "parts": {}, "places": {}}
-    for assumed in ASSUMED:
+    for assumed in columns():
         work = all_jobs(study, sizes, rates, write, assumed)
         found["jobs"] = len(work)
         parts: dict[str, float] = {}
@@ -235,7 +249,7 @@ def main() -> None:
     write = cache["ways"]["write: layerscope"]["rate"]["median"] * 1e6
     rates = dict(zip(("768", "1024"), probes.values(), strict=True))
     found = {
-        "assumed": [vars(each) for each in ASSUMED],
+        "assumed": [vars(each) for each in columns()],
         "probes": probes,
         "write": write,
         **predict(rates, write),

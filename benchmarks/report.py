@@ -1,4 +1,6 @@
-"""Write the tables of docs/performance.md from benchmarks/results: all between two marker lines.
+"""Write the tables of docs/performance.md and docs/gpu.md from benchmarks/results.
+
+They stand between two marker lines.
 
     python benchmarks/report.py
 
@@ -13,6 +15,8 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from gpu.table import page as gpu_page
 
 HERE = Path(__file__).resolve().parent
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
@@ -202,6 +206,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--results", type=Path, default=HERE / "results")
     parser.add_argument("--page", type=Path, default=HERE.parent / "docs" / "performance.md")
+    parser.add_argument("--gpu-page", type=Path, default=HERE.parent / "docs" / "gpu.md")
     parser.add_argument("--reasons", type=Path, default=HERE / "reasons.json")
     chosen = parser.parse_args()
     reasons = {}
@@ -215,6 +220,10 @@ def main() -> None:
     }
     written = replaced(document, page(read_results(chosen.results), reasons, others))
     chosen.page.write_text(written, encoding="utf-8")
+    measured = chosen.results / "gpu.json"
+    parts = json.loads(measured.read_text(encoding="utf-8")) if measured.is_file() else {}
+    document = replaced(chosen.gpu_page.read_text(encoding="utf-8"), gpu_page(parts))
+    chosen.gpu_page.write_text(document, encoding="utf-8")
 
 
 if __name__ == "__main__":

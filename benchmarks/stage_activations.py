@@ -59,10 +59,10 @@ def published(
             for text in texts:
                 inputs = tokenizer(
                     text, return_tensors="pt", truncation=True, max_length=shapes.LIMIT
-                )
+                ).to(model.device)
                 with torch.no_grad():
                     output = model(**inputs, output_hidden_states=True)
-                halves.append(output.hidden_states[layer][0].mean(dim=0).numpy())
+                halves.append(output.hidden_states[layer][0].mean(dim=0).float().cpu().numpy())
             vectors.append(np.concatenate(halves))
         layers.append(np.stack(vectors))
         np.save(folder / f"published-{layer}.npy", layers[-1].astype(np.float16))
@@ -84,11 +84,11 @@ def plain(
                 padding=True,
                 truncation=True,
                 max_length=shapes.LIMIT,
-            )
+            ).to(model.device)
             with torch.no_grad():
                 states = torch.stack(model(**inputs, output_hidden_states=True).hidden_states)
             mask = inputs["attention_mask"][None, :, :, None]
-            found.append(((states * mask).sum(dim=2) / mask.sum(dim=2)).numpy())
+            found.append(((states * mask).sum(dim=2) / mask.sum(dim=2)).float().cpu().numpy())
         sides.append(np.concatenate(found, axis=1))
     layers = np.concatenate(sides, axis=2).astype(np.float16)
     frame = pd.DataFrame({"example_id": rows["example_id"], "label": rows["label"]})

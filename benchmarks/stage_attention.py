@@ -48,7 +48,7 @@ def published(
     """Sentence by sentence, layer by layer (or one layer alone), head by head, on the host."""
     found = []
     for _, encoded in examples:
-        ids = torch.tensor([encoded.ids])
+        ids = torch.tensor([encoded.ids], device=models[0].device)
         sides = []
         for model in models:
             with torch.no_grad():

@@ -121,13 +121,10 @@ class Job:
     def of(self, name: str) -> str | None:
         """The value of a wildcard. `variant` is that of a rule that names its parts as well."""
         values = dict(self.wildcards)
-        if name == "variant":
-            if "tuned" in values:
-                return values["tuned"]
-            if "percent" in values:
-                return f"f{values['percent']}-s{values['seed']}"
+        if name == "variant" and "percent" in values:
+            return f"f{values['percent']}-s{values['seed']}"
         if name == "model" and self.rule == "score":
-            return values["scored"]
+            return values["system"]
         return values.get(name)
 
 

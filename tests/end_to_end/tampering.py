@@ -167,6 +167,7 @@ def figure_of_another_study(copy: Copy) -> None:
     other = FIGURE.replace("miniature", "other")
     job = {
         "rule": "figure_probes",
+        "part": "plotting.probes",
         "study": "other",
         "wildcards": {"task": "hpo-nli"},
         "inputs": [TABLE],
@@ -177,7 +178,7 @@ def figure_of_another_study(copy: Copy) -> None:
         "dirty": None,
     }
     ran = copy.run(
-        "draw_probes", "--task", "hpo-nli", "--probes", TABLE, "--out", other,
+        "draw", "probes", "--task", "hpo-nli", "--tables", f"probes={TABLE}", "--out", other,
         "--record", canonical_json(job),
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr

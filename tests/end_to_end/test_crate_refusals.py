@@ -155,12 +155,12 @@ def test_another_configuration_is_named(copy: Copy) -> None:
 def test_a_temporary_output_that_is_gone_is_described(copy: Copy) -> None:
     output: dict[str, Any] = {}
 
-    def passing(record: Record) -> None:
+    def gone(record: Record) -> None:
         output.update(record["outputs"][0])
         assert output["path"] == ACTIVATIONS
         record["outputs"][0]["temporary"] = True
 
-    copy.edit(ACTIVATIONS, passing)
+    copy.edit(ACTIVATIONS, gone)
     attention = ACTIVATIONS.replace("activations", "attention") + ".parquet"
     copy.edit(attention, lambda record: record["outputs"][0].update(temporary=True))
     shutil.rmtree(copy.folder / ACTIVATIONS)
@@ -179,7 +179,7 @@ def test_what_an_earlier_configuration_left_is_no_part(copy: Copy) -> None:
 
     def gone(record: Record) -> None:
         record["outputs"][0]["path"] = f"{RESULTS}/scores/hpo-nli/gone.json"
-        record["wildcards"]["scored"] = "gone"
+        record["wildcards"]["system"] = "gone"
         record["exit"] = 1
 
     source = copy.folder / RESULTS / "scores/hpo-nli/minilm.json.run.json"

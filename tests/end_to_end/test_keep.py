@@ -30,7 +30,7 @@ def _digests(folder: Path) -> dict[str, str]:
     }
 
 
-def test_passing_activations_give_the_same_results_and_go(
+def test_temporary_activations_give_the_same_results_and_go(
     finished: Finished, tmp_path: Path
 ) -> None:
     """Of one model and task, made again under `before-and-after` beside a complete study."""

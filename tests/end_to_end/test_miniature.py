@@ -37,6 +37,7 @@ from running import (
     snakemake,
 )
 
+from layerscope import catalogue
 from layerscope.files import sha256_file
 from layerscope.records.content import ENDING
 
@@ -71,12 +72,11 @@ COLUMNS = {
     "pretraining": "model corpus objective step metric value",
 }
 ASSOCIATION = ["task", "inner measure", "metric", "statistic", "value", "low", "high", "n"]
-BY_TASK = ("probes", "controls", "inputs", "attention", "association", "gain", "confusion")
-BY_TASK += ("heads", "similarity", "models", "entry", "differences", "evaluation", "interventions")
 FIGURES = [
-    "scores",
-    "pretraining",
-    *(f"{figure}-{task}" for figure in BY_TASK for task in TASKS),
+    figure.stem.format(task=task)
+    for figure in catalogue.FIGURES
+    if figure.needs != "references"
+    for task in (TASKS if figure.by_task else [None])
 ]
 
 #: What Snakemake makes alone of the second run, after the kill: scores and probes of one model.

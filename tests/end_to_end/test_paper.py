@@ -23,6 +23,7 @@ from hub import Hub, serving
 from replicas import make_replica
 from running import ROOT, Config, command, copy_workflow, environment, read_config, write_config
 
+from layerscope import catalogue
 from layerscope.files import sha256_file
 from layerscope.records.content import ENDING
 
@@ -34,12 +35,11 @@ KINDS = {"bert": "bert", "biobert": "biobert", "gpt2-medium": "gpt2", "biogpt": 
 PICKLED = {"biobert", "biogpt"}
 MEDNLI = {"train": 48, "validation": 12, "test": 30}
 RELATIONS = ("entailment", "contradiction", "neutral")
-BY_TASK = ("probes", "controls", "inputs", "attention", "association", "gain", "confusion")
-BY_TASK += ("heads", "similarity", "models", "entry", "differences", "evaluation", "interventions")
 FIGURES = [
-    "scores",
-    "verdict",
-    *(f"{figure}-{task}" for figure in BY_TASK for task in ("mednli", "jnlpba")),
+    figure.stem.format(task=task)
+    for figure in catalogue.FIGURES
+    if figure.needs != "pretrained-here"
+    for task in (("mednli", "jnlpba") if figure.by_task else [None])
 ]
 NOWHERE = "http://127.0.0.1:9"
 

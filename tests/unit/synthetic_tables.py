@@ -13,9 +13,15 @@ from unittest import mock
 
 import numpy as np
 
+from layerscope import catalogue
 from layerscope.files import write_json
 from layerscope.formats import read_table, write_table
 from layerscope.tables import variant_keys
+
+#: What the made-up study has: everything but published values.
+CHOSEN = {*catalogue.SWITCHES, "models", "interventions", "pretrained-here"}
+#: Names of the made-up files that a table is made from as a whole.
+FILES = {"scores": "scores", "pretraining": "evaluations"}
 
 #: Blocks and heads of each model.
 SHAPES = {"minilm": (6, 12), "minilm-hpo": (6, 12), "gpt-mini": (4, 4), "gpt-mini-hpo": (4, 4)}
@@ -358,70 +364,55 @@ def _attention(
 def tabulate(
     files: dict[str, list[Path]], models: dict[str, dict[str, str]], out: Path
 ) -> dict[str, Path]:
-    """Run all programs that make tables; paths by name of the table."""
-    names = (
-        "scores", "confusion", "probes", "attention", "similarity", "models", "entry", "heads",
-        "interventions", "differences", "evaluation", "association", "pretraining",
-    )  # fmt: skip
-    made = {name: out / f"{name}.parquet" for name in names}
-    run_program(
-        "tabulate_scores", "--models", json.dumps(models), "--scores", *files["scores"],
-        "--out-scores", made["scores"], "--out-confusion", made["confusion"],
-    )  # fmt: skip
-    with_settings = ("attention", 0, ("--settings", SETTINGS))
-    others = (("similarity", 0, ()), ("interventions", 0, ()))
-    for name, above, settings in (("probes", 1, ()), with_settings, *others):
-        parts: dict[Path, list[Path]] = {}  # of each task and model, beside its folder
-        for path in files[name]:
-            parts.setdefault(path.parents[above].with_suffix(".parquet"), []).append(path)
-        for part, paths in parts.items():
-            run_program(f"tabulate_{name}", *settings, f"--{name}", *paths, "--out", part)
-        run_program(
-            "join_tables", "--kind", f"{name}-table", "--parts", *parts, "--out", made[name]
-        )
-    run_program("tabulate_entry", "--probes", made["probes"], "--out", made["entry"])
-    run_program("tabulate_heads", "--attention", made["attention"], "--out", made["heads"])
-    run_program(
-        "join_tables", "--kind", "models-table", "--parts", *files["models"],
-        "--out", made["models"],
-    )  # fmt: skip
-    write_table(made["differences"], "differences-table", _differences(made["scores"]))
-    write_table(made["evaluation"], "evaluation-table", _evaluation(made["scores"]))
-    run_program(
-        "tabulate_association", "--settings", SETTINGS, "--scores", made["scores"],
-        "--probes", made["probes"], "--attention", made["attention"],
-        "--out", made["association"],
-    )  # fmt: skip
-    run_program(
-        "tabulate_pretraining", "--evaluations", *files["evaluations"],
-        "--out", made["pretraining"],
-    )  # fmt: skip
+    """Make all tables with the programs, as the rules do; paths by name of the table."""
+    settings = {"statistics": SETTINGS, "models": json.dumps(models)}
+    made = {name: out / f"{name}.parquet" for name in catalogue.table_names(CHOSEN)}
+    for table in catalogue.planned(catalogue.TABLES, CHOSEN):
+        if table.name in ("differences", "evaluation"):  # of predictions, which are not made up
+            rows = {"differences": _differences, "evaluation": _evaluation}[table.name]
+            write_table(made[table.name], f"{table.name}-table", rows(made["scores"]))
+        elif table.module:
+            given = [f"{name}={made[name]}" for name in table.inputs]
+            run_program(
+                "make_table", table.module, *files.get(FILES.get(table.name, ""), []),
+                *(["--inputs", *given] if given else []),
+                *(["--settings", settings[table.settings]] if table.settings else []),
+                "--out", *(f"{name}={made[name]}" for name in table.names), "--csv",
+            )  # fmt: skip
+        else:
+            parts = _parts(table, files[table.name]) if table.part else files[table.name]
+            kind = f"{table.name}-table"
+            run_program("join_tables", "--kind", kind, "--parts", *parts, "--out", made[table.name])
     return made
 
 
+def _parts(table: catalogue.Table, files: list[Path]) -> list[Path]:
+    """Parts of a table, each of a task and model, beside its folder."""
+    above = 1 if table.name == "probes" else 0
+    found: dict[Path, list[Path]] = {}
+    for path in files:
+        found.setdefault(path.parents[above].with_suffix(".parquet"), []).append(path)
+    assert table.part
+    settings = ["--settings", SETTINGS] if table.part.settings else []
+    for part, paths in found.items():
+        out = f"{table.name}={part}"
+        run_program("make_table", table.part.module, *paths, *settings, "--out", out)
+    return list(found)
+
+
+def draw(name: str, tables: dict[str, Path], out: Path, task: str | None = None) -> None:
+    """Draw a figure of the catalogue with the program."""
+    (figure,) = [figure for figure in catalogue.FIGURES if figure.name == name]
+    given = [f"{table}={tables[table]}" for table in figure.tables]
+    of_task = ["--task", task] if task else []
+    run_program("draw", name, *of_task, "--tables", *given, "--out", out)
+
+
 def draw_all(tables: dict[str, Path], tasks: Sequence[str], out: Path) -> list[Path]:
-    """Run all programs that draw; the SVG files."""
-    made = [out / "scores.svg", out / "pretraining.svg"]
-    run_program("draw_scores", "--scores", tables["scores"], "--out", made[0])
-    run_program("draw_pretraining", "--pretraining", tables["pretraining"], "--out", made[1])
-    for task in tasks:
-        drawn = {"probes": "probes", "controls": "probes", "gain": "probes",
-                 "attention": "attention", "confusion": "confusion", "similarity": "similarity",
-                 "models": "models", "entry": "entry", "differences": "differences",
-                 "heads": "heads", "interventions": "interventions",
-                 "evaluation": "evaluation"}  # fmt: skip
-        for name, table in drawn.items():
-            made.append(out / f"{name}-{task}.svg")
-            run_program(
-                f"draw_{name}", "--task", task, f"--{table}", tables[table], "--out", made[-1]
-            )
-        made.append(out / f"inputs-{task}.svg")
-        both = "--probes", tables["probes"], "--scores", tables["scores"]
-        run_program("draw_inputs", "--task", task, *both, "--out", made[-1])
-        made.append(out / f"association-{task}.svg")
-        run_program(
-            "draw_association", "--task", task, "--association", tables["association"],
-            "--scores", tables["scores"], "--probes", tables["probes"],
-            "--attention", tables["attention"], "--out", made[-1],
-        )  # fmt: skip
+    """Draw every figure of the catalogue; the SVG files."""
+    made = []
+    for figure in catalogue.planned(catalogue.FIGURES, CHOSEN):
+        for task in tasks if figure.by_task else [None]:
+            made.append(out / f"{figure.stem.format(task=task)}.svg")
+            draw(figure.name, tables, made[-1], task)
     return made

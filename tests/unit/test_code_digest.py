@@ -27,6 +27,10 @@ SOURCES = {
         def main():
             brush.line()
     """,
+    "show.py": """
+        def main():
+            from layerscope.web.page import PAGE
+    """,
     "report.py": """
         def main():
             import layerscope.deep.helper as helper
@@ -43,6 +47,13 @@ SOURCES = {
         def line():
             return "line"
     """,
+    "layerscope/web/__init__.py": "",
+    "layerscope/web/page.py": """
+        PAGE = "page.html"
+    """,
+    "layerscope/web/page.html": "<p>One</p>\n<p>Two</p>\n",
+    "layerscope/web/draw.js": "draw(1);\n",
+    "layerscope/web/notes.md": "One\n",
     "layerscope/alone.py": """
         VALUE = 1
     """,
@@ -64,20 +75,21 @@ SOURCES = {
             return a + b
     """,
 }
-PROGRAMS = ["train", "draw", "report"]
+PROGRAMS = ["train", "draw", "show", "report"]
 
 
 def write_sources(folder: Path, changes: dict[str, str] | None = None) -> Path:
     for name, text in {**SOURCES, **(changes or {})}.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(textwrap.dedent(text), encoding="utf-8")
+        path.write_text(textwrap.dedent(text), encoding="utf-8", newline="")
     return folder
 
 
 def digests(folder: Path) -> dict[str, str]:
     code._parse.cache_clear()  # a source was read once already
-    return {program: code.code_digest(program, folder) for program in PROGRAMS}
+    code._assets.cache_clear()
+    return {program: code.code_digest(program, scripts=folder) for program in PROGRAMS}
 
 
 @pytest.fixture
@@ -98,19 +110,31 @@ Changed = Callable[[dict[str, str]], set[str]]
 def test_modules_of_a_program_are_those_it_imports(tmp_path: Path) -> None:
     write_sources(tmp_path)
     deep = ["layerscope.deep", "layerscope.deep.bottom", "layerscope.deep.helper"]
-    assert list(code.code_modules("train", tmp_path)) == [
+    assert list(code.code_modules("train", scripts=tmp_path)) == [
         "layerscope",
         *deep,
         "layerscope.stage",
         "layerscope.sums",
         "train",
     ]
-    assert list(code.code_modules("draw", tmp_path)) == ["draw", "layerscope", "layerscope.paint"]
-    assert list(code.code_modules("report", tmp_path)) == [
+    assert list(code.code_modules("draw", scripts=tmp_path)) == [
+        "draw",
+        "layerscope",
+        "layerscope.paint",
+    ]
+    assert list(code.code_modules("report", scripts=tmp_path)) == [
         "layerscope",
         *deep,
         "layerscope.sums",
         "report",
+    ]
+    assert list(code.code_modules("show", tmp_path)) == [
+        "layerscope",
+        "layerscope.web",
+        "layerscope.web.page",
+        "layerscope/web/draw.js",
+        "layerscope/web/page.html",
+        "show",
     ]
 
 
@@ -124,9 +148,12 @@ def test_modules_of_a_program_are_those_it_imports(tmp_path: Path) -> None:
         ("layerscope/deep/bottom.py", "BASE = 1_0\n"),
         ("layerscope/__init__.py", '"""Another text."""\n'),
         ("layerscope/__init__.py", ""),
+        ("layerscope/web/page.html", "<p>One</p>\r\n<p>Two</p>\r\n"),
+        ("layerscope/web/notes.md", "Two\n"),
     ],
-    ids=["comments", "layout", "docstrings", "quotes", "digits", "docstring", "none left"],
-)
+    ids=["comments", "layout", "docstrings", "quotes", "digits", "docstring", "none left",
+         "line endings", "not an asset"],
+)  # fmt: skip
 def test_what_a_program_does_not_do_changes_nothing(changed: Changed, file: str, text: str) -> None:
     assert changed({file: text}) == set()
 
@@ -140,10 +167,16 @@ def test_what_a_program_does_not_do_changes_nothing(changed: Changed, file: str,
         ("layerscope/stage.py", "def fit(x):\n    return x\n", {"train"}),
         ("layerscope/paint.py", "def line():\n    return 'dash'\n", {"draw"}),
         ("layerscope/alone.py", "VALUE = 2\n", set()),
-        ("layerscope/__init__.py", "X = 1\n", {"train", "draw", "report"}),
+        ("layerscope/__init__.py", "X = 1\n", {"train", "draw", "show", "report"}),
         ("draw.py", "def main():\n    pass\n", {"draw"}),
         ("layerscope/paint.py", 'def line():\n    "doc"\n    "not doc"\n    return "line"\n',
          {"draw"}),
+        ("layerscope/web/page.html", "<p>One</p>\n", {"show"}),
+        ("layerscope/web/draw.js", "draw(1); // a comment counts\n", {"show"}),
+        ("layerscope/web/new.css", "p { margin: 0; }\n", {"show"}),
+        ("layerscope/new.css", "p { margin: 0; }\n", {"train", "draw", "show", "report"}),
+        ("layerscope/elsewhere/page.html", "<p>One</p>\n", set()),
+        ("draw.js", "draw(1);\n", set()),
     ],
 )  # fmt: skip
 def test_an_edit_changes_exactly_the_programs_that_use_it(
@@ -172,7 +205,7 @@ def test_modules_that_import_each_other_end(tmp_path: Path) -> None:
             "layerscope/paint.py": "from layerscope import sums\n",
         },
     )
-    assert set(code.code_modules("draw", tmp_path)) == {
+    assert set(code.code_modules("draw", scripts=tmp_path)) == {
         "draw",
         "layerscope",
         "layerscope.paint",
@@ -189,9 +222,26 @@ def test_a_touched_file_in_another_folder_changes_nothing(tmp_path: Path) -> Non
     assert digests(there) == before
 
 
+def test_a_part_brings_in_what_it_imports_and_nothing_of_other_parts(tmp_path: Path) -> None:
+    write_sources(tmp_path)
+    found = code.code_modules("draw", "deep.helper", tmp_path)
+    assert {"draw", "layerscope.paint", "layerscope.deep", "layerscope.deep.helper"} <= set(found)
+    alone = code.code_digest("draw", "alone", tmp_path)
+    helper = code.code_digest("draw", "deep.helper", tmp_path)
+    assert len({alone, helper, code.code_digest("draw", scripts=tmp_path)}) == 3
+    edited = write_sources(tmp_path / "edited", {"layerscope/alone.py": "VALUE = 2\n"})
+    assert code.code_digest("draw", "alone", edited) != alone
+    assert code.code_digest("draw", "deep.helper", edited) == helper
+
+
+def test_a_part_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no module layerscope\.nothing"):
+        code.code_digest("draw", "nothing", write_sources(tmp_path))
+
+
 def test_a_program_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no program .*nothing\.py"):
-        code.code_digest("nothing", tmp_path)
+        code.code_digest("nothing", scripts=tmp_path)
 
 
 # --- the programs themselves -------------------------------------------------------------------
@@ -247,6 +297,18 @@ def test_an_edit_reaches_the_programs_that_use_it_and_no_other(file: str) -> Non
     module = file.removesuffix(".py").replace("/", ".")
     reached = {program for program in REAL if module in code.code_modules(program)}
     assert reached - FOR_PEOPLE == REACH[file]
+
+
+def test_files_of_a_page_count_for_what_draws_it_alone() -> None:
+    assets = {
+        path.relative_to(code.SCRIPTS).as_posix()
+        for path in code.SCRIPTS.rglob("*")
+        if path.suffix in code.ASSETS
+    }
+    assert {Path(asset).suffix for asset in assets} == code.ASSETS
+    for program in REAL:
+        found = assets & code.code_modules(program).keys()
+        assert found == (assets if program == "draw_explorer" else set()), program
 
 
 def test_the_packages_that_all_import_hold_no_code() -> None:

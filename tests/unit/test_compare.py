@@ -399,7 +399,7 @@ def test_what_was_made_to_be_removed_is_compared_by_its_record(tmp_path: Path) -
 
     def passing(digest: str) -> Any:
         output = {"path": gone, "temporary": True, "sha256": digest}
-        return job("extract_base_passing", gone, {}, outputs=[output])
+        return job("extract_base_temp", gone, {}, outputs=[output])
 
     sides = [study(tmp_path / name, jobs=[passing(name)]) for name in "ab"]
     found = compare_studies(*sides)["products"]["activations"]
@@ -559,9 +559,9 @@ def test_edits_of_code_settings_and_versions_are_found(repository: Path) -> None
     assert modules == {"probe": ["layerscope.probing.crf"], "extract": ["layerscope.attention"]}
     assert found["rules"] == [
         "extract_base",
-        "extract_base_passing",
+        "extract_base_temp",
         "extract_finetuned",
-        "extract_finetuned_passing",
+        "extract_finetuned_temp",
         "probe",
     ]
     configurations = found["configurations"]

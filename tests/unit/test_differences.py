@@ -98,7 +98,13 @@ def test_a_table_of_parts_is_corrected_by_task(tmp_path: Path) -> None:
             paths.append(path)
         part = tmp_path / "parts" / f"{task}.parquet"
         run_program(
-            "tabulate_differences", "--settings", SETTINGS, "--predictions", *paths, "--out", part
+            "make_table",
+            "differences",
+            *paths,
+            "--settings",
+            SETTINGS,
+            "--out",
+            f"differences={part}",
         )
         parts.append(part)
         expected += list(

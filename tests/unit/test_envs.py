@@ -13,7 +13,9 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from rules import rules
 
+from layerscope.catalogue import programs
 from layerscope.code import SCRIPTS, code_modules
 
 ROOT = Path(__file__).parents[2]
@@ -110,24 +112,26 @@ def test_plot_has_no_model_library() -> None:
     assert not {"torch", "transformers", "scikit-learn"} & pins(pip_entries("plot")).keys()
 
 
-def programs_by_environment() -> dict[str, set[str]]:
+Called = tuple[str, str | None]  # a program, and its part if it has one (layerscope.code)
+
+
+def programs_by_environment() -> dict[str, set[Called]]:
     """Which programs the rules run in which environment; checked not to be empty below."""
-    found: dict[str, set[str]] = {name: set() for name in ENVIRONMENTS}
-    for path in (ROOT / "Snakefile", *sorted((ROOT / "workflow" / "rules").glob("*.smk"))):
-        for rule in re.split(r"^rule ", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
-            if "{params.python" in rule:
-                continue  # it runs Snakemake's own Python, which asks Snakemake
-            environments = re.findall(r"envs/(\w+)\.yaml", rule)
-            programs = re.findall(r"program\(\"(\w+)\"\)", rule)
-            for environment in environments:
-                found[environment].update(programs)
+    found: dict[str, set[Called]] = {name: set() for name in ENVIRONMENTS}
+    parts = programs()
+    for name, rule in rules().items():
+        # `explain` runs Snakemake's own Python, which asks Snakemake.
+        if rule.shell and "{params.python" not in rule.shell:
+            found[Path(rule.conda).stem].add(parts.get(name, (rule.program, None)))
     return found
 
 
-def third_party(program: str) -> set[str]:
+def third_party(program: str, part: str | None = None) -> set[str]:
     """Packages that a program and the library modules it imports name in their imports."""
     names: set[str] = set()
-    for module in code_modules(program):
+    for module in code_modules(program, part):
+        if "/" in module:
+            continue  # a page's script or style sheet
         base = SCRIPTS.joinpath(*module.split("."))
         path = (
             base.with_suffix(".py") if base.with_suffix(".py").is_file() else base / "__init__.py"
@@ -144,13 +148,13 @@ def third_party(program: str) -> set[str]:
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_an_environment_has_what_its_programs_import(name: str) -> None:
     installed = pins(pip_entries(name)).keys()
-    for program in programs_by_environment()[name]:
-        assert third_party(program) <= installed, program
+    for program, part in programs_by_environment()[name]:
+        assert third_party(program, part) <= installed, (program, part)
 
 
 def test_the_rules_do_name_environments() -> None:
     found = programs_by_environment()
-    assert "finetune" in found["cpu"] | found["gpu"]
-    assert {"draw_scores", "estimate"} <= found["plot"]
+    assert ("finetune", None) in found["gpu"]
+    assert {("draw", "plotting.scores"), ("estimate", None)} <= found["plot"]
     assert {"torch", "transformers"} <= third_party("finetune")
-    assert "matplotlib" in third_party("draw_scores")
+    assert "matplotlib" in third_party("draw", "plotting.scores")

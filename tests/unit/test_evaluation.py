@@ -241,12 +241,13 @@ def test_a_model_that_only_memorises_finds_all_that_is_seen_and_nothing_else(
         answers = memorised(tokens, known)
         ner(predictions / f"{variant}.parquet", tokens, tags, answers, variant)
         write_table(samples / f"{variant}.parquet", "sample", {"example_id": kept})
-    run = [
-        "--settings", SETTINGS.model_dump_json(), "--predictions", *sorted(predictions.iterdir()),
-        "--test", tmp_path / "test.parquet", "--train", tmp_path / "train.parquet",
-    ]  # fmt: skip
     out = tmp_path / "out.parquet"
-    run_program("evaluate", *run, "--samples", *sorted(samples.iterdir()), "--out", out)
+    run = [
+        "make_table", "evaluation", *sorted(predictions.iterdir()),
+        "--settings", SETTINGS.model_dump_json(), "--out", f"evaluation={out}",
+        "--inputs", *(f"{name}={tmp_path / name}.parquet" for name in ("test", "train")),
+    ]  # fmt: skip
+    run_program(*run, *(f"samples={path}" for path in sorted(samples.iterdir())))
     rows = read_table(out, "evaluation-table").to_pylist()
     half, all_seen = pick(rows, "f50-s1"), pick(rows, "f100-s1")
     for measure in ("f1", "recall"):
@@ -261,7 +262,7 @@ def test_a_model_that_only_memorises_finds_all_that_is_seen_and_nothing_else(
     assert all_seen["f1_unseen", None]["value"] is None
     assert all_seen["f1_gap", None]["value"] is None
     with pytest.raises(UserError, match=r"sample of variant 'f50-s1'; allowed: all three"):
-        run_program("evaluate", *run, "--samples", samples / "f100-s1.parquet", "--out", out)
+        run_program(*run, f"samples={samples / 'f100-s1.parquet'}")
 
 
 def test_a_model_that_does_not_look_at_words_has_no_gap(tmp_path: Path) -> None:

@@ -16,11 +16,13 @@ from synthetic_tables import MODELS, run_program, tabulate, write_study
 from layerscope.formats import SCHEMAS, read_table
 from layerscope.lineage import Origin, marked, running
 from layerscope.measures import Point
+from layerscope.plotting.explorer import page as page_module
 from layerscope.plotting.explorer.content import contents, measure_name, short
 from layerscope.plotting.explorer.page import embedded, page
 
 TASKS = {"one-nli": "nli", "one-ner": "ner"}
 SHAPES = {"minilm": (3, 2), "gpt-mini": (2, 3)}
+FILES = Path(page_module.__file__).parent
 NAMES = ("scores", "probes", "attention", "association", "similarity", "entry")
 EVIL = "</script><script>alert('&amp;')</script><!--"
 Row = dict[str, Any]
@@ -57,8 +59,8 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def write_page(tables: dict[str, Path], out: Path, names: tuple[str, ...] = NAMES) -> str:
-    options = [text for name in names for text in (f"--{name}", str(tables[name]))]
-    run_program("draw_explorer", "--study", "one", *options, "--out", out)
+    options = [f"{name}={tables[name]}" for name in names]
+    run_program("draw_explorer", "--study", "one", "--tables", *options, "--out", out)
     return out.read_text(encoding="utf-8")
 
 
@@ -242,6 +244,49 @@ def test_the_page_loads_nothing(text: str) -> None:
     assert "default-src 'none'" in text
     assert set(re.findall(r"https?://[^\"'\s]+", text)) == {"http://www.w3.org/2000/svg"}
     assert not re.findall(r"<(?:link|img|iframe)\b|\ssrc=|@import|url\(|\bfetch\(|import\(", text)
+
+
+def test_its_modules_become_one_script(text: str) -> None:
+    sources = [path.read_text(encoding="utf-8") for path in sorted(FILES.glob("*.js"))]
+    declared = [
+        name
+        for source in sources
+        for name in re.findall(r"^(?:export )?(?:const|let|function) (\w+)", source, flags=re.M)
+    ]
+    (script,) = [body for attributes, body in Scripts(text).found if "id" not in attributes]
+    assert not re.findall(r"^(?:import|export)\b.*", script, flags=re.M)
+    assert len(set(declared)) == len(declared) > len(sources)
+    for name in declared:
+        assert len(re.findall(rf"^(?:const|let|function) {name}\b", script, flags=re.M)) == 1
+
+
+class Elements(HTMLParser):
+    """Ids of a page's elements, each of which must be closed in its order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str | None] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.ids += [value for name, value in attrs if name == "id"]
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_its_markup_has_what_the_script_and_the_style_sheet_name(text: str) -> None:
+    markup = Elements(text)
+    assert not markup.open
+    assert len(set(markup.ids)) == len(markup.ids)
+    script = Scripts(text).found[-1][1]
+    rules = re.findall(r"^ *([^@{}/]+) \{", (FILES / "explorer.css").read_text("utf-8"), flags=re.M)
+    named = {*re.findall(r'byId\("([\w-]+)"\)', script), *re.findall(r"#([\w-]+)", " ".join(rules))}
+    assert len(named) > 10
+    assert named <= set(markup.ids)
 
 
 def test_without_scripts_it_says_so(text: str) -> None:

@@ -99,8 +99,8 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="module")
 def page(tables: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("page") / "explorer.html"
-    options = [text for name in NAMES for text in (f"--{name}", str(tables[name]))]
-    run_program("draw_explorer", "--study", "one", *options, "--out", out)
+    options = [f"{name}={tables[name]}" for name in NAMES]
+    run_program("draw_explorer", "--study", "one", "--tables", *options, "--out", out)
     return out
 
 

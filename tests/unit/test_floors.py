@@ -17,6 +17,7 @@ PACKAGE = "layerscope"
 #: place here first.
 FLOORS = {
     "ground": {
+        "catalogue",
         "code",
         "config",
         "environment",
@@ -37,7 +38,16 @@ FLOORS = {
         "views",
         "warm",
     },
-    "shared": {"calibration", "data", "hub", "metrics", "models", "predictions", "sources"},
+    "shared": {
+        "calibration",
+        "data",
+        "hub",
+        "metrics",
+        "models",
+        "predictions",
+        "sources",
+        "tables",
+    },
     "stages": {
         "activations",
         "association",
@@ -57,11 +67,13 @@ FLOORS = {
         "scoring",
         "similarity",
         "summary",
-        "tables",
+        "tabulating",
         "verdict",
     },
 }
 ORDER = [*FLOORS, "programs"]
+#: A stage that imports another one: the figure computes the points that it shows.
+EXCEPTIONS = {(f"{PACKAGE}.plotting.association", "association")}
 HEAVY = {"torch", "transformers", "sklearn", "accelerate", "tokenizers", "safetensors"}
 #: Parts of the configuration that know the whole of it. A program that imported one would rerun
 #: with every edit of the schema; these programs make no results.
@@ -125,6 +137,8 @@ def upward(sources: Sources) -> list[str]:
                 continue
             beside = own == other and own in ("stages", "programs")
             same = first_level(module) == first_level(name) and own == "stages"
+            if (module, first_level(name)) in EXCEPTIONS:
+                continue
             if ORDER.index(other) > ORDER.index(own) or (beside and not same):
                 found.append(f"{module} ({own}) imports {name} ({other})")
     return found

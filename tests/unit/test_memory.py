@@ -1,4 +1,4 @@
-"""Out of memory on a device: smaller passes, the same batch; and one line when nothing helps."""
+"""Out of memory on a device: smaller passes, the same result; and one line when nothing helps."""
 
 from __future__ import annotations
 
@@ -11,31 +11,48 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 from test_finetuning import SETTINGS, pairs, sentences, tuned
 from test_pretraining import SETTINGS as PRETRAINING
 from test_pretraining import run
-from tiny_models import TEXTS, Tiny, read, save_decoder, save_encoder
+from tiny_models import TEXTS, Tiny, everything, read, save_decoder, save_encoder
 
 from layerscope import finetuning, pretraining
+from layerscope.activations import sequence_vectors
+from layerscope.attention import compare_attention
+from layerscope.config.extraction import Activations
 from layerscope.errors import UserError
+from layerscope.interventions import Intervened, Intervention
 from layerscope.models.checkpoints import Checkpoints
 from layerscope.models.forward import forward
 from layerscope.models.inputs import encode_text
+from layerscope.models.load import load_with_head, random_model
+from layerscope.models.pooling import sequence_means
 from layerscope.models.training import loss_of_step, training_arguments
 
 BRIEF = SETTINGS.model_copy(update={"learning_rate": 0.05, "epochs": 2})
 
 
-def hold(model: Any, limit: int) -> Any:
+FULL = "CUDA out of memory. Tried to allocate 2.00 GiB."
+CUBLAS = "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
+ASSERT = "CUDA error: device-side assert triggered"
+
+
+def fail(text: str = FULL) -> None:
+    """Raise what torch raises; an error made once would keep what it met in memory."""
+    raise (torch.OutOfMemoryError if text == FULL else RuntimeError)(text)
+
+
+def hold(model: Any, limit: int, text: str = FULL) -> Any:
     """Let a model fail as a device without memory for more than `limit` sequences makes it."""
     own = model.forward
 
     def limited(*arguments: Any, **options: Any) -> Any:
         if len(options["input_ids"]) > limit:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+            fail(text)
         return own(*arguments, **options)
 
     model.forward = limited
@@ -214,17 +231,20 @@ def test_the_loss_of_a_step_is_the_mean_over_all_its_labels(causal: bool) -> Non
 # --- extraction --------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("text", [FULL, CUBLAS], ids=["torch", "cublas"])
 def test_extraction_halves_what_does_not_fit(
-    tiny: Tiny, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tiny: Tiny, text: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     texts = [" ".join(text.split()[: 2 + index % 5]) for index, text in enumerate(TEXTS * 3)]
     sequences, _ = encode_text(tiny.tokenizer, tiny.frame, texts, 48)
     folder = shutil.copytree(tiny.folder, tmp_path / "model")
-    small = hold(read(folder, tiny.architecture).model, 3)
+    small = hold(read(folder, tiny.architecture).model, 3, text)
 
     def states(model: Any) -> dict[int, torch.Tensor]:
         found = {}
-        for indices, batch, output in forward(model, sequences, tiny.frame, 200, "float32"):
+        for indices, (batch, output) in forward(
+            model, sequences, tiny.frame, 200, "float32", everything
+        ):
             for row, index in enumerate(indices):
                 assert index not in found
                 length = int(batch["attention_mask"][row].sum())
@@ -241,3 +261,82 @@ def test_extraction_halves_what_does_not_fit(
 
     with pytest.raises(UserError, match=r"out of memory with one sequence of \d+ sub-words; allow"):
         states(hold(small, 0))
+
+
+def test_another_error_is_no_lack_of_memory(encoder: Tiny, tmp_path: Path) -> None:
+    model = read(shutil.copytree(encoder.folder, tmp_path / "model"), "encoder").model
+    sequences, _ = encode_text(encoder.tokenizer, encoder.frame, TEXTS, 48)
+    broken = hold(model, 3, ASSERT)
+    with pytest.raises(RuntimeError, match="device-side assert"):
+        list(forward(broken, sequences, encoder.frame, 200, "float32", everything))
+
+
+def test_pooling_halves_what_does_not_fit(tiny: Tiny, caplog: pytest.LogCaptureFixture) -> None:
+    sequences, _ = encode_text(tiny.tokenizer, tiny.frame, TEXTS, 48)
+
+    def hungry(hidden: Any, mask: torch.Tensor) -> torch.Tensor:
+        if len(mask) > 2:
+            fail()
+        return sequence_means(hidden, mask)
+
+    given = (tiny.model, sequences, tiny.frame, Activations(batch_tokens=1000))
+    whole, halved = (sequence_vectors(*given, [pool]) for pool in (sequence_means, hungry))
+    np.testing.assert_allclose(halved, whole, rtol=1e-4, atol=1e-5)
+    assert caplog.text.count("such batches are halved") == 1
+
+
+@pytest.mark.parametrize("fits", [2, 3, 4])
+def test_attention_halves_what_does_not_fit(
+    tiny: Tiny, fits: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Every number is the same, that of another sentence too: 7 examples in batches of 5 and 2."""
+    encoded, _ = encode_text(tiny.tokenizer, tiny.frame, TEXTS, 64)
+    examples = [(f"e{index}", each) for index, each in enumerate(encoded)]
+    models = [tiny.model, random_model(tiny.folder, tiny.tokenizer, 1)]  # type: ignore[arg-type]
+    small = read(shutil.copytree(tiny.folder, tmp_path / "model"), tiny.architecture).model
+    for model in (*models, small):
+        model.set_attn_implementation("eager")
+    whole, halved = (
+        compare_attention(examples, tiny.frame, model, models[1], None, 5)
+        for model in (models[0], hold(small, fits))
+    )
+    assert "cosine_null_sentence" in whole["measure"]
+    for name in ("example_id", "layer", "head", "measure"):
+        assert whole[name].tolist() == halved[name].tolist()
+    np.testing.assert_allclose(halved["value"], whole["value"], rtol=1e-3, atol=1e-5)
+    assert caplog.text.count("such batches are halved") == 1
+
+    with pytest.raises(UserError, match=r"attention maps of one example of \d+ sub-words; allowed"):
+        compare_attention(examples, tiny.frame, hold(small, 0), models[1], None, 5)
+
+
+def test_an_intervened_model_is_halved_and_left_as_it_was(
+    encoder: Tiny, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = load_with_head(encoder.folder, encoder.tokenizer, "nli", ["x", "y", "z"])
+    sequences, _ = encode_text(encoder.tokenizer, encoder.frame, TEXTS, 48)
+    changed = Intervened(model, [Intervention("heads-most", heads=[(2, 1)])])
+
+    def logits(batch_sizes: int) -> dict[int, torch.Tensor]:
+        found = {}
+        head = model.classifier.register_forward_pre_hook(
+            lambda _, inputs: _fail_above(batch_sizes, len(inputs[0]))
+        )
+        for indices, (_, output) in forward(
+            changed, sequences, encoder.frame, 1000, "float32", everything
+        ):
+            for row, index in enumerate(indices):
+                found[index] = torch.stack([each[row] for each in output])
+        head.remove()
+        return found
+
+    whole, halved = logits(99), logits(2)
+    assert list(whole) == list(halved)
+    for index, answers in whole.items():
+        torch.testing.assert_close(halved[index], answers, rtol=1e-4, atol=1e-5)
+    assert "such batches are halved" in caplog.text
+
+
+def _fail_above(limit: int, count: int) -> None:
+    if count > limit:
+        fail()

@@ -12,7 +12,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_models import TEXTS, Tiny
+from tiny_models import TEXTS, Tiny, everything
 
 from layerscope.activations import sequence_vectors, word_vectors
 from layerscope.attention import compare_attention
@@ -229,7 +229,9 @@ def test_logits_are_the_same_alone_and_in_a_padded_batch(tiny: Tiny, kind: str) 
 
     def logits(budget: int) -> list[np.ndarray]:
         found = {}
-        for indices, _, output in forward(model, sequences, tiny.frame, budget, "float32"):
+        for indices, (_, output) in forward(
+            model, sequences, tiny.frame, budget, "float32", everything
+        ):
             for index, row in zip(indices, output.logits.numpy(), strict=True):
                 spans = sequences[index].words
                 places = [labelled_position(span, tiny.architecture) for span in spans]
@@ -248,7 +250,9 @@ def test_a_decoder_classifies_by_the_last_sub_word_of_the_hypothesis(
         torch.manual_seed(5)
         model = load_with_head(tiny.folder, tiny.tokenizer, "nli", ["x", "y", "z"])
         sequences, _ = encode_pairs(tiny.tokenizer, tiny.frame, RAGGED, RAGGED[::-1], 64)
-        for indices, batch, output in forward(model, sequences, tiny.frame, 100_000, "float32"):
+        for indices, (batch, output) in forward(
+            model, sequences, tiny.frame, 100_000, "float32", everything
+        ):
             with torch.no_grad():
                 hidden = model.base_model(**batch).last_hidden_state
                 for row, index in enumerate(indices):

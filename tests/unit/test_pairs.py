@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 import torch
 from replicas import LINES
-from tiny_models import Tiny, ner_table, nli_table
+from tiny_models import Tiny, everything, ner_table, nli_table
 from transformers import PreTrainedModel
 
 from layerscope.activations import sequence_vectors
@@ -106,7 +106,9 @@ def test_cut_pairs_keep_something_of_both_texts(replica: Tiny) -> None:
 def logits(model: PreTrainedModel, tiny: Tiny, budget: int) -> torch.Tensor:
     sequences = pairs(tiny)
     found = torch.full((len(sequences), len(LABELS)), torch.nan)
-    for indices, _, output in forward(model, sequences, tiny.frame, budget, "float32"):
+    for indices, (_, output) in forward(
+        model, sequences, tiny.frame, budget, "float32", everything
+    ):
         found[indices] = output.logits
     return found
 

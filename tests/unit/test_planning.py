@@ -14,6 +14,8 @@ from transformers import AutoModel, BertConfig, GPT2Config
 from layerscope.config import jobs
 from layerscope.config.load import read_yaml, validate
 from layerscope.config.schema import Study
+from layerscope.errors import UserError
+from layerscope.planning import rates
 from layerscope.planning.estimate import estimate, in_words, planned_jobs
 from layerscope.planning.needs import GPU_FROM, WRITTEN, Needs, needs, probed_rows
 from layerscope.planning.sizes import (
@@ -126,7 +128,7 @@ def test_limits_bound_the_examples() -> None:
 # --- needs -----------------------------------------------------------------------------------
 
 TUNE = {"task": "jnlpba", "model": "bert", "percent": "100", "seed": "1"}
-EXTRACT = {"task": "jnlpba", "model": "bert", "tuned": "f100-s1"}
+EXTRACT = {"task": "jnlpba", "model": "bert", "variant": "f100-s1"}
 PROBE = {"task": "jnlpba", "model": "bert", "variant": "pretrained", "probe": "linear"}
 
 
@@ -170,6 +172,67 @@ def test_arithmetic_of_fine_tuning_by_hand(monkeypatch: pytest.MonkeyPatch) -> N
     assert found.gpu == 0
 
 
+GPU = {"gpus": [{"name": "NVIDIA H200"}]}
+RATED: Config = {
+    "activations": {"machine": GPU, "rates": {"inference": 2e14, "batch": 1e-4}},
+    "finetuning": {
+        "machine": GPU, "measured": "2026-11-28T10:00+00:00",
+        "rates": {"training": 3e14, "step": 1e-3},
+    },
+}  # fmt: skip
+
+
+def write_rates(folder: Path, content: Any) -> Path:
+    path = folder / "gpu.json"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return path
+
+
+def test_measured_rates_of_a_gpu_stand_in_for_assumed_ones(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from layerscope.planning import estimate as words
+    from layerscope.planning import needs as module
+
+    study, sizes = paper(), read_sizes(paper())
+    for part in (module, words):
+        monkeypatch.setattr(part, "read_rates", lambda: rates.ASSUMED)
+    assert "Rates of the GPU: assumed, not measured." in in_words(study, estimate(study, sizes))
+    assumed = need(study, "finetune", **TUNE)
+    measured = rates.read_rates(write_rates(elsewhere, RATED))
+    for part in (module, words):
+        monkeypatch.setattr(part, "read_rates", lambda: measured)
+    found = need(study, "finetune", **TUNE)
+    size, task = sizes.models["bert"], sizes.tasks["jnlpba"]
+    settings = jobs.finetuning(study, "jnlpba", "bert")
+    length = min(task.words * 1.7, settings.max_length)
+    examples = settings.epochs * task.examples["train"]
+    operations = size.body * length * (6 * examples + 2 * task.examples["validation"])
+    steps = (examples + task.examples["validation"]) / settings.batch_size
+    assert found.seconds == pytest.approx(10 + operations / 3e14 + steps * 12 * 1e-3)
+    assert found.seconds < assumed.seconds
+    text = in_words(study, estimate(study, sizes))
+    assert "Rates of the GPU: measured on NVIDIA H200, 2026-11-28." in text
+
+
+def test_rates_are_assumed_until_both_parts_have_run(elsewhere: Path) -> None:
+    assert rates.read_rates(elsewhere / "gpu.json") is rates.ASSUMED
+    for content in (
+        {"parity": {}},
+        {"finetuning": RATED["finetuning"]},
+        RATED | {"activations": {"failed": "exit code 1"}},
+    ):
+        (elsewhere / str(len(str(content)))).mkdir()
+        path = write_rates(elsewhere / str(len(str(content))), content)
+        assert rates.read_rates(path) is rates.ASSUMED
+    (elsewhere / "broken").mkdir()
+    broken = write_rates(
+        elsewhere / "broken", RATED | {"finetuning": {"machine": GPU, "rates": {}}}
+    )
+    with pytest.raises(UserError, match=r"gpu.json: no 'training'; allowed: what benchmarks/gpu"):
+        rates.read_rates(broken)
+
+
 def test_a_gpu_is_asked_for_where_a_core_would_take_long() -> None:
     assert need(paper(), "finetune", **TUNE).gpu == 1
     demo = validate(read_yaml(DEMO))
@@ -197,7 +260,7 @@ def test_a_scheduler_is_asked_for_more_time_than_is_estimated() -> None:
 
 def test_interventions_are_counted_in_passes_and_planned_where_they_are_made() -> None:
     """Each share takes two passes over the test data and one a draw, after what a layer takes."""
-    intervened = {"task": "jnlpba", "model": "bert", "tuned": "f100-s1"}
+    intervened = {"task": "jnlpba", "model": "bert", "variant": "f100-s1"}
 
     def seconds(**settings: object) -> float:
         study = paper(interventions=settings)

@@ -10,8 +10,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
-from synthetic_tables import MODELS, draw_all, run_program, tabulate, write_study
+from synthetic_tables import CHOSEN, MODELS, draw, draw_all, tabulate, write_study
 
+from layerscope import catalogue
 from layerscope.errors import UserError
 from layerscope.formats import read_table
 from layerscope.measures import Point
@@ -67,7 +68,8 @@ def figures(miniature: tuple[Path, dict[str, Path]]) -> list[Path]:
 
 @pytest.mark.slow  # each is drawn and opened in the miniature study
 def test_every_program_draws_three_files_of_the_smallest_study(figures: list[Path]) -> None:
-    assert len(figures) == 2 + 14 * len(TASKS)
+    planned = catalogue.planned(catalogue.FIGURES, CHOSEN)
+    assert len(figures) == sum(len(TASKS) if figure.by_task else 1 for figure in planned)
     for svg in figures:
         root = ElementTree.fromstring(svg.read_text())  # noqa: S314 - our own file
         assert root.tag.endswith("svg")
@@ -89,11 +91,9 @@ def test_the_same_tables_give_the_same_bytes(
     miniature: tuple[Path, dict[str, Path]], figures: list[Path], tmp_path: Path
 ) -> None:
     tables = miniature[1]
-    task = ["--task", "one-nli"]
-    run_program("draw_scores", "--scores", tables["scores"], "--out", tmp_path / "scores.svg")
+    draw("scores", tables, tmp_path / "scores.svg")
     for name in ("attention", "confusion"):  # heat maps, colour bars and texts
-        out = tmp_path / f"{name}-one-nli.svg"
-        run_program(f"draw_{name}", *task, f"--{name}", tables[name], "--out", out)
+        draw(name, tables, tmp_path / f"{name}-one-nli.svg", "one-nli")
     again = sorted(tmp_path.iterdir())
     assert len(again) == 9
     for path in again:
@@ -104,10 +104,10 @@ def test_drawing_needs_no_model_library() -> None:
     import subprocess
 
     code = (
-        "import sys, draw_association, draw_scores, draw_attention, draw_confusion\n"
-        "import draw_gain, draw_probes, draw_pretraining, draw_verdict\n"
-        "import draw_differences, draw_entry, draw_evaluation, draw_explorer, draw_heads\n"
-        "import draw_inputs, draw_interventions, draw_models, draw_similarity\n"
+        "import sys, draw, draw_explorer\n"
+        "from importlib import import_module\n"
+        "from layerscope.catalogue import FIGURES\n"
+        "for figure in FIGURES: import_module(f'layerscope.{figure.module}')\n"
         "print(sorted({'torch', 'transformers', 'sklearn', 'pandas'} & set(sys.modules)))"
     )
     scripts = Path(__file__).parents[2] / "workflow" / "scripts"
@@ -440,7 +440,7 @@ def test_bins_of_few_rows_are_left_out_and_pairs_have_no_novelty(study: dict[str
 def test_the_side_of_a_mixed_effects_slope_stands_beside_its_measure(
     study: dict[str, Path],
 ) -> None:
-    from layerscope.plotting.association import draw
+    from layerscope.plotting.association import draw as draw_association
 
     table = [r for r in rows(study, "association", "one-nli") if r["metric"] == "accuracy"]
     names = list(dict.fromkeys(r["inner measure"] for r in table))
@@ -448,7 +448,7 @@ def test_the_side_of_a_mixed_effects_slope_stands_beside_its_measure(
     for row in table:
         if row["statistic"] == "mixed-effects slope":
             row["low"], row["high"] = ends.get(row["inner measure"], (None, None))
-    figure = draw({name: [Point("minilm", 10, 1, 0.5, 0.5)] for name in names}, table, ["minilm"],
-                  "accuracy", 0.95)  # fmt: skip
+    points = {name: [Point("minilm", 10, 1, 0.5, 0.5)] for name in names}
+    figure = draw_association(points, table, ["minilm"], "accuracy", 0.95)
     signs = [text.get_text() for text in figure.axes[-1].texts]
     assert signs == ["+", "\N{MINUS SIGN}", "0"] + [""] * (len(names) - 3)

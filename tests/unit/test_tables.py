@@ -24,7 +24,6 @@ from layerscope.tables import (
     probe_rows,
     read_task,
     score_rows,
-    write_both,
     write_csv,
 )
 from layerscope.variants import parse_variant
@@ -196,7 +195,7 @@ def test_pretraining_rows_and_an_empty_table(tmp_path: Path) -> None:
         (0, "loss", 2.0), (9, "loss", 1.0), (0, "perplexity", 7.4), (9, "perplexity", 2.7),
     ]  # fmt: skip
     out = tmp_path / "pretraining.parquet"
-    run_program("tabulate_pretraining", "--evaluations", "--out", out)
+    run_program("make_table", "tabulating.pretraining", "--out", f"pretraining={out}", "--csv")
     assert read_table(out, "pretraining-table").num_rows == 0
     assert out.with_suffix(".csv").read_text().startswith('"model","corpus"')
 
@@ -244,7 +243,8 @@ def test_csv_says_what_the_table_says(tmp_path: Path) -> None:
     path = tmp_path / "c.parquet"
     row = {"task": "t", "model": 'a "quoted", one', "variant": "f1-s1", "percent": 1, "seed": None,
            "label": "x", "predicted": "", "count": 3}  # fmt: skip
-    write_both(path, "confusion-table", [row])
+    write_table(path, "confusion-table", [row])
+    write_csv(path)
     header, line = path.with_suffix(".csv").read_text(encoding="utf-8").splitlines()
     assert header.replace('"', "").split(",") == list(SCHEMAS["confusion-table"])
     assert line == '"t","a ""quoted"", one","f1-s1",1,,"x","",3'
@@ -256,7 +256,8 @@ def test_a_table_of_parts_is_that_of_all_files_at_once(tmp_path: Path) -> None:
     made = tabulate(files, {m: MODELS[m] for m in SHAPES}, tmp_path / "tables")
     for name, settings in (("probes", []), ("attention", ["--settings", SETTINGS])):
         whole = tmp_path / f"{name}.parquet"
-        run_program(f"tabulate_{name}", *settings, f"--{name}", *files[name], "--out", whole)
+        module = f"tabulating.{name}"
+        run_program("make_table", module, *files[name], *settings, "--out", f"{name}={whole}")
         assert read_table(made[name], f"{name}-table").equals(
             read_table(whole, f"{name}-table"), check_metadata=True
         )
@@ -278,6 +279,7 @@ def test_scores_program_reports_a_missing_file(tmp_path: Path) -> None:
     write_json(tmp_path / "x.json", {})
     with pytest.raises(UserError, match="no such file"):
         run_program(
-            "tabulate_scores", "--models", json.dumps(MODELS), "--scores", tmp_path / "none.json",
-            "--out-scores", tmp_path / "s.parquet", "--out-confusion", tmp_path / "c.parquet",
+            "make_table", "tabulating.scores", tmp_path / "none.json",
+            "--settings", json.dumps(MODELS), "--out", f"scores={tmp_path / 's.parquet'}",
+            f"confusion={tmp_path / 'c.parquet'}",
         )  # fmt: skip

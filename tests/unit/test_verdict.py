@@ -225,8 +225,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     references = write(folder / "references.csv", HEADER + "\n".join(lines) + "\n")
     table = folder / "verdict.parquet"
     run_program(
-        "tabulate_verdict", "--references", references, "--scores", tables["scores"],
-        "--out", table,
+        "make_table", "verdict", "--inputs", f"references={references}",
+        f"scores={tables['scores']}", "--out", f"verdict={table}", "--csv",
     )  # fmt: skip
     return {"verdict": table}
 
@@ -273,7 +273,7 @@ def test_the_program_draws_three_files_and_the_same_bytes_twice(
 ) -> None:
     for name in ("a", "b"):
         run_program(
-            "draw_verdict", "--verdict", study["verdict"],
+            "draw", "verdict", "--tables", f"verdict={study['verdict']}",
             "--out", tmp_path / name / "verdict.svg",
         )  # fmt: skip
     made = sorted((tmp_path / "a").iterdir())

@@ -180,3 +180,8 @@ def ner_table(rows: Sequence[tuple[list[str], list[str]]]) -> pa.Table:
         "tags": [row[1] for row in rows],
     }
     return pa.table(columns, schema=pa.schema(list(SCHEMAS["ner"].items())))
+
+
+def everything(_: list[int], batch: dict[str, torch.Tensor], output: Any) -> tuple[Any, Any]:
+    """What `forward` is to read of a pass: its tensors and all of its output."""
+    return batch, output

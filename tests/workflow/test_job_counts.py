@@ -21,17 +21,13 @@ from running import (
     write_config,
 )
 
+from layerscope import catalogue
 from layerscope.config.load import validate
 from layerscope.planning.estimate import planned_jobs
 
 REFERENCES = "references.csv"
 
 BASELINES = {"nli": 4, "ner": 2}  # majority, bag of words; for pairs also of each half alone
-FIGURES_OF_A_TASK = (
-    "probes", "controls", "inputs", "attention", "association", "gain", "confusion",
-)  # fmt: skip
-PAGES = {"summary", "explorer"}
-ANALYSES = {"similarity", "entry", "heads", "differences", "evaluation"} | PAGES
 
 
 def expected(config: Config) -> dict[str, int]:
@@ -42,9 +38,16 @@ def expected(config: Config) -> dict[str, int]:
     tuned = sum(percent > 0 for percent in variants["percentages"]) * len(variants["seeds"])
     pairs = len(tasks) * len(models)
     baselines = sum(BASELINES[task["kind"]] for task in tasks.values())
-    on = {name for name in ANALYSES if config.get("analyses", {}).get(name, True)}
+    on = {name for name in catalogue.SWITCHES if config.get("analyses", {}).get(name, True)}
     similar, compared = "similarity" in on, "similarity" in on and len(models) > 1
     causal = config.get("interventions", {}) is not None
+    conditions = {
+        "models": compared,
+        "interventions": causal,
+        "references": bool(config.get("references")),
+        "pretrained-here": bool(made),
+    }
+    on |= {name for name, holds in conditions.items() if holds}
     largest = len(variants["seeds"]) if max(variants["percentages"]) > 0 else 0
     probes = sum(len(task["probes"]) for task in tasks.values())
     counts = {
@@ -64,31 +67,18 @@ def expected(config: Config) -> dict[str, int]:
         "compare_models": len(tasks) * (1 + largest) if compared else 0,
         "baseline": baselines * tuned,
         "score": pairs + baselines,
-        "summary": int("summary" in on),
-        "explorer": int("explorer" in on),
-        "table_scores": 1,
-        "part_probes": pairs,
-        "part_attention": pairs,
-        "part_similarity": pairs * similar,
-        "table_probes": 1,
-        "table_attention": 1,
-        "table_association": 1,
-        "table_models": int(compared),
-        "part_differences": len(tasks) * ("differences" in on),
-        "part_evaluation": pairs * ("evaluation" in on),
         "intervene": pairs * largest * causal,
-        "part_interventions": pairs * causal,
-        "table_interventions": 1 * causal,
-        "figure_interventions": len(tasks) * causal,
-        "figure_models": len(tasks) if compared else 0,
-        **{f"table_{name}": 1 for name in on - PAGES},
-        **{f"figure_{name}": len(tasks) for name in on - PAGES},
-        "table_pretraining": 1,
-        "figure_scores": 1,
-        "figure_pretraining": 1 if made else 0,
-        "table_verdict": 1 if config.get("references") else 0,
-        "figure_verdict": 1 if config.get("references") else 0,
-        **{f"figure_{name}": len(tasks) for name in FIGURES_OF_A_TASK},
+        **{page.name: 1 for page in catalogue.planned(catalogue.PAGES, on)},
+        **{
+            figure.rule: len(tasks) if figure.by_task else 1
+            for figure in catalogue.planned(catalogue.FIGURES, on)
+        },
+        **{table.rule: 1 for table in catalogue.planned(catalogue.TABLES, on)},
+        **{
+            f"part_{table.name}": pairs if "model" in table.part.by else len(tasks)
+            for table in catalogue.planned(catalogue.TABLES, on)
+            if table.part
+        },
         "all": 1,
     }
     return {rule: number for rule, number in counts.items() if number}

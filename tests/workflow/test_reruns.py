@@ -498,7 +498,7 @@ def test_an_edit_of_a_rule_s_command(setup: Setup, finished: Finished) -> None:
     def edit(text: str) -> str:
         return text.replace("--seed {wildcards.seed}", "--seed 1{wildcards.seed}")
 
-    changed = _written("workflow/rules/finetune.smk", edit)(setup)
+    changed = _written("workflow/rules/train.smk", edit)(setup)
     _same(changed.plan(), with_downstream(finished.everything, _is("finetune")))
 
 

@@ -11,25 +11,23 @@ import shutil
 import signal
 import subprocess
 import sys
-from importlib.metadata import distribution
+from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rules import rules
 from running import MINIATURE, ROOT, Job, Plan, plan, read_config, write_config
+
+from layerscope.catalogue import programs
+from layerscope.code import code_digest
 
 pytestmark = pytest.mark.xdist_group("rules")  # they share a plan
 
 PROGRAMS = ROOT / "workflow" / "scripts"
-_RULE = re.compile(r"^(?:rule|checkpoint) (\w+):\n((?:(?:    .*)?\n)+)", re.MULTILINE)
-_DIRECTIVE = re.compile(r"^    (\w+):(.*(?:\n(?:        .*)?)*)", re.MULTILINE)
-
-#: Rules by name: each directive's text.
-RULES: dict[str, dict[str, str]] = {
-    name: {key: value.strip() for key, value in _DIRECTIVE.findall(body)}
-    for path in sorted((ROOT / "workflow" / "rules").glob("*.smk"))
-    for name, body in _RULE.findall(path.read_text(encoding="utf-8"))
-}
+#: Rules that make results, by name; the others tell of a study, or are targets.
+RULES = {name: rule for name, rule in rules().items() if rule.benchmark}
+TEMPORARY = {name for name in RULES if name.endswith("_temp")}
 
 
 @pytest.fixture(scope="module")
@@ -73,34 +71,37 @@ def _arguments(job: Job) -> list[str]:
 
 
 def test_every_rule_was_found(jobs: Plan) -> None:
-    assert set(RULES) == {job.rule for job in jobs} - {"all"}
+    assert len(TEMPORARY) == 2
+    assert set(RULES) - TEMPORARY == {job.rule for job in jobs} - {"all"}
+    assert set(rules()) - set(RULES) == {"all", "download", "estimate", "explain", "crate"}
 
 
 @pytest.mark.parametrize("rule", RULES)
 def test_a_rule_is_complete(rule: str) -> None:
-    directives = RULES[rule]
-    wanted = {"output", "log", "benchmark", "conda", "threads", "resources", "params", "shell"}
-    assert wanted <= set(directives)
-    assert {"mem_mb", "runtime"} <= set(re.findall(r"(\w+)=", directives["resources"]))
-    # A rule calls a program in its shell command; there is no code in it.
-    assert set(directives) <= wanted | {"input", "wildcard_constraints", "group", "priority"}
+    found = RULES[rule]
+    assert found.docstring
+    assert found.output
+    assert found.log
+    assert found.shell  # it calls a program in its shell command; there is no code in it
+    assert not found.is_run
+    assert {"mem_mb", "runtime"} <= set(found.resources)
+    assert {"record", "program", "code"} <= set(found.params)
+    # A rule's own environment.
+    file = (ROOT / "workflow" / "rules" / found.conda).resolve()
+    assert file.parent == ROOT / "envs"
+    assert file.is_file()
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_a_rule_has_its_environment(rule: str) -> None:
-    file = RULES[rule]["conda"].strip('"')
-    assert (ROOT / "workflow" / "rules" / file).resolve().parent == ROOT / "envs"
-    assert (ROOT / "workflow" / "rules" / file).is_file()
-
-
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", sorted(set(RULES) - TEMPORARY))
 def test_the_digest_is_of_the_program_that_is_called(rule: str, jobs: Plan, run: Path) -> None:
-    digests = re.findall(r'code_digest\("(\w+)"\)', RULES[rule]["params"])
-    assert len(digests) == 1
+    named, part = programs().get(rule, (RULES[rule].program, None))
+    assert RULES[rule].params["code"] == code_digest(named, part)
     for job in _of_rule(jobs, rule):
-        program = (run / shlex.split(job.command)[1]).resolve()
-        assert program == PROGRAMS / f"{digests[0]}.py"
-        assert program.is_file()
+        words = shlex.split(job.command)
+        assert (run / words[1]).resolve() == PROGRAMS / f"{named}.py"
+        assert _record(job)["part"] == part
+        if part:  # the module that it imports is the one in the digest
+            assert words[2] == part.removeprefix("plotting." if named == "draw" else "")
 
 
 def _record(job: Job) -> dict[str, Any]:
@@ -110,7 +111,7 @@ def _record(job: Job) -> dict[str, Any]:
     return told
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", sorted(set(RULES) - TEMPORARY))
 def test_a_program_is_told_which_job_it_is(rule: str, jobs: Plan) -> None:
     for job in _of_rule(jobs, rule):
         told = _record(job)
@@ -144,15 +145,16 @@ def test_packages_that_data_is_derived_from_are_told_as_they_are_installed(tmp_p
 @pytest.mark.parametrize("rule", RULES)
 def test_logs_and_benchmarks_have_a_file_a_job(rule: str) -> None:
     """Whatever the wildcards, no two jobs of the workflow write the same log."""
-    wildcards = set(re.findall(r"{{(\w+)}}|{(\w+)}", RULES[rule]["output"]))
-    names = {name for pair in wildcards for name in pair if name and not name.isupper()}
-    for directive in ("log", "benchmark"):
-        found = {a or b for a, b in re.findall(r"{{(\w+)}}|{(\w+)}", RULES[rule][directive])}
-        assert names <= found, directive
+
+    def wildcards(paths: list[str]) -> set[str]:
+        return {name for path in paths for name in re.findall(r"{(\w+)", path)}
+
+    names = wildcards(RULES[rule].output)
+    assert names == wildcards(RULES[rule].log) == wildcards([RULES[rule].benchmark])
 
 
 def test_every_program_is_called_by_a_rule() -> None:
-    called = {re.findall(r'code_digest\("(\w+)"\)', rule["params"])[0] for rule in RULES.values()}
+    called = {rule.program for rule in RULES.values()}
     assert {path.stem for path in PROGRAMS.glob("*.py")} - called == {
         "audit",
         "compare",
@@ -162,6 +164,11 @@ def test_every_program_is_called_by_a_rule() -> None:
         "warm",
         "write_schema",
     }
+
+
+def test_no_program_hides_a_package() -> None:
+    """Programs lie on the path of what they import: a `tabulate.py` would hide torch's own."""
+    assert {path.stem for path in PROGRAMS.glob("*.py")} & set(packages_distributions()) == set()
 
 
 def test_commands_name_no_place_of_this_machine(jobs: Plan) -> None:

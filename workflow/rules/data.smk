@@ -29,15 +29,11 @@ rule configuration:
         f"{TIMES}/configuration.tsv"
     conda:
         "../../envs/plot.yaml"
-    threads: 1
     resources:
-        mem_mb=memory("configuration"),
-        runtime=minutes("configuration"),
+        **needed("configuration"),
     params:
+        **job("configuration", "write_config", configuration=CONFIGURED),
         configuration=canonical_json(STUDY.model_dump(mode="json")),
-        record=record("configuration", configuration=CONFIGURED),
-        program=program("write_config"),
-        code=code_digest("write_config"),
     shell:
         "python {params.program} --configuration {params.configuration:q}"
         " --out {output}"
@@ -58,21 +54,19 @@ rule prepare_task:
         f"{LOGS}/prepare_task/{{task}}.log",
     benchmark:
         f"{TIMES}/prepare_task/{{task}}.tsv"
+    group:
+        grouped("data_{task}")
     conda:
         "../../envs/cpu.yaml"
-    threads: 1
     resources:
-        mem_mb=memory("prepare_task"),
-        runtime=minutes("prepare_task"),
+        **needed("prepare_task"),
     params:
+        **job("prepare_task", "prepare_task", packages=task_packages),
         folder=subpath(output.report, parent=True),
         settings=lambda wildcards: jobs.task_settings(STUDY, wildcards.task),
         statements=task_statements,
         data=data_folder,
         packages=task_packages,
-        record=record("prepare_task", task_packages),
-        program=program("prepare_task"),
-        code=code_digest("prepare_task"),
     shell:
         "python {params.program} --settings {params.settings:q}"
         " --statements {params.statements:q} --folder {params.data:q} --out-dir {params.folder}"
@@ -93,17 +87,13 @@ rule prepare_corpus:
         f"{TIMES}/prepare_corpus/{{corpus}}.tsv"
     conda:
         "../../envs/cpu.yaml"
-    threads: 1
     resources:
-        mem_mb=memory("prepare_corpus"),
-        runtime=minutes("prepare_corpus"),
+        **needed("prepare_corpus"),
     params:
+        **job("prepare_corpus", "prepare_corpus", packages=corpus_packages),
         folder=subpath(output.report, parent=True),
         settings=lambda wildcards: jobs.corpus_settings(STUDY, wildcards.corpus),
         packages=corpus_packages,
-        record=record("prepare_corpus", corpus_packages),
-        program=program("prepare_corpus"),
-        code=code_digest("prepare_corpus"),
     shell:
         "python {params.program} --settings {params.settings:q}"
         " --out-dir {params.folder}"
@@ -120,16 +110,14 @@ rule subsample:
         f"{LOGS}/subsample/{{task}}/f{{percent}}-s{{seed}}.log",
     benchmark:
         f"{TIMES}/subsample/{{task}}/f{{percent}}-s{{seed}}.tsv"
+    group:
+        grouped("data_{task}")
     conda:
         "../../envs/cpu.yaml"
-    threads: 1
     resources:
-        mem_mb=memory("subsample"),
-        runtime=minutes("subsample"),
+        **needed("subsample"),
     params:
-        record=record("subsample"),
-        program=program("subsample"),
-        code=code_digest("subsample"),
+        **job("subsample", "subsample"),
     shell:
         "python {params.program} --data {input} --percent {wildcards.percent}"
         " --seed {wildcards.seed} --out {output}"
@@ -146,19 +134,17 @@ rule sample_for_probes:
         f"{LOGS}/sample_for_probes/{{task}}.log",
     benchmark:
         f"{TIMES}/sample_for_probes/{{task}}.tsv"
+    group:
+        grouped("data_{task}")
     conda:
         "../../envs/cpu.yaml"
-    threads: 1
     resources:
-        mem_mb=memory("sample_for_probes"),
-        runtime=minutes("sample_for_probes"),
+        **needed("sample_for_probes"),
     params:
+        **job("sample_for_probes", "sample_for_probes"),
         kind=kind,
         limit=lambda wildcards: jobs.probe_limit(STUDY, wildcards.task),
         seed=STUDY.data_seed,
-        record=record("sample_for_probes"),
-        program=program("sample_for_probes"),
-        code=code_digest("sample_for_probes"),
     shell:
         "python {params.program} --data {input} --kind {params.kind}"
         " --limit {params.limit} --seed {params.seed} --out {output}"

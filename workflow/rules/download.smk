@@ -24,17 +24,13 @@ rule fetch_model:
         f"{TIMES}/fetch_model/{{model}}.tsv"
     conda:
         "../../envs/cpu.yaml"
-    threads: 1
     resources:
-        mem_mb=memory("fetch_model"),
-        runtime=minutes("fetch_model"),
+        **needed("fetch_model"),
     params:
+        **job("fetch_model", "fetch_model", packages=model_packages),
         settings=lambda wildcards: jobs.source_settings(STUDY, wildcards.model),
         sha256=model_digests,
         packages=model_packages,
-        record=record("fetch_model", model_packages),
-        program=program("fetch_model"),
-        code=code_digest("fetch_model"),
     shell:
         "python {params.program} --settings {params.settings:q} --sha256 {params.sha256:q}"
         " --out {output}"
@@ -51,16 +47,12 @@ rule fetch_files:
         f"{TIMES}/fetch_files/{{task}}.tsv"
     conda:
         "../../envs/cpu.yaml"
-    threads: 1
     resources:
-        mem_mb=memory("fetch_files"),
-        runtime=minutes("fetch_files"),
+        **needed("fetch_files"),
     params:
+        **job("fetch_files", "fetch_files"),
         settings=lambda wildcards: jobs.file_settings(STUDY, wildcards.task),
         sha256=file_digests,
-        record=record("fetch_files"),
-        program=program("fetch_files"),
-        code=code_digest("fetch_files"),
     shell:
         "python {params.program} --settings {params.settings:q} --sha256 {params.sha256:q}"
         " --out {output}"

@@ -1,52 +1,44 @@
-"""Causal checks on fine-tuned models of the largest share: heads masked, the label erased at a layer.
+"""Causal checks on fine-tuned models of the largest training fraction: heads masked, the label erased at a layer.
 
 Needs: the model, its attention before and after, prepared data, the sample that probes train on.
 Gives: results/{study}/interventions/{task}/{model}/{variant}.parquet (intervention, layer, share, draw,
     metric, value, change).
 """
 
-INTERVENED = jobs.intervened_variants(STUDY)
-INTERVENTIONS = jobs.intervention_settings(STUDY)
-
 
 rule intervene:
     """What masked heads and an erased label cost a fine-tuned model in score."""
     input:
-        model=f"{RESULTS}/finetuned/{{task}}/{{model}}/{{tuned}}",
-        attention=f"{RESULTS}/attention/{{task}}/{{model}}/{{tuned}}.parquet",
+        model=f"{RESULTS}/finetuned/{{task}}/{{model}}/{{variant}}",
+        attention=f"{RESULTS}/attention/{{task}}/{{model}}/{{variant}}.parquet",
         train=f"{RESULTS}/data/{{task}}/train.parquet",
         test=f"{RESULTS}/data/{{task}}/test.parquet",
         sample=f"{RESULTS}/samples/{{task}}/probe.parquet",
     output:
-        f"{RESULTS}/interventions/{{task}}/{{model}}/{{tuned}}.parquet",
+        f"{RESULTS}/interventions/{{task}}/{{model}}/{{variant}}.parquet",
     log:
-        f"{LOGS}/intervene/{{task}}/{{model}}/{{tuned}}.log",
+        f"{LOGS}/intervene/{{task}}/{{model}}/{{variant}}.log",
     benchmark:
-        f"{TIMES}/intervene/{{task}}/{{model}}/{{tuned}}.tsv"
+        f"{TIMES}/intervene/{{task}}/{{model}}/{{variant}}.tsv"
     wildcard_constraints:
-        tuned=one_of(INTERVENED),
+        variant=one_of(INTERVENED),
     conda:
         "../../envs/gpu.yaml"
-    threads: 1
     resources:
-        mem_mb=memory("intervene"),
-        runtime=minutes("intervene"),
-        gpu=gpus("intervene"),
+        **needed("intervene", gpu=True),
     params:
+        **job("intervene", "intervene"),
         kind=kind,
         architecture=architecture,
-        settings=INTERVENTIONS,
+        settings=jobs.intervention_settings(STUDY),
         passes=ACTIVATIONS,
         merge_tags=merge_tags,
         limit=lambda wildcards: jobs.prediction_limit(
             STUDY, wildcards.task, wildcards.model
         ),
-        record=record("intervene"),
-        program=program("intervene"),
-        code=code_digest("intervene"),
     shell:
         "python {params.program} --gpus {resources.gpu} --task {wildcards.task} --name {wildcards.model}"
-        " --variant {wildcards.tuned} --kind {params.kind} --architecture {params.architecture}"
+        " --variant {wildcards.variant} --kind {params.kind} --architecture {params.architecture}"
         " --settings {params.settings:q} --passes {params.passes:q}"
         " --max-length {params.limit} {params.merge_tags}"
         " --model {input.model} --attention {input.attention}"

@@ -16,20 +16,18 @@ rule probe:
     benchmark:
         f"{TIMES}/probe/{{task}}/{{model}}/{{variant}}/{{probe}}.tsv"
     priority: 10  # before further activations, which may wait on disk for their probes
+    group:
+        grouped("probe_{task}_{model}_{variant}")
     conda:
         "../../envs/cpu.yaml"
-    threads: 1
     resources:
-        mem_mb=memory("probe"),
-        runtime=minutes("probe"),
+        **needed("probe"),
     params:
+        **job("probe", "probe"),
         kind=kind,
         views=views,
         settings=lambda wildcards: jobs.probe_settings(STUDY, wildcards.probe),
         merge_tags=merge_tags,
-        record=record("probe"),
-        program=program("probe"),
-        code=code_digest("probe"),
     shell:
         "python {params.program} --kind {params.kind} --probe-settings {params.settings:q}"
         " --activations {input} --views {params.views} {params.merge_tags} --out {output}"

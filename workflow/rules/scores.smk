@@ -2,12 +2,8 @@
 
 Needs: prepared data and samples; predictions.
 Gives: results/{study}/predictions/{task}/{baseline}/f{percent}-s{seed}.parquet,
-    results/{study}/scores/{task}/{model or baseline}.json.
+    results/{study}/scores/{task}/{system}.json (a model or a baseline).
 """
-
-BASELINE_NAMES = sorted(
-    {name for names in BASELINES_OF_KIND.values() for name in names}
-)
 
 
 rule baseline:
@@ -22,19 +18,15 @@ rule baseline:
         f"{LOGS}/baseline/{{task}}/{{baseline}}/f{{percent}}-s{{seed}}.log",
     benchmark:
         f"{TIMES}/baseline/{{task}}/{{baseline}}/f{{percent}}-s{{seed}}.tsv"
-    wildcard_constraints:
-        baseline=one_of(BASELINE_NAMES),
+    group:
+        grouped("baseline_{task}")
     conda:
         "../../envs/cpu.yaml"
-    threads: 1
     resources:
-        mem_mb=memory("baseline"),
-        runtime=minutes("baseline"),
+        **needed("baseline"),
     params:
+        **job("baseline", "baseline"),
         kind=kind,
-        record=record("baseline"),
-        program=program("baseline"),
-        code=code_digest("baseline"),
     shell:
         "python {params.program} --task {wildcards.task} --kind {params.kind} --train {input.train} --sample {input.sample}"
         " --test {input.test} --percent {wildcards.percent} --seed {wildcards.seed}"
@@ -45,26 +37,22 @@ rule baseline:
 rule score:
     """Score predictions, with bootstrap intervals over examples and seeds."""
     input:
-        scored,
+        predictions_of_system,
     output:
-        f"{RESULTS}/scores/{{task}}/{{scored}}.json",
+        f"{RESULTS}/scores/{{task}}/{{system}}.json",
     log:
-        f"{LOGS}/score/{{task}}/{{scored}}.log",
+        f"{LOGS}/score/{{task}}/{{system}}.log",
     benchmark:
-        f"{TIMES}/score/{{task}}/{{scored}}.tsv"
-    wildcard_constraints:
-        scored=one_of(MODELS + BASELINE_NAMES),
+        f"{TIMES}/score/{{task}}/{{system}}.tsv"
+    group:
+        grouped("report")
     conda:
         "../../envs/cpu.yaml"
-    threads: 1
     resources:
-        mem_mb=memory("score"),
-        runtime=minutes("score"),
+        **needed("score"),
     params:
+        **job("score", "score"),
         statistics=STATISTICS,
-        record=record("score"),
-        program=program("score"),
-        code=code_digest("score"),
     shell:
         "python {params.program} --settings {params.statistics:q} --predictions {input}"
         " --out {output}"

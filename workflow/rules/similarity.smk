@@ -5,11 +5,6 @@ Gives: results/{study}/similarity/{task}/{model}/{variant}.parquet (view, layer,
     results/{study}/models/{task}/{variant}.parquet (a row a pair of models and of layers).
 """
 
-COMPARED = jobs.compared_variants(STUDY)
-SORTED_MODELS = sorted(
-    MODELS
-)  # the order in the configuration is no reason to run again
-
 
 rule similarity:
     """How far each layer has moved from the pre-trained model, and how it fills its space."""
@@ -23,22 +18,16 @@ rule similarity:
     benchmark:
         f"{TIMES}/similarity/{{task}}/{{model}}/{{variant}}.tsv"
     priority: 10  # before further activations, which may wait on disk for it
+    group:
+        grouped("probe_{task}_{model}_{variant}")
     conda:
         "../../envs/cpu.yaml"
-    threads: 1
     resources:
-        mem_mb=memory("similarity"),
-        runtime=minutes("similarity"),
+        **needed("similarity"),
     params:
-        before=lambda wildcards: (
-            f"--before {pretrained_activations(wildcards)}"
-            if pretrained_activations(wildcards)
-            else ""
-        ),
+        **job("similarity", "measure_similarity"),
+        before=before_option,
         views=views,
-        record=record("similarity"),
-        program=program("measure_similarity"),
-        code=code_digest("measure_similarity"),
     shell:
         "python {params.program} --activations {input.activations} {params.before}"
         " --views {params.views} --out {output}"
@@ -60,16 +49,12 @@ rule compare_models:
         f"{TIMES}/compare_models/{{task}}/{{variant}}.tsv"
     conda:
         "../../envs/cpu.yaml"
-    threads: 1
     resources:
-        mem_mb=memory("compare_models"),
-        runtime=minutes("compare_models"),
+        **needed("compare_models"),
     params:
+        **job("compare_models", "compare_models"),
         models=SORTED_MODELS,
         views=views,
-        record=record("compare_models"),
-        program=program("compare_models"),
-        code=code_digest("compare_models"),
     shell:
         "python {params.program} --task {wildcards.task} --variant {wildcards.variant}"
         " --models {params.models} --activations {input} --views {params.views} --out {output}"

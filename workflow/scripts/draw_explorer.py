@@ -8,33 +8,29 @@ from typing import Any
 from layerscope.files import whole_file
 from layerscope.program import run
 
-TABLES = ("scores", "probes", "attention", "association")
-OPTIONAL = ("similarity", "entry")
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--study", required=True, help="its name")
-    for table in TABLES:
-        parser.add_argument(f"--{table}", required=True, help=f"table of {table}")
-    for table in OPTIONAL:
-        parser.add_argument(f"--{table}", help=f"table of {table}; nothing is shown without it")
+    parser.add_argument(
+        "--tables", nargs="+", required=True, metavar="NAME=PATH", help="those that the study has"
+    )
     parser.add_argument("--out", required=True, help="HTML")
     arguments = parser.parse_args()
 
     from layerscope.formats import file_metadata, read_table
     from layerscope.plotting.explorer.content import contents
     from layerscope.plotting.explorer.page import page
+    from layerscope.tables import by_name, only_path
 
-    paths = {name: getattr(arguments, name) for name in (*TABLES, *OPTIONAL)}
-    tables = {
-        name: read_table(path, f"{name}-table") if path else None for name, path in paths.items()
-    }
+    given = by_name(arguments.tables)
+    paths = {name: only_path(given, name) for name in given}
+    tables = {name: read_table(path, f"{name}-table") for name, path in paths.items()}
     content = contents(
         arguments.study,
         tables,
         {task: _points(paths, task) for task in _tasks(tables["scores"])},
-        file_metadata(arguments.association, "association-table")["confidence"],
+        file_metadata(paths["association"], "association-table")["confidence"],
     )
     with whole_file(arguments.out) as partial:
         partial.write_text(page(content), encoding="utf-8")

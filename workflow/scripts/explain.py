@@ -33,7 +33,7 @@ def main() -> None:
         program, _, given = program_of(job.command)
         return Facts(
             record=read_record(record_path(job.outputs[0])),
-            modules=modules(program),
+            modules=modules(program, given.get("part")),
             packages={name: version(name) for name in given["packages"]},
             python=platform.python_version(),
             missing=tuple(path for path in job.outputs if not os.path.exists(path)),

@@ -7,20 +7,16 @@ import argparse
 from layerscope.files import whole_file
 from layerscope.formats import read_table
 from layerscope.program import run
-
-#: What findings are made from; a study may be without some.
-TABLES = ("scores", "probes", "association")
-OPTIONAL = ("differences", "evaluation", "similarity", "heads", "interventions")
+from layerscope.tables import by_name, only_path
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--study", required=True, help="its name")
     parser.add_argument("--settings", required=True, help="JSON of the statistics settings")
-    for table in TABLES:
-        parser.add_argument(f"--{table}", required=True, help="table")
-    for table in OPTIONAL:
-        parser.add_argument(f"--{table}", help="table; nothing is said of it without it")
+    parser.add_argument(
+        "--tables", nargs="+", required=True, metavar="NAME=PATH", help="those that the study has"
+    )
     parser.add_argument("--out", required=True, help="Markdown")
     arguments = parser.parse_args()
 
@@ -28,9 +24,9 @@ def main() -> None:
     from layerscope.summary.text import summarise
 
     settings = Statistics.model_validate_json(arguments.settings)
-    paths = {name: getattr(arguments, name) for name in (*TABLES, *OPTIONAL)}
+    paths = by_name(arguments.tables)
     tables = {
-        name: read_table(path, f"{name}-table").to_pylist() for name, path in paths.items() if path
+        name: read_table(only_path(paths, name), f"{name}-table").to_pylist() for name in paths
     }
     with whole_file(arguments.out) as partial:
         text = summarise(arguments.study, tables, settings.confidence, settings.resamples)

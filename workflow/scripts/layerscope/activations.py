@@ -51,19 +51,23 @@ Pool = Callable[..., Any]
 log = logging.getLogger(__name__)
 
 
-def _states(
-    model: PreTrainedModel, sequences: Sequence[Encoded], frame: Frame, settings: Activations
-) -> Iterator[tuple[list[int], Any, Any]]:
-    passes = forward(
-        model,
-        sequences,
-        frame,
-        settings.batch_tokens,
-        settings.precision,
-        output_hidden_states=True,
-    )
-    for indices, batch, output in passes:
-        yield indices, batch, output.hidden_states
+def _vectors(
+    model: PreTrainedModel,
+    sequences: Sequence[Encoded],
+    frame: Frame,
+    settings: Activations,
+    pools: Sequence[Pool],
+    places: Callable[[list[int], Mapping[str, Any]], Any],
+) -> Iterator[tuple[list[int], Vectors]]:
+    """Vectors of each batch on the host, those of several pools side by side."""
+
+    def pooled(indices: list[int], batch: Mapping[str, Any], output: Any) -> Vectors:
+        at = places(indices, batch)
+        found = [pool(output.hidden_states, at).cpu().numpy() for pool in pools]
+        return np.concatenate(found, axis=2)
+
+    options = (settings.batch_tokens, settings.precision, pooled)
+    yield from forward(model, sequences, frame, *options, output_hidden_states=True)
 
 
 def sequence_vectors(
@@ -78,14 +82,12 @@ def sequence_vectors(
     Those of several pools come from one pass and stand side by side: their widths add up.
     """
     found: dict[int, Vectors] = {}
-    for indices, batch, hidden in _states(model, sequences, frame, settings):
-        pooled = _pooled(pools, hidden, batch["attention_mask"])
+    passes = _vectors(
+        model, sequences, frame, settings, pools, lambda _, batch: batch["attention_mask"]
+    )
+    for indices, pooled in passes:
         found.update(zip(indices, pooled, strict=True))
     return np.stack([found[index] for index in range(len(sequences))])
-
-
-def _pooled(pools: Sequence[Pool], hidden: Any, places: Any) -> Vectors:
-    return np.concatenate([pool(hidden, places).cpu().numpy() for pool in pools], axis=2)
 
 
 def word_vectors(
@@ -96,11 +98,13 @@ def word_vectors(
     pools: Sequence[Pool] = (word_means,),
 ) -> Vectors:
     """The same of each word of all sequences in the order given: words x layers x width."""
+
+    def spans(indices: list[int], _: Any = None) -> list[Any]:
+        return [sequences[index].words for index in indices]
+
     found: dict[int, Vectors] = {}
-    for indices, _, hidden in _states(model, sequences, frame, settings):
-        spans = [sequences[index].words for index in indices]
-        pooled = _pooled(pools, hidden, spans)
-        ends = np.cumsum([len(span) for span in spans])[:-1]
+    for indices, pooled in _vectors(model, sequences, frame, settings, pools, spans):
+        ends = np.cumsum([len(span) for span in spans(indices)])[:-1]
         found.update(zip(indices, np.split(pooled, ends), strict=True))
     return np.concatenate([found[index] for index in range(len(sequences))])
 

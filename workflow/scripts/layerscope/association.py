@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from layerscope.measures import Point
+from layerscope.config.statistics import Statistics
+from layerscope.measures import Point, task_metrics
 from layerscope.mixed import mixed_slope
 from layerscope.statistics import (
     Floats,
@@ -25,6 +26,7 @@ from layerscope.statistics import (
     slope,
     spearman,
 )
+from layerscope.tables import Sources, Table, read_task, tasks_of
 from layerscope.variants import PRETRAINED
 from layerscope.views import of_main_views
 
@@ -246,3 +248,22 @@ def association_rows(
             task, reasons.total() - reasons[""], reasons.total(), ", ".join(missing),
         )  # fmt: skip
     return rows
+
+
+def tabulate(sources: Sources) -> dict[str, Table]:
+    """The table, from those of scores, probes and attention; the settings are of statistics."""
+    settings = Statistics.model_validate_json(sources.settings)
+    rows = []
+    for task in tasks_of(sources.path("scores"), "scores-table"):
+        scores = read_task(sources.path("scores"), "scores-table", task).to_pylist()
+        rows += association_rows(
+            task,
+            task_metrics({row["metric"] for row in scores}),
+            scores,
+            read_task(sources.path("probes"), "probes-table", task).to_pylist(),
+            read_task(sources.path("attention"), "attention-table", task, ATTENTION).to_pylist(),
+            settings.resamples,
+            settings.confidence,
+            settings.seed,
+        )
+    return {"association": Table([rows], {"confidence": settings.confidence})}

@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -33,6 +34,7 @@ from layerscope.models.batching import collate
 from layerscope.models.inputs import Encoded, Frame, encode_pairs, encode_words, tokenise_words
 from layerscope.models.load import position_limit
 from layerscope.models.maps import maps_side_by_side
+from layerscope.models.memory import halving
 
 
 def choose_examples(
@@ -228,37 +230,81 @@ def compare_attention(
 
     Returns:
         Columns of the format "attention".
+
+    Raises:
+        UserError: the device has no memory for one example.
     """
-    device = next(model.parameters()).device
-    ids: list[np.ndarray[Any, Any]] = []
-    layers: list[np.ndarray[Any, Any]] = []
-    heads: list[np.ndarray[Any, Any]] = []
-    names: list[np.ndarray[Any, Any]] = []
-    values: list[np.ndarray[Any, Any]] = []
-    for start in range(0, len(examples), batch_examples):
-        part = examples[start : start + batch_examples]
-        batch = collate([encoded for _, encoded in part], frame, device)
-        real = batch["attention_mask"].float()
-        special = torch.zeros_like(real)
-        for row, (_, encoded) in enumerate(part):
-            special[row, list(encoded.special)] = 1
-        layers_of_all = maps_side_by_side(model, [before, other_seed], batch)
-        for layer, (own, others) in enumerate(layers_of_all, start=1):
-            measured = layer_measures(own, real, special, *others)
-            tables = torch.stack(list(measured.values())).float().cpu().numpy()
-            for name, table in zip(measured, tables, strict=True):
-                finite = np.isfinite(table)
-                at, head = np.nonzero(finite)
-                ids.append(np.asarray([example for example, _ in part], dtype=object)[at])
-                layers.append(np.full(len(at), layer, np.int32))
-                heads.append(head.astype(np.int32))
-                names.append(np.full(len(at), name, dtype=object))
-                values.append(table[finite])
-            del own, others, measured  # before the next layer is computed
-    return {
-        "example_id": np.concatenate(ids),
-        "layer": np.concatenate(layers),
-        "head": np.concatenate(heads),
-        "measure": np.concatenate(names),
-        "value": np.concatenate(values),
+    compared = (model, [before, other_seed])
+    starts = range(0, len(examples), batch_examples)
+    batches = [range(at, min(at + batch_examples, len(examples))) for at in starts]
+
+    def run(indices: Sequence[int]) -> Measured:
+        batch = batches[indices[0] // batch_examples]
+        # A sentence is held against the one before it in its batch; a part of a batch takes the
+        # one before its first along, so that halving changes no number.
+        whole = len(indices) == len(batch)
+        first = [] if whole else [indices[0] - 1 if indices[0] > batch[0] else batch[-1]]
+        rows = [examples[row][1] for row in (*first, *indices)]
+        return {
+            key: table[len(first) :] for key, table in _measured(rows, frame, *compared).items()
+        }
+
+    def too_large(indices: Sequence[int]) -> UserError:
+        return UserError(
+            f"out of memory with the attention maps of one example of "
+            f"{len(examples[indices[0]][1].ids)} sub-words; allowed: a smaller max_length of "
+            "`attention`, a smaller model, or a device with more memory"
+        )
+
+    columns: dict[str, list[Any]] = {
+        name: [] for name in ("example_id", "layer", "head", "measure", "value")
     }
+    parts: list[Measured] = []
+    for indices, found in halving(batches, run, too_large):
+        parts.append(found)
+        batch = batches[indices[0] // batch_examples]
+        if indices[-1] == batch[-1]:
+            ids = np.asarray([examples[row][0] for row in batch], dtype=object)
+            _add_rows(columns, ids, parts)
+            parts = []
+    return {name: np.concatenate(values) for name, values in columns.items()}
+
+
+#: Layer, counted from 1, and measure, to a value for each example and head.
+Measured = dict[tuple[int, str], npt.NDArray[np.float32]]
+
+
+def _measured(
+    sequences: Sequence[Encoded],
+    frame: Frame,
+    model: PreTrainedModel,
+    others: Sequence[PreTrainedModel | None],
+) -> Measured:
+    """All measures of one batch."""
+    batch = collate(sequences, frame, next(model.parameters()).device)
+    real = batch["attention_mask"].float()
+    special = torch.zeros_like(real)
+    for row, encoded in enumerate(sequences):
+        special[row, list(encoded.special)] = 1
+    found: Measured = {}
+    for layer, (own, rest) in enumerate(maps_side_by_side(model, others, batch), start=1):
+        measured = layer_measures(own, real, special, *rest)
+        tables = torch.stack(list(measured.values())).float().cpu().numpy()
+        found |= {(layer, name): table for name, table in zip(measured, tables, strict=True)}
+        del own, rest, measured  # before the next layer is computed
+    return found
+
+
+def _add_rows(
+    columns: dict[str, list[Any]], ids: npt.NDArray[Any], parts: Sequence[Measured]
+) -> None:
+    """Add a batch, whose parts follow each other, to columns of the format "attention"."""
+    for layer, name in parts[0]:
+        table = np.concatenate([part[layer, name] for part in parts])
+        finite = np.isfinite(table)
+        at, head = np.nonzero(finite)
+        columns["example_id"].append(ids[at])
+        columns["layer"].append(np.full(len(at), layer, np.int32))
+        columns["head"].append(head.astype(np.int32))
+        columns["measure"].append(np.full(len(at), name, dtype=object))
+        columns["value"].append(table[finite])

@@ -2,8 +2,10 @@
 
 The digest is taken over syntax trees without comments, docstrings and layout, so formatting or
 commenting code changes nothing, while an edit of what a helper does changes the digest of exactly
-the programs that import it, however deep. Imports inside functions count as well. What only watches
-programs (`OBSERVERS`) is left out.
+the programs that import it, however deep. Imports inside functions count as well. A program that
+imports one of many modules by name, such as `draw`, has a digest for each of these parts. What only
+watches programs (`OBSERVERS`) is left out. Scripts and markup of pages (`ASSETS`) count, with all
+their text, for whatever imports a module of the same folder.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ SCRIPTS = Path(__file__).resolve().parent.parent
 PACKAGE = "layerscope"
 #: Packages that record what a program does and change nothing in what it makes.
 OBSERVERS = frozenset({"layerscope.records"})
+#: Files that are not Python and that a module may read from its own folder.
+ASSETS = frozenset({".css", ".html", ".js"})
 
 
 def _statements(tree: ast.Module) -> list[ast.stmt]:
@@ -96,19 +100,35 @@ def _parse(path: Path, module: str, scripts: Path) -> tuple[str, frozenset[str]]
     return hashlib.sha256(dump.encode()).hexdigest(), known
 
 
-def code_modules(program: str, scripts: Path = SCRIPTS) -> dict[str, str]:
-    """Digest of each source a program consists of.
+@cache
+def _assets(folder: Path, scripts: Path) -> dict[str, str]:
+    """Digest of each asset in a folder, the same on systems with other line endings."""
+    return {
+        path.relative_to(scripts).as_posix(): hashlib.sha256(
+            path.read_bytes().replace(b"\r\n", b"\n")
+        ).hexdigest()
+        for path in folder.iterdir()
+        if path.suffix in ASSETS
+    }
+
+
+def code_modules(program: str, part: str | None = None, scripts: Path = SCRIPTS) -> dict[str, str]:
+    """Digest of each source a job consists of.
 
     Args:
         program: name of a program in `scripts`, without `.py`.
+        part: the module of the package that the program imports by name for this job, such as
+            `plotting.heads`; None for a program that always does the same.
         scripts: folder that holds the programs and the package.
 
     Returns:
         Dotted module name (the program's own name for the program itself) to hexadecimal SHA-256
-        of its syntax tree, the program and all modules it imports transitively.
+        of its syntax tree: the program, its part and all modules that they import transitively; and
+        path below `scripts`, such as `layerscope/page/page.js`, to SHA-256 of each asset beside
+        such a module.
 
     Raises:
-        FileNotFoundError: there is no such program.
+        FileNotFoundError: there is no such program, or no such part.
     """
     path = scripts / f"{program}.py"
     if not path.is_file():
@@ -116,6 +136,12 @@ def code_modules(program: str, scripts: Path = SCRIPTS) -> dict[str, str]:
     digest, waiting = _parse(path, program, scripts)
     digests = {program: digest}
     modules = sorted(waiting)
+    if part is not None:
+        if _module_file(scripts, f"{PACKAGE}.{part}") is None:
+            raise FileNotFoundError(f"no module {PACKAGE}.{part} in {scripts}")
+        # Importing a.b.c runs a/__init__ and a/b/__init__ too.
+        names = [PACKAGE, *part.split(".")]
+        modules += [".".join(names[:depth]) for depth in range(1, len(names) + 1)]
     while modules:
         module = modules.pop()
         if module in digests:
@@ -123,11 +149,13 @@ def code_modules(program: str, scripts: Path = SCRIPTS) -> dict[str, str]:
         file = _module_file(scripts, module)
         assert file is not None  # _parse keeps only modules that exist
         digests[module], imported = _parse(file, module, scripts)
+        digests |= _assets(file.parent, scripts)
         modules.extend(sorted(imported))
     return dict(sorted(digests.items()))
 
 
-def code_digest(program: str, scripts: Path = SCRIPTS) -> str:
+def code_digest(program: str, part: str | None = None, scripts: Path = SCRIPTS) -> str:
     """One short digest (16 hexadecimal digits) of everything in `code_modules`."""
-    text = "\n".join(f"{name} {digest}" for name, digest in code_modules(program, scripts).items())
+    modules = code_modules(program, part, scripts)
+    text = "\n".join(f"{name} {digest}" for name, digest in modules.items())
     return hashlib.sha256(text.encode()).hexdigest()[:16]

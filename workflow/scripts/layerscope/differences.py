@@ -21,8 +21,14 @@ import numpy.typing as npt
 from layerscope.config.statistics import Statistics
 from layerscope.errors import UserError
 from layerscope.measures import TASK_METRICS
-from layerscope.predictions import Predictions, check_same_examples, group_counts
+from layerscope.predictions import (
+    Predictions,
+    check_same_examples,
+    group_counts,
+    read_predictions,
+)
 from layerscope.statistics import Floats, Statistic, paired_difference
+from layerscope.tables import Sources, Table
 
 Row = dict[str, Any]
 
@@ -123,3 +129,10 @@ def difference_rows(files: Sequence[Predictions], settings: Statistics) -> list[
     for row, adjusted in zip(rows, holm([row["p"] for row in rows]), strict=True):
         row["holm"] = float(adjusted)
     return rows
+
+
+def tabulate(sources: Sources) -> dict[str, Table]:
+    """A part of the table: a task, from predictions of all models and seeds on it."""
+    settings = Statistics.model_validate_json(sources.settings)
+    files = [read_predictions(path) for path in sources.files]
+    return {"differences": Table([difference_rows(files, settings)])}

@@ -14,11 +14,13 @@ A score that never rises above that of layer 0 has its expected layer at 0.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from layerscope.measures import task_metrics
+from layerscope.tables import Sources, Table, read_task, tasks_of
 
 Row = dict[str, Any]
 SHARE = 0.95
@@ -68,3 +70,10 @@ def entry_rows(rows: Sequence[Row]) -> list[Row]:
             for name, (value, at) in values.items()
         ]
     return found
+
+
+def tabulate(sources: Sources) -> dict[str, Table]:
+    """The table, from that of probe scores."""
+    path, kind = sources.path("probes"), "probes-table"
+    rows = (entry_rows(read_task(path, kind, task).to_pylist()) for task in tasks_of(path, kind))
+    return {"entry": Table([list(chain.from_iterable(rows))])}

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +23,13 @@ from layerscope import calibration, metrics
 from layerscope.config.statistics import Statistics
 from layerscope.data.iob import spans
 from layerscope.errors import UserError
-from layerscope.predictions import Predictions, check_same, read_probabilities
+from layerscope.formats import read_sample, read_table
+from layerscope.predictions import (
+    Predictions,
+    check_same,
+    read_predictions,
+    read_probabilities,
+)
 from layerscope.statistics import (
     Floats,
     Statistic,
@@ -31,6 +38,7 @@ from layerscope.statistics import (
     interval,
     mean_over_seeds,
 )
+from layerscope.tables import Sources, Table
 
 Row = dict[str, Any]
 #: A type of entity and its words in lower case.
@@ -277,3 +285,34 @@ def evaluation_rows(
                 same.setdefault(measure[:3], []).append(measure)
             rows += [about | _row(members, settings) for members in same.values()]
     return rows
+
+
+def tabulate(sources: Sources) -> dict[str, Table]:
+    """A part of the table: a model on a task.
+
+    From predictions …/{variant}.parquet; where entities are predicted also from `test` and `train`
+    data, and `samples` …/{variant}.parquet of each variant. The settings are of statistics.
+
+    Raises:
+        UserError: what is needed for entities is not given.
+    """
+    settings = Statistics.model_validate_json(sources.settings)
+    files = [read_predictions(path) for path in sources.files]
+    entities = files[0].described["kind_of_task"] == "ner"
+    data = {name: sources.paths.get(name, [None])[0] for name in ("test", "train")}
+    samples = {Path(path).stem: path for path in sources.paths.get("samples", ())}
+    for file in files if entities else []:
+        if not (data["test"] and data["train"] and file.described["variant"] in samples):
+            raise UserError(
+                f"{file.path}: no test data, training data or sample of variant "
+                f"'{file.described['variant']}'; allowed: all three where entities are predicted"
+            )
+    rows = evaluation_rows(
+        files,
+        settings,
+        read_table(sources.path("test"), "ner") if entities else None,
+        (lambda variant: read_sample(sources.path("train"), samples[variant], "ner"))
+        if entities
+        else None,
+    )
+    return {"evaluation": Table([rows], {"confidence": settings.confidence})}

@@ -21,6 +21,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from layerscope.tables import Sources, Table, read_task, tasks_of
+
 Row = dict[str, Any]
 #: One model's own properties, which the table has before and after.
 PROPERTIES = ("entropy", "distance", "special", "first")
@@ -129,3 +131,13 @@ def _of_variant(
 def _value(measures: dict[str, dict[Place, Row]], measure: str, place: Place) -> float | None:
     row = measures.get(measure, {}).get(place)
     return row["value"] if row else None
+
+
+def tabulate(sources: Sources) -> dict[str, Table]:
+    """The table, from that of attention."""
+    path, kind = sources.path("attention"), "attention-table"
+    blocks = (
+        head_rows(read_task(path, kind, task, MEASURES).to_pylist())
+        for task in tasks_of(path, kind)
+    )
+    return {"heads": Table(blocks)}

@@ -164,12 +164,15 @@ def pooled_states(
         each word (ner), rows x layers x width, float32; the first layer is the first block's.
     """
     with states_captured(model) as states:
-        passes = forward(model, sequences, frame, settings.batch_tokens, settings.precision)
-        for indices, batch, _ in passes:
+
+        def pooled(indices: list[int], batch: Mapping[str, torch.Tensor], _: Any) -> torch.Tensor:
             if kind == "nli":
-                yield indices, sequence_means(states, batch["attention_mask"])
-            else:
-                yield indices, word_means(states, [sequences[index].words for index in indices])
+                return sequence_means(states, batch["attention_mask"])
+            return word_means(states, [sequences[index].words for index in indices])
+
+        yield from forward(
+            model, sequences, frame, settings.batch_tokens, settings.precision, pooled
+        )
 
 
 def erased_layers(

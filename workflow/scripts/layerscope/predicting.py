@@ -150,11 +150,15 @@ def _predict(
     if cut:
         log.warning("%d pairs or words cut to %d sub-words", cut, limit)
     found: dict[int, list[Probabilities]] = {}
-    passes = forward(model, sequences, frame, settings.batch_tokens, settings.precision)
-    for indices, _, output in passes:
-        answers = [
-            torch.softmax(logits.float(), dim=-1).cpu().numpy() for logits in logits_of(output)
-        ]
+
+    def probabilities(indices: list[int], batch: Any, output: Any) -> list[Probabilities]:
+        answers = logits_of(output)
+        return [torch.softmax(logits.float(), dim=-1).cpu().numpy() for logits in answers]
+
+    passes = forward(
+        model, sequences, frame, settings.batch_tokens, settings.precision, probabilities
+    )
+    for indices, answers in passes:
         for place, index in enumerate(indices):
             found[index] = [np.atleast_2d(answer[place])[wanted[index]] for answer in answers]
     example_ids = np.repeat(np.asarray(rows["example_id"], dtype=object), counts)

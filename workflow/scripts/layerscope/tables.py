@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,7 @@ import pyarrow.parquet as pq
 
 from layerscope.errors import UserError
 from layerscope.files import whole_file
-from layerscope.formats import file_metadata, read_table, write_blocks, write_table
+from layerscope.formats import file_metadata, read_table, write_blocks
 from layerscope.measures import BASELINES
 from layerscope.statistics import bootstrap_mean
 from layerscope.variants import parse_variant
@@ -28,12 +29,93 @@ from layerscope.variants import parse_variant
 Row = dict[str, Any]
 
 
-def write_both(
-    path: str | Path, kind: str, rows: list[Row], metadata: Mapping[str, Any] | None = None
-) -> None:
-    """Write a table as Parquet to `path`, and as CSV beside it."""
-    write_table(path, kind, rows, metadata)
-    write_csv(path)
+@dataclass(frozen=True)
+class Sources:
+    """What a table is computed from.
+
+    Attributes:
+        paths: files by name of what they are: a table, or `files` for results of earlier stages.
+        settings: JSON; empty if there are none.
+    """
+
+    paths: Mapping[str, Sequence[str]]
+    settings: str = ""
+
+    @property
+    def files(self) -> Sequence[str]:
+        """Results of earlier stages."""
+        return self.paths.get("files", ())
+
+    def path(self, name: str) -> str:
+        """The one file of a name.
+
+        Raises:
+            UserError: there is none, or more than one.
+        """
+        return only_path(self.paths, name)
+
+
+class Table(NamedTuple):
+    """A table to be written: blocks of rows, and what readers should know besides."""
+
+    blocks: Iterable[Sequence[Row]]
+    metadata: Mapping[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The tables that a figure is drawn from.
+
+    Attributes:
+        paths: of the tables, by name.
+        task: whose rows are drawn; None for a figure of all tasks.
+    """
+
+    paths: Mapping[str, Sequence[str]]
+    task: str | None = None
+
+    def table(self, name: str, measures: Sequence[str] | None = None) -> pa.Table:
+        """Rows of a table; `measures` as in `read_task`."""
+        path, kind = only_path(self.paths, name), f"{name}-table"
+        if self.task is None:
+            return read_table(path, kind)
+        return read_task(path, kind, self.task, measures)
+
+    def rows(self, name: str, measures: Sequence[str] | None = None) -> list[Row]:
+        """The same as a list."""
+        found: list[Row] = self.table(name, measures).to_pylist()
+        return found
+
+    def confidence(self, name: str) -> float:
+        """Of the intervals in a table."""
+        return float(file_metadata(only_path(self.paths, name), f"{name}-table")["confidence"])
+
+
+def by_name(pairs: Sequence[str]) -> dict[str, list[str]]:
+    """Paths by name, from `NAME=PATH` on a command line.
+
+    Raises:
+        UserError: something else was given.
+    """
+    found: dict[str, list[str]] = {}
+    for pair in pairs:
+        name, separator, path = pair.partition("=")
+        if not (name and separator and path):
+            raise UserError(f"'{pair}': no name or no path; allowed: NAME=PATH")
+        found.setdefault(name, []).append(path)
+    return found
+
+
+def only_path(paths: Mapping[str, Sequence[str]], name: str) -> str:
+    """The one path of a name.
+
+    Raises:
+        UserError: there is none, or more than one.
+    """
+    found = paths.get(name, ())
+    if len(found) != 1:
+        raise UserError(f"{len(found)} files given for '{name}'; allowed: one, as {name}=PATH")
+    return found[0]
 
 
 def write_csv(path: str | Path) -> None:
@@ -78,11 +160,17 @@ def read_task(
         wanted &= pc.field("measure").isin(measures)
     chosen = read_table(path, kind, rows=wanted)
     if not len(chosen):
-        known = pc.unique(read_table(path, kind, ["task"])["task"]).to_pylist()
+        known = tasks_of(path, kind)
         if task not in known:
             names = ", ".join(known) or "none, it is empty"
             raise UserError(f"{path}: no task '{task}'; allowed: {names}")
     return chosen
+
+
+def tasks_of(path: str | Path, kind: str) -> list[str]:
+    """Tasks of a table, in its order."""
+    found: list[str] = pc.unique(read_table(path, kind, ["task"])["task"]).to_pylist()
+    return found
 
 
 def variant_keys(task: str, model: str, variant: str) -> Row:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from layerscope.config.references import ANY, Reference
+from layerscope.config.references import ANY, Reference, read_references
+from layerscope.formats import read_table
 from layerscope.measures import BASELINES
+from layerscope.tables import Sources, Table
 
 Row = dict[str, Any]
 
@@ -86,3 +88,9 @@ def verdict_rows(references: Sequence[Reference], scores: Sequence[Row]) -> list
             }
         )
     return rows
+
+
+def tabulate(sources: Sources) -> dict[str, Table]:
+    """The table, from published values and the table of scores."""
+    scores = read_table(sources.path("scores"), "scores-table").to_pylist()
+    return {"verdict": Table([verdict_rows(read_references(sources.path("references")), scores)])}

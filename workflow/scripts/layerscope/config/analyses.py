@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Any
 
+from pydantic import Field, create_model
+
+from layerscope.catalogue import SWITCHES
 from layerscope.config.base import Section
 
+_FIELDS: dict[str, Any] = {
+    name: (bool, Field(default=True, description=about)) for name, about in SWITCHES.items()
+}
 
-class Analyses(Section):
+
+class Analyses(create_model("Switches", __base__=Section, **_FIELDS)):  # type: ignore[misc]
     """Each has its jobs, tables and figures; what is turned off is not planned."""
-
-    similarity: bool = Field(
-        default=True, description="how representations change, and how alike models are (CKA)"
-    )
-    entry: bool = Field(default=True, description="at which layer a probe's score is reached")
-    heads: bool = Field(default=True, description="how far each attention head has moved")
-    differences: bool = Field(default=True, description="paired tests between models")
-    evaluation: bool = Field(
-        default=True, description="calibration, F1 of classes, and of entities seen before"
-    )
-    summary: bool = Field(default=True, description="findings in sentences")
-    explorer: bool = Field(default=True, description="page in which to choose what to see")

@@ -278,15 +278,20 @@ def intervention_settings(study: Study) -> str:
 
 
 def analyses(study: Study) -> set[str]:
-    """Names of the analyses that a study has beyond scores, probes and attention.
+    """What `layerscope.catalogue` asks of a study: names of its analyses and other conditions.
 
     Those of the configuration's `analyses` that are on; `models` if similarity is and there are
-    models to compare; `interventions` if there are any.
+    models to compare; `interventions` if there are any; `references` if there are published values;
+    `pretrained-here` if the workflow pre-trains a model.
     """
-    chosen = {name for name, on in study.analyses.model_dump().items() if on}
-    if "similarity" in chosen and len(study.models) > 1:
-        chosen.add("models")
-    return chosen | ({"interventions"} if study.interventions else set())
+    found = {name for name, on in study.analyses.model_dump().items() if on}
+    conditions = {
+        "models": "similarity" in found and len(study.models) > 1,
+        "interventions": study.interventions is not None,
+        "references": study.references is not None,
+        "pretrained-here": any(is_pretrained_here(study, model) for model in study.models),
+    }
+    return found | {name for name, holds in conditions.items() if holds}
 
 
 def statistics_settings(study: Study) -> str:

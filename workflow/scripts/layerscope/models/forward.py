@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-from collections import deque
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -15,6 +13,7 @@ from layerscope.errors import UserError
 from layerscope.models.batching import collate, length_batches
 from layerscope.models.inputs import Encoded, Frame
 from layerscope.models.load import uses_bfloat16
+from layerscope.models.memory import halving
 
 #: On a processor larger batches run slower than these: their tensors leave its caches.
 PROCESSOR_TOKENS = 1024
@@ -22,7 +21,7 @@ PROCESSOR_TOKENS = 1024
 #: measured; the GPU's is assumed, where a small pass waits for its kernels to be started.
 PROCESSOR_OVERHEAD, GPU_OVERHEAD = 48, 1024
 
-log = logging.getLogger(__name__)
+Read = TypeVar("Read")
 
 
 def batches(lengths: Sequence[int], batch_tokens: int, device_type: str) -> list[list[int]]:
@@ -38,8 +37,9 @@ def forward(
     frame: Frame,
     batch_tokens: int,
     precision: str,
+    read: Callable[[list[int], dict[str, torch.Tensor], Any], Read],
     **options: Any,
-) -> Iterator[tuple[list[int], dict[str, torch.Tensor], Any]]:
+) -> Iterator[tuple[list[int], Read]]:
     """Run a model over sequences in batches of similar length.
 
     With `output_hidden_states` a model of N layers gives N + 1 states: the embeddings (with
@@ -47,7 +47,7 @@ def forward(
     after the model's final LayerNorm, those between are before any (transformers 5); all of BERT's
     are after the LayerNorm that ends a layer. So scales differ between layers.
 
-    A batch that the device has no memory for is halved.
+    A batch that the device has no memory for is halved, whether the pass or `read` needs too much.
 
     Args:
         model: in evaluation mode, on its device.
@@ -56,45 +56,32 @@ def forward(
         batch_tokens: budget of a batch, padding included; at most `PROCESSOR_TOKENS` are used
             without a GPU.
         precision: "float32", "bfloat16" or "auto".
+        read: takes from a pass what is wanted of it, given the indices of the batch, its tensors
+            and the model's output. It may be called again with half of the same batch.
         options: further arguments of the model's forward, such as `output_hidden_states`.
 
     Yields:
-        The indices of a batch in `sequences`, its tensors, and the model's output.
+        The indices of a batch in `sequences`, and what `read` gave.
 
     Raises:
         UserError: the device has no memory for one sequence.
     """
     device = next(model.parameters()).device
     mixed = uses_bfloat16(precision)
-    waiting = deque(
-        batches([len(sequence.ids) for sequence in sequences], batch_tokens, device.type)
-    )
-    halved = False
-    while waiting:
-        indices = waiting.popleft()
+
+    def run(indices: Sequence[int]) -> Read:
         batch = collate([sequences[index] for index in indices], frame, device)
-        try:
-            with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=mixed):
+        with torch.inference_mode():
+            with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
                 output = model(**batch, **options)
-        except torch.OutOfMemoryError:
-            output = None  # after this clause nothing holds the tensors of the pass
-        if output is not None:
-            yield indices, batch, output
-            continue
-        if len(indices) == 1:
-            raise UserError(
-                f"out of memory with one sequence of {len(sequences[indices[0]].ids)} sub-words; "
-                "allowed: a smaller max_length, a smaller model, or a device with more memory"
-            )
-        if not halved:
-            log.warning(
-                "out of memory with %d sequences of up to %d sub-words in a pass; such batches are "
-                "halved; a batch_tokens below %d avoids it",
-                *(len(indices), batch["input_ids"].shape[1], batch["input_ids"].numel()),
-            )
-        halved = True
-        del batch
-        if device.type == "cuda":
-            torch.cuda.empty_cache()
-        middle = len(indices) // 2
-        waiting.extendleft([indices[middle:], indices[:middle]])
+            return read(list(indices), batch, output)
+
+    def too_large(indices: Sequence[int]) -> UserError:
+        return UserError(
+            f"out of memory with one sequence of {len(sequences[indices[0]].ids)} sub-words; "
+            "allowed: a smaller max_length, a smaller model, or a device with more memory"
+        )
+
+    lengths = [len(sequence.ids) for sequence in sequences]
+    for indices, found in halving(batches(lengths, batch_tokens, device.type), run, too_large):
+        yield list(indices), found

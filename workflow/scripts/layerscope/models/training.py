@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from collections.abc import Callable
 from functools import partial
@@ -32,6 +31,7 @@ from layerscope.models.checkpoints import (
     require_own,
 )
 from layerscope.models.load import uses_bfloat16
+from layerscope.models.memory import free_memory, is_out_of_memory
 from layerscope.models.order import Epochs, Items
 from layerscope.program import stop_later
 
@@ -212,11 +212,10 @@ def within_memory(
     while True:
         try:
             return attempt(micro_batch, checkpoint)
-        except torch.OutOfMemoryError:
-            pass  # after this clause nothing holds the tensors of the attempt
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+        free_memory()
         if micro_batch == 1:
             tuning = isinstance(settings, FineTuning)
             name = "max_length" if tuning else "sequence_length"

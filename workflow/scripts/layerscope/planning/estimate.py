@@ -4,23 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 
+from layerscope.catalogue import FIGURES, PAGES, TABLES, planned
 from layerscope.config import jobs
 from layerscope.config.schema import Study
 from layerscope.measures import BASELINES_OF_KIND
 from layerscope.planning.needs import needs
+from layerscope.planning.rates import read_rates
 from layerscope.planning.sizes import Sizes
-
-#: Tables that every study has, and figures that it has for each task.
-TABLES = ("scores", "probes", "attention", "association", "pretraining")
-FIGURES_OF_A_TASK = (
-    "probes", "controls", "inputs", "attention", "association", "gain", "confusion",
-)  # fmt: skip
-#: Analyses with a table, and a figure for each task; and those with a part for each model.
-TABULATED = (
-    "similarity", "models", "entry", "heads", "differences", "evaluation", "interventions",
-)  # fmt: skip
-IN_PARTS = ("similarity", "evaluation", "interventions")
 
 Wildcards = dict[str, str]
 
@@ -29,7 +21,6 @@ def planned_jobs(study: Study) -> Iterator[tuple[str, Wildcards]]:
     """Rule and wildcards of every job of a study, as if nothing had been made yet."""
     made = [model for model in study.models if jobs.is_pretrained_here(study, model)]
     chosen = jobs.analyses(study)
-    tabulated = [name for name in TABULATED if name in chosen]
     yield "configuration", {}
     for corpus in dict.fromkeys(jobs.corpus_of(study, model) for model in made):
         yield "prepare_corpus", {"corpus": str(corpus)}
@@ -44,45 +35,45 @@ def planned_jobs(study: Study) -> Iterator[tuple[str, Wildcards]]:
             yield "subsample", {"task": task, **_parts(variant)}
             for baseline in BASELINES_OF_KIND[entry.kind]:
                 yield "baseline", {"task": task, "baseline": baseline, **_parts(variant)}
-        for scored in (*study.models, *BASELINES_OF_KIND[entry.kind]):
-            yield "score", {"task": task, "scored": scored}
+        for system in (*study.models, *BASELINES_OF_KIND[entry.kind]):
+            yield "score", {"task": task, "system": system}
         for model in study.models:
             yield from _jobs_of_model(study, task, model)
         if "models" in chosen:
             for variant in jobs.compared_variants(study):
                 yield "compare_models", {"task": task, "variant": variant}
-        if "differences" in chosen:
-            yield "part_differences", {"task": task}
-        for figure in (*FIGURES_OF_A_TASK, *tabulated):
-            yield f"figure_{figure}", {"task": task}
-    for table in (*TABLES, *tabulated, *(["verdict"] if study.references else [])):
-        yield f"table_{table}", {}
-    for page in ("summary", "explorer"):
-        if page in chosen:
-            yield page, {}
-    yield "figure_scores", {}
-    if made:
-        yield "figure_pretraining", {}
-    if study.references:
-        yield "figure_verdict", {}
+    yield from _jobs_of_results(study, chosen)
 
 
 def _jobs_of_model(study: Study, task: str, model: str) -> Iterator[tuple[str, Wildcards]]:
-    both, chosen = {"task": task, "model": model}, jobs.analyses(study)
+    both = {"task": task, "model": model}
     for variant in jobs.all_variants(study):
         if variant in (jobs.PRETRAINED, jobs.RANDOM):
             yield "extract_base", {**both, "variant": variant}
         else:
             yield "finetune", {**both, **_parts(variant)}
-            yield "extract_finetuned", {**both, "tuned": variant}
+            yield "extract_finetuned", {**both, "variant": variant}
         for probe in study.tasks[task].probes:
             yield "probe", {**both, "variant": variant, "probe": probe}
-        if "similarity" in chosen:
+        if "similarity" in jobs.analyses(study):
             yield "similarity", {**both, "variant": variant}
-    for tuned in jobs.intervened_variants(study):
-        yield "intervene", {**both, "tuned": tuned}
-    for part in ("probes", "attention", *(name for name in IN_PARTS if name in chosen)):
-        yield f"part_{part}", both
+    for variant in jobs.intervened_variants(study):
+        yield "intervene", {**both, "variant": variant}
+
+
+def _jobs_of_results(study: Study, chosen: set[str]) -> Iterator[tuple[str, Wildcards]]:
+    """Tables with their parts, figures and pages, as the catalogue has them."""
+    values = {"task": list(study.tasks), "model": list(study.models)}
+    for table in planned(TABLES, chosen):
+        if table.part:
+            for found in product(*(values[name] for name in table.part.by)):
+                yield f"part_{table.name}", dict(zip(table.part.by, found, strict=True))
+        yield table.rule, {}
+    for figure in planned(FIGURES, chosen):
+        for wildcards in [{"task": task} for task in study.tasks] if figure.by_task else [{}]:
+            yield figure.rule, wildcards
+    for page in planned(PAGES, chosen):
+        yield page.name, {}
 
 
 def _parts(variant: str) -> Wildcards:
@@ -108,7 +99,7 @@ class Estimate:
 
     lines: Mapping[str, Line]
     activations_mb: Mapping[str, float]  # by policy, what stays
-    passing_mb: float  # activations of the largest variant, that live until its probes are done
+    temp_mb: float  # activations of the largest variant, that live until its probes are done
     assumed: tuple[str, ...]  # entries of the configuration whose size is not known
 
 
@@ -132,7 +123,7 @@ def estimate(study: Study, sizes: Sizes) -> Estimate:
         line.minutes = max(line.minutes, need.minutes)
         line.disk_mb += need.other_mb
         if need.activations_mb:
-            variant = wildcards.get("variant") or wildcards["tuned"]
+            variant = wildcards["variant"]
             largest = max(largest, need.activations_mb)
             for policy in policies:
                 activations[policy] += need.activations_mb if variant in kept[policy] else 0
@@ -185,11 +176,12 @@ def in_words(study: Study, found: Estimate) -> str:
         *table,
         "",
         "Memory and time are what the largest job of a rule asks for at its first attempt; time is",
-        "three times the estimate. Hours are the estimate itself, on a slow core or GPU.",
+        "three times the estimate. Hours are the estimate itself, on a slow core.",
+        f"Rates of the GPU: {read_rates().source}.",
         "",
         f"Activations that stay, by activations.keep: {policies}.",
         f"This study: {study.activations.keep}. Until its probes are done, a variant takes up to "
-        f"{_size(found.passing_mb)} in any case.",
+        f"{_size(found.temp_mb)} in any case.",
     ]
     if found.assumed:
         text.append(f"Sizes that are not known yet and were assumed: {', '.join(found.assumed)}.")

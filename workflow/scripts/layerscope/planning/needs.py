@@ -19,16 +19,15 @@ from layerscope.config import jobs
 from layerscope.config.probes import BilstmCrfProbe, LinearProbe
 from layerscope.config.schema import Study
 from layerscope.config.training import FineTuning, PreTraining
+from layerscope.planning.rates import read_rates
 from layerscope.planning.sizes import SUBWORDS, ModelSize, Sizes, TaskSize
 from layerscope.variants import parse_variant
 from layerscope.views import SEPARATE, encoding
 
-#: Operations a second of one core (float32) and of a GPU (bfloat16, short sequences).
-CORE, GPU = 4e10, 4e13
+#: Operations a second of one core (float32). Those of a GPU are in `planning.rates`.
+CORE = 4e10
 #: MB of activations that are written in a second: a processor encodes them, whatever makes them.
 WRITTEN = 300.0
-#: Seconds that a GPU needs for a step or a batch however small it is.
-LAUNCH = 0.08
 #: Seconds to start a program: imports alone, and with a model.
 START, START_MODEL = 5.0, 10.0
 #: A job that would keep one core busy for longer than this asks for a GPU.
@@ -112,8 +111,7 @@ def needs(study: Study, sizes: Sizes, rule: str, wildcards: Mapping[str, str]) -
         settings = jobs.finetuning(study, wildcards["task"], wildcards["model"])
         return _finetune(size, task, settings, int(wildcards["percent"]))
     if rule in ("extract_base", "extract_finetuned"):
-        variant = wildcards.get("variant") or wildcards["tuned"]
-        return _extract(study, size, task, wildcards["task"], variant)
+        return _extract(study, size, task, wildcards["task"], wildcards["variant"])
     if rule == "intervene":
         return _intervene(study, size, task, wildcards["task"])
     if rule == "probe":
@@ -134,12 +132,23 @@ def probed_rows(study: Study, size: TaskSize, task: str) -> tuple[float, float]:
     return (min(train, limit) if limit else train), test
 
 
-def _compute(operations: float, batches: float, fixed: float) -> tuple[float, int]:
-    """Seconds, and GPUs: one if a core would be busy for too long."""
+def _compute(
+    operations: float, batches: float, fixed: float, *, training: bool = False
+) -> tuple[float, int]:
+    """Seconds, and GPUs: one if a core would be busy for too long.
+
+    Args:
+        operations: of the matrix products.
+        batches: passes or steps, times the layers of each.
+        fixed: seconds that do not depend on the device.
+        training: whether the operations are those of training steps.
+    """
     on_core = fixed + operations / CORE
     if on_core < GPU_FROM:
         return on_core, 0
-    return fixed + operations / GPU + LAUNCH * batches, 1
+    rates = read_rates()
+    rate, least = (rates.training, rates.step) if training else (rates.inference, rates.batch)
+    return fixed + operations / rate + least * batches, 1
 
 
 def _train_memory(size: ModelSize, batch: int, length: float, gpu: int) -> int:
@@ -155,7 +164,8 @@ def _train_memory(size: ModelSize, batch: int, length: float, gpu: int) -> int:
 def _pretrain(size: ModelSize, settings: PreTraining) -> Needs:
     tokens = settings.steps * settings.batch_size * settings.sequence_length
     operations = 6 * tokens * (size.body + size.vocabulary * size.width)
-    seconds, gpu = _compute(operations, settings.steps, START_MODEL)
+    steps = settings.steps * size.layers
+    seconds, gpu = _compute(operations, steps, START_MODEL, training=True)
     memory = _train_memory(size, settings.batch_size, settings.sequence_length, gpu)
     logits = 12 * settings.batch_size * settings.sequence_length * size.vocabulary / 1e6
     return Needs(int(memory + logits), seconds, gpu, other_mb=4 * size.parameters / 1e6)
@@ -166,8 +176,8 @@ def _finetune(size: ModelSize, task: TaskSize, settings: FineTuning, percent: in
     examples = settings.epochs * task.examples["train"] * percent / 100
     held_out = task.examples["validation"]
     operations = size.body * length * (6 * examples + 2 * held_out)
-    batches = (examples + held_out) / settings.batch_size
-    seconds, gpu = _compute(operations, batches, START_MODEL)
+    batches = (examples + held_out) / settings.batch_size * size.layers
+    seconds, gpu = _compute(operations, batches, START_MODEL, training=True)
     memory = _train_memory(size, settings.batch_size, settings.max_length, gpu)
     return Needs(memory, seconds, gpu, other_mb=4 * size.parameters / 1e6)
 
@@ -187,7 +197,8 @@ def _extract(study: Study, size: ModelSize, task: TaskSize, name: str, variant: 
     operations = 2 * size.body * length * (passes + compared)
     # Without a GPU the maps cost more than the products: every entry is read a dozen times.
     operations += 400 * compared * size.layers * size.heads * length**2
-    seconds, gpu = _compute(operations, passes * length / settings.batch_tokens, START_MODEL)
+    batches = passes * length / settings.batch_tokens * size.layers
+    seconds, gpu = _compute(operations, batches, START_MODEL)
 
     states = size.layers + 1
     vector = states * size.width * (2 if settings.dtype == "float16" else 4)
@@ -215,6 +226,7 @@ def _intervene(study: Study, size: ModelSize, task: TaskSize, name: str) -> Need
     # With a layer erased, or its control, only what comes after it is computed: half on average.
     passes = sample + test * (1 + masked + size.layers)
     batches = (sample + test * (1 + masked + 2 * size.layers)) * length / passing.batch_tokens
+    batches *= size.layers
     fitted = 2 * size.layers * 30 * size.width**3  # matrices of the erasers, in float64
     seconds, gpu = _compute(2 * size.body * length * passes + fitted, batches, START_MODEL)
     batch = 2 * size.layers * size.width * passing.batch_tokens * 4 / 1e6

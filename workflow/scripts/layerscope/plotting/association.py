@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from layerscope.measures import Point
+from layerscope.association import ATTENTION, inner_measures, points
+from layerscope.measures import Point, task_metrics
 from layerscope.plotting.style import (
     GREY,
     METRICS,
@@ -16,9 +17,11 @@ from layerscope.plotting.style import (
     Row,
     looks,
     model_handles,
+    models_of,
     styled,
 )
 from layerscope.statistics import told_from_zero
+from layerscope.tables import Drawn
 
 _AXES = {
     "best layer": "Probe, best layer",
@@ -190,3 +193,17 @@ def _forest(
     axes.grid(False, axis="y")
     axes.set_xlabel("Spearman's ρ with the score")
     axes.set_title("all inner measures", fontsize=6.5)
+
+
+def figure(tables: Drawn) -> Figure:
+    """The figure, from the tables of associations, scores, probes and attention."""
+    scores = tables.rows("scores")
+    metric, _ = task_metrics({row["metric"] for row in scores})
+    inner = inner_measures(tables.rows("probes"), tables.rows("attention", ATTENTION), metric)
+    return draw(
+        {name: points(scores, values, metric) for name, values in inner.items()},
+        [row for row in tables.rows("association") if row["metric"] == metric],
+        models_of([row for row in scores if row["architecture"] != "baseline"]),
+        metric,
+        tables.confidence("association"),
+    )

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow.compute as pc
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -22,6 +23,7 @@ from layerscope.plotting.style import (
     styled,
     width_for,
 )
+from layerscope.tables import Drawn
 
 _NAMES = {"cosine": "Cosine", "jsd": "JSD (bits)"}
 _LINE = "#0072B2"
@@ -155,3 +157,9 @@ def _heat_maps(
         figure.colorbar(
             image, ax=list(panels), label=_NAMES[measure], fraction=0.05, pad=0.015, aspect=12
         )
+
+
+def figure(tables: Drawn) -> Figure:
+    """The figure, from the rows of the largest share in the table of attention."""
+    table = tables.table("attention")
+    return draw(table.filter(pc.equal(table["percent"], pc.max(table["percent"]))).to_pylist())

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from layerscope.errors import UserError
 from layerscope.measures import BASELINES
 from layerscope.plotting.style import COLUMN, Row, models_of, percents_of, styled
+from layerscope.tables import Drawn
 
 
 def labels_of(rows: Sequence[Row]) -> list[str]:
@@ -76,3 +77,8 @@ def draw(rows: Sequence[Row]) -> Figure:
     image = ScalarMappable(Normalize(0, 1), "Blues")
     figure.colorbar(image, ax=figure.axes, label="Share of the true label", shrink=0.8, aspect=25)
     return figure
+
+
+def figure(tables: Drawn) -> Figure:
+    """The figure, from the table of confusion."""
+    return draw(tables.rows("confusion"))

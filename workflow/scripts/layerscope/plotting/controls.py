@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from matplotlib.figure import Figure
+
 from layerscope.measures import task_metrics
 from layerscope.plotting.curves import panels_of
+from layerscope.plotting.layers import draw
 from layerscope.plotting.style import Row
+from layerscope.tables import Drawn
 from layerscope.views import is_half
 
 
@@ -21,3 +25,9 @@ def panels(rows: Sequence[Row]) -> list[tuple[str, str, str]]:
         if not is_half(v)
     ]
     return halves + whole
+
+
+def figure(tables: Drawn) -> Figure:
+    """The figure, from the table of probes."""
+    rows = tables.rows("probes")
+    return draw(rows, panels(rows))

@@ -9,6 +9,7 @@ from matplotlib.lines import Line2D
 
 from layerscope.measures import BASELINES, LEVEL
 from layerscope.plotting.style import COLUMN, GREY, METRICS, Row, legend_below, styled
+from layerscope.tables import Drawn
 
 TOLD, NOT_TOLD = "#0072B2", GREY
 
@@ -53,3 +54,8 @@ def draw(rows: Sequence[Row]) -> Figure:
     ]
     legend_below(figure, handles, 2)
     return figure
+
+
+def figure(tables: Drawn) -> Figure:
+    """The figure, from the table of differences."""
+    return draw(tables.rows("differences"))

@@ -17,6 +17,7 @@ from layerscope.plotting.style import (
     styled,
     width_for,
 )
+from layerscope.tables import Drawn
 from layerscope.variants import RANDOM
 from layerscope.views import is_half, of_main_views
 
@@ -66,3 +67,8 @@ def draw(rows: Sequence[Row]) -> Figure:
     ]
     legend_below(figure, handles, 2 if len(models) <= 2 else 4)
     return figure
+
+
+def figure(tables: Drawn) -> Figure:
+    """The figure, from the table of entry."""
+    return draw(tables.rows("entry"))

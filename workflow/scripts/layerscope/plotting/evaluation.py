@@ -20,6 +20,7 @@ from layerscope.plotting.style import (
     percents_of,
     styled,
 )
+from layerscope.tables import Drawn
 
 #: What is drawn of entities, and its label.
 NOVELTY = {
@@ -139,3 +140,8 @@ def draw(rows: Sequence[Row]) -> Figure:
     ]  # fmt: skip
     legend_below(figure, [*model_handles(list(known), known), *plain], 3)
     return figure
+
+
+def figure(tables: Drawn) -> Figure:
+    """The figure, from the table of evaluation."""
+    return draw(tables.rows("evaluation"))

@@ -19,6 +19,7 @@ from layerscope.plotting.style import (
     styled,
     width_for,
 )
+from layerscope.tables import Drawn
 from layerscope.variants import PRETRAINED
 from layerscope.views import is_half
 
@@ -79,3 +80,8 @@ def draw(rows: Sequence[Row]) -> Figure:
         axes.set_xlabel("Depth (layer / last layer)")
     legend_below(figure, model_handles(list(known), known), 2 if len(percents) <= 2 else 5)
     return figure
+
+
+def figure(tables: Drawn) -> Figure:
+    """The figure, from the table of probes."""
+    return draw(tables.rows("probes"))

@@ -25,6 +25,7 @@ from layerscope.plotting.style import (
     styled,
     width_for,
 )
+from layerscope.tables import Drawn
 
 #: Properties whose change is drawn, and the label of the axis.
 CHANGES = {
@@ -152,3 +153,8 @@ def _changes(axes: Axes, values: npt.NDArray[np.float64], first: int) -> None:
     )  # fmt: skip
     if np.isfinite(values).any(axis=0).all():
         axes.plot(layers, np.nanmean(values, axis=0), color=_LINE, marker="s", markersize=2.6)
+
+
+def figure(tables: Drawn) -> Figure:
+    """The figure, from the table of heads."""
+    return draw(tables.rows("heads"))

@@ -22,6 +22,7 @@ from layerscope.plotting.style import (
     styled,
     width_for,
 )
+from layerscope.tables import Drawn
 from layerscope.variants import PRETRAINED, RANDOM
 
 #: Views and their parts in the order of the lines, with what a probe is given of the premise's
@@ -141,3 +142,8 @@ def _marks(axes: Axes, values: Sequence[float], at: float, style: Mapping[str, A
         return
     axes.plot([min(values), max(values)], [at, at], color=style["color"], linewidth=0.9)
     axes.plot(sum(values) / len(values), at, linestyle="", **style)
+
+
+def figure(tables: Drawn) -> Figure:
+    """The figure, from the tables of probes and scores."""
+    return draw(tables.rows("probes"), tables.rows("scores"))

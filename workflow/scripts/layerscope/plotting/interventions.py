@@ -21,6 +21,7 @@ from layerscope.plotting.style import (
     models_of,
     styled,
 )
+from layerscope.tables import Drawn
 
 
 class Line(NamedTuple):
@@ -92,3 +93,8 @@ def draw(rows: Sequence[Row]) -> Figure:
     ]
     legend_below(figure, handles, 2)
     return figure
+
+
+def figure(tables: Drawn) -> Figure:
+    """The figure, from the table of interventions."""
+    return draw(tables.rows("interventions"))

@@ -16,6 +16,7 @@ from layerscope.plotting.style import (
     styled,
     width_for,
 )
+from layerscope.tables import Drawn
 from layerscope.views import main_views
 
 
@@ -58,3 +59,8 @@ def draw(rows: Sequence[Row]) -> Figure:
     ]
     legend_below(figure, handles, 2)
     return figure
+
+
+def figure(tables: Drawn) -> Figure:
+    """The figure, from the table of models."""
+    return draw(tables.rows("models"))

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from layerscope.plotting.style import COLUMN, PAGE, Row, models_of, styled
+from layerscope.tables import Drawn
 
 _LINE = "#0072B2"
 
@@ -60,3 +61,8 @@ def draw(rows: Sequence[Row]) -> Figure:
     figure.supxlabel("Optimiser step", fontsize=7)
     figure.supylabel("Held-out perplexity", fontsize=7)
     return figure
+
+
+def figure(tables: Drawn) -> Figure:
+    """The figure, from the table of pretraining."""
+    return draw(tables.rows("pretraining"))

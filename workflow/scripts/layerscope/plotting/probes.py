@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from matplotlib.figure import Figure
+
 from layerscope.measures import task_metrics
 from layerscope.plotting.curves import panels_of
+from layerscope.plotting.layers import draw
 from layerscope.plotting.style import Row
+from layerscope.tables import Drawn
 from layerscope.views import is_half
 
 
@@ -14,3 +18,9 @@ def panels(rows: Sequence[Row]) -> list[tuple[str, str, str]]:
     """Probe, view and measure of the probes that see the whole input, in the task's own metric."""
     metric, _ = task_metrics({row["metric"] for row in rows})
     return [(p, v, metric) for p, v in panels_of(rows, metric) if not is_half(v)]
+
+
+def figure(tables: Drawn) -> Figure:
+    """The figure, from the table of probes."""
+    rows = tables.rows("probes")
+    return draw(rows, panels(rows))

@@ -21,6 +21,7 @@ from layerscope.plotting.style import (
     models_of,
     styled,
 )
+from layerscope.tables import Drawn
 
 #: Lines of baselines.
 DASHES = {"majority": (1, 1.5), "bag-of-words": (5, 1.5), "premise-only": (5, 1.5, 1, 1.5),
@@ -95,3 +96,8 @@ def draw(rows: Sequence[Row]) -> Figure:
     ]
     legend_below(figure, [*model_handles(list(known), known), *lines], 2)
     return figure
+
+
+def figure(tables: Drawn) -> Figure:
+    """The figure, from the table of scores."""
+    return draw(tables.rows("scores"))

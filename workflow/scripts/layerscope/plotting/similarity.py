@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from matplotlib.figure import Figure
+
+from layerscope.plotting.layers import draw
 from layerscope.plotting.style import Row
+from layerscope.tables import Drawn
 from layerscope.views import of_main_views
 
 #: In the order of the panels.
@@ -24,3 +28,9 @@ def panels(rows: Sequence[Row]) -> list[tuple[str, str, str]]:
     views = list(dict.fromkeys(row["probe"] for row in rows))
     there = {row["measure"] for row in rows}
     return [(view, "word", measure) for measure in MEASURES if measure in there for view in views]
+
+
+def figure(tables: Drawn) -> Figure:
+    """The figure, from the table of similarity."""
+    rows = as_layers(tables.rows("similarity"))
+    return draw(rows, panels(rows))

@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from layerscope.plotting.style import COLUMN, GREY, METRICS, Look, Row, legend_below, styled
+from layerscope.tables import Drawn
 
 #: The model of a row that holds for all of ours: its published value is a bound.
 ANY = "any"
@@ -89,3 +90,8 @@ def draw(rows: Sequence[Row]) -> Figure:
         3,
     )  # fmt: skip
     return figure
+
+
+def figure(tables: Drawn) -> Figure:
+    """The figure, from the table of verdict."""
+    return draw(tables.rows("verdict"))

@@ -113,7 +113,7 @@ def check_log(record: Record, study: Study) -> Iterator[Finding]:
 
 def check_code(path: str, record: Record, code: Code) -> Iterator[Finding]:
     """Whether the present commit would make it with the same code."""
-    then, now = record["code"]["modules"], code.modules(record["program"])
+    then, now = record["code"]["modules"], code.modules(record["program"], record.get("part"))
     changed = [name for name in sorted(then.keys() | now.keys()) if then.get(name) != now.get(name)]
     if changed:
         commit = f"commit {code.commit[:12]}" if code.commit else "the code that is there"

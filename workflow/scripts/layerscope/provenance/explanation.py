@@ -36,7 +36,7 @@ KINDS = {
     "new": "Because it never ran",
     "unknown": "Because Snakemake says so, and no record tells more",
 }
-_PASSING = "Because what was kept only until it was read is needed again"
+_TRANSIENT = "Because what was kept only until it was read is needed again"
 _FOLLOWING = "Because of these, what is made from them"
 _WIDTH = 100
 #: How Snakemake begins a reason of a job's own.
@@ -134,7 +134,10 @@ def _without(parameters: Mapping[str, Any], aside: Collection[str]) -> dict[str,
 
 def _is_of(value: Any, places: Collection[str]) -> bool:
     values = value if isinstance(value, list) else [value]
-    return all(isinstance(each, str) and os.path.normpath(each) in places for each in values)
+    return all(
+        isinstance(each, str) and os.path.normpath(each.rpartition("=")[2]) in places  # NAME=PATH
+        for each in values
+    )
 
 
 def differences(before: Any, now: Any, name: str = "") -> list[str]:
@@ -243,15 +246,15 @@ def explanation(jobs: Iterable[tuple[Planned, Facts]], total: int) -> str:
         return f"Nothing would run: all {total} jobs are done."
     told: dict[tuple[str, str, str], list[tuple[Planned, Cause]]] = {}
     following: Counter[str] = Counter()
-    passing: Counter[str] = Counter()
+    transient: Counter[str] = Counter()
     for job, facts in jobs:
         own = causes(job, facts)
         for cause in own:
             told.setdefault((cause.kind, job.rule, cause.text), []).append((job, cause))
         if not own:
             again = "Missing output files" in job.reason and facts.record is not None
-            (passing if again else following)[job.rule] += 1
-    own_reasons = len(jobs) - following.total() - passing.total()
+            (transient if again else following)[job.rule] += 1
+    own_reasons = len(jobs) - following.total() - transient.total()
     lines = [
         f"{len(jobs)} of {total} jobs would run: {own_reasons} for a reason of their own, "
         f"{len(jobs) - own_reasons} because of others."
@@ -260,7 +263,7 @@ def explanation(jobs: Iterable[tuple[Planned, Facts]], total: int) -> str:
         groups = sorted(key for key in told if key[0] == kind)
         if groups:
             lines += ["", title, *(_line(key[1], key[2], told[key]) for key in groups)]
-    for title, counts in ((_PASSING, passing), (_FOLLOWING, following)):
+    for title, counts in ((_TRANSIENT, transient), (_FOLLOWING, following)):
         if counts:
             text = ", ".join(f"{rule} {number}" for rule, number in sorted(counts.items()))
             lines += ["", title, _wrapped(text)]

@@ -25,10 +25,10 @@ class Code(NamedTuple):
     scripts: Path
     commit: str | None
 
-    def modules(self, program: str) -> dict[str, str]:
-        """Digest of each module of a program (`code_modules`); none if there is no such program."""
+    def modules(self, program: str, part: str | None) -> dict[str, str]:
+        """Digest of each module of a job (`code_modules`); none if there is no such program."""
         try:
-            return code_modules(program, self.scripts)
+            return code_modules(program, part, self.scripts)
         except FileNotFoundError:
             return {}
 

@@ -6,7 +6,9 @@ import os
 import platform
 import re
 import socket
+import subprocess
 import sys
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -84,12 +86,16 @@ def _gpus() -> list[dict[str, str]]:
 
 
 def _driver() -> str:
-    try:
+    """Version of NVIDIA's driver; a container may show it to `nvidia-smi` alone."""
+    with suppress(OSError):
         text = Path("/proc/driver/nvidia/version").read_text(encoding="utf-8")
-    except OSError:
-        return "unknown"
-    found = re.search(r"\s(\d+\.[\d.]+)\s", text)
-    return found[1] if found else "unknown"
+        if found := re.search(r"\s(\d+\.[\d.]+)\s", text):
+            return found[1]
+    ask = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    with suppress(OSError, subprocess.SubprocessError):
+        answer = subprocess.run(ask, capture_output=True, text=True, check=True, timeout=20)
+        return answer.stdout.split()[0] if answer.stdout.split() else "unknown"
+    return "unknown"
 
 
 def slurm() -> dict[str, str] | None:

@@ -90,7 +90,8 @@ def begin(job: Mapping[str, Any], arguments: Sequence[str]) -> Record:
 
     Args:
         job: `rule`, `study`, `wildcards`, `inputs`, `outputs` (`path`, `temporary`), `packages`,
-            `log`, `commit`, `dirty`, `configuration`.
+            `log`, `commit`, `dirty`, `configuration`, and `part`, the module that the program
+            imports by name (`layerscope.code`), if it does so.
         arguments: the command line, the program first.
     """
     started = _now()
@@ -98,13 +99,15 @@ def begin(job: Mapping[str, Any], arguments: Sequence[str]) -> Record:
     parameters = options_of(arguments[1:])
     inputs = [as_input(path) for path in dict.fromkeys(job["inputs"])]
     inputs += [as_package(package) for package in job["packages"]]
-    code = code_digest(name)
+    part = job.get("part")
+    code = code_digest(name, part)
     return {
         "format": FORMAT,
         "study": job["study"],
         "rule": job["rule"],
         "wildcards": dict(job["wildcards"]),
         "program": name,
+        "part": part,
         "command": shlex.join(["python", *arguments]),
         "parameters": parameters,
         "seeds": seeds_of(parameters),
@@ -112,7 +115,7 @@ def begin(job: Mapping[str, Any], arguments: Sequence[str]) -> Record:
         "outputs": [dict(output) for output in job["outputs"]],
         "log": {"path": job["log"]},
         "lineage": lineage.lineage(job["rule"], parameters, code, inputs),
-        "code": {"digest": code, "modules": code_modules(name)},
+        "code": {"digest": code, "modules": code_modules(name, part)},
         "commit": job["commit"],
         "dirty": job["dirty"],
         "configuration": job.get("configuration"),

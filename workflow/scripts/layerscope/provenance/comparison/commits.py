@@ -29,8 +29,15 @@ import json, sys
 from layerscope.config.load import read_yaml, validate
 print(json.dumps([validate(read_yaml(path)).model_dump(mode="json") for path in sys.argv[1:]]))
 """
+#: What is drawn and tabulated stands in each commit's own catalogue, if it has one.
+_CATALOGUED = """
+import json
+from layerscope.catalogue import programs
+print(json.dumps(programs()))
+"""
 _RULE = re.compile(r"^(?:use rule (\w+) as (\w+)|(?:rule|checkpoint) (\w+)).*:\s*$")
-_CODE = re.compile(r'code_digest\("(\w+)"\)')
+#: How a rule names its program; commits before the catalogue have only the first.
+_CODE = re.compile(r'code_digest\("(\w+)"\)|\*\*job\("\w+", "(\w+)"')
 _LAYOUT = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
 
 
@@ -115,8 +122,12 @@ def compare_commits(repository: Path, a: str, b: str) -> dict[str, Any]:
 
 def _programs(folder: Path, commit: str) -> dict[str, dict[str, str]]:
     scripts = folder / "workflow" / "scripts"
+    found: dict[str, tuple[str, str | None]] = {
+        path.stem: (path.stem, None) for path in scripts.glob("*.py")
+    }
+    found |= {_name(*each): each for each in _catalogued(folder).values()}
     try:
-        return {path.stem: code_modules(path.stem, scripts) for path in scripts.glob("*.py")}
+        return {name: code_modules(*each, scripts=scripts) for name, each in found.items()}
     except SyntaxError as error:
         file = Path(str(error.filename)).relative_to(folder)
         raise UserError(
@@ -129,9 +140,19 @@ def _smk(folder: Path) -> Iterator[Path]:
     yield from sorted((folder / "workflow" / "rules").glob("*.smk"))
 
 
+def _catalogued(folder: Path) -> dict[str, tuple[str, str | None]]:
+    """Program of each rule in the catalogue of a commit, and its part if it has one."""
+    return {rule: (each[0], each[1]) for rule, each in (_ask(folder, _CATALOGUED) or {}).items()}
+
+
+def _name(program: str, part: str | None) -> str:
+    """How a program that does one of its parts is named, as `draw plotting.heads`."""
+    return f"{program} {part}" if part else program
+
+
 def _rules(folder: Path) -> dict[str, str]:
-    """The program of each rule that makes results."""
-    found: dict[str, str] = {}
+    """The program of each rule that makes results, with its part if it has one."""
+    found = {rule: _name(*each) for rule, each in _catalogued(folder).items()}
     for path in _smk(folder):
         rule = ""
         for line in path.read_text(encoding="utf-8").splitlines():
@@ -141,7 +162,7 @@ def _rules(folder: Path) -> dict[str, str]:
                 if head[1] in found:
                     found[rule] = found[head[1]]
             elif code and rule:
-                found[rule] = code[1]
+                found[rule] = code[1] or code[2]
     return found
 
 
@@ -177,8 +198,14 @@ def _configurations(folder: Path) -> tuple[dict[str, Any], set[str]]:
 
 
 def _resolve(folder: Path, paths: list[Path]) -> list[dict[str, Any]] | None:
+    found: list[dict[str, Any]] | None = _ask(folder, _RESOLVE, *map(str, paths))
+    return found
+
+
+def _ask(folder: Path, code: str, *arguments: str) -> Any:
+    """The JSON that code prints with a commit's own library; None if it fails."""
     ran = subprocess.run(
-        [sys.executable, "-c", _RESOLVE, *map(str, paths)],
+        [sys.executable, "-c", code, *arguments],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(folder / "workflow" / "scripts")},
         capture_output=True,

@@ -123,7 +123,7 @@ def code_by_rule(jobs: Iterable[Record]) -> dict[str, dict[str, list[str]]]:
     """
     found: dict[str, dict[str, set[str]]] = {}
     for job in jobs:
-        modules = found.setdefault(job["rule"].removesuffix("_passing"), {})
+        modules = found.setdefault(job["rule"].removesuffix("_temp"), {})
         for module, digest in job["code"]["modules"].items():
             modules.setdefault(module, set()).add(digest)
     return {

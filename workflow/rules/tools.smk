@@ -1,0 +1,63 @@
+"""What is asked of a study as a whole, and makes no results: its cost, its plan, its export.
+
+Needs: STUDY, the configuration as it was read; for an export, finished results.
+Gives: text on the terminal; results/{study}/crate/.
+"""
+
+
+localrules:
+    crate,
+    estimate,
+    explain,
+
+
+rule estimate:
+    """Print jobs, hours of cores and GPUs, memory and disk of the study."""
+    log:
+        f"{LOGS}/estimate.log",
+    conda:
+        "../../envs/plot.yaml"
+    params:
+        configuration=canonical_json(STUDY.model_dump(mode="json")),
+        program=program("estimate"),
+    shell:
+        "python {params.program} --configuration {params.configuration:q} 2>&1 | tee {log}"
+
+
+rule crate:
+    """Export the finished study with all that is known of its making, as an RO-Crate."""
+    log:
+        f"{LOGS}/crate.log",
+    conda:
+        "../../envs/plot.yaml"
+    params:
+        study=STUDY.study,
+        targets=lambda wildcards: canonical_json(
+            [str(path) for path in rules.all.input]
+        ),
+        configuration=canonical_json(STUDY.model_dump(mode="json")),
+        given=CONFIGURED["files"],
+        rules=lambda wildcards: canonical_json(
+            {rule.name: rule.docstring or "" for rule in workflow.rules}
+        ),
+        out=f"{RESULTS}/crate",
+        program=program("export_crate"),
+    shell:
+        "python {params.program} --study {params.study} --targets {params.targets:q}"
+        " --configuration {params.configuration:q} --given {params.given:q} --rules {params.rules:q}"
+        " --out {params.out} 2>&1 | tee {log}"
+
+
+rule explain:
+    """Print which jobs would run now, and why."""
+    log:
+        f"{LOGS}/explain.log",
+    conda:
+        "../../envs/plot.yaml"
+    params:
+        call=this_call,
+        total=lambda wildcards: 1 + sum(1 for _ in planned_jobs(STUDY)),  # with `all`
+        python=sys.executable,  # Snakemake's own, since it asks Snakemake
+        program=program("explain"),
+    shell:
+        "{params.python:q} {params.program} --call {params.call:q} --total {params.total} 2>&1 | tee {log}"

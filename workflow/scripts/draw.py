@@ -1,0 +1,29 @@
+"""Draw a figure from the tables of a study."""
+
+from __future__ import annotations
+
+import argparse
+from importlib import import_module
+
+from layerscope.plotting.style import save
+from layerscope.program import run
+from layerscope.tables import Drawn, by_name
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("figure", help="module of layerscope.plotting that draws it, such as heads")
+    parser.add_argument("--task", help="whose rows to draw; without it, those of all tasks")
+    parser.add_argument(
+        "--tables", nargs="+", required=True, metavar="NAME=PATH", help="what it is drawn from"
+    )
+    parser.add_argument("--out", required=True, help="SVG; PDF and PNG go beside it")
+    arguments = parser.parse_args()
+
+    # By name, so that a figure is redrawn for its own code alone: see layerscope.code.
+    module = import_module(f"layerscope.plotting.{arguments.figure}")
+    save(module.figure(Drawn(by_name(arguments.tables), arguments.task)), arguments.out)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,299 @@
+"""The one list of a study's analyses: switches, tables, figures and pages.
+
+Rules, the estimate, the configuration and the tests read it; nothing lists tables or figures again.
+The programs `draw` and `make_table` do not import it, so an edit here redraws nothing by itself.
+
+A condition (`needs`) is the name of a switch in the section `analyses` of the configuration, or of
+what `layerscope.config.jobs.analyses` adds to them: `models`, `interventions`, `references`,
+`pretrained-here`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+#: What a study can turn off, and what it is.
+SWITCHES = {
+    "similarity": "how representations change, and how alike models are (CKA)",
+    "entry": "at which layer a probe's score is reached",
+    "heads": "how far each attention head has moved",
+    "differences": "paired tests between models",
+    "evaluation": "calibration, F1 of classes, and of entities seen before",
+    "summary": "findings in sentences",
+    "explorer": "page in which to choose what to see",
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of a table, made on its own so that a change of one model makes one piece again."""
+
+    about: str
+    module: str  # of layerscope, that computes it; `make_table` calls it by name
+    by: tuple[str, ...] = ("task", "model")
+    settings: str | None = None  # `statistics`, or `models`: what the configuration says of them
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: put together from its parts, or computed whole by a module."""
+
+    name: str
+    about: str
+    module: str | None = None  # of layerscope, that computes it; None if it is joined
+    part: Part | None = None  # None if it is whole, or joined from what another rule makes
+    inputs: tuple[str, ...] = ()  # tables that it is computed from
+    also: tuple[str, ...] = ()  # further tables of the same job
+    settings: str | None = None  # `statistics`, or `models`: what the configuration says of them
+    needs: str | None = None
+
+    @property
+    def rule(self) -> str:
+        """Name of its rule."""
+        return f"table_{self.name}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All tables of its job."""
+        return (self.name, *self.also)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of each task, or of all together. Its caption is workflow/report/{name}.rst."""
+
+    name: str
+    category: str  # of the report
+    title: str  # in the report
+    tables: tuple[str, ...]
+    about: str
+    by_task: bool = True
+    needs: str | None = None
+
+    @property
+    def rule(self) -> str:
+        """Name of its rule."""
+        return f"figure_{self.name}"
+
+    @property
+    def module(self) -> str:
+        """The module of layerscope that draws it."""
+        return f"plotting.{self.name}"
+
+    @property
+    def stem(self) -> str:
+        """Its file's name without an ending, with the wildcard `task` if it is a task's."""
+        return f"{self.name}-{{task}}" if self.by_task else self.name
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Its labels in the report."""
+        task = {"task": "{task}"} if self.by_task else {}
+        return {"figure": self.title, **task}
+
+
+@dataclass(frozen=True)
+class Page:
+    """A file for readers, made from the tables that the study has. Its rule has its name."""
+
+    name: str
+    file: str
+    title: str
+    category: str
+    tables: tuple[str, ...]
+
+    @property
+    def needs(self) -> str:
+        """Pages have switches of their own."""
+        return self.name
+
+
+TABLES = (
+    Table(
+        "scores",
+        "Downstream scores of models and baselines, and confusion counts.",
+        module="tabulating.scores",
+        settings="models",
+        also=("confusion",),
+    ),
+    Table(
+        "probes",
+        "Probe scores by layer.",
+        part=Part("Probe scores by layer of one model on one task.", "tabulating.probes"),
+    ),
+    Table(
+        "attention",
+        "Attention measures by layer and head, with intervals over examples.",
+        part=Part(
+            "Attention measures of one model on one task, with intervals over examples.",
+            "tabulating.attention",
+            settings="statistics",
+        ),
+    ),
+    Table(
+        "similarity",
+        "How far layers have moved from the pre-trained model, and how they fill their space.",
+        part=Part("Similarity by layer of one model on one task.", "tabulating.similarity"),
+        needs="similarity",
+    ),
+    Table(
+        "models",
+        "How similar models are to each other at equal relative depth.",
+        needs="models",
+    ),
+    Table(
+        "entry",
+        "At which layer each probe's score is reached.",
+        module="entry",
+        inputs=("probes",),
+        needs="entry",
+    ),
+    Table(
+        "heads",
+        "How far each attention head has moved, between two seeds and another head.",
+        module="heads",
+        inputs=("attention",),
+        needs="heads",
+    ),
+    Table(
+        "differences",
+        "Which models differ on the same test examples, by paired tests.",
+        part=Part(
+            "Which models differ on the test examples of one task, by paired tests.",
+            "differences",
+            by=("task",),
+            settings="statistics",
+        ),
+        needs="differences",
+    ),
+    Table(
+        "evaluation",
+        "Calibration, F1 of each class, and of seen and unseen entities.",
+        part=Part(
+            "Calibration, F1 of classes and of entities, of one model on one task.",
+            "evaluation",
+            settings="statistics",
+        ),
+        needs="evaluation",
+    ),
+    Table(
+        "interventions",
+        "Scores with heads masked and with the label erased.",
+        part=Part(
+            "Scores under interventions of one model on one task.", "tabulating.interventions"
+        ),
+        needs="interventions",
+    ),
+    Table(
+        "association",
+        "How inner measures are associated with downstream scores.",
+        module="association",
+        inputs=("scores", "probes", "attention"),
+        settings="statistics",
+    ),
+    Table(
+        "pretraining",
+        "Held-out loss and perplexity of the models that are pre-trained here.",
+        module="tabulating.pretraining",
+    ),
+    Table(
+        "verdict",
+        "Our scores beside published ones, and whether they agree.",
+        module="verdict",
+        inputs=("scores",),
+        needs="references",
+    ),
+)
+
+# fmt: off
+FIGURES = (
+    Figure("scores", "Performance", "Score by share of training data", ("scores",),
+           "How well each model does the task, by share of the training data.", by_task=False),
+    Figure("pretraining", "Pre-training", "Held-out perplexity", ("pretraining",),
+           "What pre-training in the workflow achieved on held-out text.",
+           by_task=False, needs="pretrained-here"),
+    Figure("verdict", "Performance", "Published values beside ours", ("verdict",),
+           "Our scores beside published ones.", by_task=False, needs="references"),
+    Figure("probes", "Layers", "Probe score by layer", ("probes",),
+           "What each layer encodes, before and after fine-tuning, with the random control."),
+    Figure("controls", "Layers", "Controls of the probes", ("probes",),
+           "What probes reach on half of the input, and on labels that mean nothing."),
+    Figure("inputs", "Layers", "What probes are given", ("probes", "scores"),
+           "What the best layer's score depends on: pooling, features, halves of the input."),
+    Figure("attention", "Attention", "Similarity before and after", ("attention",),
+           "How similar each head's attention is before and after fine-tuning."),
+    Figure("association", "Association", "Inner measures and performance",
+           ("association", "scores", "probes", "attention"),
+           "Whether inner measures explain the downstream score."),
+    Figure("gain", "Layers", "Gain of fine-tuning by layer", ("probes",),
+           "How much fine-tuning adds to each layer's probe score."),
+    Figure("confusion", "Performance", "Confusion of labels", ("confusion",),
+           "Which labels are taken for which."),
+    Figure("similarity", "Layers", "Similarity to pre-trained", ("similarity",),
+           "How far each layer has moved from the pre-trained model, and how it fills its space.",
+           needs="similarity"),
+    Figure("models", "Layers", "Similarity between models", ("models",),
+           "How similar models are to each other at equal relative depth, before and after.",
+           needs="models"),
+    Figure("entry", "Layers", "Where information enters", ("entry",),
+           "At which depth each probe's score is reached, by share of the training data.",
+           needs="entry"),
+    Figure("heads", "Attention", "How far heads have moved", ("heads",),
+           "How far each attention head has moved, and what of its attention has changed.",
+           needs="heads"),
+    Figure("differences", "Performance", "Differences between models", ("differences",),
+           "Which models differ on the same test examples.", needs="differences"),
+    Figure("evaluation", "Performance", "Calibration and classes", ("evaluation",),
+           "Calibration, F1 of each class, and of seen and unseen entities.", needs="evaluation"),
+    Figure("interventions", "Interventions", "Heads masked, label erased", ("interventions",),
+           "What masked heads and an erased label cost in score.", needs="interventions"),
+)
+# fmt: on
+
+SUMMARY = Page(
+    "summary",
+    "summary.md",
+    "Findings in sentences",
+    "Summary",
+    (
+        *("scores", "differences", "evaluation", "probes", "similarity", "heads"),
+        *("interventions", "association"),
+    ),
+)
+EXPLORER = Page(
+    "explorer",
+    "explorer.html",
+    "Layers, heads and scores, to choose from",
+    "Explorer",
+    ("scores", "probes", "attention", "association", "similarity", "entry"),
+)
+PAGES = (SUMMARY, EXPLORER)
+
+Entry = TypeVar("Entry", Table, Figure, Page)
+
+
+def planned(entries: Iterable[Entry], chosen: set[str]) -> list[Entry]:
+    """Those entries of a list that a study has.
+
+    Args:
+        entries: `TABLES`, `FIGURES` or `PAGES`.
+        chosen: conditions that hold, as from `layerscope.config.jobs.analyses`.
+    """
+    return [entry for entry in entries if entry.needs is None or entry.needs in chosen]
+
+
+def table_names(chosen: set[str]) -> list[str]:
+    """Names of all tables that a study has; `chosen` as in `planned`."""
+    return [name for table in planned(TABLES, chosen) for name in table.names]
+
+
+def programs() -> dict[str, tuple[str, str | None]]:
+    """Program and part, as in `layerscope.code`, of each rule of a figure, a table or its parts."""
+    found: dict[str, tuple[str, str | None]] = {}
+    for table in TABLES:
+        if table.part:
+            found[f"part_{table.name}"] = ("make_table", table.part.module)
+        found[table.rule] = ("make_table" if table.module else "join_tables", table.module)
+    return found | {figure.rule: ("draw", figure.module) for figure in FIGURES}

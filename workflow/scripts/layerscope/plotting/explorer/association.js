@@ -1,0 +1,89 @@
+import { audit, byId, interval, MEAN, own, state, task, text } from "./state.js";
+import { axes, padded, point, ready, ticks } from "./charts.js";
+import { nameOf } from "./heads.js";
+import { table } from "./curves.js";
+
+/* --- inner measure and score --- */
+
+export function drawPoints() {
+  const holder = byId("points-chart"),
+    under = byId("statistics-table"),
+    note = byId("association-note");
+  holder.replaceChildren();
+  under.replaceChildren();
+  note.replaceChildren();
+  const name = nameOf(task().inner, state.inner),
+    metric = nameOf(task().metrics, state.score);
+  const points = own(own(task().points, state.score), state.inner) || [];
+  const shown = points.filter(
+    ([model, , , x, y]) => state.models.includes(model) && x != null && y != null,
+  );
+  if (!shown.length) note.textContent = "No fine-tuned variant that is chosen has both.";
+  else {
+    const x = padded(
+        shown.map((p) => p[3]),
+        0.08,
+      ),
+      y = padded(
+        shown.map((p) => p[4]),
+        0.08,
+      );
+    const chart = axes(
+      holder,
+      `${metric} against ${name}`,
+      330,
+      { range: x, ticks: ticks(...x, 4), label: name },
+      { range: y, ticks: ticks(...y, 5), label: metric },
+    );
+    const rank = (k, sign) => {
+      const sorted = [...shown].sort((a, b) => sign * (a[k] - b[k]));
+      return (p) => sorted.indexOf(p);
+    };
+    const across = rank(3, 1),
+      down = rank(4, -1);
+    const picked = ([, share, seed]) =>
+      String(share) === state.share && (state.seed === MEAN || String(seed) === state.seed);
+    for (const p of [...shown].sort((a, b) => picked(a) - picked(b) || across(a) - across(b))) {
+      point(
+        chart,
+        p[0],
+        chart.X(p[3]),
+        chart.Y(p[4]),
+        down(p),
+        across(p),
+        p[4],
+        `${p[0]}, ${p[1]} % of the data, seed ${p[2]}`,
+        [`${name}: ${text(p[3])}`, `${metric}: ${text(p[4])}`],
+        !picked(p),
+      );
+    }
+    ready(holder, "scatter");
+  }
+  const statistics = own(own(task().association, state.score), state.inner);
+  if (statistics) {
+    const rows = [
+      ["spearman", "Spearman's ρ"],
+      ["spearman leave-one-model-out", "… one model left out"],
+      ["within-model slope", "Slope within models"],
+    ]
+      .filter(([key]) => own(statistics, key))
+      .map(([key, words]) => {
+        const [value, low, high] = statistics[key];
+        return [words, text(value), low == null ? "no interval" : `${text(low)} to ${text(high)}`];
+      });
+    const count = (own(statistics, "spearman") || [0, 0, 0, 0])[3];
+    under.append(
+      table(
+        `Association over all models, ${count} fine-tuned variants, whichever are shown`,
+        ["Statistic", "Value", "Interval"],
+        rows,
+      ),
+    );
+    if (!note.textContent)
+      note.append(
+        `Filled: the chosen share and seed. Open: all other fine-tuned variants. ${interval()} ` +
+          "over models; with one model left out, the range. Few models: wide and rough. ",
+      );
+    note.append(audit("Audit", "the association", "table_association"));
+  }
+}

@@ -1,0 +1,1 @@
+"""Tables that are put together from results of earlier stages, a module for each."""

@@ -1,0 +1,16 @@
+"""A part of the table of probe scores: all variants of a model on a task."""
+
+from __future__ import annotations
+
+from layerscope.formats import read_table
+from layerscope.tables import Row, Sources, Table, path_parts, probe_rows
+
+
+def tabulate(sources: Sources) -> dict[str, Table]:
+    """The part, from files …/{task}/{model}/{variant}/{probe}.parquet."""
+
+    def rows(path: str) -> list[Row]:
+        task, model, variant, probe = path_parts(path, ("task", "model", "variant", "probe"))
+        return probe_rows(read_table(path, "probe"), task, model, variant, probe)
+
+    return {"probes": Table(map(rows, sources.files))}

@@ -1,0 +1,40 @@
+"""Compute a table of a study, or a part of one."""
+
+from __future__ import annotations
+
+import argparse
+from importlib import import_module
+
+from layerscope.formats import write_blocks
+from layerscope.program import run
+from layerscope.tables import Sources, by_name, only_path, write_csv
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("module", help="of layerscope, that computes the table, such as heads")
+    parser.add_argument("files", nargs="*", help="results of earlier stages")
+    parser.add_argument(
+        "--inputs", nargs="*", default=[], metavar="NAME=PATH", help="tables and data by name"
+    )
+    parser.add_argument("--settings", default="", help="JSON, as the module wants it")
+    parser.add_argument(
+        "--out", nargs="+", required=True, metavar="NAME=PATH", help="Parquet, by name of the table"
+    )
+    parser.add_argument("--csv", action="store_true", help="write CSV beside it too")
+    arguments = parser.parse_args()
+
+    # By name, so that a table is made again for its own code alone: see layerscope.code.
+    module = import_module(f"layerscope.{arguments.module}")
+    inputs = {"files": arguments.files, **by_name(arguments.inputs)}
+    made = module.tabulate(Sources(inputs, arguments.settings))
+    out = by_name(arguments.out)
+    for name, table in made.items():
+        path = only_path(out, name)
+        write_blocks(path, f"{name}-table", table.blocks, table.metadata)
+        if arguments.csv:
+            write_csv(path)
+
+
+if __name__ == "__main__":
+    run(main)
