@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from layerscope import code
+from layerscope.core import code
 
 SOURCES = {
     "train.py": """
@@ -255,7 +255,7 @@ def test_every_program_has_a_digest(program: str) -> None:
     assert len(digest) == 16
     assert int(digest, 16) >= 0
     modules = code.code_modules(program)
-    assert {program, "layerscope", "layerscope.program"} <= set(modules)
+    assert {program, "layerscope", "layerscope.runtime.program"} <= set(modules)
 
 
 def test_digests_of_programs_differ() -> None:
@@ -266,12 +266,12 @@ def test_digests_of_programs_differ() -> None:
 #: Files of workflow/scripts, and the programs of rules that an edit of it reaches.
 REACH: dict[str, set[str]] = {
     "extract.py": {"extract"},
-    "layerscope/attention.py": {"extract"},
+    "layerscope/extraction/attention.py": {"extract"},
     "layerscope/models/batching.py": {"extract", "finetune", "intervene"},
-    "layerscope/models/training.py": {"pretrain", "finetune"},
-    "layerscope/models/checkpoints.py": {"pretrain", "finetune"},
-    "layerscope/finetuning.py": {"finetune"},
-    "layerscope/sources.py": {"fetch_model", "fetch_files"},
+    "layerscope/training/trainer.py": {"pretrain", "finetune"},
+    "layerscope/training/checkpoints.py": {"pretrain", "finetune"},
+    "layerscope/training/finetuning.py": {"finetune"},
+    "layerscope/download/sources.py": {"fetch_model", "fetch_files"},
     "layerscope/data/hpo_ner.py": {"prepare_task"},
     "layerscope/data/rng.py": {
         "prepare_task",
@@ -282,11 +282,11 @@ REACH: dict[str, set[str]] = {
         "finetune",
         "intervene",
     },
-    "layerscope/probing/svm.py": {"probe"},
+    "layerscope/analysis/probing/svm.py": {"probe"},
     "layerscope/config/probes.py": {"probe"},
     "layerscope/config/schema.py": set(),
     "layerscope/config/jobs.py": set(),
-    "layerscope/baselines.py": {"baseline"},
+    "layerscope/evaluation/baselines.py": {"baseline"},
 }
 #: They run no job of a study.
 FOR_PEOPLE = {"audit", "compare", "estimate", "explain", "export_crate", "warm", "write_schema"}
@@ -313,6 +313,7 @@ def test_files_of_a_page_count_for_what_draws_it_alone() -> None:
 
 def test_the_packages_that_all_import_hold_no_code() -> None:
     """An edit there, such as a new version, would rerun every job."""
-    for name in ("__init__.py", "config/__init__.py"):
-        tree = ast.parse((code.SCRIPTS / "layerscope" / name).read_text(encoding="utf-8"))
+    for name in ("", "config/", "core/", "run_records/", "runtime/"):
+        path = code.SCRIPTS / "layerscope" / name / "__init__.py"
+        tree = ast.parse(path.read_text(encoding="utf-8"))
         assert [type(node) for node in tree.body] == [ast.Expr], name

@@ -125,12 +125,14 @@ def test_nothing_changed(study: Finished) -> None:
 
 def test_a_setting_and_a_module_together(study: Finished, tmp_path: Path) -> None:
     """Snakemake says of some probes only that they follow; their code has changed as well."""
-    changed = _with(_edited(study, tmp_path, "layerscope/probing/linear.py"), tmp_path, _faster)
+    changed = _with(
+        _edited(study, tmp_path, "layerscope/analysis/probing/linear.py"), tmp_path, _faster
+    )
     told = _explain(changed)
     assert told.pop(FOLLOWING)
     assert told == {
         "Because a setting changed": FASTER,
-        "Because code changed": ["probe (32 jobs): layerscope.probing.linear"],
+        "Because code changed": ["probe (32 jobs): layerscope.analysis.probing.linear"],
     }
 
 

@@ -23,7 +23,7 @@ from running import (
 
 from layerscope import catalogue
 from layerscope.config.load import validate
-from layerscope.planning.estimate import planned_jobs
+from layerscope.resources.estimate import planned_jobs
 
 REFERENCES = "references.csv"
 

@@ -266,14 +266,14 @@ HARMLESS: dict[str, Change] = {
     "memory, time and GPUs that jobs ask for": _written(
         "workflow/rules/*.smk", _needing_other_resources
     ),
-    "code that only watches: `layerscope/records`": _edited(
-        "layerscope/records/recorder.py", "layerscope/records/content.py"
+    "code that only watches: `layerscope/run_records`": _edited(
+        "layerscope/run_records/recorder.py", "layerscope/run_records/content.py"
     ),
     "code that only tells: `explain`, `estimate`, needs of jobs": _edited(
         "explain.py",
         "estimate.py",
         "layerscope/provenance/explanation.py",
-        "layerscope/planning/needs.py",
+        "layerscope/resources/needs.py",
     ),
     "code that reads the configuration: settings are compared, not this code": _edited(
         "write_schema.py",
@@ -364,29 +364,29 @@ CASES: dict[str, tuple[Change, Chosen]] = {
         _any(CONFIGURATION, _is("pretrain", model="gpt-tiny")),
     ),
     # Code.
-    "one figure: `plotting/probes.py`": (
-        _edited("layerscope/plotting/probes.py"),
+    "one figure: `figures/probes.py`": (
+        _edited("layerscope/figures/probes.py"),
         _figures("probes"),
     ),
-    "what three figures share: `plotting/layers.py`": (
-        _edited("layerscope/plotting/layers.py"),
+    "what three figures share: `figures/layers.py`": (
+        _edited("layerscope/figures/layers.py"),
         _figures("probes", "controls", "similarity"),
     ),
-    "the style of all figures: `plotting/style.py`": (
-        _edited("layerscope/plotting/style.py"),
-        _any(DRAWN, _is("explorer")),
+    "the style of all figures: `figures/style.py`": (
+        _edited("layerscope/figures/style.py"),
+        DRAWN,
     ),
-    "one kind of probe: `probing/linear.py`": (
-        _edited("layerscope/probing/linear.py"),
+    "one kind of probe: `analysis/probing/linear.py`": (
+        _edited("layerscope/analysis/probing/linear.py"),
         _calls("probe"),
     ),
-    "how scores are computed: `metrics.py`": (
-        _edited("layerscope/metrics.py"),
+    "how scores are computed: `statistics/metrics.py`": (
+        _edited("layerscope/statistics/metrics.py"),
         _any(*map(_is, ("probe", "baseline", "score", "intervene", "part_evaluation"))),
     ),
     "what tags mean: `data/iob.py`": (_edited("layerscope/data/iob.py"), _made_from_text),
-    "what all programs share: `program.py`": (
-        _edited("layerscope/program.py"),
+    "what all programs share: `runtime/program.py`": (
+        _edited("layerscope/runtime/program.py"),
         lambda job: bool(job.command),
     ),
     # Data and packages.
