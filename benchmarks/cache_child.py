@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from layerscope.formats import ActivationWriter, read_layer
+from layerscope.core.formats import ActivationWriter, read_layer
 
 LAYERS = 13  # of BERT-base, embeddings included
 BLOCK = 5_000  # rows in memory at a time; 256 sentences have about 6,800 words

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from layerscope.probing.bilstm_crf import BilstmCrf
+from layerscope.analysis.probing.bilstm_crf import BilstmCrf
 
 
 class Published(nn.Module):

@@ -49,11 +49,11 @@ def child(examples: int, layers: int, length: int) -> dict[str, float]:
     import torch
     from transformers import BertConfig, BertModel
 
-    from layerscope.activations import BLOCK, sequence_vectors
     from layerscope.config.extraction import Activations
-    from layerscope.formats import ActivationWriter
+    from layerscope.core.formats import ActivationWriter
+    from layerscope.extraction.activations import BLOCK, sequence_vectors
     from layerscope.models.inputs import Encoded, Frame
-    from layerscope.records.machine import peak_memory
+    from layerscope.run_records.machine import peak_memory
 
     torch.manual_seed(0)
     config = BertConfig(
@@ -135,7 +135,8 @@ def draw(found: dict[str, Any], path: Path) -> None:
     from matplotlib.figure import Figure
     from matplotlib.ticker import NullFormatter
 
-    from layerscope.plotting.style import GREY, PAGE, looks, styled
+    from layerscope.core.looks import looks
+    from layerscope.figures.style import GREY, PAGE, styled
 
     rows = {"seconds": ("Seconds", "time"), "mb": ("MB", "memory")}
     known = looks(list(rows))

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from measure import rate, take_turns
 
-from layerscope.records import machine as facts
+from layerscope.run_records import machine as facts
 
 
 def describe() -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from layerscope.formats import ActivationWriter
+from layerscope.core.formats import ActivationWriter
 
 Vectors = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.int64]

@@ -15,12 +15,12 @@ import numpy as np
 import stage
 from stage_svm import timed
 
+from layerscope.analysis.probing.bilstm_crf import predict_bilstm_crf
+from layerscope.analysis.probing.controls import permuted_labels
+from layerscope.analysis.probing.features import standardise
+from layerscope.analysis.probing.linear import predict_linear
+from layerscope.analysis.probing.svm import make_room, predict_svm
 from layerscope.config.probes import BilstmCrfProbe, LinearProbe
-from layerscope.probing.bilstm_crf import predict_bilstm_crf
-from layerscope.probing.controls import permuted_labels
-from layerscope.probing.features import standardise
-from layerscope.probing.linear import predict_linear
-from layerscope.probing.svm import make_room, predict_svm
 
 #: Training and test rows of MedNLI, and classes; the same of JNLPBA's words, whose training words
 #: config/paper.yaml limits; sentences that the BiLSTM-CRF is timed on.

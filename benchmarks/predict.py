@@ -31,11 +31,11 @@ from run import HERE, environment
 from layerscope.config import jobs
 from layerscope.config.load import read_yaml, validate
 from layerscope.config.schema import Study
-from layerscope.planning.needs import START, START_MODEL, probed_rows, subwords
-from layerscope.planning.rates import ASSUMED as NOT_MEASURED
-from layerscope.planning.rates import read_rates
-from layerscope.planning.sizes import ModelSize, Sizes, read_sizes
-from layerscope.variants import parse_variant
+from layerscope.core.variants import parse_variant
+from layerscope.resources.needs import START, START_MODEL, probed_rows, subwords
+from layerscope.resources.rates import ASSUMED as NOT_MEASURED
+from layerscope.resources.rates import read_rates
+from layerscope.resources.sizes import ModelSize, Sizes, read_sizes
 
 PEAK = 989e12  # operations a second in bfloat16 that the maker of the H100 (SXM) states
 

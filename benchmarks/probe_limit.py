@@ -20,15 +20,15 @@ from typing import Any
 
 import numpy as np
 
-from layerscope import metrics
+from layerscope.analysis.probing.bilstm_crf import predict_bilstm_crf
+from layerscope.analysis.probing.features import standardise
+from layerscope.analysis.probing.linear import predict_linear
 from layerscope.config import jobs
 from layerscope.config.load import read_yaml, validate
+from layerscope.core.files import write_json
+from layerscope.core.formats import activation_metadata, read_keys, read_layer, read_table
 from layerscope.data.sampling import capped_sample, strata
-from layerscope.files import write_json
-from layerscope.formats import activation_metadata, read_keys, read_layer, read_table
-from layerscope.probing.bilstm_crf import predict_bilstm_crf
-from layerscope.probing.features import standardise
-from layerscope.probing.linear import predict_linear
+from layerscope.statistics import metrics
 
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAMS = ROOT / "workflow" / "scripts"

@@ -22,7 +22,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from layerscope.formats import SCHEMAS
+from layerscope.core.formats import SCHEMAS
 from layerscope.models.inputs import Frame, read_frame
 
 #: Sentences by length in words (first, last, count): JNLPBA, training: 16,619, mean 26.6.

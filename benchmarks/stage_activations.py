@@ -29,9 +29,9 @@ import torch
 from measure import take_turns
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from layerscope.activations import BLOCK, write_activations
 from layerscope.config.extraction import Activations
-from layerscope.formats import read_layer
+from layerscope.core.formats import read_layer
+from layerscope.extraction.activations import BLOCK, write_activations
 from layerscope.models.forward import batches
 from layerscope.models.inputs import encode_text
 from layerscope.models.load import fuse_activations

@@ -27,8 +27,8 @@ import torch
 from measure import take_turns
 from transformers import PreTrainedModel
 
-from layerscope.attention import choose_examples, compare_attention, cosine
 from layerscope.config.extraction import Attention
+from layerscope.extraction.attention import choose_examples, compare_attention, cosine
 from layerscope.models.batching import collate
 from layerscope.models.inputs import Encoded, Frame
 

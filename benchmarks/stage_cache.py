@@ -30,7 +30,7 @@ import stage
 from cache_child import BLOCK, LAYERS, blocks, keys, vectors, write
 from measure import take_turns
 
-from layerscope.formats import layer_column, read_layer
+from layerscope.core.formats import layer_column, read_layer
 
 #: Rows and width of the files whose speed is measured.
 SPEED = {"full": (15_000, 768), "smoke": (600, 64)}

@@ -28,7 +28,7 @@ import numpy.typing as npt
 import stage
 import torch
 
-from layerscope.probing.bilstm_crf import Adam, BilstmCrf, predict_bilstm_crf
+from layerscope.analysis.probing.bilstm_crf import Adam, BilstmCrf, predict_bilstm_crf
 
 #: Sentences of training for layerscope, plain and published; width, hidden units, tags.
 SIZES = {"full": (1920, 512, 128, 768, 256, 11), "smoke": (96, 64, 32, 32, 16, 5)}

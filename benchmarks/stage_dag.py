@@ -28,7 +28,7 @@ import stage
 import yaml
 
 from layerscope.config.load import read_yaml, validate
-from layerscope.planning.estimate import planned_jobs
+from layerscope.resources.estimate import planned_jobs
 
 #: Seeds, and turns.
 SIZES = {"full": (10, 3), "smoke": (1, 1)}

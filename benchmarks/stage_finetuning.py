@@ -39,9 +39,9 @@ from transformers import (
 )
 
 from layerscope.config.training import FineTuning
-from layerscope.finetuning import _collator, _items
-from layerscope.models.order import Epochs, Items, similar_lengths
-from layerscope.models.training import make_trainer, training_arguments
+from layerscope.training.finetuning import _collator, _items
+from layerscope.training.order import Epochs, Items, similar_lengths
+from layerscope.training.trainer import make_trainer, training_arguments
 
 SETTINGS = FineTuning(learning_rate=2e-5, epochs=1, batch_size=16, max_length=shapes.LIMIT)
 PUBLISHED_BATCH = 4

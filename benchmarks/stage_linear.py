@@ -30,13 +30,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from stage_svm import timed
 
-from layerscope import metrics
+from layerscope.analysis.probing import logistic
+from layerscope.analysis.probing.controls import permuted_labels
+from layerscope.analysis.probing.features import standardise
+from layerscope.analysis.probing.run import probe_layers
 from layerscope.config.probes import LinearProbe
-from layerscope.formats import activation_metadata, read_keys, read_layer
-from layerscope.probing import logistic
-from layerscope.probing.controls import permuted_labels
-from layerscope.probing.features import standardise
-from layerscope.probing.run import probe_layers
+from layerscope.core.formats import activation_metadata, read_keys, read_layer
+from layerscope.statistics import metrics
 
 Codes = npt.NDArray[np.int64]
 Answers = tuple[Codes, Codes]  # of true and control labels

@@ -31,7 +31,7 @@ import stage
 import torch
 from sklearn.svm import SVC
 
-from layerscope.probing.svm import make_room, predict_svm
+from layerscope.analysis.probing.svm import make_room, predict_svm
 
 #: Rows of training and test, width, rows of the pilot, rows where the whole would take too long.
 SIZES = {"full": (9000, 2000, 1536, 1500, 4000), "smoke": (400, 100, 64, 100, 200)}

@@ -18,8 +18,8 @@ from common import Setting
 from transformers import AutoModel
 
 from layerscope.config.training import FineTuning
-from layerscope.formats import write_table
-from layerscope.records.content import record_path
+from layerscope.core.formats import write_table
+from layerscope.run_records.content import record_path
 
 PROGRAM = Path(__file__).resolve().parents[2] / "workflow" / "scripts" / "finetune.py"
 

@@ -21,8 +21,8 @@ import torch
 from common import Made, Row, Setting, row
 from measure import spread
 
-from layerscope.activations import write_activations
 from layerscope.config.extraction import Activations
+from layerscope.extraction.activations import write_activations
 from layerscope.models.forward import forward
 from layerscope.models.inputs import encode_text
 from layerscope.models.memory import free_memory

@@ -15,8 +15,8 @@ from common import Setting, row
 from stage_attention import of_columns as cosines_of
 from stage_attention import published, published_by_layer, tuned
 
-from layerscope.attention import choose_examples, compare_attention
 from layerscope.config.extraction import Attention
+from layerscope.extraction.attention import choose_examples, compare_attention
 
 GOAL = 50
 TOLERANCE = 1e-4  # of a cosine, in float32

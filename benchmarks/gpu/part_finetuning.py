@@ -22,11 +22,11 @@ from torch.profiler import ProfilerActivity, profile
 from transformers import AutoModelForTokenClassification
 
 from layerscope.config.training import FineTuning
-from layerscope.finetuning import _collator, _items
 from layerscope.models.inputs import Encoded
 from layerscope.models.memory import free_memory
-from layerscope.models.order import Epochs, Items, similar_lengths
-from layerscope.models.training import make_trainer, training_arguments
+from layerscope.training.finetuning import _collator, _items
+from layerscope.training.order import Epochs, Items, similar_lengths
+from layerscope.training.trainer import make_trainer, training_arguments
 
 MODELS = ("BERT-base", "GPT-2-medium")
 BATCH = 32

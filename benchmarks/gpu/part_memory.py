@@ -25,18 +25,18 @@ from transformers import (
     AutoModelForTokenClassification,
 )
 
-from layerscope.activations import sequence_vectors
-from layerscope.attention import choose_examples, compare_attention
+from layerscope.analysis.interventions import Intervened, Intervention
 from layerscope.config.extraction import Activations, Attention
 from layerscope.config.training import FineTuning
-from layerscope.finetuning import _collator, _items
-from layerscope.interventions import Intervened, Intervention
+from layerscope.extraction.activations import sequence_vectors
+from layerscope.extraction.attention import choose_examples, compare_attention
 from layerscope.models.forward import forward
 from layerscope.models.inputs import encode_text
 from layerscope.models.memory import free_memory
-from layerscope.models.order import Epochs, Items
 from layerscope.models.pooling import sequence_means
-from layerscope.models.training import make_trainer, training_arguments, within_memory
+from layerscope.training.finetuning import _collator, _items
+from layerscope.training.order import Epochs, Items
+from layerscope.training.trainer import make_trainer, training_arguments, within_memory
 
 CUBLAS = "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
 HALVED = "out of memory with"

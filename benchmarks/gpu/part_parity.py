@@ -21,18 +21,18 @@ from common import FAMILIES, Made, Row, Setting, row, within
 from stage_attention import tuned
 from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
 
-from layerscope.activations import sequence_vectors, write_activations
-from layerscope.attention import choose_examples, compare_attention
+from layerscope.analysis.interventions import Intervened, Intervention, fit_erasers, labelled_inputs
 from layerscope.config.extraction import Activations, Attention
 from layerscope.config.training import FineTuning
-from layerscope.finetuning import _collator, _items
-from layerscope.formats import read_layer
-from layerscope.interventions import Intervened, Intervention, fit_erasers, labelled_inputs
+from layerscope.core.formats import read_layer
+from layerscope.extraction.activations import sequence_vectors, write_activations
+from layerscope.extraction.attention import choose_examples, compare_attention
+from layerscope.extraction.predictions import predict
 from layerscope.models.forward import forward
 from layerscope.models.inputs import encode_pairs, encode_text
-from layerscope.models.order import Epochs, Items
-from layerscope.models.training import make_trainer, training_arguments
-from layerscope.predicting import predict
+from layerscope.training.finetuning import _collator, _items
+from layerscope.training.order import Epochs, Items
+from layerscope.training.trainer import make_trainer, training_arguments
 
 EXACT, HALF = 1e-4, 5e-2  # allowed in float32 and in bfloat16
 #: A loss of 1.1 at first moves with each of 20 steps, and so do its roundings.

@@ -9,7 +9,7 @@ import made
 import numpy as np
 from common import Setting, row
 
-from layerscope.probing.bilstm_crf import predict_bilstm_crf
+from layerscope.analysis.probing.bilstm_crf import predict_bilstm_crf
 
 ON_THE_DEVICE: tuple[str, ...] = ()  # kinds of probes that the library runs on a GPU
 

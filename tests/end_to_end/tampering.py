@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 
 from running import environment, read_config, write_config
 
-from layerscope import lineage
-from layerscope.files import canonical_json
+from layerscope.core import lineage
+from layerscope.core.files import canonical_json
 from layerscope.provenance.audit import Audit, audit, whole
 from layerscope.provenance.present import Code
 from layerscope.provenance.studies import read_study
-from layerscope.records.content import ENDING, self_digest
+from layerscope.run_records.content import ENDING, self_digest
 
 RESULTS = "results/miniature"
 FIGURE = f"{RESULTS}/figures/probes-hpo-nli.svg"
@@ -174,7 +174,7 @@ def figure_of_another_study(copy: Copy) -> None:
     other = FIGURE.replace("miniature", "other")
     job = {
         "rule": "figure_probes",
-        "part": "plotting.probes",
+        "part": "figures.probes",
         "study": "other",
         "wildcards": {"task": "hpo-nli"},
         "inputs": [TABLE],

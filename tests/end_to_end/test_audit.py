@@ -17,7 +17,7 @@ from running import Finished, copy_workflow
 from tampering import CASES, FIGURE, RESULTS, TABLE, TUNED, Copy
 
 from layerscope.provenance.audit_html import page
-from layerscope.records.content import ENDING
+from layerscope.run_records.content import ENDING
 
 pytestmark = pytest.mark.xdist_group("audit")
 
@@ -165,7 +165,7 @@ def test_code_of_another_commit_is_found(copy: Copy, tmp_path: Path) -> None:
     _git(workflow, "add", ".")
     _git(workflow, "commit", "-qm", "one")
     checkout = copy._replace(workflow=workflow)
-    module = workflow / "workflow/scripts/layerscope/probing/svm.py"
+    module = workflow / "workflow/scripts/layerscope/analysis/probing/svm.py"
     text = module.read_text()
     module.write_text(text + "\n# A comment.\n")
     _git(workflow, "commit", "-qam", "a comment")
@@ -174,7 +174,9 @@ def test_code_of_another_commit_is_found(copy: Copy, tmp_path: Path) -> None:
     _git(workflow, "commit", "-qam", "an edit")
     found = json.loads(checkout.run("audit", FIGURE, "--json").stdout)["findings"]
     assert {finding["kind"] for finding in found} == {"code"}
-    assert all(finding["message"].endswith(": layerscope.probing.svm") for finding in found)
+    assert all(
+        finding["message"].endswith(": layerscope.analysis.probing.svm") for finding in found
+    )
     assert {finding["path"].split("/")[2] for finding in found} == {"probes"}
 
 

@@ -37,7 +37,7 @@ from crates import (
 from rocrate.rocrate import ROCrate
 from running import ROOT, Finished, environment
 
-from layerscope.files import read_json, sha256_directory
+from layerscope.core.files import read_json, sha256_directory
 
 pytestmark = pytest.mark.xdist_group("crate")
 

@@ -30,11 +30,11 @@ from crates import (
 )
 from running import Finished
 
-from layerscope.errors import UserError
-from layerscope.files import read_json
+from layerscope.core.errors import UserError
+from layerscope.core.files import read_json
 from layerscope.provenance.crate import export
 from layerscope.provenance.studies import read_study
-from layerscope.records.content import self_digest
+from layerscope.run_records.content import self_digest
 
 pytestmark = pytest.mark.xdist_group("crate")
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from running import Finished, options, plan, read_config, snakemake, write_config
 
-from layerscope.files import sha256_file
+from layerscope.core.files import sha256_file
 from layerscope.provenance.audit import whole
 from layerscope.provenance.present import Code
 from layerscope.provenance.studies import read_study
-from layerscope.records.content import ENDING
+from layerscope.run_records.content import ENDING
 
 pytestmark = pytest.mark.xdist_group("miniature")
 

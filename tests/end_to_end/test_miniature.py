@@ -37,8 +37,8 @@ from running import (
 )
 
 from layerscope import catalogue
-from layerscope.files import sha256_file
-from layerscope.records.content import ENDING
+from layerscope.core.files import sha256_file
+from layerscope.run_records.content import ENDING
 
 pytestmark = pytest.mark.xdist_group("miniature")
 

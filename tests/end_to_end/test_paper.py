@@ -24,8 +24,8 @@ from replicas import make_replica
 from running import ROOT, Config, command, copy_workflow, environment, read_config, write_config
 
 from layerscope import catalogue
-from layerscope.files import sha256_file
-from layerscope.records.content import ENDING
+from layerscope.core.files import sha256_file
+from layerscope.run_records.content import ENDING
 
 pytestmark = pytest.mark.xdist_group("paper")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from running import Finished, options, snakemake
 
-from layerscope.files import sha256_directory
+from layerscope.core.files import sha256_directory
 
 pytestmark = pytest.mark.xdist_group("miniature")
 

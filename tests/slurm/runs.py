@@ -14,7 +14,7 @@ from typing import NamedTuple
 from cluster import SlurmJob, slurm_jobs
 from running import Finished, command, environment
 
-from layerscope.records.content import ENDING
+from layerscope.run_records.content import ENDING
 
 #: One fine-tuning has a minute at first, SLURM's least; all others have enough.
 MINUTES = (

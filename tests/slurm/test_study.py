@@ -10,7 +10,7 @@ from conftest import ON_GPU, TARGETS, Calm
 from running import Finished, count
 from runs import differing
 
-from layerscope.records.content import find_record
+from layerscope.run_records.content import find_record
 
 pytestmark = pytest.mark.xdist_group("slurm")
 

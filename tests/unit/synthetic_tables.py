@@ -14,9 +14,9 @@ from unittest import mock
 import numpy as np
 
 from layerscope import catalogue
-from layerscope.files import write_json
-from layerscope.formats import read_table, write_table
-from layerscope.tables import variant_keys
+from layerscope.core.files import write_json
+from layerscope.core.formats import read_table, write_table
+from layerscope.core.table_files import variant_keys
 
 #: What the made-up study has: everything but published values.
 CHOSEN = {*catalogue.SWITCHES, "models", "interventions", "pretrained-here"}

@@ -12,11 +12,11 @@ import pytest
 import torch
 from tiny_models import TEXTS, Tiny, ner_table, nli_table
 
-from layerscope import activations
-from layerscope.activations import write_activations
 from layerscope.config.extraction import Activations, View
-from layerscope.errors import UserError
-from layerscope.formats import activation_metadata, read_keys, read_layer
+from layerscope.core.errors import UserError
+from layerscope.core.formats import activation_metadata, read_keys, read_layer
+from layerscope.extraction import activations
+from layerscope.extraction.activations import write_activations
 from layerscope.models.load import random_model
 
 EXACT = Activations(dtype="float32", batch_tokens=4096, max_length=64)

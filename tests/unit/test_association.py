@@ -8,17 +8,15 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from layerscope.association import (
-    associate,
-    association_rows,
+from layerscope.core.errors import UserError
+from layerscope.core.measures import Point, task_metrics
+from layerscope.evaluation.association import associate, association_rows, centred_slope
+from layerscope.statistics.inner_measures import (
     attention_measures,
     centre_of_mass,
-    centred_slope,
     points,
     probe_measures,
 )
-from layerscope.errors import UserError
-from layerscope.measures import Point, task_metrics
 
 Row = dict[str, Any]
 

@@ -13,7 +13,9 @@ import pytest
 import torch
 from tiny_models import TEXTS, Tiny, ner_table, nli_table
 
-from layerscope.attention import (
+from layerscope.config.extraction import Attention
+from layerscope.core.errors import UserError
+from layerscope.extraction.attention import (
     choose_examples,
     compare_attention,
     cosine,
@@ -25,8 +27,6 @@ from layerscope.attention import (
     row_mean,
     token_shares,
 )
-from layerscope.config.extraction import Attention
-from layerscope.errors import UserError
 from layerscope.models.inputs import Encoded, encode_text
 
 Maps = np.ndarray[Any, np.dtype[np.float64]]

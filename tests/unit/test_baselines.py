@@ -9,10 +9,10 @@ import pyarrow as pa
 import pytest
 
 import baseline
-from layerscope import metrics
-from layerscope.baselines import BASELINES, predict_baseline, word_features
-from layerscope.errors import UserError
-from layerscope.formats import file_metadata, read_table, write_table
+from layerscope.core.errors import UserError
+from layerscope.core.formats import file_metadata, read_table, write_table
+from layerscope.evaluation.baselines import BASELINES, predict_baseline, word_features
+from layerscope.statistics import metrics
 
 CLASSES = ["entailment", "neutral", "contradiction"]
 TAGS = ["O", "B-DNA", "I-DNA"]

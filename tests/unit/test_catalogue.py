@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from layerscope import catalogue
-from layerscope.code import code_modules
-from layerscope.formats import SCHEMAS
+from layerscope.core.code import code_modules
+from layerscope.core.formats import SCHEMAS
 
 ROOT = Path(__file__).parents[2]
 CONDITIONS = {"models", "interventions", "references", "pretrained-here"}

@@ -15,8 +15,8 @@ import pytest
 from running import ROOT, copy_workflow
 
 from layerscope.config.statistics import Statistics
-from layerscope.formats import write_table
-from layerscope.predictions import Predictions, read_predictions
+from layerscope.core.formats import write_table
+from layerscope.evaluation.prediction_files import Predictions, read_predictions
 from layerscope.provenance.comparison.changes import changes
 from layerscope.provenance.comparison.commits import compare_commits, find_commit
 from layerscope.provenance.comparison.folders import compare_studies
@@ -265,7 +265,7 @@ def job(rule: str, out: str, inputs: dict[str, str], **more: Any) -> dict[str, A
         "exit": 0,
         "inputs": [{"path": p, "sha256": d, "lineage": None} for p, d in inputs.items()],
         "outputs": [{"path": out, "temporary": False}],
-        "code": {"modules": {rule: "1", "layerscope.files": "1"}},
+        "code": {"modules": {rule: "1", "layerscope.core.files": "1"}},
         "commit": "a" * 40,
         "dirty": False,
         "versions": {"python": "3.11.7", "numpy": "2.0.0"},
@@ -309,7 +309,7 @@ def test_records_tell_code_versions_machine_and_raw_data(tmp_path: Path) -> None
             "score",
             SCORE,
             {DATA: "8"},
-            code={"modules": {"score": "1", "layerscope.files": "2", "layerscope.new": "1"}},
+            code={"modules": {"score": "1", "layerscope.core.files": "2", "layerscope.new": "1"}},
             commit="b" * 40,
             dirty=True,
             versions={"python": "3.11.7", "numpy": "2.1.0", "scipy": "1.0.0"},
@@ -331,7 +331,11 @@ def test_records_tell_code_versions_machine_and_raw_data(tmp_path: Path) -> None
     assert found["code"] == {
         "same": ["fetch_model", "prepare_task"],
         "different": {
-            "score": {"different": ["layerscope.files"], "only_a": [], "only_b": ["layerscope.new"]}
+            "score": {
+                "different": ["layerscope.core.files"],
+                "only_a": [],
+                "only_b": ["layerscope.new"],
+            }
         },
         "only_a": [],
         "only_b": ["baseline"],
@@ -518,13 +522,13 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     git(folder, "init", "-q")
     commit("start")
-    edit(library / "formats.py", "VERSION = 1\n", "VERSION = 1  # the first\n")
+    edit(library / "core/formats/schemas.py", "VERSION = 1\n", "VERSION = 1  # the first\n")
     edit(folder / "workflow/rules/probe.smk", "rule probe:\n", "# A comment.\nrule probe:\n")
     edit(folder / "config/config.yaml", "study: demo\n", "study: demo  # the demo\n")
     edit(folder / "constraints.txt", "numpy==2.0.0\n", "numpy==2.0.0  # newest\n")
     commit("comments")
-    edit(library / "probing/crf.py", "-> ", "-> object | ")
-    with (library / "attention.py").open("a") as file:
+    edit(library / "analysis/probing/crf.py", "-> ", "-> object | ")
+    with (library / "extraction/attention.py").open("a") as file:
         file.write("\n_UNUSED = 1\n")
     edit(folder / "config/config.yaml", "data_seed: 7\n", "data_seed: 8\n")
     edit(folder / "constraints.txt", "numpy==2.0.0", "numpy==2.1.0")
@@ -558,7 +562,10 @@ def test_comments_are_no_difference(repository: Path) -> None:
 def test_edits_of_code_settings_and_versions_are_found(repository: Path) -> None:
     found = compared(repository, "comments", "edits")
     modules = {name: each["different"] for name, each in found["code"]["different"].items()}
-    assert modules == {"probe": ["layerscope.probing.crf"], "extract": ["layerscope.attention"]}
+    assert modules == {
+        "probe": ["layerscope.analysis.probing.crf"],
+        "extract": ["layerscope.extraction.attention"],
+    }
     assert found["rules"] == [
         "extract_base",
         "extract_base_temp",

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from layerscope.config.load import read_yaml, validate
-from layerscope.errors import UserError
+from layerscope.core.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "config" / "config.yaml"

@@ -3,9 +3,9 @@ from textwrap import dedent
 
 import pytest
 
+from layerscope.core.errors import UserError
 from layerscope.data.corpora import package_docs
 from layerscope.data.docstrings import docstrings, package_files, package_releases, prose
-from layerscope.errors import UserError
 
 DOCSTRING = dedent(
     """

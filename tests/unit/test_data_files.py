@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 from layerscope.config.base import Invalid
 from layerscope.config.tasks import HubFiles, LocalFiles, check_source
+from layerscope.core.errors import UserError
+from layerscope.core.files import read_json
+from layerscope.core.formats import file_metadata, read_table
+from layerscope.data.examples import read_records
 from layerscope.data.labelled import read_task
 from layerscope.data.prepared import write_task
-from layerscope.data.records import read_records
 from layerscope.data.schemes import without_ends
 from layerscope.data.textfile import TextFile, read_text
-from layerscope.errors import UserError
-from layerscope.files import read_json
-from layerscope.formats import file_metadata, read_table
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 EVERYTHING = {"train": None, "validation": None, "test": None}

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from layerscope.core.errors import UserError
+from layerscope.core.files import read_json
+from layerscope.core.formats import read_table
 from layerscope.data.corpora import text_files
 from layerscope.data.textfile import read_text
-from layerscope.errors import UserError
-from layerscope.files import read_json
-from layerscope.formats import read_table
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "workflow" / "scripts"
 TRAIN = "The cell divides. It is\nsmall.\n\n \nGenes are expressed.\n\nGenes are expressed.\n"

@@ -7,13 +7,13 @@ from functools import cache
 import numpy as np
 import pytest
 
+from layerscope.core.errors import UserError
 from layerscope.data import hpo_ner, hpo_nli
 from layerscope.data.corpora import hpo_text
 from layerscope.data.derive import derive_task
 from layerscope.data.hpo import FAMILY_SIZE, SHARES, _families, _main_parent, assign_splits
 from layerscope.data.iob import spans
 from layerscope.data.ontology import ROOT, installed_file, provenance, read_ontology
-from layerscope.errors import UserError
 
 SEEDS = [0, 7, 11]
 END = r"(?<=[.!?])[)\]\"”]*(?:\s+|$)"

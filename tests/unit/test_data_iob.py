@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from seqeval.metrics import f1_score as seqeval_f1
 from seqeval.metrics.sequence_labeling import get_entities
 
-from layerscope import metrics
+from layerscope.core.errors import UserError
 from layerscope.data.iob import (
     entity_labels,
     merge,
@@ -18,7 +18,7 @@ from layerscope.data.iob import (
     unmerge,
     validate,
 )
-from layerscope.errors import UserError
+from layerscope.statistics import metrics
 
 PROTOCOLS = Path(__file__).parents[2] / "docs" / "protocols.md"
 

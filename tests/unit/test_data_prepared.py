@@ -1,9 +1,9 @@
 import pytest
 
+from layerscope.core.errors import UserError
+from layerscope.core.files import read_json
+from layerscope.core.formats import file_metadata, read_table
 from layerscope.data.prepared import PreparedTask, overlap, task_kind, write_task
-from layerscope.errors import UserError
-from layerscope.files import read_json
-from layerscope.formats import file_metadata, read_table
 
 NER = ("O", "B-eye", "I-eye")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from layerscope.files import read_json, sha256_text
-from layerscope.formats import file_metadata, read_table
+from layerscope.core.files import read_json, sha256_text
+from layerscope.core.formats import file_metadata, read_table
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "workflow" / "scripts"
 

@@ -11,11 +11,11 @@ from synthetic_tables import SETTINGS, run_program
 from test_scoring import write, write_nli
 
 from layerscope.config.statistics import Statistics
-from layerscope.differences import difference_rows, holm, randomisation_p
-from layerscope.errors import UserError
-from layerscope.formats import read_table
-from layerscope.metrics import accuracy_of
-from layerscope.predictions import read_predictions
+from layerscope.core.errors import UserError
+from layerscope.core.formats import read_table
+from layerscope.evaluation.prediction_files import read_predictions
+from layerscope.evaluation.significance import difference_rows, holm, randomisation_p
+from layerscope.statistics.metrics import accuracy_of
 
 Array = np.ndarray
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from layerscope.entry import entry_rows, expected_layer, reaching_layer
+from layerscope.analysis.layer_localization import entry_rows, expected_layer, reaching_layer
 
 
 @pytest.mark.parametrize(

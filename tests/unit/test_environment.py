@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 
-from layerscope.environment import collect_seldom
+from layerscope.runtime.environment import collect_seldom
 
 
 def test_unreachable_objects_are_looked_for_seldom_but_still_found() -> None:

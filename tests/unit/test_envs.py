@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 from rules import rules
 
 from layerscope.catalogue import programs
-from layerscope.code import SCRIPTS, code_modules
+from layerscope.core.code import SCRIPTS, code_modules
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = ["cpu", "gpu", "plot"]
@@ -112,7 +112,7 @@ def test_plot_has_no_model_library() -> None:
     assert not {"torch", "transformers", "scikit-learn"} & pins(pip_entries("plot")).keys()
 
 
-Called = tuple[str, str | None]  # a program, and its part if it has one (layerscope.code)
+Called = tuple[str, str | None]  # a program, and its part if it has one (layerscope.core.code)
 
 
 def programs_by_environment() -> dict[str, set[Called]]:
@@ -155,6 +155,6 @@ def test_an_environment_has_what_its_programs_import(name: str) -> None:
 def test_the_rules_do_name_environments() -> None:
     found = programs_by_environment()
     assert ("finetune", None) in found["gpu"]
-    assert {("draw", "plotting.scores"), ("estimate", None)} <= found["plot"]
+    assert {("draw", "figures.scores"), ("estimate", None)} <= found["plot"]
     assert {"torch", "transformers"} <= third_party("finetune")
-    assert "matplotlib" in third_party("draw", "plotting.scores")
+    assert "matplotlib" in third_party("draw", "figures.scores")

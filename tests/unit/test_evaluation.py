@@ -13,12 +13,13 @@ from sklearn.metrics import brier_score_loss, f1_score
 from synthetic_tables import run_program
 from test_scoring import CLASSES, SETTINGS, TAGS, write
 
-from layerscope import calibration, metrics
-from layerscope.errors import UserError
-from layerscope.evaluation import evaluation_rows, measures, novelty_counts, surfaces
-from layerscope.formats import read_table, write_table
-from layerscope.predictions import read_predictions
-from layerscope.statistics import bootstrap_counts
+from layerscope.core.errors import UserError
+from layerscope.core.formats import read_table, write_table
+from layerscope.evaluation import calibration
+from layerscope.evaluation.error_analysis import evaluation_rows, measures, novelty_counts, surfaces
+from layerscope.evaluation.prediction_files import read_predictions
+from layerscope.statistics import metrics
+from layerscope.statistics.inference import bootstrap_counts
 
 Row = dict[str, Any]
 RNG = np.random.default_rng

@@ -16,7 +16,7 @@ from layerscope.provenance.explanation import (
 )
 from layerscope.provenance.planned import FOLLOWS, Planned
 
-MODULES = {"finetune": "a" * 64, "layerscope.files": "b" * 64, "layerscope.models": "c" * 64}
+MODULES = {"finetune": "a" * 64, "layerscope.core.files": "b" * 64, "layerscope.models": "c" * 64}
 OUTPUT = "results/s/finetuned/t/m/f50-s1"
 INPUT = "results/s/data/t/train.parquet"
 PARAMS = "Params have changed since last execution: before: 'a; B' now: 'c'"
@@ -91,9 +91,9 @@ def test_a_job_that_follows_and_was_changed_has_one() -> None:
 
 
 def test_modules_are_named() -> None:
-    now = {"finetune": "a" * 64, "layerscope.files": "d" * 64, "layerscope.order": "e" * 64}
+    now = {"finetune": "a" * 64, "layerscope.core.files": "d" * 64, "layerscope.order": "e" * 64}
     assert causes(_job(), _facts(_record(), modules=now)) == [
-        Cause("code", "layerscope.files, layerscope.order new, layerscope.models gone")
+        Cause("code", "layerscope.core.files, layerscope.order new, layerscope.models gone")
     ]
 
 

@@ -13,12 +13,12 @@ import pyarrow as pa
 import pytest
 from synthetic_tables import MODELS, run_program, tabulate, write_study
 
-from layerscope.formats import SCHEMAS, read_table
-from layerscope.lineage import Origin, marked, running
-from layerscope.measures import Point
-from layerscope.plotting.explorer import page as page_module
-from layerscope.plotting.explorer.content import contents, measure_name, short
-from layerscope.plotting.explorer.page import embedded, page
+from layerscope.core.formats import SCHEMAS, read_table
+from layerscope.core.lineage import Origin, marked, running
+from layerscope.core.measures import Point
+from layerscope.explorer import page as page_module
+from layerscope.explorer.content import contents, measure_name, short
+from layerscope.explorer.page import embedded, page
 
 TASKS = {"one-nli": "nli", "one-ner": "ner"}
 SHAPES = {"minilm": (3, 2), "gpt-mini": (2, 3)}

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import pytest
 from synthetic_tables import MODELS, run_program, tabulate, write_study
 
-from layerscope.formats import read_table
+from layerscope.core.formats import read_table
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 BROWSER = next((path for name in BROWSERS if (path := shutil.which(name))), None)
@@ -322,8 +322,8 @@ def test_a_choice_changes_what_is_shown_and_the_address(page: Path, tmp_path: Pa
 
 
 def test_a_name_is_never_markup(tables: dict[str, Path], tmp_path: Path) -> None:
-    from layerscope.plotting.explorer.content import contents
-    from layerscope.plotting.explorer.page import page as whole
+    from layerscope.explorer.content import contents
+    from layerscope.explorer.page import page as whole
 
     evil = "</script><img src=x onerror=alert(1)>"
     renamed = {}
@@ -345,8 +345,8 @@ def test_a_name_is_never_markup(tables: dict[str, Path], tmp_path: Path) -> None
 def test_a_study_of_nothing_is_shown_as_such_and_errors_are_heard(
     page: Path, tmp_path: Path
 ) -> None:
-    from layerscope.plotting.explorer.content import contents
-    from layerscope.plotting.explorer.page import page as whole
+    from layerscope.explorer.content import contents
+    from layerscope.explorer.page import page as whole
 
     out = tmp_path / "explorer.html"
     out.write_text(whole(contents("none", {}, {}, 0.95)), encoding="utf-8")

@@ -15,17 +15,18 @@ from typing import Any
 
 import pytest
 
-from layerscope import files, program
-from layerscope.errors import UserError
+from layerscope.core import files
+from layerscope.core.errors import UserError
+from layerscope.runtime import program
 
-SCRIPTS = Path(files.__file__).parents[1]
+SCRIPTS = Path(files.__file__).parents[2]
 
 # Starts to write a file or a directory, says so, and waits to be killed.
 WRITER = """
 import sys, time
 from pathlib import Path
-from layerscope.files import whole_directory, whole_file
-from layerscope.program import run
+from layerscope.core.files import whole_directory, whole_file
+from layerscope.runtime.program import run
 
 def main():
     kind, path = sys.argv[1:]

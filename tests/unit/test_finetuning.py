@@ -16,15 +16,15 @@ from safetensors.torch import load_file
 from tiny_models import TEXTS, Tiny, ner_table, nli_table
 from transformers import Trainer
 
-from layerscope import finetuning
 from layerscope.config.extraction import Activations
 from layerscope.config.training import FineTuning
-from layerscope.errors import UserError
-from layerscope.finetuning import IGNORED, finetune
+from layerscope.core.errors import UserError
+from layerscope.extraction.predictions import predict
 from layerscope.models.inputs import read_frame
 from layerscope.models.load import load_tokenizer, load_with_head
-from layerscope.models.training import training_arguments
-from layerscope.predicting import predict
+from layerscope.training import finetuning
+from layerscope.training.finetuning import IGNORED, finetune
+from layerscope.training.trainer import training_arguments
 
 CLASSES = ["entailment", "neutral", "contradiction"]
 SIGNS = ["yes", "maybe", "no"]

@@ -1,4 +1,4 @@
-"""Imports point down only: programs, then stages, then what they share, then the ground."""
+"""Imports point down only: programs, provenance, stages, what they share, the ground."""
 
 from __future__ import annotations
 
@@ -13,73 +13,33 @@ import pytest
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 PACKAGE = "layerscope"
 
-#: First-level modules and packages of layerscope by floor, from the ground up. A new one gets its
-#: place here first.
+#: Folders of layerscope by floor, from the ground up: a module is on the floor of its first folder.
 FLOORS = {
-    "ground": {
-        "catalogue",
-        "code",
-        "config",
-        "environment",
-        "errors",
-        "files",
-        "formats",
-        "gpus",
-        "handover",
-        "lineage",
-        "measures",
-        "mixed",
-        "pins",
-        "planning",
-        "program",
-        "records",
-        "statistics",
-        "variants",
-        "views",
-        "warm",
-    },
-    "shared": {
-        "calibration",
-        "data",
-        "hub",
-        "metrics",
-        "models",
-        "predictions",
-        "sources",
-        "tables",
-    },
+    "ground": {"catalogue", "config", "core", "resources", "run_records", "runtime"},
+    "shared": {"data", "download", "models", "statistics"},
     "stages": {
-        "activations",
-        "association",
-        "attention",
-        "baselines",
-        "differences",
-        "entry",
+        "analysis",
         "evaluation",
-        "finetuning",
-        "heads",
-        "interventions",
-        "plotting",
-        "predicting",
-        "pretraining",
-        "probing",
-        "provenance",
-        "scoring",
-        "similarity",
+        "explorer",
+        "extraction",
+        "figures",
         "summary",
-        "tabulating",
-        "verdict",
+        "tables",
+        "training",
     },
+    "provenance": {"provenance"},
 }
+#: The one module that lies in no folder.
+FLAT = {"catalogue"}
 ORDER = [*FLOORS, "programs"]
-#: A stage that imports another one: the figure computes the points that it shows.
-EXCEPTIONS = {(f"{PACKAGE}.plotting.association", "association")}
 HEAVY = {"torch", "transformers", "sklearn", "accelerate", "tokenizers", "safetensors"}
+#: Folders whose modules draw tables and know nothing of models.
+DRAWING = {"explorer", "figures"}
 #: Parts of the configuration that know the whole of it. A program that imported one would rerun
 #: with every edit of the schema; these programs make no results.
 WHOLE_CONFIGURATION = {
     f"{PACKAGE}.config.{name}" for name in ("schema", "load", "jobs", "mistakes")
-} | {f"{PACKAGE}.planning"}
+} | {f"{PACKAGE}.resources"}
 MAY_KNOW_THE_WHOLE = {"write_schema", "write_config", "estimate", "audit"}
 
 Sources = dict[str, set[str]]  # a module or program, and what it imports anywhere in its text
@@ -113,7 +73,7 @@ def read_sources() -> Sources:
 
 
 def first_level(module: str) -> str | None:
-    """`probing` of `layerscope.probing.linear`; None for what is not in the package."""
+    """`analysis` of `layerscope.analysis.probing.linear`; None for what is not in the package."""
     parts = module.split(".")
     return parts[1] if parts[0] == PACKAGE and len(parts) > 1 else None
 
@@ -137,8 +97,6 @@ def upward(sources: Sources) -> list[str]:
                 continue
             beside = own == other and own in ("stages", "programs")
             same = first_level(module) == first_level(name) and own == "stages"
-            if (module, first_level(name)) in EXCEPTIONS:
-                continue
             if ORDER.index(other) > ORDER.index(own) or (beside and not same):
                 found.append(f"{module} ({own}) imports {name} ({other})")
     return found
@@ -150,7 +108,7 @@ def heavy(sources: Sources) -> list[str]:
         f"{module} imports {name}"
         for module, imported in sources.items()
         for name in sorted(imported)
-        if (floor(module, sources) == "ground" or first_level(module) == "plotting")
+        if (floor(module, sources) == "ground" or first_level(module) in DRAWING)
         and name.split(".")[0] in HEAVY
     ]
 
@@ -162,32 +120,40 @@ def knowing_too_much(sources: Sources) -> list[str]:
         for module, imported in sources.items()
         for name in sorted(imported & WHOLE_CONFIGURATION)
         if module not in MAY_KNOW_THE_WHOLE
-        and first_level(module) not in ("config", "planning", "provenance")
+        and first_level(module) not in ("config", "provenance", "resources")
     ]
 
 
-def test_every_module_has_a_floor() -> None:
-    names = {first_level(module) for module in read_sources()} - {None}
+def test_every_folder_has_a_floor_and_no_module_lies_flat() -> None:
+    folders = {path.parent.name for path in (SCRIPTS / PACKAGE).glob("*/__init__.py")}
+    flat = {path.stem for path in (SCRIPTS / PACKAGE).glob("*.py")} - {"__init__"}
     placed = set.union(*FLOORS.values())
-    assert names <= placed, f"give a floor in this test to: {names - placed}"
+    assert folders <= placed - FLAT, f"give a floor in this test to: {folders - placed}"
+    assert flat <= FLAT, f"move into a folder: {flat - FLAT}"
+    assert placed - FLAT <= folders, f"no such folder: {placed - FLAT - folders}"
     assert sum(map(len, FLOORS.values())) == len(placed)
+
+
+def test_every_folder_of_modules_is_a_package() -> None:
+    folders = {path.parent for path in (SCRIPTS / PACKAGE).rglob("*.py")}
+    assert [folder for folder in folders if not (folder / "__init__.py").is_file()] == []
 
 
 def test_imports_point_down() -> None:
     assert upward(read_sources()) == []
 
 
-def test_ground_and_plotting_need_no_model_library() -> None:
+def test_ground_and_drawing_need_no_model_library() -> None:
     assert heavy(read_sources()) == []
 
 
-def test_plotting_knows_no_models() -> None:
+def test_drawing_knows_no_models() -> None:
     reached = {
         name
         for module, imported in read_sources().items()
-        if first_level(module) == "plotting"
+        if first_level(module) in DRAWING
         for name in imported
-        if first_level(name) in {"models", "data", "sources", "similarity"}
+        if first_level(name) in {"data", "download", "models"}
     }
     assert reached == set()
 
@@ -216,11 +182,12 @@ def test_the_ground_floor_starts_without_model_libraries() -> None:
 
 
 PLANTED: Sources = {
-    "train": {f"{PACKAGE}.finetuning.fit", f"{PACKAGE}.config.training"},
-    f"{PACKAGE}.finetuning": {"torch", f"{PACKAGE}.models.load", f"{PACKAGE}.files"},
-    f"{PACKAGE}.probing.run": {f"{PACKAGE}.probing.linear", "sklearn.svm"},
-    f"{PACKAGE}.formats": {"numpy", f"{PACKAGE}.files"},
-    f"{PACKAGE}.plotting.curves": {"matplotlib", f"{PACKAGE}.formats"},
+    "train": {f"{PACKAGE}.training.finetuning.fit", f"{PACKAGE}.config.training"},
+    f"{PACKAGE}.training.finetuning": {"torch", f"{PACKAGE}.models.load", f"{PACKAGE}.core.files"},
+    f"{PACKAGE}.analysis.probing.run": {f"{PACKAGE}.analysis.probing.linear", "sklearn.svm"},
+    f"{PACKAGE}.core.formats.tables": {"numpy", f"{PACKAGE}.core.files"},
+    f"{PACKAGE}.figures.curves": {"matplotlib", f"{PACKAGE}.core.formats"},
+    f"{PACKAGE}.provenance.audit": {f"{PACKAGE}.evaluation.scoring"},
 }
 
 
@@ -231,16 +198,18 @@ def test_a_sound_example_is_let_be() -> None:
 @pytest.mark.parametrize(
     ("module", "imported", "check"),
     [
-        (f"{PACKAGE}.formats", f"{PACKAGE}.data.iob", upward),
-        (f"{PACKAGE}.formats", f"{PACKAGE}.probing", upward),
-        (f"{PACKAGE}.models.load", f"{PACKAGE}.finetuning", upward),
-        (f"{PACKAGE}.probing.run", f"{PACKAGE}.activations", upward),
-        (f"{PACKAGE}.finetuning", "train", upward),
+        (f"{PACKAGE}.core.formats.tables", f"{PACKAGE}.data.iob", upward),
+        (f"{PACKAGE}.core.formats.tables", f"{PACKAGE}.analysis.probing", upward),
+        (f"{PACKAGE}.models.load", f"{PACKAGE}.training.finetuning", upward),
+        (f"{PACKAGE}.analysis.probing.run", f"{PACKAGE}.extraction.activations", upward),
+        (f"{PACKAGE}.figures.curves", f"{PACKAGE}.provenance.audit", upward),
+        (f"{PACKAGE}.training.finetuning", "train", upward),
         ("probe", "train", upward),
-        (f"{PACKAGE}.files", "torch.nn", heavy),
-        (f"{PACKAGE}.plotting.curves", "sklearn", heavy),
+        (f"{PACKAGE}.core.files", "torch.nn", heavy),
+        (f"{PACKAGE}.catalogue", "transformers", heavy),
+        (f"{PACKAGE}.figures.curves", "sklearn", heavy),
         ("train", f"{PACKAGE}.config.schema", knowing_too_much),
-        (f"{PACKAGE}.finetuning", f"{PACKAGE}.config.jobs", knowing_too_much),
+        (f"{PACKAGE}.training.finetuning", f"{PACKAGE}.config.jobs", knowing_too_much),
     ],
 )
 def test_a_planted_fault_is_found(
@@ -252,15 +221,15 @@ def test_a_planted_fault_is_found(
 
 def test_imports_are_found_wherever_they_stand() -> None:
     text = (
-        "import torch.nn\nfrom . import style\nfrom ..files import whole_file\n"
-        "def f():\n    from layerscope import formats\n"
+        "import torch.nn\nfrom . import style\nfrom ..core.files import whole_file\n"
+        "def f():\n    from layerscope.core import formats\n"
     )
-    assert imports_of(text, f"{PACKAGE}.plotting.curves") >= {
+    assert imports_of(text, f"{PACKAGE}.figures.curves") >= {
         "torch.nn",
-        f"{PACKAGE}.plotting.style",
-        f"{PACKAGE}.files",
-        f"{PACKAGE}.formats",
+        f"{PACKAGE}.figures.style",
+        f"{PACKAGE}.core.files",
+        f"{PACKAGE}.core.formats",
     }
-    assert f"{PACKAGE}.plotting.style" in imports_of(
-        "from .style import x", f"{PACKAGE}.plotting", is_package=True
+    assert f"{PACKAGE}.figures.style" in imports_of(
+        "from .style import x", f"{PACKAGE}.figures", is_package=True
     )

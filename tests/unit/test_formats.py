@@ -13,8 +13,8 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from layerscope import formats
-from layerscope.errors import UserError
+from layerscope.core import formats
+from layerscope.core.errors import UserError
 
 EXAMPLES = {
     pa.string(): ["a", "β", ""],
@@ -132,7 +132,7 @@ def test_another_kind_gives_one_line(tmp_path: Path) -> None:
 def test_another_version_gives_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "sample.parquet"
     with monkeypatch.context() as patch:
-        patch.setattr(formats, "VERSION", formats.VERSION + 1)
+        patch.setattr("layerscope.core.formats.tables.VERSION", formats.VERSION + 1)
         formats.write_table(path, "sample", rows_of("sample"))
     with pytest.raises(UserError) as caught:
         formats.read_table(path, "sample")

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from layerscope import gpus
-from layerscope.errors import UserError
-from layerscope.gpus import VISIBLE, claim, use_gpus, visible_devices
+from layerscope.core.errors import UserError
+from layerscope.runtime import gpus
+from layerscope.runtime.gpus import VISIBLE, claim, use_gpus, visible_devices
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 HOLDER = """
 import sys
 from pathlib import Path
-from layerscope.gpus import claim
+from layerscope.runtime.gpus import claim
 device, lock = claim(sys.argv[2:], Path(sys.argv[1]))
 print(device, flush=True)
 sys.stdin.read()

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from layerscope.attention import layer_measures
-from layerscope.heads import MEASURES, Place, head_rows, moved, ranks
+from layerscope.analysis.heads import MEASURES, Place, head_rows, moved, ranks
+from layerscope.extraction.attention import layer_measures
 
 Row = dict[str, Any]
 LAYERS, HEADS, EXAMPLES, TOKENS = 2, 6, 5, 9

@@ -18,11 +18,11 @@ import pytest
 import yaml
 from hub import Hub, serving
 
-from layerscope import program
-from layerscope.errors import UserError
-from layerscope.sources import model_files
+from layerscope.core.errors import UserError
+from layerscope.download.sources import model_files
+from layerscope.runtime import program
 
-SCRIPTS = Path(program.__file__).parents[1]
+SCRIPTS = Path(program.__file__).parents[2]
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 MODEL, DATA = "somebody/a-model", "somebody/some-data"
 WEIGHTS = bytes(range(256)) * 1200  # 307,200 bytes

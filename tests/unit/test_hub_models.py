@@ -19,9 +19,8 @@ from safetensors.torch import load_file
 from tiny_models import TEXTS, ner_table
 from transformers import AutoModel, AutoModelForCausalLM
 
-from layerscope import program
-from layerscope.errors import UserError
-from layerscope.formats import write_table
+from layerscope.core.errors import UserError
+from layerscope.core.formats import write_table
 from layerscope.models.convert import convert_pickle
 from layerscope.models.load import (
     fuse_activations,
@@ -30,8 +29,9 @@ from layerscope.models.load import (
     load_tokenizer,
     load_with_head,
 )
+from layerscope.runtime import program
 
-SCRIPTS = Path(program.__file__).parents[1]
+SCRIPTS = Path(program.__file__).parents[2]
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 
 

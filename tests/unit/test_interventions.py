@@ -17,12 +17,7 @@ from synthetic_tables import run_program
 from tiny_models import TEXTS, Tiny, ner_table, nli_table
 from transformers import PreTrainedModel
 
-from layerscope.config.extraction import Activations
-from layerscope.config.interventions import Interventions
-from layerscope.config.statistics import Statistics
-from layerscope.errors import UserError
-from layerscope.formats import SCHEMAS, read_table, write_table
-from layerscope.interventions import (
+from layerscope.analysis.interventions import (
     Intervened,
     Intervention,
     erased_layers,
@@ -34,12 +29,17 @@ from layerscope.interventions import (
     ranked_heads,
     rows_of,
 )
+from layerscope.config.extraction import Activations
+from layerscope.config.interventions import Interventions
+from layerscope.config.statistics import Statistics
+from layerscope.core.errors import UserError
+from layerscope.core.formats import SCHEMAS, read_table, write_table
+from layerscope.evaluation.prediction_files import read_predictions
+from layerscope.evaluation.scoring import score
+from layerscope.extraction.predictions import predict
 from layerscope.models.batching import collate
 from layerscope.models.hooks import all_heads, blocks, heads_masked
 from layerscope.models.load import load_with_head
-from layerscope.predicting import predict
-from layerscope.predictions import read_predictions
-from layerscope.scoring import score
 
 LABELS = {"nli": ["contradiction", "entailment", "neutral"], "ner": ["O", "B-drug", "I-drug"]}
 WORDS = sorted({word for text in TEXTS for word in text.split()})

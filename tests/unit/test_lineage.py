@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from layerscope.lineage import (
+from layerscope.core.lineage import (
     ASIDE,
     Origin,
     lineage,

@@ -20,18 +20,18 @@ from test_pretraining import SETTINGS as PRETRAINING
 from test_pretraining import run
 from tiny_models import TEXTS, Tiny, everything, read, save_decoder, save_encoder
 
-from layerscope import finetuning, pretraining
-from layerscope.activations import sequence_vectors
-from layerscope.attention import compare_attention
+from layerscope.analysis.interventions import Intervened, Intervention
 from layerscope.config.extraction import Activations
-from layerscope.errors import UserError
-from layerscope.interventions import Intervened, Intervention
-from layerscope.models.checkpoints import Checkpoints
+from layerscope.core.errors import UserError
+from layerscope.extraction.activations import sequence_vectors
+from layerscope.extraction.attention import compare_attention
 from layerscope.models.forward import forward
 from layerscope.models.inputs import encode_text
 from layerscope.models.load import load_with_head, random_model
 from layerscope.models.pooling import sequence_means
-from layerscope.models.training import loss_of_step, training_arguments
+from layerscope.training import finetuning, pretraining
+from layerscope.training.checkpoints import Checkpoints
+from layerscope.training.trainer import loss_of_step, training_arguments
 
 BRIEF = SETTINGS.model_copy(update={"learning_rate": 0.05, "epochs": 2})
 

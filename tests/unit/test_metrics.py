@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from seqeval.metrics import f1_score as seqeval_f1
 from sklearn.metrics import accuracy_score, f1_score
 
-from layerscope import metrics
-from layerscope.errors import UserError
+from layerscope.core.errors import UserError
+from layerscope.statistics import metrics
 
 NAMES = ["entailment", "neutral", "contradiction"]
 TAGS = ["O", "B-DNA", "I-DNA", "B-cell-line", "I-cell-line"]

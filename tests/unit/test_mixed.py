@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from layerscope.association import association_rows
-from layerscope.mixed import mixed_slope
-from layerscope.statistics import critical_spearman, told_from_zero
+from layerscope.evaluation.association import association_rows
+from layerscope.statistics.inference import critical_spearman, told_from_zero
+from layerscope.statistics.mixed import mixed_slope
 
 Array = np.ndarray
 

@@ -27,7 +27,7 @@ from transformers import (
     RobertaModel,
 )
 
-from layerscope.errors import UserError
+from layerscope.core.errors import UserError
 from layerscope.models.batching import collate
 from layerscope.models.hooks import (
     all_heads,

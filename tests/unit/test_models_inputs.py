@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_models import POSITIONS, TEXTS, Tiny
 
-from layerscope.errors import UserError
+from layerscope.core.errors import UserError
 from layerscope.models.inputs import (
     cut_words,
     encode_pairs,

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from tiny_models import POSITIONS, Tiny, save_decoder, save_encoder
 from transformers import AutoModel
 
-from layerscope.errors import UserError
+from layerscope.core.errors import UserError
 from layerscope.models.load import (
     load_language_model,
     load_model,
@@ -24,7 +24,7 @@ from layerscope.models.load import (
     random_model,
     uses_bfloat16,
 )
-from layerscope.pretraining import END
+from layerscope.training.pretraining import END
 
 
 def copied(tiny: Tiny, folder: Path) -> Path:

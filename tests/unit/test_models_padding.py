@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_models import TEXTS, Tiny, everything
 
-from layerscope.activations import sequence_vectors, word_vectors
-from layerscope.attention import compare_attention
 from layerscope.config.extraction import Activations
+from layerscope.extraction.activations import sequence_vectors, word_vectors
+from layerscope.extraction.attention import compare_attention
 from layerscope.models.batching import collate, length_batches
 from layerscope.models.forward import PROCESSOR_TOKENS, batches, forward
 from layerscope.models.inputs import (

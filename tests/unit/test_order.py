@@ -9,7 +9,7 @@ from accelerate.data_loader import SeedableRandomSampler
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layerscope.models.order import BATCHES_TOGETHER, Epochs, shuffled, similar_lengths
+from layerscope.training.order import BATCHES_TOGETHER, Epochs, shuffled, similar_lengths
 
 LENGTHS = st.lists(st.integers(min_value=1, max_value=99), min_size=1, max_size=300)
 

@@ -14,16 +14,16 @@ from replicas import LINES
 from tiny_models import Tiny, everything, ner_table, nli_table
 from transformers import PreTrainedModel
 
-from layerscope.activations import sequence_vectors
-from layerscope.attention import choose_examples, compare_attention
 from layerscope.config.extraction import Activations, Attention
 from layerscope.config.training import FineTuning
-from layerscope.finetuning import finetune
+from layerscope.extraction.activations import sequence_vectors
+from layerscope.extraction.attention import choose_examples, compare_attention
+from layerscope.extraction.predictions import predict
 from layerscope.models.batching import collate
 from layerscope.models.forward import forward
 from layerscope.models.inputs import Encoded, encode_pairs, encode_words, tokenise_words
 from layerscope.models.load import load_model, load_tokenizer, load_with_head
-from layerscope.predicting import predict
+from layerscope.training.finetuning import finetune
 
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 LABELS = ["entailment", "neutral", "contradiction"]

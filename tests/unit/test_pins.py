@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from layerscope.errors import UserError
-from layerscope.pins import Pin, check_pins
+from layerscope.config.checksums import Pin, check_pins
+from layerscope.core.errors import UserError
 
 REVISION, GOOD, BAD = "a" * 40, "1" * 64, "2" * 64
 

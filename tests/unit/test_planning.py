@@ -14,11 +14,11 @@ from transformers import AutoModel, BertConfig, GPT2Config
 from layerscope.config import jobs
 from layerscope.config.load import read_yaml, validate
 from layerscope.config.schema import Study
-from layerscope.errors import UserError
-from layerscope.planning import rates
-from layerscope.planning.estimate import estimate, in_words, planned_jobs
-from layerscope.planning.needs import GPU_FROM, WRITTEN, Needs, needs, probed_rows
-from layerscope.planning.sizes import (
+from layerscope.core.errors import UserError
+from layerscope.resources import rates
+from layerscope.resources.estimate import estimate, in_words, planned_jobs
+from layerscope.resources.needs import GPU_FROM, WRITTEN, Needs, needs, probed_rows
+from layerscope.resources.sizes import (
     USUAL,
     ModelSize,
     Sizes,
@@ -155,7 +155,7 @@ def test_fine_tuning_takes_time_in_proportion_to_its_share() -> None:
 
 def test_arithmetic_of_fine_tuning_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     """BERT-base on 1,000 examples of 51 sub-words, one epoch, on a core: 6 operations a weight."""
-    from layerscope.planning import needs as module
+    from layerscope.resources import needs as module
 
     monkeypatch.setattr(module, "GPU_FROM", 1e9)
     study = paper(
@@ -191,8 +191,8 @@ def write_rates(folder: Path, content: Any) -> Path:
 def test_measured_rates_of_a_gpu_stand_in_for_assumed_ones(
     elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from layerscope.planning import estimate as words
-    from layerscope.planning import needs as module
+    from layerscope.resources import estimate as words
+    from layerscope.resources import needs as module
 
     study, sizes = paper(), read_sizes(paper())
     for part in (module, words):

@@ -13,10 +13,11 @@ from matplotlib.colors import to_rgb
 from synthetic_tables import CHOSEN, MODELS, draw, draw_all, tabulate, write_study
 
 from layerscope import catalogue
-from layerscope.errors import UserError
-from layerscope.formats import read_table
-from layerscope.measures import Point
-from layerscope.plotting import (
+from layerscope.core.errors import UserError
+from layerscope.core.formats import read_table
+from layerscope.core.looks import looks
+from layerscope.core.measures import Point, chosen_measures
+from layerscope.figures import (
     attention,
     confusion,
     controls,
@@ -31,8 +32,7 @@ from layerscope.plotting import (
     probes,
     scores,
 )
-from layerscope.plotting.association import chosen_measures
-from layerscope.plotting.style import COLUMN, GREY, looks, percent_looks
+from layerscope.figures.style import COLUMN, GREY, percent_looks
 
 TASKS = {"one-nli": "nli", "one-ner": "ner"}
 Row = dict[str, Any]
@@ -438,7 +438,7 @@ def test_bins_of_few_rows_are_left_out_and_pairs_have_no_novelty(study: dict[str
 def test_the_side_of_a_mixed_effects_slope_stands_beside_its_measure(
     study: dict[str, Path],
 ) -> None:
-    from layerscope.plotting.association import draw as draw_association
+    from layerscope.figures.association import draw as draw_association
 
     table = [r for r in rows(study, "association", "one-nli") if r["metric"] == "accuracy"]
     names = list(dict.fromkeys(r["inner measure"] for r in table))

@@ -12,10 +12,10 @@ from tiny_models import TEXTS, Tiny, ner_table, nli_table
 from transformers import PreTrainedModel
 
 from layerscope.config.extraction import Activations
+from layerscope.core.formats import SCHEMAS
 from layerscope.data.iob import merge, unmerge
-from layerscope.formats import SCHEMAS
+from layerscope.extraction.predictions import predict, unmerge_probabilities
 from layerscope.models.load import load_with_head
-from layerscope.predicting import predict, unmerge_probabilities
 
 CLASSES = ["contradiction", "entailment", "neutral"]
 TAGS = ["O", "B-drug", "I-drug"]

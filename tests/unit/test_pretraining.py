@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from tiny_models import POSITIONS, TEXTS, Tiny, save_encoder
 
-from layerscope import pretraining
 from layerscope.config.training import PreTraining, Shape
-from layerscope.errors import UserError
+from layerscope.core.errors import UserError
 from layerscope.models.inputs import Frame
 from layerscope.models.load import load_language_model, load_model, load_tokenizer, load_with_head
-from layerscope.models.training import make_trainer
-from layerscope.pretraining import END, pack, pretrain, train_tokenizer
+from layerscope.training import pretraining
+from layerscope.training.pretraining import END, pack, pretrain, train_tokenizer
+from layerscope.training.trainer import make_trainer
 
 TRAIN = [" . ".join(TEXTS[at:] + TEXTS[:at]) for at in range(len(TEXTS))] * 6
 HELD = [" . ".join(reversed(TEXTS))] * 4

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from layerscope.probing.codelength import block_ends, compression, online_code_lengths
+from layerscope.analysis.probing.codelength import block_ends, compression, online_code_lengths
 
 Array = np.ndarray
 

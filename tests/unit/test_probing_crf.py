@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from layerscope.probing.bilstm_crf import Adam, BilstmCrf, predict_bilstm_crf
-from layerscope.probing.crf import Crf
+from layerscope.analysis.probing.bilstm_crf import Adam, BilstmCrf, predict_bilstm_crf
+from layerscope.analysis.probing.crf import Crf
 
 TAGS = 3
 LENGTHS = [4, 1, 3]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from layerscope.probing.linear import predict_linear
-from layerscope.probing.logistic import fit
+from layerscope.analysis.probing.linear import predict_linear
+from layerscope.analysis.probing.logistic import fit
 
 
 def vectors_of(rows: int, width: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import probe as probe_program
+from layerscope.analysis.probing.run import probe_layers
 from layerscope.config.probes import BilstmCrfProbe, LinearProbe, Probe, SvmProbe
-from layerscope.errors import UserError
-from layerscope.formats import ActivationWriter, file_metadata, read_table
-from layerscope.probing.run import probe_layers
+from layerscope.core.errors import UserError
+from layerscope.core.formats import ActivationWriter, file_metadata, read_table
 
 LAYERS = 3
 PLANTED = 1

@@ -9,10 +9,10 @@ from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from layerscope.probing.controls import halves, permuted_labels, word_type_labels
-from layerscope.probing.features import combined, standardise
-from layerscope.probing.linear import predict_linear
-from layerscope.probing.svm import STRIP, make_room, predict_svm, rbf_kernels
+from layerscope.analysis.probing.controls import halves, permuted_labels, word_type_labels
+from layerscope.analysis.probing.features import combined, standardise
+from layerscope.analysis.probing.linear import predict_linear
+from layerscope.analysis.probing.svm import STRIP, make_room, predict_svm, rbf_kernels
 
 
 def planted(rows: int, width: int, strength: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -19,10 +19,16 @@ import finetune
 import pretrain
 import probe
 import sample_for_probes
-from layerscope import program
-from layerscope.formats import activation_metadata, read_keys, read_layer, read_table, write_table
+from layerscope.core.formats import (
+    activation_metadata,
+    read_keys,
+    read_layer,
+    read_table,
+    write_table,
+)
+from layerscope.runtime import program
 
-SCRIPTS = Path(program.__file__).parents[1]
+SCRIPTS = Path(program.__file__).parents[2]
 # Programs of rules; what only starts others has no arguments of its own.
 PROGRAMS = sorted(path.name for path in SCRIPTS.glob("*.py") if "run(main)" in path.read_text())
 CLASSES = ["entailment", "neutral", "contradiction"]
@@ -157,7 +163,7 @@ def test_samples_for_probes_keep_to_their_limit(
     out = tmp_path / "sample.parquet"
     arguments = ["--data", data / "nli.parquet", "--kind", "nli", "--seed", 1, "--out", out]
     if limit == "1":  # groups of two: none fits
-        from layerscope.errors import UserError
+        from layerscope.core.errors import UserError
 
         with pytest.raises(UserError, match="--limit 1: no example fits"):
             call(sample_for_probes, monkeypatch, *arguments, "--limit", limit)

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from layerscope.code import code_digest, code_modules
-from layerscope.files import canonical_json, sha256_directory, sha256_file, write_json
-from layerscope.records.content import (
+from layerscope.core.code import code_digest, code_modules
+from layerscope.core.files import canonical_json, sha256_directory, sha256_file, write_json
+from layerscope.run_records.content import (
     ENDING,
     as_input,
     as_package,
@@ -28,7 +28,7 @@ from layerscope.records.content import (
     record_path,
     self_digest,
 )
-from layerscope.records.recorder import options_of, seeds_of, take_job
+from layerscope.run_records.recorder import options_of, seeds_of, take_job
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 PROGRAM = "write_config.py"
@@ -167,7 +167,7 @@ WAITING = f"""
 import sys, time
 from pathlib import Path
 sys.path.insert(0, {str(SCRIPTS)!r})
-from layerscope.program import run
+from layerscope.runtime.program import run
 
 def main():
     Path("begun").touch()

@@ -19,13 +19,13 @@ from test_pretraining import SHAPE, run
 from tiny_models import Tiny, save_encoder
 from transformers import Trainer
 
-from layerscope.errors import UserError
-from layerscope.files import whole_directory, writer
-from layerscope.formats import write_table
-from layerscope.models import training
-from layerscope.models.checkpoints import Checkpoints, newest, until_success
+from layerscope.core.errors import UserError
+from layerscope.core.files import whole_directory, writer
+from layerscope.core.formats import write_table
+from layerscope.training import trainer
+from layerscope.training.checkpoints import Checkpoints, newest, until_success
 
-SCRIPTS = Path(training.__file__).parents[2]
+SCRIPTS = Path(trainer.__file__).parents[2]
 BRIEF = SETTINGS.model_copy(update={"epochs": 3})  # 26 examples: 4 steps an epoch, the last of 2
 STEPS = 12
 
@@ -58,7 +58,7 @@ def train(request: pytest.FixtureRequest, tmp_path: Path) -> Train:
 def steps(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Counts optimiser steps in `done`, and kills before the one after `kill`."""
     counted: dict[str, Any] = {"done": 0, "kill": None, "sizes": []}
-    step, end = Trainer.training_step, training.require_own
+    step, end = Trainer.training_step, trainer.require_own
 
     def counting(self: Trainer, model: Any, inputs: Any, *more: Any) -> Any:
         if self.state.global_step == counted["kill"]:
@@ -73,7 +73,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         end(out)
 
     monkeypatch.setattr(Trainer, "training_step", counting)
-    monkeypatch.setattr(training, "require_own", ending)
+    monkeypatch.setattr(trainer, "require_own", ending)
     return counted
 
 
@@ -182,17 +182,17 @@ def test_the_process_that_began_first_ends_and_the_other_wins(
     own = writer()
 
     def second(*_: Any) -> None:
-        monkeypatch.setattr(training.Saver, "on_step_begin", lambda *_, **__: None)
-        monkeypatch.setattr("layerscope.files.writer", lambda: "elsewhere-1")
+        monkeypatch.setattr(trainer.Saver, "on_step_begin", lambda *_, **__: None)
+        monkeypatch.setattr("layerscope.core.files.writer", lambda: "elsewhere-1")
         with whole_directory(out) as partial:
             (partial / "whole").write_text("second")
-        monkeypatch.setattr("layerscope.files.writer", lambda: own)
+        monkeypatch.setattr("layerscope.core.files.writer", lambda: own)
 
     def third_step(self: Any, args: Any, state: Any, control: Any, **_: Any) -> None:
         if state.global_step == 2:
             second()
 
-    monkeypatch.setattr(training.Saver, "on_step_begin", third_step)
+    monkeypatch.setattr(trainer.Saver, "on_step_begin", third_step)
 
     def first() -> None:
         with until_success(folder, 0, {}) as checkpoints, whole_directory(out) as partial:

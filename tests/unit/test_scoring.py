@@ -14,10 +14,10 @@ from seqeval.metrics import f1_score as seqeval_f1
 from sklearn.metrics import confusion_matrix
 
 from layerscope.config.statistics import Statistics
-from layerscope.errors import UserError
-from layerscope.formats import write_table
-from layerscope.predictions import read_predictions
-from layerscope.scoring import score
+from layerscope.core.errors import UserError
+from layerscope.core.formats import write_table
+from layerscope.evaluation.prediction_files import read_predictions
+from layerscope.evaluation.scoring import score
 
 CLASSES = ["entailment", "neutral", "contradiction"]
 TAGS = ["O", "B-DNA", "I-DNA", "B-RNA", "I-RNA"]

@@ -7,9 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from layerscope.errors import UserError
-from layerscope.formats import ActivationWriter
-from layerscope.similarity import (
+from layerscope.analysis.similarity import (
     anisotropy,
     cka,
     compare_models,
@@ -17,6 +15,8 @@ from layerscope.similarity import (
     measure_variant,
     same_depth,
 )
+from layerscope.core.errors import UserError
+from layerscope.core.formats import ActivationWriter
 
 Array = np.ndarray
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from layerscope.errors import UserError
-from layerscope.sources import copy_model, source_folder
+from layerscope.core.errors import UserError
+from layerscope.download.sources import copy_model, source_folder
 
 FILES = {
     "config.json": "{}",

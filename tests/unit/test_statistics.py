@@ -10,7 +10,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from layerscope import statistics
+from layerscope.statistics import inference
 
 # halves: many ties, and exact in floating point
 VALUES = st.lists(st.integers(-4, 4).map(lambda n: n / 2), min_size=1, max_size=30)
@@ -19,14 +19,14 @@ PAIRS = st.lists(st.tuples(st.integers(-4, 4), st.integers(-4, 4)), min_size=3, 
 
 @given(VALUES)
 def test_ranks_are_those_of_scipy(values: list[float]) -> None:
-    np.testing.assert_array_equal(statistics.ranks(values), scipy.stats.rankdata(values))
+    np.testing.assert_array_equal(inference.ranks(values), scipy.stats.rankdata(values))
 
 
 @given(PAIRS)
 @settings(deadline=None)
 def test_spearman_is_that_of_scipy(pairs: list[tuple[int, int]]) -> None:
     x, y = zip(*pairs, strict=True)
-    found = statistics.spearman(x, y)
+    found = inference.spearman(x, y)
     if len(set(x)) == 1 or len(set(y)) == 1:
         assert math.isnan(found)
     else:
@@ -35,8 +35,8 @@ def test_spearman_is_that_of_scipy(pairs: list[tuple[int, int]]) -> None:
 
 def test_spearman_of_monotone_maps_is_one() -> None:
     x = np.random.default_rng(0).normal(size=50)
-    assert statistics.spearman(x, np.exp(x)) == pytest.approx(1)
-    assert statistics.spearman(x, -(x**3)) == pytest.approx(-1)
+    assert inference.spearman(x, np.exp(x)) == pytest.approx(1)
+    assert inference.spearman(x, -(x**3)) == pytest.approx(-1)
 
 
 @pytest.mark.parametrize(
@@ -51,15 +51,15 @@ def test_spearman_of_monotone_maps_is_one() -> None:
     ],
 )
 def test_spearman_that_is_not_defined_is_nan(x: list[float], y: list[float]) -> None:
-    assert math.isnan(statistics.spearman(x, y))
+    assert math.isnan(inference.spearman(x, y))
 
 
 def test_slope_is_that_of_polyfit() -> None:
     rng = np.random.default_rng(1)
     for _ in range(20):
         x, y = rng.normal(size=(2, 12)) + 5
-        assert statistics.slope(x, y) == pytest.approx(np.polyfit(x, y, 1)[0])
-    assert statistics.slope([0, 1, 2], [5, 3, 1]) == -2
+        assert inference.slope(x, y) == pytest.approx(np.polyfit(x, y, 1)[0])
+    assert inference.slope([0, 1, 2], [5, 3, 1]) == -2
 
 
 @pytest.mark.parametrize(
@@ -73,11 +73,11 @@ def test_slope_is_that_of_polyfit() -> None:
     ],
 )
 def test_slope_that_is_not_defined_is_nan(x: list[float], y: list[float]) -> None:
-    assert math.isnan(statistics.slope(x, y))
+    assert math.isnan(inference.slope(x, y))
 
 
 def test_slope_on_values_too_close_to_square() -> None:
-    assert math.isnan(statistics.slope([0.0, 1e-200], [0.0, 1.0]))
+    assert math.isnan(inference.slope([0.0, 1e-200], [0.0, 1.0]))
 
 
 # --- clusters ----------------------------------------------------------------------------------
@@ -86,16 +86,16 @@ GROUPS = ["b", "a", "b", "c", "a", "b"]
 
 
 def test_clusters_come_in_order_of_appearance() -> None:
-    rows = statistics.cluster_index(GROUPS)
+    rows = inference.cluster_index(GROUPS)
     assert [r.tolist() for r in rows] == [[0, 2, 5], [1, 4], [3]]
-    assert statistics.cluster_index([]) == []
+    assert inference.cluster_index([]) == []
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=40), st.integers(1, 4))
 def test_group_sums_are_sums_of_clusters(groups: list[int], columns: int) -> None:
     counts = np.random.default_rng(len(groups)).integers(0, 9, (len(groups), columns)).astype(float)
-    sums = statistics.group_sums(counts, groups)
-    expected = [counts[rows].sum(axis=0) for rows in statistics.cluster_index(groups)]
+    sums = inference.group_sums(counts, groups)
+    expected = [counts[rows].sum(axis=0) for rows in inference.cluster_index(groups)]
     np.testing.assert_array_equal(sums, expected)
     np.testing.assert_array_equal(sums.sum(axis=0), counts.sum(axis=0))
 
@@ -105,7 +105,7 @@ def test_group_sums_are_sums_of_clusters(groups: list[int], columns: int) -> Non
 
 def test_weights_are_draws_with_replacement() -> None:
     clusters, resamples = 7, 20_000
-    weights = statistics.bootstrap_weights(clusters, resamples, np.random.default_rng(2))
+    weights = inference.bootstrap_weights(clusters, resamples, np.random.default_rng(2))
     assert weights.shape == (resamples, clusters)
     assert (weights.sum(axis=1) == clusters).all()
     # how often one cluster is drawn is binomial(clusters, 1 / clusters)
@@ -116,10 +116,10 @@ def test_weights_are_draws_with_replacement() -> None:
 
 def test_interval_is_of_percentiles_without_nan() -> None:
     values = np.arange(101.0)
-    assert statistics.interval(values, 0.9) == pytest.approx((5, 95))
-    assert statistics.interval([*values, math.nan, math.nan], 0.9) == pytest.approx((5, 95))
-    assert all(math.isnan(end) for end in statistics.interval([math.nan], 0.9))
-    assert all(math.isnan(end) for end in statistics.interval([], 0.9))
+    assert inference.interval(values, 0.9) == pytest.approx((5, 95))
+    assert inference.interval([*values, math.nan, math.nan], 0.9) == pytest.approx((5, 95))
+    assert all(math.isnan(end) for end in inference.interval([math.nan], 0.9))
+    assert all(math.isnan(end) for end in inference.interval([], 0.9))
 
 
 def ratio(sums: np.ndarray) -> np.ndarray:
@@ -131,18 +131,18 @@ def test_cluster_bootstrap_is_a_loop_over_rows_drawn_by_cluster() -> None:
     rng = np.random.default_rng(3)
     groups = rng.integers(0, 9, 60).tolist()
     counts = np.stack([rng.integers(0, 2, 60), np.ones(60)], axis=1).astype(float)
-    clusters = statistics.cluster_index(groups)
+    clusters = inference.cluster_index(groups)
     resamples, confidence = 200, 0.8
 
-    found = statistics.bootstrap_counts(
-        [statistics.group_sums(counts, groups)],
+    found = inference.bootstrap_counts(
+        [inference.group_sums(counts, groups)],
         ratio,
         resamples,
         confidence,
         np.random.default_rng(4),
     )
 
-    weights = statistics.bootstrap_weights(len(clusters), resamples, np.random.default_rng(4))
+    weights = inference.bootstrap_weights(len(clusters), resamples, np.random.default_rng(4))
     values = []
     for drawn in weights:
         rows = [row for times, c in zip(drawn, clusters, strict=True) for row in [*c] * int(times)]
@@ -154,10 +154,10 @@ def test_bootstrap_over_seeds_is_a_loop_over_draws() -> None:
     rng = np.random.default_rng(5)
     seeds = [np.stack([rng.integers(0, 2, 30), np.ones(30)], axis=1).astype(float) for _ in "abc"]
     resamples = 150
-    found = statistics.bootstrap_counts(seeds, ratio, resamples, 0.9, np.random.default_rng(6))
+    found = inference.bootstrap_counts(seeds, ratio, resamples, 0.9, np.random.default_rng(6))
 
     again = np.random.default_rng(6)
-    weights = statistics.bootstrap_weights(30, resamples, again)
+    weights = inference.bootstrap_weights(30, resamples, again)
     draws = again.integers(3, size=(3, resamples))
     values = []
     for resample in range(resamples):
@@ -174,7 +174,7 @@ def test_seeds_that_differ_widen_the_interval() -> None:
         return counts
 
     def width(seeds: list[np.ndarray]) -> float:
-        _, low, high = statistics.bootstrap_counts(
+        _, low, high = inference.bootstrap_counts(
             seeds, ratio, 2000, 0.95, np.random.default_rng(7)
         )
         return high - low
@@ -188,8 +188,8 @@ def covers(groups: np.ndarray, clustered: bool, rng: np.random.Generator) -> boo
     x = shared + 0.3 * rng.normal(size=len(groups))
     counts = np.stack([x, np.ones(len(x))], axis=1)
     units = groups if clustered else np.arange(len(groups))
-    sums = statistics.group_sums(counts, units.tolist())
-    _, low, high = statistics.bootstrap_counts([sums], ratio, 200, 0.9, rng)
+    sums = inference.group_sums(counts, units.tolist())
+    _, low, high = inference.bootstrap_counts([sums], ratio, 200, 0.9, rng)
     return low <= 0 <= high
 
 
@@ -207,7 +207,7 @@ def test_intervals_cover_the_truth_when_clusters_are_drawn_whole() -> None:
 def test_means_with_intervals_of_all_columns() -> None:
     rng = np.random.default_rng(9)
     values = rng.normal(size=(400, 3)) * [1, 2, 0] + [0, 10, 5]
-    mean, low, high = statistics.bootstrap_mean(values, 4000, 0.95, rng)
+    mean, low, high = inference.bootstrap_mean(values, 4000, 0.95, rng)
     np.testing.assert_allclose(mean, values.mean(axis=0))
     # normal theory, for samples of this size
     half = 1.96 * values.std(axis=0) / np.sqrt(len(values))
@@ -219,7 +219,7 @@ def test_the_same_seed_gives_the_same_interval() -> None:
     counts = np.random.default_rng(10).integers(0, 5, (20, 2)) + 1.0
 
     def run(seed: int) -> tuple[float, float, float]:
-        return statistics.bootstrap_counts([counts], ratio, 100, 0.95, np.random.default_rng(seed))
+        return inference.bootstrap_counts([counts], ratio, 100, 0.95, np.random.default_rng(seed))
 
     assert run(1) == run(1)
     assert run(1) != run(2)

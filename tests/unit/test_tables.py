@@ -12,21 +12,18 @@ import pyarrow.parquet as pq
 import pytest
 from synthetic_tables import MODELS, SETTINGS, run_program, tabulate, write_study
 
-from layerscope.errors import UserError
-from layerscope.files import write_json
-from layerscope.formats import SCHEMAS, read_table, write_table
-from layerscope.tables import (
+from layerscope.core.errors import UserError
+from layerscope.core.files import write_json
+from layerscope.core.formats import SCHEMAS, read_table, write_table
+from layerscope.core.table_files import join, path_parts, read_task, write_csv
+from layerscope.core.variants import parse_variant
+from layerscope.tables.rows import (
     attention_rows,
     intervention_rows,
-    join,
-    path_parts,
     pretraining_rows,
     probe_rows,
-    read_task,
     score_rows,
-    write_csv,
 )
-from layerscope.variants import parse_variant
 
 TASKS = {"one-nli": "nli", "one-ner": "ner"}
 SHAPES = {"minilm": (3, 2), "gpt-mini": (2, 3)}
@@ -195,7 +192,7 @@ def test_pretraining_rows_and_an_empty_table(tmp_path: Path) -> None:
         (0, "loss", 2.0), (9, "loss", 1.0), (0, "perplexity", 7.4), (9, "perplexity", 2.7),
     ]  # fmt: skip
     out = tmp_path / "pretraining.parquet"
-    run_program("make_table", "tabulating.pretraining", "--out", f"pretraining={out}", "--csv")
+    run_program("make_table", "tables.pretraining", "--out", f"pretraining={out}", "--csv")
     assert read_table(out, "pretraining-table").num_rows == 0
     assert out.with_suffix(".csv").read_text().startswith('"model","corpus"')
 
@@ -256,7 +253,7 @@ def test_a_table_of_parts_is_that_of_all_files_at_once(tmp_path: Path) -> None:
     made = tabulate(files, {m: MODELS[m] for m in SHAPES}, tmp_path / "tables")
     for name, settings in (("probes", []), ("attention", ["--settings", SETTINGS])):
         whole = tmp_path / f"{name}.parquet"
-        module = f"tabulating.{name}"
+        module = f"tables.{name}"
         run_program("make_table", module, *files[name], *settings, "--out", f"{name}={whole}")
         assert read_table(made[name], f"{name}-table").equals(
             read_table(whole, f"{name}-table"), check_metadata=True
@@ -279,7 +276,7 @@ def test_scores_program_reports_a_missing_file(tmp_path: Path) -> None:
     write_json(tmp_path / "x.json", {})
     with pytest.raises(UserError, match="no such file"):
         run_program(
-            "make_table", "tabulating.scores", tmp_path / "none.json",
+            "make_table", "tables.scores", tmp_path / "none.json",
             "--settings", json.dumps(MODELS), "--out", f"scores={tmp_path / 's.parquet'}",
             f"confusion={tmp_path / 'c.parquet'}",
         )  # fmt: skip

@@ -10,11 +10,12 @@ import yaml
 from synthetic_tables import MODELS, run_program, tabulate, write_study
 
 from layerscope.config.references import Reference, read_references
-from layerscope.errors import UserError
-from layerscope.formats import SCHEMAS, read_table
-from layerscope.plotting import verdict as figure
-from layerscope.plotting.style import COLUMN, METRICS
-from layerscope.verdict import VERDICTS, judge, verdict_rows
+from layerscope.core.errors import UserError
+from layerscope.core.formats import SCHEMAS, read_table
+from layerscope.core.looks import METRICS
+from layerscope.evaluation.reproduction import VERDICTS, judge, verdict_rows
+from layerscope.figures import verdict as figure
+from layerscope.figures.style import COLUMN
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT / "config" / "references.csv"

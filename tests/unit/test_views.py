@@ -6,10 +6,10 @@ from typing import get_args
 
 import pytest
 
-from layerscope.activations import POOLING
 from layerscope.config.extraction import View
-from layerscope.plotting.inputs import INPUTS
-from layerscope.views import main_views, of_main_views
+from layerscope.core.encodings import main_views, of_main_views
+from layerscope.extraction.activations import POOLING
+from layerscope.figures.inputs import INPUTS
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ import pytest
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 PROGRAM = """
 import os, sys, time
-from layerscope.errors import UserError
-from layerscope.program import run
+from layerscope.core.errors import UserError
+from layerscope.runtime.program import run
 
 def main():
     what = sys.argv[1]

@@ -13,8 +13,8 @@ from replicas import LINES
 from tiny_models import Tiny
 from transformers import GPT2Tokenizer
 
-from layerscope.activations import word_vectors
 from layerscope.config.extraction import Activations
+from layerscope.extraction.activations import word_vectors
 from layerscope.models.inputs import (
     Encoded,
     encode_text,

@@ -23,10 +23,10 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from layerscope.formats import SCHEMAS
+from layerscope.core.formats import SCHEMAS
 from layerscope.models.inputs import Frame, read_frame
 from layerscope.models.load import load_model, load_tokenizer
-from layerscope.pretraining import train_tokenizer
+from layerscope.training.pretraining import train_tokenizer
 
 TEXTS = [
     "the patient has a fever and a dry cough",

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 from running import Finished
 
-from layerscope.files import write_json
-from layerscope.formats import file_metadata, read_table, write_table
+from layerscope.core.files import write_json
+from layerscope.core.formats import file_metadata, read_table, write_table
 
 pytestmark = pytest.mark.xdist_group("audit")
 
@@ -57,7 +57,7 @@ def test_what_was_changed_is_found_and_nothing_else(finished: Finished, tmp_path
     record: dict[str, Any] = json.loads(
         (results / "scores/hpo-ner/minilm.json.run.json").read_text()
     )
-    record["code"]["modules"]["layerscope.metrics"] = "0" * 64
+    record["code"]["modules"]["layerscope.statistics.metrics"] = "0" * 64
     write_json(results / "scores/hpo-ner/minilm.json.run.json", record)
 
     table = read_table(results / WRONG, "predictions")
@@ -88,7 +88,7 @@ def test_what_was_changed_is_found_and_nothing_else(finished: Finished, tmp_path
     assert "models/minilm" in found["raw"]["same"]
     assert {"data/hpo-nli/test.parquet", "pretrained/gpt-tiny"} <= set(found["data"]["same"])
     assert found["code"]["different"] == {
-        "score": {"different": ["layerscope.metrics"], "only_a": [], "only_b": []}
+        "score": {"different": ["layerscope.statistics.metrics"], "only_a": [], "only_b": []}
     }
     assert (found["code"]["only_a"], found["code"]["only_b"], found["versions"]) == ([], [], [])
     assert found["a"]["commits"] == found["b"]["commits"]

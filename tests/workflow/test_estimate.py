@@ -20,7 +20,7 @@ from running import (
 )
 
 from layerscope.config.load import validate
-from layerscope.planning.estimate import planned_jobs
+from layerscope.resources.estimate import planned_jobs
 
 PAPER = ROOT / "config" / "paper.yaml"
 

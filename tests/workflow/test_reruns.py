@@ -93,12 +93,12 @@ def test_memory_time_and_gpus(finished: Finished, tmp_path: Path) -> None:
 #: Files of workflow/scripts, and the rules whose programs an edit of it reaches.
 EDITS: dict[str, set[str]] = {
     "extract.py": EXTRACTION,
-    "layerscope/attention.py": EXTRACTION,
+    "layerscope/extraction/attention.py": EXTRACTION,
     "layerscope/models/batching.py": EXTRACTION | {"finetune"},
-    "layerscope/models/training.py": {"pretrain", "finetune"},
-    "layerscope/models/checkpoints.py": {"pretrain", "finetune"},
-    "layerscope/finetuning.py": {"finetune"},
-    "layerscope/sources.py": {"fetch_model"},
+    "layerscope/training/trainer.py": {"pretrain", "finetune"},
+    "layerscope/training/checkpoints.py": {"pretrain", "finetune"},
+    "layerscope/training/finetuning.py": {"finetune"},
+    "layerscope/download/sources.py": {"fetch_model"},
     "layerscope/data/hpo_ner.py": {"prepare_task"},
     "layerscope/data/rng.py": {
         "prepare_task",
@@ -108,10 +108,10 @@ EDITS: dict[str, set[str]] = {
         "pretrain",
         "finetune",
     },
-    "layerscope/probing/svm.py": {"probe"},
+    "layerscope/analysis/probing/svm.py": {"probe"},
     "layerscope/config/probes.py": {"probe"},
-    "layerscope/baselines.py": {"baseline"},
-    "layerscope/plotting/gain.py": {"figure_gain"},
+    "layerscope/evaluation/baselines.py": {"baseline"},
+    "layerscope/figures/gain.py": {"figure_gain"},
 }
 
 

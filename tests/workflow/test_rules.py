@@ -20,7 +20,7 @@ from rules import rules
 from running import MINIATURE, ROOT, Job, Plan, plan, read_config, write_config
 
 from layerscope.catalogue import programs
-from layerscope.code import code_digest
+from layerscope.core.code import code_digest
 
 PROGRAMS = ROOT / "workflow" / "scripts"
 #: Rules that make results, by name; the others tell of a study, or are targets.

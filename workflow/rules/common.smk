@@ -15,15 +15,15 @@ sys.path.insert(0, PROGRAMS)
 
 from layerscope import catalogue
 from layerscope.config import jobs
+from layerscope.config.checksums import check_pins
 from layerscope.config.load import read_yaml, validate
 from layerscope.config.references import read_references
-from layerscope.environment import collect_seldom, keep_private, use_this_python
-from layerscope.errors import UserError
-from layerscope.files import canonical_json
-from layerscope.measures import BASELINES_OF_KIND
-from layerscope.pins import check_pins
-from layerscope.planning.estimate import planned_jobs
-from layerscope.planning.sizes import read_sizes
+from layerscope.core.errors import UserError
+from layerscope.core.files import canonical_json
+from layerscope.core.measures import BASELINES_OF_KIND
+from layerscope.resources.estimate import planned_jobs
+from layerscope.resources.sizes import read_sizes
+from layerscope.runtime.environment import collect_seldom, keep_private, use_this_python
 
 use_this_python()
 collect_seldom()

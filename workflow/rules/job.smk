@@ -11,8 +11,8 @@ from pathlib import Path
 
 from snakemake.io import apply_wildcards
 
-from layerscope.code import code_digest
-from layerscope.planning.needs import needs
+from layerscope.core.code import code_digest
+from layerscope.resources.needs import needs
 
 
 def program(name):
@@ -83,7 +83,7 @@ def record(rule, part=None, packages=None, configuration=None):
 def job(rule, name, part=None, packages=None, configuration=None):
     """Params of every job: its program, the digest of its code, and what it is told for its record.
 
-    `part`: module of the library that the program imports by name (layerscope.code).
+    `part`: module of the library that the program imports by name (layerscope.core.code).
     `packages`: function of wildcards that names what the job reads from installed packages.
     `configuration`: what the record is to keep of where the configuration came from.
     """

@@ -11,9 +11,9 @@ import os
 import sys
 from pathlib import Path
 
-from layerscope.errors import UserError
-from layerscope.files import whole_file
-from layerscope.program import run
+from layerscope.core.errors import UserError
+from layerscope.core.files import whole_file
+from layerscope.runtime.program import run
 
 
 def main() -> None:

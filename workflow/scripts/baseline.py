@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from layerscope.program import run
+from layerscope.runtime.program import run
 
 
 def main() -> None:
@@ -22,9 +22,9 @@ def main() -> None:
     )
     arguments = parser.parse_args()
 
-    from layerscope.baselines import predict_baseline
-    from layerscope.errors import UserError
-    from layerscope.formats import file_metadata, read_sample, read_table, write_table
+    from layerscope.core.errors import UserError
+    from layerscope.core.formats import file_metadata, read_sample, read_table, write_table
+    from layerscope.evaluation.baselines import predict_baseline
 
     kind = arguments.kind
     names = file_metadata(arguments.test, kind)["labels"]

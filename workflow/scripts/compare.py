@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from layerscope.program import run
+from layerscope.runtime.program import run
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     arguments = parser.parse_args()
 
-    from layerscope.errors import UserError
+    from layerscope.core.errors import UserError
     from layerscope.provenance.comparison import commits, folders, words
 
     sides: list[Any] = [_side(name) for name in (arguments.a, arguments.b)]
@@ -49,7 +49,7 @@ def _side(name: str) -> Any:
     Raises:
         UserError: it is neither.
     """
-    from layerscope.errors import UserError
+    from layerscope.core.errors import UserError
     from layerscope.provenance.comparison.commits import find_commit
     from layerscope.provenance.studies import read_study, study_of
 

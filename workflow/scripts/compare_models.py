@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from layerscope.program import run
+from layerscope.runtime.program import run
 
 
 def main() -> None:
@@ -26,9 +26,9 @@ def main() -> None:
     parser.add_argument("--out", required=True, help="Parquet")
     arguments = parser.parse_args()
 
-    from layerscope.formats import write_table
-    from layerscope.similarity import compare_models
-    from layerscope.tables import variant_keys
+    from layerscope.analysis.similarity import compare_models
+    from layerscope.core.formats import write_table
+    from layerscope.core.table_files import variant_keys
 
     keys = variant_keys(arguments.task, "", arguments.variant)
     rows = [

@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 from importlib import import_module
 
-from layerscope.plotting.style import save
-from layerscope.program import run
-from layerscope.tables import Drawn, by_name
+from layerscope.core.table_files import Drawn, by_name
+from layerscope.figures.style import save
+from layerscope.runtime.program import run
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("figure", help="module of layerscope.plotting that draws it, such as heads")
+    parser.add_argument("figure", help="module of layerscope.figures that draws it, such as heads")
     parser.add_argument("--task", help="whose rows to draw; without it, those of all tasks")
     parser.add_argument(
         "--tables", nargs="+", required=True, metavar="NAME=PATH", help="what it is drawn from"
@@ -20,8 +20,8 @@ def main() -> None:
     parser.add_argument("--out", required=True, help="SVG; PDF and PNG go beside it")
     arguments = parser.parse_args()
 
-    # By name, so that a figure is redrawn for its own code alone: see layerscope.code.
-    module = import_module(f"layerscope.plotting.{arguments.figure}")
+    # By name, so that a figure is redrawn for its own code alone: see layerscope.core.code.
+    module = import_module(f"layerscope.figures.{arguments.figure}")
     save(module.figure(Drawn(by_name(arguments.tables), arguments.task)), arguments.out)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from layerscope.files import whole_file
-from layerscope.program import run
+from layerscope.core.files import whole_file
+from layerscope.runtime.program import run
 
 
 def main() -> None:
@@ -18,10 +18,10 @@ def main() -> None:
     parser.add_argument("--out", required=True, help="HTML")
     arguments = parser.parse_args()
 
-    from layerscope.formats import file_metadata, read_table
-    from layerscope.plotting.explorer.content import contents
-    from layerscope.plotting.explorer.page import page
-    from layerscope.tables import by_name, only_path
+    from layerscope.core.formats import file_metadata, read_table
+    from layerscope.core.table_files import by_name, only_path
+    from layerscope.explorer.content import contents
+    from layerscope.explorer.page import page
 
     given = by_name(arguments.tables)
     paths = {name: only_path(given, name) for name in given}
@@ -42,9 +42,9 @@ def _tasks(scores: Any) -> list[str]:
 
 def _points(paths: dict[str, str], task: str) -> dict[str, dict[str, Any]]:
     """What the association of a task is of: points of each inner measure, by metric."""
-    from layerscope.association import ATTENTION, inner_measures, points
-    from layerscope.measures import task_metrics
-    from layerscope.tables import read_task
+    from layerscope.core.measures import task_metrics
+    from layerscope.core.table_files import read_task
+    from layerscope.statistics.inner_measures import ATTENTION, inner_measures, points
 
     scores = read_task(paths["scores"], "scores-table", task).to_pylist()
     probes = read_task(paths["probes"], "probes-table", task).to_pylist()

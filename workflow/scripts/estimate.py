@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from layerscope.program import run
+from layerscope.runtime.program import run
 
 
 def main() -> None:
@@ -15,8 +15,8 @@ def main() -> None:
     arguments = parser.parse_args()
 
     from layerscope.config.load import validate
-    from layerscope.planning.estimate import estimate, in_words
-    from layerscope.planning.sizes import read_sizes
+    from layerscope.resources.estimate import estimate, in_words
+    from layerscope.resources.sizes import read_sizes
 
     study = validate(json.loads(arguments.configuration))
     print(in_words(study, estimate(study, read_sizes(study))))

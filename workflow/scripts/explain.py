@@ -9,7 +9,7 @@ import platform
 from functools import cache
 from importlib.metadata import version
 
-from layerscope.program import run
+from layerscope.runtime.program import run
 
 
 def main() -> None:
@@ -19,10 +19,10 @@ def main() -> None:
     parser.add_argument("--total", required=True, type=int, help="number of jobs of the study")
     arguments = parser.parse_args()
 
-    from layerscope.code import code_modules
+    from layerscope.core.code import code_modules
     from layerscope.provenance.explanation import Facts, explanation, program_of
     from layerscope.provenance.planned import Planned, planned
-    from layerscope.records.content import known_sha256, read_record, record_path
+    from layerscope.run_records.content import known_sha256, read_record, record_path
 
     modules = cache(code_modules)
     digest = cache(known_sha256)

@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from layerscope.program import run
+from layerscope.runtime.program import run
 
 
 def main() -> None:

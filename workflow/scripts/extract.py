@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from layerscope.gpus import use_gpus
-from layerscope.program import run
+from layerscope.runtime.gpus import use_gpus
+from layerscope.runtime.program import run
 
 
 def main() -> None:
@@ -45,12 +45,15 @@ def main() -> None:
     arguments = parser.parse_args()
     use_gpus(arguments.gpus)
 
-    from layerscope.activations import write_activations
-    from layerscope.attention import choose_examples, compare_attention
     from layerscope.config.extraction import Activations, Attention
+    from layerscope.core.encodings import encoding
+    from layerscope.core.files import whole_directory
+    from layerscope.core.formats import file_metadata, read_sample, read_table, write_table
+    from layerscope.core.variants import RANDOM
     from layerscope.data.iob import merged_labels
-    from layerscope.files import whole_directory
-    from layerscope.formats import file_metadata, read_sample, read_table, write_table
+    from layerscope.extraction.activations import write_activations
+    from layerscope.extraction.attention import choose_examples, compare_attention
+    from layerscope.extraction.predictions import predict
     from layerscope.models.inputs import read_frame
     from layerscope.models.load import (
         device,
@@ -59,10 +62,7 @@ def main() -> None:
         load_with_head,
         random_model,
     )
-    from layerscope.predicting import predict
-    from layerscope.records.content import known_sha256
-    from layerscope.variants import RANDOM
-    from layerscope.views import encoding
+    from layerscope.run_records.content import known_sha256
 
     settings = Activations.model_validate_json(arguments.settings)
     kind, architecture = arguments.kind, arguments.architecture

@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from layerscope.program import run
+from layerscope.runtime.program import run
 
 
 def main() -> None:
@@ -17,9 +17,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the files")
     arguments = parser.parse_args()
 
-    from layerscope.files import whole_directory
-    from layerscope.hub import download, download_folder, look_up
-    from layerscope.sources import digests_as_yaml, keep_files
+    from layerscope.core.files import whole_directory
+    from layerscope.download.hub import download, download_folder, look_up
+    from layerscope.download.sources import digests_as_yaml, keep_files
 
     source = json.loads(arguments.settings)
     repository = look_up("dataset", source["repository"], source["revision"])

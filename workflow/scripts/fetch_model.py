@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from layerscope.program import run
+from layerscope.runtime.program import run
 
 
 def main() -> None:
@@ -17,8 +17,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the model")
     arguments = parser.parse_args()
 
-    from layerscope.files import whole_directory
-    from layerscope.sources import copy_model, digests_as_yaml, keep_model, model_files
+    from layerscope.core.files import whole_directory
+    from layerscope.download.sources import copy_model, digests_as_yaml, keep_model, model_files
 
     source = json.loads(arguments.settings)
     if source["kind"] != "hub":
@@ -26,7 +26,7 @@ def main() -> None:
             copy_model(source, out)
         return
 
-    from layerscope.hub import download, download_folder, look_up
+    from layerscope.download.hub import download, download_folder, look_up
 
     repository = look_up("model", source["repository"], source["revision"])
     names = model_files(str(repository), repository.files)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from layerscope.gpus import use_gpus
-from layerscope.program import run
+from layerscope.runtime.gpus import use_gpus
+from layerscope.runtime.program import run
 
 
 def main() -> None:
@@ -30,13 +30,13 @@ def main() -> None:
     arguments = parser.parse_args()
     use_gpus(arguments.gpus)
 
-    from layerscope.code import code_digest
     from layerscope.config.training import FineTuning
-    from layerscope.files import whole_directory
-    from layerscope.finetuning import finetune
-    from layerscope.formats import file_metadata, read_sample, read_table
-    from layerscope.models.checkpoints import until_success
-    from layerscope.records.content import known_sha256
+    from layerscope.core.code import code_digest
+    from layerscope.core.files import whole_directory
+    from layerscope.core.formats import file_metadata, read_sample, read_table
+    from layerscope.run_records.content import known_sha256
+    from layerscope.training.checkpoints import until_success
+    from layerscope.training.finetuning import finetune
 
     settings = FineTuning.model_validate_json(arguments.settings)
     train = read_sample(arguments.train, arguments.sample, arguments.kind)

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from layerscope.gpus import use_gpus
-from layerscope.program import run
+from layerscope.runtime.gpus import use_gpus
+from layerscope.runtime.program import run
 
 
 def main() -> None:
@@ -36,22 +36,22 @@ def main() -> None:
     arguments = parser.parse_args()
     use_gpus(arguments.gpus)
 
-    from layerscope import metrics
-    from layerscope.config.extraction import Activations
-    from layerscope.config.interventions import Interventions
-    from layerscope.data.iob import merge_table, merged_labels
-    from layerscope.formats import file_metadata, read_sample, read_table, write_table
-    from layerscope.interventions import (
+    from layerscope.analysis.interventions import (
         Intervened,
         erased_layers,
         masked_heads,
         ranked_heads,
         rows_of,
     )
+    from layerscope.config.extraction import Activations
+    from layerscope.config.interventions import Interventions
+    from layerscope.core.formats import file_metadata, read_sample, read_table, write_table
+    from layerscope.data.iob import merge_table, merged_labels
+    from layerscope.extraction.predictions import predict_each
     from layerscope.models.hooks import all_heads
     from layerscope.models.inputs import read_frame
     from layerscope.models.load import device, load_tokenizer, load_with_head
-    from layerscope.predicting import predict_each
+    from layerscope.statistics import metrics
 
     kind, architecture = arguments.kind, arguments.architecture
     passes = Activations.model_validate_json(arguments.passes)

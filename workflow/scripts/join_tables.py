@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from layerscope.program import run
-from layerscope.tables import join
+from layerscope.core.table_files import join
+from layerscope.runtime.program import run
 
 
 def main() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from importlib import import_module
 
-from layerscope.formats import write_blocks
-from layerscope.program import run
-from layerscope.tables import Sources, by_name, only_path, write_csv
+from layerscope.core.formats import write_blocks
+from layerscope.core.table_files import Sources, by_name, only_path, write_csv
+from layerscope.runtime.program import run
 
 
 def main() -> None:
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--csv", action="store_true", help="write CSV beside it too")
     arguments = parser.parse_args()
 
-    # By name, so that a table is made again for its own code alone: see layerscope.code.
+    # By name, so that a table is made again for its own code alone: see layerscope.core.code.
     module = import_module(f"layerscope.{arguments.module}")
     inputs = {"files": arguments.files, **by_name(arguments.inputs)}
     made = module.tabulate(Sources(inputs, arguments.settings))

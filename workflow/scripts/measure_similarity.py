@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from layerscope.program import run
+from layerscope.runtime.program import run
 
 
 def main() -> None:
@@ -18,8 +18,8 @@ def main() -> None:
     parser.add_argument("--out", required=True, help="table of view, layer, measure and value")
     arguments = parser.parse_args()
 
-    from layerscope.formats import write_table
-    from layerscope.similarity import measure_variant
+    from layerscope.analysis.similarity import measure_variant
+    from layerscope.core.formats import write_table
 
     rows = [
         row

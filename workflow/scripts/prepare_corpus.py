@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from layerscope.config.corpora import CorpusSettings, HpoText, PackageDocs
+from layerscope.core.files import write_json
+from layerscope.core.formats import write_table
 from layerscope.data.corpora import hpo_text, package_docs, text_files
 from layerscope.data.docstrings import package_releases
 from layerscope.data.hpo import assign_splits
 from layerscope.data.ontology import installed_file, provenance, read_ontology
 from layerscope.data.settings import read_settings
 from layerscope.data.textfile import read_text
-from layerscope.files import write_json
-from layerscope.formats import write_table
-from layerscope.program import run
+from layerscope.runtime.program import run
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from layerscope.data.labelled import read_task
 from layerscope.data.ontology import installed_file, read_ontology
 from layerscope.data.prepared import write_task
 from layerscope.data.settings import read_settings, with_statements
-from layerscope.program import run
+from layerscope.runtime.program import run
 
 
 def main() -> None:

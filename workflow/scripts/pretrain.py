@@ -6,8 +6,8 @@ import argparse
 import json
 from pathlib import Path
 
-from layerscope.gpus import use_gpus
-from layerscope.program import run
+from layerscope.runtime.gpus import use_gpus
+from layerscope.runtime.program import run
 
 
 def main() -> None:
@@ -28,13 +28,13 @@ def main() -> None:
     arguments = parser.parse_args()
     use_gpus(arguments.gpus)
 
-    from layerscope.code import code_digest
     from layerscope.config.training import PreTraining, Shape
-    from layerscope.files import whole_directory, write_json
-    from layerscope.formats import read_table
-    from layerscope.models.checkpoints import until_success
-    from layerscope.pretraining import pretrain
-    from layerscope.records.content import known_sha256
+    from layerscope.core.code import code_digest
+    from layerscope.core.files import whole_directory, write_json
+    from layerscope.core.formats import read_table
+    from layerscope.run_records.content import known_sha256
+    from layerscope.training.checkpoints import until_success
+    from layerscope.training.pretraining import pretrain
 
     settings = json.loads(arguments.settings)
     texts = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from layerscope.program import run
+from layerscope.runtime.program import run
 
 
 def main() -> None:
@@ -30,9 +30,9 @@ def main() -> None:
 
     from pydantic import TypeAdapter
 
+    from layerscope.analysis.probing.run import probe_layers, shared_metadata
     from layerscope.config.probes import Probe
-    from layerscope.formats import write_table
-    from layerscope.probing.run import probe_layers, shared_metadata
+    from layerscope.core.formats import write_table
 
     probe: Probe = TypeAdapter(Probe).validate_json(arguments.probe_settings)
     files = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from layerscope.program import run
+from layerscope.runtime.program import run
 
 
 def main() -> None:
@@ -18,9 +18,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
 
+    from layerscope.core.errors import UserError
+    from layerscope.core.formats import read_table, write_table
     from layerscope.data.sampling import capped_sample, strata
-    from layerscope.errors import UserError
-    from layerscope.formats import read_table, write_table
 
     rows = read_table(arguments.data, arguments.kind).to_pylist()
     ids = [row["example_id"] for row in rows]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from layerscope.program import run
+from layerscope.runtime.program import run
 
 
 def main() -> None:
@@ -16,9 +16,9 @@ def main() -> None:
     arguments = parser.parse_args()
 
     from layerscope.config.statistics import Statistics
-    from layerscope.files import write_json
-    from layerscope.predictions import read_predictions
-    from layerscope.scoring import score
+    from layerscope.core.files import write_json
+    from layerscope.evaluation.prediction_files import read_predictions
+    from layerscope.evaluation.scoring import score
 
     settings = Statistics.model_validate_json(arguments.settings)
     files = [read_predictions(path) for path in arguments.predictions]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from layerscope.core.errors import UserError
+from layerscope.core.files import sha256_text
+from layerscope.core.formats import read_table, write_table
 from layerscope.data.prepared import task_kind
 from layerscope.data.sampling import nested_sample, strata
-from layerscope.errors import UserError
-from layerscope.files import sha256_text
-from layerscope.formats import read_table, write_table
-from layerscope.program import run
+from layerscope.runtime.program import run
 
 
 def main() -> None:

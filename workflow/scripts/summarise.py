@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from layerscope.files import whole_file
-from layerscope.formats import read_table
-from layerscope.program import run
-from layerscope.tables import by_name, only_path
+from layerscope.core.files import whole_file
+from layerscope.core.formats import read_table
+from layerscope.core.table_files import by_name, only_path
+from layerscope.runtime.program import run
 
 
 def main() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
-from layerscope.handover import THREADS
-from layerscope.program import prepare_environment
-from layerscope.warm import serve
+from layerscope.runtime.fork_client import THREADS
+from layerscope.runtime.fork_server import serve
+from layerscope.runtime.program import prepare_environment
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1].startswith("-"):

@@ -6,8 +6,8 @@ import argparse
 import json
 from pathlib import Path
 
-from layerscope.files import write_json
-from layerscope.program import run
+from layerscope.core.files import write_json
+from layerscope.runtime.program import run
 
 
 def main() -> None:

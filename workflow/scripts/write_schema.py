@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from layerscope.config.schema import Study
-from layerscope.errors import UserError
-from layerscope.files import whole_file
-from layerscope.program import run
+from layerscope.core.errors import UserError
+from layerscope.core.files import whole_file
+from layerscope.runtime.program import run
 
 PATH = Path(__file__).resolve().parents[2] / "config" / "config.schema.json"
 

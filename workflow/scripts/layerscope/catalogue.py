@@ -80,7 +80,7 @@ class Figure:
     @property
     def module(self) -> str:
         """The module of layerscope that draws it."""
-        return f"plotting.{self.name}"
+        return f"figures.{self.name}"
 
     @property
     def stem(self) -> str:
@@ -114,28 +114,28 @@ TABLES = (
     Table(
         "scores",
         "Downstream scores of models and baselines, and confusion counts.",
-        module="tabulating.scores",
+        module="tables.scores",
         settings="models",
         also=("confusion",),
     ),
     Table(
         "probes",
         "Probe scores by layer.",
-        part=Part("Probe scores by layer of one model on one task.", "tabulating.probes"),
+        part=Part("Probe scores by layer of one model on one task.", "tables.probes"),
     ),
     Table(
         "attention",
         "Attention measures by layer and head, with intervals over examples.",
         part=Part(
             "Attention measures of one model on one task, with intervals over examples.",
-            "tabulating.attention",
+            "tables.attention",
             settings="statistics",
         ),
     ),
     Table(
         "similarity",
         "How far layers have moved from the pre-trained model, and how they fill their space.",
-        part=Part("Similarity by layer of one model on one task.", "tabulating.similarity"),
+        part=Part("Similarity by layer of one model on one task.", "tables.similarity"),
         needs="similarity",
     ),
     Table(
@@ -146,14 +146,14 @@ TABLES = (
     Table(
         "entry",
         "At which layer each probe's score is reached.",
-        module="entry",
+        module="analysis.layer_localization",
         inputs=("probes",),
         needs="entry",
     ),
     Table(
         "heads",
         "How far each attention head has moved, between two seeds and another head.",
-        module="heads",
+        module="analysis.heads",
         inputs=("attention",),
         needs="heads",
     ),
@@ -162,7 +162,7 @@ TABLES = (
         "Which models differ on the same test examples, by paired tests.",
         part=Part(
             "Which models differ on the test examples of one task, by paired tests.",
-            "differences",
+            "evaluation.significance",
             by=("task",),
             settings="statistics",
         ),
@@ -173,7 +173,7 @@ TABLES = (
         "Calibration, F1 of each class, and of seen and unseen entities.",
         part=Part(
             "Calibration, F1 of classes and of entities, of one model on one task.",
-            "evaluation",
+            "evaluation.error_analysis",
             settings="statistics",
         ),
         needs="evaluation",
@@ -181,27 +181,25 @@ TABLES = (
     Table(
         "interventions",
         "Scores with heads masked and with the label erased.",
-        part=Part(
-            "Scores under interventions of one model on one task.", "tabulating.interventions"
-        ),
+        part=Part("Scores under interventions of one model on one task.", "tables.interventions"),
         needs="interventions",
     ),
     Table(
         "association",
         "How inner measures are associated with downstream scores.",
-        module="association",
+        module="evaluation.association",
         inputs=("scores", "probes", "attention"),
         settings="statistics",
     ),
     Table(
         "pretraining",
         "Held-out loss and perplexity of the models that are pre-trained here.",
-        module="tabulating.pretraining",
+        module="tables.pretraining",
     ),
     Table(
         "verdict",
         "Our scores beside published ones, and whether they agree.",
-        module="verdict",
+        module="evaluation.reproduction",
         inputs=("scores",),
         needs="references",
     ),
@@ -290,7 +288,7 @@ def table_names(chosen: set[str]) -> list[str]:
 
 
 def programs() -> dict[str, tuple[str, str | None]]:
-    """Program and part, as in `layerscope.code`, of each rule of a figure, a table or its parts."""
+    """Program and part of each rule of a figure, a table or its parts, as `core.code` names them."""
     found: dict[str, tuple[str, str | None]] = {}
     for table in TABLES:
         if table.part:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from layerscope.config.base import Section
+from layerscope.config.checksums import Pin
 from layerscope.config.corpora import PackageDocs, TextFiles
 from layerscope.config.models import (
     ContinuedModel,
@@ -21,12 +22,11 @@ from layerscope.config.protocols import TAG_SCHEMES
 from layerscope.config.schema import Study
 from layerscope.config.tasks import HubFiles
 from layerscope.config.training import FineTuning
-from layerscope.files import canonical_json
-from layerscope.pins import Pin
-from layerscope.variants import FINETUNED as FINETUNED
-from layerscope.variants import PRETRAINED as PRETRAINED
-from layerscope.variants import RANDOM as RANDOM
-from layerscope.variants import parse_variant as parse_variant
+from layerscope.core.files import canonical_json
+from layerscope.core.variants import FINETUNED as FINETUNED
+from layerscope.core.variants import PRETRAINED as PRETRAINED
+from layerscope.core.variants import RANDOM as RANDOM
+from layerscope.core.variants import parse_variant as parse_variant
 
 
 def finetuned_variants(study: Study) -> list[str]:

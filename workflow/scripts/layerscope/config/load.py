@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from layerscope.config.mistakes import line
 from layerscope.config.schema import Study
-from layerscope.errors import UserError
+from layerscope.core.errors import UserError
 
 _MERGE = "tag:yaml.org,2002:merge"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from layerscope.config.base import IN_WORDS, PATTERNS
-from layerscope.errors import UserError
-from layerscope.measures import TASK_METRICS
+from layerscope.core.errors import UserError
+from layerscope.core.measures import TASK_METRICS
 
 #: In place of a model's name: the highest score of all models. For bounds alone.
 ANY = "any"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from layerscope.core.errors import UserError
 from layerscope.data.docstrings import docstrings, package_files, prose
 from layerscope.data.ontology import Ontology, Term
 from layerscope.data.rng import seeded
 from layerscope.data.sampling import capped_sample
 from layerscope.data.text import sentences, text_key
 from layerscope.data.textfile import TextFile
-from layerscope.errors import UserError
 
 HELD_OUT_FILES = 0.03  # share of the source files
 

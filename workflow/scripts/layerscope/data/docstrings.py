@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from layerscope.errors import UserError
+from layerscope.core.errors import UserError
 
 #: Folders that hold no documentation of the package itself.
 _SKIPPED = re.compile(r"^_?(tests?|testing|vendor(ed)?|externals?|benchmarks?)$")

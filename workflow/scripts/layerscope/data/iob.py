@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from layerscope.errors import UserError
+from layerscope.core.errors import UserError
 
 
 def _split(tag: str) -> tuple[str, str]:

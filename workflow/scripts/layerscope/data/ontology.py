@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from layerscope.errors import UserError
-from layerscope.files import sha256_file
+from layerscope.core.errors import UserError
+from layerscope.core.files import sha256_file
 
 ROOT = "HP:0000118"  # Phenotypic abnormality
 CITATION = (

@@ -10,11 +10,11 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from layerscope.core.errors import UserError
+from layerscope.core.files import write_json
+from layerscope.core.formats import file_metadata, write_table
 from layerscope.data.iob import repair_iob2, spans, validate
 from layerscope.data.text import text_key
-from layerscope.errors import UserError
-from layerscope.files import write_json
-from layerscope.formats import file_metadata, write_table
 
 SPLITS = ("train", "validation", "test")
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from layerscope.config.base import Section
 from layerscope.config.tasks import TaskSettings
-from layerscope.errors import UserError
+from layerscope.core.errors import UserError
 
 Settings = TypeVar("Settings", bound=Section)
 

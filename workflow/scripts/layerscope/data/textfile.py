@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from layerscope.errors import UserError
+from layerscope.core.errors import UserError
 
 _BOM = "\ufeff"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from layerscope.errors import UserError
+from layerscope.core.errors import UserError
 
 
 def convert_pickle(path: Path, out: Path) -> None:

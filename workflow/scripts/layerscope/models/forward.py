@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from layerscope.errors import UserError
+from layerscope.core.errors import UserError
 from layerscope.models.batching import collate, length_batches
 from layerscope.models.inputs import Encoded, Frame
 from layerscope.models.load import uses_bfloat16

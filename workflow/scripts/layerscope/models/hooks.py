@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from layerscope.errors import UserError
+from layerscope.core.errors import UserError
 
 #: Where a block projects what its heads give, side by side, back to the width of the model: as BERT
 #: and its kin, GPT-2, BioGPT, Llama, DistilBERT, ModernBERT and GPT-NeoX name it.

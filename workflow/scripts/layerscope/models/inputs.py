@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerBase
 
-from layerscope.errors import UserError
+from layerscope.core.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from layerscope import lineage
-from layerscope.errors import UserError
+from layerscope.core import lineage
+from layerscope.core.errors import UserError
 from layerscope.provenance.checks import (
     FIGURES,
     Finding,
@@ -28,7 +28,7 @@ from layerscope.provenance.checks import (
 )
 from layerscope.provenance.present import Code, stale_settings
 from layerscope.provenance.studies import Kept, Study, read_study
-from layerscope.records.content import ENDING, Entry, output_entry
+from layerscope.run_records.content import ENDING, Entry, output_entry
 
 CONFIGURATION = "config.json"
 #: Below results/{study}, what belongs to a study and is made by no job of it.

@@ -11,7 +11,7 @@ from layerscope.provenance.audit import Audit, Part
 from layerscope.provenance.audit_text import grouped, settings_of, verdict, when
 from layerscope.provenance.checks import Finding
 from layerscope.provenance.studies import Kept
-from layerscope.records.content import Record
+from layerscope.run_records.content import Record
 
 _STYLE = """
 :root { color-scheme: light; --line: #d4d8dd; --quiet: #57606a; --good: #0b6b47; --bad: #a3310a; }

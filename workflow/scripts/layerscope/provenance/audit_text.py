@@ -10,7 +10,7 @@ from typing import Any
 from layerscope.provenance.audit import Audit, Part
 from layerscope.provenance.checks import Finding
 from layerscope.provenance.present import dotted
-from layerscope.records.content import Record
+from layerscope.run_records.content import Record
 
 _SHOWN = 12  # settings in a line
 _NAMED = 3  # paths of the same finding

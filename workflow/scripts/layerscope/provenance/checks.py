@@ -8,10 +8,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from layerscope import lineage
+from layerscope.core import lineage
 from layerscope.provenance.present import Code
 from layerscope.provenance.studies import Kept, Study
-from layerscope.records.content import (
+from layerscope.run_records.content import (
     Entry,
     PackageNotFoundError,
     Record,

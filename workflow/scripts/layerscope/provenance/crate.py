@@ -15,15 +15,15 @@ import yaml
 from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
-from layerscope.code import SCRIPTS
-from layerscope.errors import UserError
-from layerscope.files import read_json, sha256_file, whole_directory
+from layerscope.core.code import SCRIPTS
+from layerscope.core.errors import UserError
+from layerscope.core.files import read_json, sha256_file, whole_directory
 from layerscope.provenance.entities import ROOT, Entity, Graph
 from layerscope.provenance.finished import check_outputs, finished_jobs
 from layerscope.provenance.places import names_places
 from layerscope.provenance.runs import WORKFLOW, Job, add_run, ended
 from layerscope.provenance.studies import Kept, Study
-from layerscope.records.content import Entry
+from layerscope.run_records.content import Entry
 
 #: Results that are copied, if they are no larger than this; a table of a large study may be.
 COPIED_ENDINGS = (".svg", ".csv", ".json")

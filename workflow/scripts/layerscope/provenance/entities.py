@@ -7,9 +7,9 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-from layerscope.files import canonical_json, sha256_text
+from layerscope.core.files import canonical_json, sha256_text
 from layerscope.provenance.places import is_place, without_places
-from layerscope.records.content import Entry, package_of
+from layerscope.run_records.content import Entry, package_of
 
 Entity = dict[str, Any]
 ROOT = "./"

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from layerscope.files import canonical_json
-from layerscope.lineage import ASIDE
+from layerscope.core.files import canonical_json
+from layerscope.core.lineage import ASIDE
 from layerscope.provenance.planned import FOLLOWS, Planned
-from layerscope.records.content import Record, package_of
-from layerscope.records.recorder import options_of, take_job
+from layerscope.run_records.content import Record, package_of
+from layerscope.run_records.recorder import options_of, take_job
 
 #: Kinds of causes in the order in which they are told, and how a paragraph of each begins.
 KINDS = {
@@ -73,7 +73,7 @@ class Facts:
 
 
 def program_of(command: str) -> tuple[str, list[str], dict[str, Any]]:
-    """Program, arguments and job (see `records.recorder`) of a rule's shell command."""
+    """Program, arguments and job (see `run_records.recorder`) of a rule's shell command."""
     words = shlex.split(command.partition(" > ")[0])
     arguments, job = take_job(words[2:])
     return Path(words[1]).stem, arguments, job or {}

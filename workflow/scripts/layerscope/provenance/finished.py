@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from layerscope.errors import UserError
+from layerscope.core.errors import UserError
 from layerscope.provenance.studies import Kept, Study
-from layerscope.records.content import Entry, Record, output_entry, package_of, self_digest
+from layerscope.run_records.content import Entry, Record, output_entry, package_of, self_digest
 
 _AGAIN = "allowed: a study that was run to its end with this configuration"
 

@@ -8,7 +8,7 @@ import shlex
 from pathlib import PurePosixPath
 from typing import Any
 
-from layerscope.files import canonical_json
+from layerscope.core.files import canonical_json
 
 # A value that is one: from the root, a home or a folder above. Within a text: of two parts or more.
 _PART = r"[^/\s\"',;\])}]+"

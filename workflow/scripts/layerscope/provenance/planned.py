@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from layerscope.errors import UserError
+from layerscope.core.errors import UserError
 
 #: Snakemake's words for a job that runs because one before it does.
 FOLLOWS = "Input files updated by another job"

@@ -13,10 +13,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from layerscope.code import SCRIPTS, code_modules
 from layerscope.config.load import read_yaml, validate
-from layerscope.errors import UserError
-from layerscope.files import read_json
+from layerscope.core.code import SCRIPTS, code_modules
+from layerscope.core.errors import UserError
+from layerscope.core.files import read_json
 
 
 class Code(NamedTuple):

@@ -11,11 +11,11 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from layerscope.lineage import mark
+from layerscope.core.lineage import mark
 from layerscope.provenance.entities import ROOT, Graph
 from layerscope.provenance.finished import job_name
 from layerscope.provenance.places import command_without_places, without_places
-from layerscope.records.content import Entry, Record
+from layerscope.run_records.content import Entry, Record
 
 WORKFLOW = "Snakefile"
 RUN = "#run"

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from layerscope.errors import UserError
-from layerscope.records.content import ENDING, Record, read_record
+from layerscope.core.errors import UserError
+from layerscope.run_records.content import ENDING, Record, read_record
 
 
 class Kept(NamedTuple):

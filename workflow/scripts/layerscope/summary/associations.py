@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from layerscope.statistics import told_from_zero
+from layerscope.statistics.inference import told_from_zero
 from layerscope.summary.intervals import Interval, Row
 
 #: Associations that are named, the strongest first.

@@ -6,6 +6,8 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
+from layerscope.core.encodings import COMBINED, SEPARATE, encoding, is_half, of_main_views, part_of
+from layerscope.core.variants import PRETRAINED
 from layerscope.summary.intervals import (
     LEAST_SEEDS,
     Interval,
@@ -14,8 +16,6 @@ from layerscope.summary.intervals import (
     over_seeds,
     supported,
 )
-from layerscope.variants import PRETRAINED
-from layerscope.views import COMBINED, SEPARATE, encoding, is_half, of_main_views, part_of
 
 
 def probe_findings(rows: Sequence[Row], metric: str, confidence: float) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from layerscope.measures import BASELINES, LEVEL
+from layerscope.core.measures import BASELINES, LEVEL
 from layerscope.summary.intervals import Interval, Row, above, listed, supported
 
 

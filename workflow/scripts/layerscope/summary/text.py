@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from layerscope.measures import BASELINES, LEVEL, task_metrics
+from layerscope.core.measures import BASELINES, LEVEL, task_metrics
 from layerscope.summary.associations import association_findings
 from layerscope.summary.heads import head_findings, intervention_findings
 from layerscope.summary.intervals import Row

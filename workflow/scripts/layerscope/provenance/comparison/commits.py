@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from layerscope.code import code_modules
-from layerscope.errors import UserError
-from layerscope.files import sha256_file
+from layerscope.core.code import code_modules
+from layerscope.core.errors import UserError
+from layerscope.core.files import sha256_file
 from layerscope.provenance.comparison.changes import changes, compare_code, tally
 
 #: What of a commit is looked at.

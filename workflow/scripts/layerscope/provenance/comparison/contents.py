@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from layerscope.provenance.studies import Study
-from layerscope.records.content import ENDING, Record, known_sha256, package_of
+from layerscope.run_records.content import ENDING, Record, known_sha256, package_of
 
 #: Folders below the results that hold what rules made; others say how a study ran, or describe it.
 KINDS = frozenset(

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from layerscope.config.statistics import Statistics
-from layerscope.errors import UserError
-from layerscope.files import read_json
+from layerscope.core.errors import UserError
+from layerscope.core.files import read_json
 from layerscope.provenance.comparison import contents
 from layerscope.provenance.comparison.changes import Tally, changes, compare_code, tally
 from layerscope.provenance.comparison.inner import compare_attention, compare_probes
 from layerscope.provenance.comparison.scores import compare_scores
 from layerscope.provenance.studies import Study
-from layerscope.records.content import Record
+from layerscope.run_records.content import Record
 
 Comparison = dict[str, Any]
 

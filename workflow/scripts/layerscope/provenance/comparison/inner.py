@@ -6,8 +6,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from layerscope.formats import read_table
-from layerscope.measures import task_metrics
+from layerscope.core.formats import read_table
+from layerscope.core.measures import task_metrics
 
 Row = dict[str, Any]
 _VARIANT = ("variant", "percent")

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from layerscope.config.statistics import Statistics
-from layerscope.measures import BASELINES
-from layerscope.predictions import Predictions, group_counts, read_predictions
-from layerscope.statistics import mean_over_seeds, paired_difference, unpaired_difference
-from layerscope.variants import parse_variant
+from layerscope.core.measures import BASELINES
+from layerscope.core.variants import parse_variant
+from layerscope.evaluation.prediction_files import Predictions, group_counts, read_predictions
+from layerscope.statistics.inference import mean_over_seeds, paired_difference, unpaired_difference
 
 Row = dict[str, Any]
 Key = tuple[str, str, int]  # task, model or baseline, percent

@@ -1,0 +1,1 @@
+"""What is found in activations and attention: probes, similarity, interventions."""

@@ -1,0 +1,47 @@
+"""Digests that the configuration requires of what was fetched earlier.
+
+A digest that is added to the configuration is no reason to fetch again: it is compared with the
+record of the fetch whenever the workflow is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from layerscope.core.errors import UserError
+from layerscope.core.files import read_json
+
+
+class Pin(NamedTuple):
+    """What is required of the files of one source."""
+
+    key: str  # where the configuration says so
+    record: str  # `source.json` of what was fetched
+    revision: str
+    digests: Mapping[str, str]  # by file, as at the source
+
+
+def check_pins(pins: Iterable[Pin]) -> None:
+    """Compare required digests with those of files that are there already.
+
+    What was not fetched yet, or at another revision, is left to the fetch.
+
+    Raises:
+        UserError: a file has another digest.
+    """
+    for pin in pins:
+        if not pin.digests or not Path(pin.record).is_file():
+            continue
+        record = read_json(pin.record)
+        if record["origin"].get("revision") != pin.revision:
+            continue
+        files = {name: facts["sha256"] for name, facts in record.get("files", {}).items()}
+        found = record.get("sha256_on_hub", files)
+        for name, wanted in sorted(pin.digests.items()):
+            if name in found and found[name] != wanted:
+                raise UserError(
+                    f"{pin.key}.{name}: {wanted}; {Path(pin.record).parent} was fetched with "
+                    f"{found[name]}; allowed: that, or the folder removed to fetch it again"
+                )

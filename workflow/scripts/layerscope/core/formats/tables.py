@@ -1,0 +1,116 @@
+"""Writing and reading tables of a known kind, checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from layerscope.core.errors import UserError
+from layerscope.core.files import canonical_json, whole_file
+from layerscope.core.formats.schemas import METADATA_KEY, SCHEMAS, VERSION
+
+Rows: TypeAlias = Sequence[Mapping[str, Any]] | Mapping[str, Any] | pa.Table
+
+
+def _schema(kind: str, metadata: Mapping[str, Any]) -> pa.Schema:
+    described = {"kind": kind, "format": VERSION, **metadata}
+    return pa.schema(
+        list(SCHEMAS[kind].items()), metadata={METADATA_KEY: canonical_json(described).encode()}
+    )
+
+
+def write_blocks(
+    path: str | Path, kind: str, blocks: Iterable[Rows], metadata: Mapping[str, Any] | None = None
+) -> None:
+    """Write a Parquet file of a known kind block by block, whole or not at all.
+
+    Args:
+        path, kind: the file, and a key of `SCHEMAS`.
+        blocks: each a list of rows, a mapping of column name to values, or a table; none is kept.
+        metadata: what readers should know besides kind and version; JSON.
+    """
+    schema = _schema(kind, metadata or {})
+    with whole_file(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as file:
+        for rows in blocks:
+            if isinstance(rows, Mapping | pa.Table):
+                table = pa.table({name: rows[name] for name in schema.names}, schema=schema)
+            else:
+                table = pa.Table.from_pylist(list(rows), schema=schema)
+            file.write_table(table)
+
+
+def write_table(
+    path: str | Path, kind: str, rows: Rows, metadata: Mapping[str, Any] | None = None
+) -> None:
+    """Write a Parquet file of a known kind from one block: see `write_blocks`."""
+    write_blocks(path, kind, [rows], metadata)
+
+
+def file_metadata(path: str | Path, kind: str) -> dict[str, Any]:
+    """What a file says of itself.
+
+    Raises:
+        UserError: missing, not Parquet, not written by layerscope, another kind or version.
+    """
+    try:
+        stored = pq.read_schema(path).metadata or {}
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(f"{path}: not a Parquet file ({error})") from None
+    described = json.loads(stored.get(METADATA_KEY, b"{}"))
+    found = (described.get("kind"), described.get("format"))
+    if found != (kind, VERSION):
+        raise UserError(
+            f"{path}: kind {found[0]!r}, format {found[1]!r}; allowed: kind {kind!r}, "
+            f"format {VERSION}"
+        )
+    return described
+
+
+def read_table(
+    path: str | Path,
+    kind: str,
+    columns: Sequence[str] | None = None,
+    rows: pc.Expression | None = None,
+) -> pa.Table:
+    """Read a file of a known kind, checked.
+
+    Args:
+        path, kind: the file, and a key of `SCHEMAS`.
+        columns, rows: names of columns, and which rows, to read; None for all.
+
+    Raises:
+        UserError: not of this kind, or a column is missing or of another type.
+    """
+    file_metadata(path, kind)
+    schema = pq.read_schema(path)
+    for name, expected in SCHEMAS[kind].items():
+        index = schema.get_field_index(name)
+        if index < 0 or schema.field(index).type != expected:
+            found = "missing" if index < 0 else str(schema.field(index).type)
+            raise UserError(f"{path}: column '{name}' is {found}; allowed: {expected}")
+    return pq.read_table(path, columns=list(columns) if columns else None, filters=rows)
+
+
+def read_sample(data: str | Path, sample: str | Path, kind: str) -> pa.Table:
+    """The rows of a prepared table whose ids a sample holds, in the order of the table.
+
+    Raises:
+        UserError: the sample names examples that the table does not have.
+    """
+    table = read_table(data, kind)
+    wanted = read_table(sample, "sample").column("example_id").combine_chunks()
+    chosen = table.filter(pc.is_in(table.column("example_id"), value_set=wanted))
+    if chosen.num_rows != len(wanted):
+        raise UserError(
+            f"{sample}: {len(wanted)} examples, of which {data} has {chosen.num_rows}; "
+            "allowed: ids of that table, each once"
+        )
+    return chosen

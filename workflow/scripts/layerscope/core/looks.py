@@ -1,0 +1,41 @@
+"""How models and metrics look wherever they are shown: names, colours, markers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+#: Okabe and Ito (2008), the darker ones first, and black for a further model.
+COLOURS = (
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#B8A800",
+)  # fmt: skip
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+
+
+METRICS = {
+    "accuracy": "Accuracy",
+    "macro_f1": "Macro F1",
+    "entity_f1": "Entity F1",
+    "token_macro_f1": "Token macro F1",
+    "selectivity": "Selectivity",
+    "compression": "Compression",
+    "cka": "Debiased CKA",
+    "anisotropy": "Mean cosine",
+    "anisotropy_centred": "Centred cosine",
+}
+
+
+class Look(NamedTuple):
+    """How a model is drawn in every figure."""
+
+    colour: str
+    marker: str
+
+
+def looks(models: Sequence[str]) -> dict[str, Look]:
+    """Colour and marker of each model, by its place."""
+    return {
+        model: Look(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)])
+        for i, model in enumerate(models)
+    }

@@ -1,0 +1,61 @@
+"""Which metrics a task is judged by, and what is related with its score."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from layerscope.core.errors import UserError
+
+#: The primary metric and the second one of each kind of task.
+TASK_METRICS = {"nli": ("accuracy", "macro_f1"), "ner": ("entity_f1", "token_macro_f1")}
+
+#: Two models are said to differ where p of a paired test, after Holm's correction, is below this.
+LEVEL = 0.05
+
+#: What stands in place of a model where no language model is used.
+BASELINES = ("majority", "bag-of-words", "premise-only", "hypothesis-only")
+
+#: Which of them each kind of task has: a sentence has no halves.
+BASELINES_OF_KIND = {"nli": BASELINES, "ner": BASELINES[:2]}
+
+
+class Point(NamedTuple):
+    """A fine-tuned variant: one inner measure and its downstream score."""
+
+    model: str
+    percent: int
+    seed: int
+    inner: float
+    score: float
+
+
+def task_metrics(names: Collection[str]) -> tuple[str, str]:
+    """The primary and the second metric of a task whose scores have metrics `names`.
+
+    Probes of entities report token accuracy too, so entity F1 decides the kind.
+
+    Raises:
+        UserError: `names` holds no primary metric.
+    """
+    for kind in ("ner", "nli"):
+        if TASK_METRICS[kind][0] in names:
+            return TASK_METRICS[kind]
+    primary = ", ".join(metrics[0] for metrics in TASK_METRICS.values())
+    raise UserError(f"metrics: {sorted(names)}; allowed: one of {primary} among them")
+
+
+def chosen_measures(names: Sequence[str]) -> list[str]:
+    """Six inner measures to show as scatters, or fewer if there are not so many.
+
+    Of the linear probe, or else the first, in the view that encodes what the task is about
+    (joint or word, or else the first): best layer, gain and depth; and the three of attention.
+    """
+    probes = list(dict.fromkeys(n.split(": ")[0] for n in names if ": " in n))
+    best = sorted(
+        probes,
+        key=lambda p: (not p.startswith("linear"), not p.endswith(("joint view", "word view"))),
+    )[:1]
+    wanted = [f"{p}: {m}" for p in best for m in ("best layer", "gain of best layer", "depth")]
+    wanted += ["attention cosine", "attention JSD", "attention JSD depth"]
+    return [name for name in wanted if name in names]

@@ -1,0 +1,195 @@
+"""Files of tables: what a table is computed from, and how one is read, joined and written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as csv
+import pyarrow.parquet as pq
+
+from layerscope.core.errors import UserError
+from layerscope.core.files import whole_file
+from layerscope.core.formats import file_metadata, read_table, write_blocks
+from layerscope.core.variants import parse_variant
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a table is computed from.
+
+    Attributes:
+        paths: files by name of what they are: a table, or `files` for results of earlier stages.
+        settings: JSON; empty if there are none.
+    """
+
+    paths: Mapping[str, Sequence[str]]
+    settings: str = ""
+
+    @property
+    def files(self) -> Sequence[str]:
+        """Results of earlier stages."""
+        return self.paths.get("files", ())
+
+    def path(self, name: str) -> str:
+        """The one file of a name.
+
+        Raises:
+            UserError: there is none, or more than one.
+        """
+        return only_path(self.paths, name)
+
+
+class Table(NamedTuple):
+    """A table to be written: blocks of rows, and what readers should know besides."""
+
+    blocks: Iterable[Sequence[Row]]
+    metadata: Mapping[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The tables that a figure is drawn from.
+
+    Attributes:
+        paths: of the tables, by name.
+        task: whose rows are drawn; None for a figure of all tasks.
+    """
+
+    paths: Mapping[str, Sequence[str]]
+    task: str | None = None
+
+    def table(self, name: str, measures: Sequence[str] | None = None) -> pa.Table:
+        """Rows of a table; `measures` as in `read_task`."""
+        path, kind = only_path(self.paths, name), f"{name}-table"
+        if self.task is None:
+            return read_table(path, kind)
+        return read_task(path, kind, self.task, measures)
+
+    def rows(self, name: str, measures: Sequence[str] | None = None) -> list[Row]:
+        """The same as a list."""
+        found: list[Row] = self.table(name, measures).to_pylist()
+        return found
+
+    def confidence(self, name: str) -> float:
+        """Of the intervals in a table."""
+        return float(file_metadata(only_path(self.paths, name), f"{name}-table")["confidence"])
+
+
+def by_name(pairs: Sequence[str]) -> dict[str, list[str]]:
+    """Paths by name, from `NAME=PATH` on a command line.
+
+    Raises:
+        UserError: something else was given.
+    """
+    found: dict[str, list[str]] = {}
+    for pair in pairs:
+        name, separator, path = pair.partition("=")
+        if not (name and separator and path):
+            raise UserError(f"'{pair}': no name or no path; allowed: NAME=PATH")
+        found.setdefault(name, []).append(path)
+    return found
+
+
+def only_path(paths: Mapping[str, Sequence[str]], name: str) -> str:
+    """The one path of a name.
+
+    Raises:
+        UserError: there is none, or more than one.
+    """
+    found = paths.get(name, ())
+    if len(found) != 1:
+        raise UserError(f"{len(found)} files given for '{name}'; allowed: one, as {name}=PATH")
+    return found[0]
+
+
+def write_csv(path: str | Path) -> None:
+    """Write a Parquet file as CSV beside it, whole or not at all; only a part is in memory."""
+    with pq.ParquetFile(path) as table, whole_file(Path(path).with_suffix(".csv")) as partial:
+        options = csv.WriteOptions(quoting_style="needed")
+        with csv.CSVWriter(partial, table.schema_arrow, write_options=options) as writer:
+            for batch in table.iter_batches():
+                writer.write_batch(batch)
+
+
+def join(paths: Sequence[str | Path], kind: str, out: str | Path) -> None:
+    """Write the rows of several files of one kind as one table, in the order of the files.
+
+    Raises:
+        UserError: a file is of another kind, or was made with other settings than the first.
+    """
+    described = [file_metadata(path, kind) for path in paths]
+    for path, found in zip(paths, described, strict=True):
+        if found != described[0]:
+            raise UserError(f"{path}: made with {found}; allowed: {described[0]}, as {paths[0]}")
+    write_blocks(out, kind, (read_table(path, kind) for path in paths), described[0])
+    write_csv(out)
+
+
+def read_task(
+    path: str | Path, kind: str, task: str, measures: Sequence[str] | None = None
+) -> pa.Table:
+    """Rows of one task of a table; of the others, nothing is kept in memory.
+
+    Args:
+        path: the table.
+        kind: a key of `SCHEMAS`.
+        task: its name.
+        measures: values of the column `measure` to read; None for all.
+
+    Raises:
+        UserError: the table is of another kind or does not hold the task.
+    """
+    wanted = pc.field("task") == task
+    if measures is not None:
+        wanted &= pc.field("measure").isin(measures)
+    chosen = read_table(path, kind, rows=wanted)
+    if not len(chosen):
+        known = tasks_of(path, kind)
+        if task not in known:
+            names = ", ".join(known) or "none, it is empty"
+            raise UserError(f"{path}: no task '{task}'; allowed: {names}")
+    return chosen
+
+
+def tasks_of(path: str | Path, kind: str) -> list[str]:
+    """Tasks of a table, in its order."""
+    found: list[str] = pc.unique(read_table(path, kind, ["task"])["task"]).to_pylist()
+    return found
+
+
+def variant_keys(task: str, model: str, variant: str) -> Row:
+    """The columns that name a variant.
+
+    Raises:
+        UserError: `variant` is not the name of one.
+    """
+    try:
+        percent, seed = parse_variant(variant)
+    except ValueError as error:
+        raise UserError(f"{error}; allowed: pretrained, random, f<percent>-s<seed>") from None
+    return {"task": task, "model": model, "variant": variant, "percent": percent, "seed": seed}
+
+
+def number(value: float) -> float | None:
+    """`value` as a table holds it: null in place of what is not finite."""
+    return float(value) if math.isfinite(value) else None
+
+
+def path_parts(path: str | Path, names: tuple[str, ...]) -> list[str]:
+    """The last parts of a path, the suffix left out: where a stage says what a file is of.
+
+    Raises:
+        UserError: the path has fewer parts.
+    """
+    parts = Path(path).with_suffix("").parts[-len(names) :]
+    if len(parts) < len(names):
+        raise UserError(f"{path}: too short a path; allowed: …/{'/'.join(names)}.parquet")
+    return list(parts)

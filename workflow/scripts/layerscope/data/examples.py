@@ -1,0 +1,201 @@
+"""Examples as they stand in labelled files, by format, before anything is said of their content."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from layerscope.config.base import TaskKind
+from layerscope.config.tasks import COLUMNS
+from layerscope.core.errors import UserError
+from layerscope.data.textfile import TextFile, at, show
+
+_BLANKS = re.compile(r"[ \t]+")
+_DOCUMENT = "-DOCSTART-"
+_IDS = ("example_id", "group_id")
+
+Columns = Mapping[str, str | int]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One example of a file."""
+
+    line: int  # where it begins
+    cells: Mapping[str, Any]  # by our names of columns
+    word_lines: list[int] = field(default_factory=list)  # of tokens that have lines of their own
+
+
+def read_records(
+    file: TextFile, layout: str, kind: TaskKind, columns: Columns
+) -> tuple[list[Record], Counter[str]]:
+    """Read the examples of a file.
+
+    Args:
+        file: its text.
+        layout: `jsonl`, `csv`, `tsv` or `conll`.
+        kind: `nli` or `ner`. Delimited files of kind `ner` have one word a row, and the rows of a
+            sentence follow each other with the same `example_id`.
+        columns: our names of columns to the file's; what is left out has our name. Ids of examples
+            and groups are read if the file has them.
+
+    Returns:
+        The examples, and how many lines of each sort were skipped.
+
+    Raises:
+        UserError: a line that cannot be read, a column that is missing, or rows of uneven length.
+    """
+    if layout == "conll":
+        return _conll(file, columns)
+    needed = [name for name in COLUMNS[kind] if name not in _IDS]
+    if layout == "jsonl":
+        return _json_lines(file, columns, needed)
+    delimiter = "," if layout == "csv" else "\t"
+    if kind == "nli":
+        return _delimited(file, delimiter, columns, needed)
+    rows, skipped = _delimited(file, delimiter, columns, [*needed, "example_id"])
+    return _sentences(rows), skipped
+
+
+def _chosen(
+    found: Sequence[str], columns: Columns, needed: Sequence[str], where: str
+) -> dict[str, str]:
+    """Our names of the columns to read to the file's.
+
+    Raises:
+        UserError: a column that is needed, or that the configuration names, is missing.
+    """
+    optional = [name for name in _IDS if name in columns or name in found]
+    chosen = {name: str(columns.get(name, name)) for name in dict.fromkeys([*needed, *optional])}
+    for name, theirs in chosen.items():
+        if theirs not in found:
+            raise UserError(
+                f"{where}: no column '{theirs}' (for {name}); found: {', '.join(found) or 'none'}"
+            )
+    return chosen
+
+
+def _json_lines(
+    file: TextFile, columns: Columns, needed: Sequence[str]
+) -> tuple[list[Record], Counter[str]]:
+    records: list[Record] = []
+    skipped: Counter[str] = Counter()
+    for number, line in enumerate(file.lines, 1):
+        if not line.strip():
+            skipped["blank_lines"] += 1
+            continue
+        where = at(file.path, number)
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{where}: not JSON ({error}); allowed: one object a line") from None
+        if not isinstance(value, dict):
+            raise UserError(f"{where}: {show(value)}; allowed: one JSON object a line")
+        if not records:
+            chosen = _chosen(list(value), columns, needed, where)
+        for name, theirs in chosen.items():
+            if theirs not in value:
+                raise UserError(
+                    f"{where}: no column '{theirs}' (for {name}); found: {', '.join(value)}"
+                )
+        records.append(Record(number, {name: value[theirs] for name, theirs in chosen.items()}))
+    return records, skipped
+
+
+def _delimited(
+    file: TextFile, delimiter: str, columns: Columns, needed: Sequence[str]
+) -> tuple[list[Record], Counter[str]]:
+    """Rows below a header. In CSV cells may be quoted, in TSV a quote is a character as any."""
+    csv.field_size_limit(2**31 - 1)  # the default refuses cells over 128 KiB
+    reader = csv.reader(
+        io.StringIO(file.text, newline=""),
+        delimiter=delimiter,
+        quoting=csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE,
+        strict=True,
+    )
+    header: list[str] | None = None
+    records: list[Record] = []
+    skipped: Counter[str] = Counter()
+    line = 1
+    while True:
+        where = at(file.path, line)
+        try:
+            row = next(reader)
+        except StopIteration:
+            break
+        except csv.Error as error:
+            raise UserError(f"{where}: {error}; allowed: cells with matching quotes") from None
+        if not any(cell.strip() for cell in row):
+            skipped["blank_lines"] += 1
+        elif header is None:
+            header = [cell.strip() for cell in row]
+            if double := [name for name, count in Counter(header).items() if count > 1]:
+                raise UserError(f"{where}: column '{double[0]}' stands twice; allowed: once")
+            chosen = _chosen(header, columns, needed, where)
+        elif len(row) != len(header):
+            raise UserError(f"{where}: {len(row)} cells; allowed: {len(header)}, as in the header")
+        else:
+            cells = dict(zip(header, row, strict=True))
+            records.append(Record(line, {name: cells[theirs] for name, theirs in chosen.items()}))
+        line = reader.line_num + 1
+    return records, skipped
+
+
+def _sentences(rows: Sequence[Record]) -> list[Record]:
+    """Join rows of one word each into sentences."""
+    sentences: list[Record] = []
+    for row in rows:
+        cells = row.cells
+        if not sentences or sentences[-1].cells["example_id"] != cells["example_id"]:
+            sentences.append(Record(row.line, {**cells, "tokens": [], "tags": []}))
+        _add_word(sentences[-1], row.line, cells["tokens"], cells["tags"])
+    return sentences
+
+
+def _add_word(sentence: Record, line: int, token: str, tag: str) -> None:
+    sentence.cells["tokens"].append(token)
+    sentence.cells["tags"].append(tag)
+    sentence.word_lines.append(line)
+
+
+def _conll(file: TextFile, columns: Columns) -> tuple[list[Record], Counter[str]]:
+    """One word a line, blank lines between sentences; columns by position.
+
+    Cells are separated by single tabs, or by blanks in a line without a tab.
+    """
+    token_at, tag_at = int(columns.get("tokens", 0)), int(columns.get("tags", -1))
+    width = None
+    records: list[Record] = []
+    skipped: Counter[str] = Counter()
+    begins, blank = True, False  # the next word begins a sentence; the line before was blank
+    for number, line in enumerate(file.lines, 1):
+        if not line.strip(" \t"):
+            skipped["empty_sentences"] += blank
+            begins = blank = True
+            continue
+        blank = False
+        if line.lstrip(" \t").startswith(_DOCUMENT):
+            skipped["document_lines"] += 1
+            begins = True
+            continue
+        cells = line.split("\t") if "\t" in line else _BLANKS.split(line.strip(" "))
+        where = at(file.path, number)
+        width = width or len(cells)
+        if len(cells) != width:
+            raise UserError(f"{where}: {len(cells)} columns; allowed: {width}, as in the first")
+        if max(token_at + 1, tag_at + 1, -token_at, -tag_at) > width or width < 2:
+            raise UserError(
+                f"{where}: {width} columns; allowed: one of words at {token_at} and one of tags "
+                f"at {tag_at}"
+            )
+        if begins:
+            records.append(Record(number, {"tokens": [], "tags": []}))
+            begins = False
+        _add_word(records[-1], number, cells[token_at], cells[tag_at])
+    return records, +skipped

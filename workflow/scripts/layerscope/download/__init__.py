@@ -1,0 +1,1 @@
+"""Fetching models and data, and checking what was fetched."""

@@ -1,0 +1,172 @@
+"""Where models and data come from, which of their files are kept, and a record of that."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from layerscope.core.errors import UserError
+from layerscope.core.files import read_json, sha256_file, write_json
+
+REQUIRED = ("config.json", "model.safetensors")
+TOKENIZER = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "added_tokens.json",
+)
+PICKLE = "pytorch_model.bin"
+CODE = ("auto_map", "custom_pipelines")  # keys that name code of a repository
+
+
+def source_folder(source: Mapping[str, Any]) -> tuple[Path, dict[str, str]]:
+    """The folder that a source names, and a description of its origin.
+
+    Raises:
+        UserError: the package is not installed, or the folder is not there.
+    """
+    if source["kind"] == "folder":
+        return Path(source["path"]).expanduser(), {"folder": source["path"]}
+    package = source["package"]
+    found = importlib.util.find_spec(package) if package.isidentifier() else None
+    distributions = importlib.metadata.packages_distributions().get(package, [package])
+    try:
+        metadata = importlib.metadata.metadata(distributions[0])
+    except importlib.metadata.PackageNotFoundError:
+        found = None
+    if found is None or not found.submodule_search_locations:
+        raise UserError(f"package '{package}' is not installed; allowed: an installed package")
+    stated = [metadata[key] for key in ("License-Expression", "License") if key in metadata]
+    origin = {
+        "package": distributions[0],
+        "version": metadata["Version"],
+        "license": next(filter(None, stated), "not stated"),
+    }
+    return Path(found.submodule_search_locations[0]) / source["folder"], origin
+
+
+def copy_model(source: Mapping[str, Any], out: Path) -> None:
+    """Copy configuration, safetensors and tokenizer files, and write `source.json` beside them.
+
+    Raises:
+        UserError: a file that is needed is missing.
+    """
+    folder, origin = source_folder(source)
+    for name in REQUIRED:
+        if not (folder / name).is_file():
+            raise UserError(f"{folder}: no {name}; allowed: a folder with {', '.join(REQUIRED)}")
+    digests = {}
+    for name in (*REQUIRED, *TOKENIZER):
+        if (folder / name).is_file():
+            shutil.copyfile(folder / name, out / name)
+            digests[name] = sha256_file(out / name)
+    if not any(name in digests for name in TOKENIZER):
+        raise UserError(f"{folder}: no tokenizer file; allowed: one of {', '.join(TOKENIZER)}")
+    write_json(out / "source.json", {"origin": origin, "sha256": digests})
+
+
+def model_files(where: str, names: Iterable[str]) -> list[str]:
+    """The files that are needed of a repository: configuration, weights, tokenizer.
+
+    Args:
+        where: the repository, for messages.
+        names: all its files.
+
+    Raises:
+        UserError: one of the three is missing.
+    """
+    names = set(names)
+    configuration, weights = REQUIRED
+    if configuration not in names:
+        raise UserError(f"{where}: no {configuration}; allowed: a repository of one model")
+    found = next((name for name in (weights, PICKLE) if name in names), None)
+    if found is None:
+        parts = any(name in names for name in (f"{weights}.index.json", f"{PICKLE}.index.json"))
+        raise UserError(
+            f"{where}: {'weights in several files' if parts else 'no weights'}; "
+            f"allowed: one file {weights} or {PICKLE}"
+        )
+    tokenizer = [name for name in TOKENIZER if name in names]
+    if not tokenizer:
+        raise UserError(f"{where}: no tokenizer file; allowed: one of {', '.join(TOKENIZER)}")
+    return [configuration, found, *tokenizer]
+
+
+def keep_model(
+    folder: Path, digests: Mapping[str, str], origin: Mapping[str, str], out: Path
+) -> None:
+    """Move a downloaded model to `out`, with `source.json`: pickled weights become safetensors.
+
+    Args:
+        folder: what was downloaded.
+        digests: its files and their SHA-256.
+        origin: where they come from.
+        out: an empty folder.
+
+    Raises:
+        UserError: the weights are no weights, or a JSON file is none.
+    """
+    if PICKLE in digests:
+        from layerscope.models.convert import convert_pickle  # imports torch
+
+        convert_pickle(folder / PICKLE, out / "model.safetensors")
+    for name in digests:
+        if name in ("config.json", "tokenizer_config.json"):
+            _copy_without_code(folder / name, out / name)
+    # Moved last: what is interrupted before has its downloads still.
+    for name in digests:
+        if name != PICKLE and not (out / name).exists():
+            os.replace(folder / name, out / name)
+    kept = {path.name: sha256_file(path) for path in sorted(out.iterdir())}
+    write_json(
+        out / "source.json", {"origin": origin, "sha256": kept, "sha256_on_hub": dict(digests)}
+    )
+
+
+def _copy_without_code(path: Path, out: Path) -> None:
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise UserError(f"{path.name}: no JSON object; allowed: one, as transformers writes it")
+    if any(key in content for key in CODE):
+        write_json(out, {key: value for key, value in content.items() if key not in CODE})
+    else:
+        shutil.copyfile(path, out)
+
+
+def keep_files(
+    folder: Path, digests: Mapping[str, str], origin: Mapping[str, str], out: Path
+) -> None:
+    """Move downloaded files to `out`, under the same paths, with `source.json`.
+
+    Args:
+        folder: what was downloaded.
+        digests: its files and their SHA-256.
+        origin: where they come from.
+        out: an empty folder.
+    """
+    facts = {}
+    for name, digest in digests.items():
+        with open(folder / name, "rb") as handle:
+            lines = sum(1 for _ in handle)
+        facts[name] = {
+            "sha256": digest,
+            "bytes": (folder / name).stat().st_size,
+            "lines": lines,
+        }
+    for name in digests:
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        os.replace(folder / name, out / name)
+    write_json(out / "source.json", {"origin": origin, "files": facts})
+
+
+def digests_as_yaml(digests: Mapping[str, str]) -> str:
+    """Digests as the `sha256` of a source in the configuration, ready to be pasted there."""
+    return "\n".join(["sha256:", *(f"  {name}: {digest}" for name, digest in digests.items())])

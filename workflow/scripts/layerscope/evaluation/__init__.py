@@ -1,0 +1,1 @@
+"""How well models do the task: scores, differences, and what they are associated with."""

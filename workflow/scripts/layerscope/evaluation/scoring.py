@@ -1,0 +1,92 @@
+"""Scores of predictions, with bootstrap intervals over groups of examples and over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from layerscope.config.statistics import Statistics
+from layerscope.evaluation.prediction_files import Predictions, check_same, group_counts
+from layerscope.statistics import metrics
+from layerscope.statistics.inference import Floats, bootstrap_counts
+
+Row = dict[str, Any]
+
+
+def confusion(file: Predictions) -> list[Row]:
+    """How often each label was predicted as each: NLI labels, or types of entity and `O`."""
+    names, labels, predicted = (
+        file.described["labels"],
+        file.columns["label"],
+        file.columns["predicted"],
+    )
+    if file.described["kind_of_task"] == "ner":
+        names = [*metrics.entity_types(names), metrics.OUTSIDE]
+        labels = [metrics.entity_type(tag) for tag in labels]
+        predicted = [metrics.entity_type(tag) for tag in predicted]
+    size = len(names)
+    cells = metrics.encode(labels, names) * size + metrics.encode(predicted, names)
+    table = np.bincount(cells, minlength=size * size).reshape(size, size)
+    return [
+        {**_variant(file), "label": label, "predicted": answer, "count": int(table[i, j])}
+        for i, label in enumerate(names)
+        for j, answer in enumerate(names)
+    ]
+
+
+def _variant(file: Predictions) -> Row:
+    return {
+        "variant": file.described["variant"],
+        "percent": file.percent,
+        "seed": file.seed,
+    }
+
+
+def score(files: Sequence[Predictions], settings: Statistics) -> dict[str, Any]:
+    """Scores and confusion counts of all fine-tuned variants of one model on one task.
+
+    An interval of one variant is over groups of test examples, which are drawn whole. A percent
+    with several seeds also has the mean over seeds, as variant `f{percent}` with seed null, whose
+    interval is over groups and seeds. Every interval draws the same groups, so that a variant's
+    figures do not depend on which others are there.
+
+    Returns:
+        `task`, `model`, `kind`, `scores` and `confusion`, for JSON.
+
+    Raises:
+        UserError: the files do not belong together.
+    """
+    check_same(files)
+    files = sorted(files, key=lambda file: (file.percent, file.seed))
+    counts = [group_counts(file) for file in files]
+    scores: list[Row] = []
+
+    def add(members: Sequence[int], variant: Row) -> None:
+        for metric, (_, statistic) in counts[members[0]].items():
+            arrays: list[Floats] = [counts[member][metric][0] for member in members]
+            value, low, high = bootstrap_counts(
+                arrays,
+                statistic,
+                settings.resamples,
+                settings.confidence,
+                np.random.default_rng(settings.seed),
+            )
+            scores.append({**variant, "metric": metric, "value": value, "low": low, "high": high})
+
+    by_percent: dict[int, list[int]] = {}
+    for place, file in enumerate(files):
+        add([place], _variant(file))
+        by_percent.setdefault(file.percent, []).append(place)
+    for percent, members in by_percent.items():
+        if len(members) > 1:
+            add(members, {"variant": f"f{percent}", "percent": percent, "seed": None})
+    described = files[0].described
+    return {
+        "task": described["task"],
+        "model": described["model"],
+        "kind": described["kind_of_task"],
+        "scores": scores,
+        "confusion": [row for file in files for row in confusion(file)],
+    }

@@ -1,0 +1,1 @@
+"""What one forward pass of a variant gives: activations, attention, predictions."""

@@ -1,0 +1,84 @@
+"""Confusion matrices of the fine-tuned models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from layerscope.core.errors import UserError
+from layerscope.core.measures import BASELINES
+from layerscope.core.table_files import Drawn
+from layerscope.figures.style import COLUMN, Row, models_of, percents_of, styled
+
+
+def labels_of(rows: Sequence[Row]) -> list[str]:
+    """All labels, true ones first, in the order of the table."""
+    return list(dict.fromkeys([r["label"] for r in rows] + [r["predicted"] for r in rows]))
+
+
+def matrix_of(rows: Sequence[Row], labels: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Counts as true label x predicted label, summed over seeds."""
+    place = {label: i for i, label in enumerate(labels)}
+    matrix = np.zeros((len(labels), len(labels)), dtype=np.int64)
+    for row in rows:
+        matrix[place[row["label"]], place[row["predicted"]]] += row["count"]
+    return matrix
+
+
+@styled()
+def draw(rows: Sequence[Row]) -> Figure:
+    """Draw a matrix a model at the largest percent: shares of each true label, and counts.
+
+    Args:
+        rows: one task's rows of the table of confusions.
+
+    Raises:
+        UserError: there is no fine-tuned variant of a model.
+    """
+    rows = [r for r in rows if r["model"] not in BASELINES and r["percent"] > 0]
+    if not rows:
+        raise UserError("confusion: no fine-tuned variant; allowed: one or more")
+    percent = percents_of(rows)[-1]
+    rows = [r for r in rows if r["percent"] == percent]
+    labels, models = labels_of(rows), models_of(rows)
+    columns = min(2, len(models))
+    lines = -(-len(models) // columns)
+    panel = 1.05 if len(labels) <= 3 else 2.75
+    size = (columns * panel + COLUMN - 2.1, 0.85 + lines * (panel + 0.2))
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
+    for axes, model in zip(grid.flat, models, strict=False):
+        matrix = matrix_of([r for r in rows if r["model"] == model], labels)
+        total = matrix.sum(axis=1, keepdims=True)
+        shares = np.divide(matrix, total, out=np.zeros(matrix.shape), where=total > 0)
+        axes.imshow(shares, aspect="auto", cmap="Blues", norm=Normalize(0, 1))
+        for (i, j), share in np.ndenumerate(shares):
+            axes.text(
+                j, i, f"{100 * share:.0f} %\n{matrix[i, j]:,}", ha="center", va="center",
+                fontsize=5.8, linespacing=1.3, color="white" if share > 0.55 else "black",
+            )  # fmt: skip
+        axes.set_title(model)
+        axes.grid(False)
+        axes.spines[:].set_visible(False)
+        axes.tick_params(length=0)
+        axes.set_xticks(range(len(labels)), labels, rotation=40, ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(len(labels)), labels)
+    for axes in grid.flat[len(models) :]:
+        axes.remove()
+    for axes in grid.flat[max(0, len(models) - columns) : len(models)]:
+        axes.tick_params(labelbottom=True)
+    figure.supxlabel(f"Predicted, fine-tuned on {percent} %", fontsize=7)
+    figure.supylabel("True", fontsize=7)
+    image = ScalarMappable(Normalize(0, 1), "Blues")
+    figure.colorbar(image, ax=figure.axes, label="Share of the true label", shrink=0.8, aspect=25)
+    return figure
+
+
+def figure(tables: Drawn) -> Figure:
+    """The figure, from the table of confusion."""
+    return draw(tables.rows("confusion"))

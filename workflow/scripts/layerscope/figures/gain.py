@@ -1,0 +1,86 @@
+"""What fine-tuning adds to a probe's score, by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+
+from layerscope.core.encodings import is_half
+from layerscope.core.looks import METRICS, looks
+from layerscope.core.measures import task_metrics
+from layerscope.core.table_files import Drawn
+from layerscope.core.variants import PRETRAINED
+from layerscope.figures.curves import curve, panels_of
+from layerscope.figures.style import (
+    Row,
+    legend_below,
+    model_handles,
+    models_of,
+    percents_of,
+    styled,
+    width_for,
+)
+
+
+def gains(rows: Sequence[Row], metric: str) -> list[Row]:
+    """Rows of the fine-tuned variants with `gain`: the score less the pre-trained model's.
+
+    Rows whose model, probe, view and layer was not probed before fine-tuning are left out.
+    """
+    place = ("model", "probe", "view", "layer")
+    chosen = [r for r in rows if r["metric"] == metric and r["value"] is not None]
+    before = {tuple(r[k] for k in place): r["value"] for r in chosen if r["variant"] == PRETRAINED}
+    return [
+        {**row, "gain": row["value"] - before[key]}
+        for row in chosen
+        if row["percent"] > 0 and (key := tuple(row[k] for k in place)) in before
+    ]
+
+
+@styled()
+def draw(rows: Sequence[Row]) -> Figure:
+    """Draw a column a share of training data, a row a probe and view, and a line a model.
+
+    Args:
+        rows: one task's rows of the table of probes.
+    """
+    metric, _ = task_metrics({row["metric"] for row in rows})
+    known = looks(models_of(rows))
+    gained = gains(rows, metric)
+    wanted = [(probe, view) for probe, view in panels_of(gained, metric) if not is_half(view)]
+    percents = percents_of(rows)
+    figure = Figure(
+        figsize=(width_for(len(percents)), 0.8 + 1.05 * len(wanted)), layout="constrained"
+    )
+    grid = figure.subplots(len(wanted), len(percents), sharex=True, sharey=True, squeeze=False)
+    for line, (probe, view) in zip(grid, wanted, strict=True):
+        for axes, percent in zip(line, percents, strict=True):
+            axes.axhline(0, color="black", linewidth=0.6)
+            for model, look in known.items():
+                place = (model, probe, view, percent)
+                x, mean, low, high = curve(
+                    [
+                        r
+                        for r in gained
+                        if (r["model"], r["probe"], r["view"], r["percent"]) == place
+                    ],
+                    "depth",
+                    "gain",
+                )
+                axes.fill_between(x, low, high, color=look.colour, alpha=0.18, linewidth=0)
+                axes.plot(x, mean, color=look.colour, marker=look.marker, markersize=2.8)
+            axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+        title = f"{probe}, {view}" if view != "word" else probe
+        line[0].set_ylabel(f"{title}\nΔ {METRICS[metric]}")
+    for axes, percent in zip(grid[0], percents, strict=True):
+        axes.set_title(f"fine-tuned on {percent} %")
+    for axes in grid[-1]:
+        axes.set_xlabel("Depth (layer / last layer)")
+    legend_below(figure, model_handles(list(known), known), 2 if len(percents) <= 2 else 5)
+    return figure
+
+
+def figure(tables: Drawn) -> Figure:
+    """The figure, from the table of probes."""
+    return draw(tables.rows("probes"))

@@ -1,0 +1,149 @@
+"""What the best layer's score depends on besides the layer: what a probe is given of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from layerscope.core.looks import METRICS
+from layerscope.core.measures import BASELINES, task_metrics
+from layerscope.core.table_files import Drawn
+from layerscope.core.variants import PRETRAINED, RANDOM
+from layerscope.figures.scores import DASHES, line_of
+from layerscope.figures.style import (
+    GREY,
+    Row,
+    legend_below,
+    models_of,
+    percent_looks,
+    percents_of,
+    styled,
+    width_for,
+)
+
+#: Views and their parts in the order of the lines, with what a probe is given of the premise's
+#: vector u and the hypothesis' v.
+INPUTS = {
+    "premise": "premise u",
+    "hypothesis": "hypothesis v",
+    "separate": "u, v",
+    "combined": "u, v, |u\N{MINUS SIGN}v|, u\N{MULTIPLICATION SIGN}v",
+    "premise-last": "premise u, last",
+    "hypothesis-last": "hypothesis v, last",
+    "separate-last": "u, v, last",
+    "combined-last": "u, v, |u\N{MINUS SIGN}v|, u\N{MULTIPLICATION SIGN}v, last",
+    "joint": "pair, mean",
+    "joint-last": "pair, last",
+    "word": "word, mean",
+    "word-last": "word, last",
+}
+
+
+def best_layers(rows: Sequence[Row], metric: str) -> dict[tuple[str, str, str, str], float]:
+    """Score of the best layer by probe, view, model and variant."""
+    best: dict[tuple[str, str, str, str], float] = {}
+    for row in rows:
+        if row["metric"] == metric and row["value"] is not None:
+            place = (row["probe"], row["view"], row["model"], row["variant"])
+            best[place] = max(row["value"], best.get(place, row["value"]))
+    return best
+
+
+def levels(scores: Sequence[Row], metric: str) -> dict[str, float]:
+    """Score of each baseline on the largest share, the mean over seeds."""
+    chosen = [r for r in scores if r["metric"] == metric and r["value"] is not None]
+    lines = {name: line_of(chosen, name) for name in BASELINES}
+    return {name: line[-1]["value"] for name, line in lines.items() if line}
+
+
+@styled()
+def draw(rows: Sequence[Row], scores: Sequence[Row]) -> Figure:
+    """Draw a column a model, a row a probe, and a line of marks for each thing it is given.
+
+    Args:
+        rows: one task's rows of the table of probes.
+        scores: its rows of the table of scores, for the baselines.
+    """
+    metric, _ = task_metrics({row["metric"] for row in rows})
+    best = best_layers(rows, metric)
+    models = models_of(rows)
+    known = {
+        probe: [view for view in INPUTS if any(place[:2] == (probe, view) for place in best)]
+        for probe in dict.fromkeys(probe for probe, *_ in best)
+    }
+    percents = percent_looks(percents_of(rows))
+    variants = _variants(rows)
+    styles: dict[str, dict[str, Any]] = {
+        "random weights": {"color": GREY, "marker": "x", "markersize": 3.2},
+        "pre-trained": {"color": "black", "marker": "d", "markersize": 3},
+    } | {
+        f"fine-tuned on {percent} %": {"color": look.colour, "marker": look.marker, "markersize": 3}
+        for percent, look in percents.items()
+    }
+    heights = [len(views) + 0.6 for views in known.values()]
+    figure = Figure(
+        figsize=(width_for(len(models) + 1), 1.1 + 0.3 * sum(heights)), layout="constrained"
+    )
+    grid = figure.subplots(
+        len(known), len(models), sharex=True, sharey="row", squeeze=False, height_ratios=heights
+    )
+    lines = levels(scores, metric)
+    for line, (probe, views) in zip(grid, known.items(), strict=True):
+        for axes, model in zip(line, models, strict=True):
+            for name, level in lines.items():
+                axes.axvline(level, color=GREY, linewidth=0.9, dashes=DASHES[name], zorder=1)
+            for at, view in enumerate(views):
+                for number, (label, members) in enumerate(variants.items()):
+                    values = [
+                        best[place]
+                        for variant in members
+                        if (place := (probe, view, model, variant)) in best
+                    ]
+                    shift = 0.17 * (number - (len(variants) - 1) / 2)
+                    _marks(axes, values, at + shift, styles[label])
+            axes.set_ylim(len(views) - 0.4, -0.6)
+            axes.set_yticks(range(len(views)), [INPUTS[view] for view in views])
+            axes.tick_params(axis="y", length=0)
+            axes.locator_params(axis="x", nbins=4)
+        line[0].set_ylabel(probe)
+    for axes, model in zip(grid[0], models, strict=True):
+        axes.set_title(model)
+    for axes in grid[-1]:
+        axes.set_xlabel(f"{METRICS[metric]}, best layer")
+    handles = [Line2D([], [], linestyle="", label=name, **styles[name]) for name in variants]
+    handles += [
+        Line2D([], [], color=GREY, linewidth=0.9, dashes=DASHES[name], label=name) for name in lines
+    ]
+    legend_below(figure, handles, 4)
+    return figure
+
+
+def _variants(rows: Sequence[Row]) -> Mapping[str, list[str]]:
+    """Variants by what their marks are called: the seeds of a share are one mark."""
+    there = dict.fromkeys(row["variant"] for row in rows)
+    found = {
+        label: [variant]
+        for variant, label in ((RANDOM, "random weights"), (PRETRAINED, "pre-trained"))
+        if variant in there
+    }
+    for percent in percents_of(rows):
+        own = dict.fromkeys(row["variant"] for row in rows if row["percent"] == percent)
+        found[f"fine-tuned on {percent} %"] = list(own)
+    return found
+
+
+def _marks(axes: Axes, values: Sequence[float], at: float, style: Mapping[str, Any]) -> None:
+    """The mean of seeds, with a line from the least to the largest."""
+    if not values:
+        return
+    axes.plot([min(values), max(values)], [at, at], color=style["color"], linewidth=0.9)
+    axes.plot(sum(values) / len(values), at, linestyle="", **style)
+
+
+def figure(tables: Drawn) -> Figure:
+    """The figure, from the tables of probes and scores."""
+    return draw(tables.rows("probes"), tables.rows("scores"))

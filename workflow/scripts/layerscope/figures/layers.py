@@ -1,0 +1,83 @@
+"""Measures of probes by layer, before and after fine-tuning: what two figures share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from layerscope.core.looks import METRICS
+from layerscope.core.variants import PRETRAINED, RANDOM
+from layerscope.figures.curves import curve
+from layerscope.figures.style import (
+    GREY,
+    Row,
+    layer_ticks,
+    legend_below,
+    models_of,
+    percent_looks,
+    percents_of,
+    share_y,
+    styled,
+    width_for,
+)
+
+
+@styled()
+def draw(rows: Sequence[Row], wanted: Sequence[tuple[str, str, str]]) -> Figure:
+    """Draw a column a model and a row a panel.
+
+    Args:
+        rows: one task's rows of the table of probes.
+        wanted: probe, view and measure of each row, as from `probes.panels` or `controls.panels`.
+    """
+    models = models_of(rows)
+    percents = percent_looks(percents_of(rows))
+    figure = Figure(
+        figsize=(width_for(len(models)), 0.8 + 1.05 * len(wanted)), layout="constrained"
+    )
+    grid = figure.subplots(len(wanted), len(models), sharex="col", squeeze=False)
+    share_y(grid, [measure for _, _, measure in wanted])
+    for line, (probe, view, measure) in zip(grid, wanted, strict=True):
+        for axes, model in zip(line, models, strict=True):
+            chosen = [
+                r
+                for r in rows
+                if (r["model"], r["probe"], r["view"], r["metric"]) == (model, probe, view, measure)
+            ]
+            for variant, style in _REFERENCES.items():
+                x, mean, _, _ = curve([r for r in chosen if r["variant"] == variant], "layer")
+                axes.plot(x, mean, **style)
+            for percent, look in percents.items():
+                x, mean, low, high = curve([r for r in chosen if r["percent"] == percent], "layer")
+                axes.fill_between(x, low, high, color=look.colour, alpha=0.2, linewidth=0)
+                axes.plot(x, mean, color=look.colour, marker=look.marker, markersize=2.6)
+            if chosen:
+                layer_ticks(axes, 0, max(r["layer"] for r in chosen))
+        title = f"{probe}, {view}" if view != "word" else probe
+        line[0].set_ylabel(f"{title}\n{METRICS[measure]}")
+    for axes, model in zip(grid[0], models, strict=True):
+        axes.set_title(model)
+    for axes in grid[-1]:
+        axes.set_xlabel("Layer (0: embeddings)")
+    handles = [
+        Line2D([], [], label=label, **_REFERENCES[variant])
+        for variant, label in ((PRETRAINED, "pre-trained"), (RANDOM, "random weights"))
+    ]
+    handles += [
+        Line2D(
+            [], [], color=look.colour, marker=look.marker, markersize=2.6,
+            label=f"fine-tuned on {percent} %",
+        )
+        for percent, look in percents.items()
+    ]  # fmt: skip
+    legend_below(figure, handles, 2 if len(models) <= 2 else 5)
+    return figure
+
+
+_REFERENCES: dict[str, dict[str, Any]] = {
+    RANDOM: {"color": GREY, "linestyle": (0, (1, 1.2)), "zorder": 1.5},
+    PRETRAINED: {"color": "black", "linestyle": (0, (4, 1.5)), "zorder": 2.5},
+}

@@ -1,0 +1,68 @@
+"""Held-out perplexity during pre-training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator
+
+from layerscope.core.table_files import Drawn
+from layerscope.figures.style import COLUMN, PAGE, Row, models_of, styled
+
+_LINE = "#0072B2"
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+@styled()
+def draw(rows: Sequence[Row]) -> Figure:
+    """Draw a panel a model, each on its own scale.
+
+    Perplexities of other tokenizers, texts or objectives do not compare, so panels share no axis.
+
+    Args:
+        rows: the table of pre-training; without rows the figure says so.
+    """
+    rows = [r for r in rows if r["metric"] == "perplexity" and r["value"] is not None]
+    models = models_of(rows)
+    if not models:
+        figure = Figure(figsize=(COLUMN, 0.6))
+        figure.text(0.5, 0.5, "No model of this study is pre-trained here", ha="center")
+        return figure
+    columns = min(2, len(models)) if len(models) < 5 else 4
+    lines = -(-len(models) // columns)
+    width = COLUMN if columns <= 2 else PAGE
+    figure = Figure(figsize=(width, 0.3 + 1.55 * lines), layout="constrained")
+    grid = figure.subplots(lines, columns, squeeze=False)
+    for axes, model in zip(grid.flat, models, strict=False):
+        line = sorted((r for r in rows if r["model"] == model), key=lambda r: r["step"])
+        x, y = [r["step"] for r in line], [r["value"] for r in line]
+        axes.plot(x, y, color=_LINE, marker="o")
+        if max(y) > 5 * min(y):
+            axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
+            axes.yaxis.set_major_formatter("{x:,g}")
+            axes.yaxis.set_minor_locator(NullLocator())
+            axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axes.margins(x=0.12, y=0.22)
+        axes.annotate(_short(y[0]), (x[0], y[0]), (4, 1), textcoords="offset points", fontsize=6)
+        if len(x) > 1:
+            axes.annotate(
+                _short(y[-1]), (x[-1], y[-1]), (0, -8.5), textcoords="offset points", fontsize=6,
+                ha="center",
+            )  # fmt: skip
+        axes.set_title(f"{model}\n({line[0]['objective']}, {line[0]['corpus']})", fontsize=7)
+    for axes in grid.flat[len(models) :]:
+        axes.remove()
+    figure.supxlabel("Optimiser step", fontsize=7)
+    figure.supylabel("Held-out perplexity", fontsize=7)
+    return figure
+
+
+def figure(tables: Drawn) -> Figure:
+    """The figure, from the table of pretraining."""
+    return draw(tables.rows("pretraining"))

@@ -1,0 +1,157 @@
+"""What all figures share: fonts, sizes, legends, and saving with the same bytes every time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from layerscope.core.files import whole_file
+from layerscope.core.lineage import mark, of_this_run
+from layerscope.core.looks import MARKERS, Look
+
+Row = dict[str, Any]
+
+#: Width of one and of two columns of a paper, in inches.
+COLUMN, PAGE = 3.5, 7.0
+
+# Embedding fonts says dozens of lines that would bury what a log is read for.
+logging.getLogger("fontTools").setLevel(logging.WARNING)
+
+GREY = "#777777"
+_STYLE = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so it is the same on every machine
+    "font.size": 7,
+    "axes.titlesize": 7.5,
+    "axes.labelsize": 7,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "legend.fontsize": 6.5,
+    "legend.frameon": False,
+    "legend.handlelength": 2.4,
+    "legend.columnspacing": 1.2,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "lines.linewidth": 1.1,
+    "lines.markersize": 3.4,
+    "figure.constrained_layout.h_pad": 0.03,
+    "figure.constrained_layout.w_pad": 0.03,
+    "pdf.fonttype": 42,  # TrueType, embedded
+    "svg.fonttype": "path",
+    "svg.hashsalt": "layerscope",
+    "savefig.dpi": 300,
+}
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """The project's style on top of matplotlib's defaults, whatever the user's own settings."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE)  # type: ignore[arg-type]
+        yield
+
+
+def save(figure: Figure, out: str | Path) -> None:
+    """Write `out` (.svg), and .pdf and .png beside it; the same figure gives the same bytes.
+
+    Each carries where it comes from, so that one that left its folder can be traced.
+    """
+    origin = of_this_run()
+    known = [origin.statement, mark(origin.lineage)] if origin else [None, None]
+    dates: dict[str, dict[str, Any]] = {
+        "svg": {"Date": None, **dict(zip(("Description", "Identifier"), known, strict=True))},
+        "pdf": {"CreationDate": None, **dict(zip(("Subject", "Keywords"), known, strict=True))},
+        "png": dict(zip(("Description", "Identifier"), known, strict=True)) if origin else {},
+    }
+    with styled():
+        figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # the layout stands and need not be worked out three times
+    for ending, metadata in dates.items():
+        with styled(), whole_file(Path(out).with_suffix(f".{ending}")) as partial:
+            figure.savefig(partial, format=ending, metadata=metadata)
+
+
+def models_of(rows: Sequence[Row]) -> list[str]:
+    """Models in the order of the table."""
+    return list(dict.fromkeys(row["model"] for row in rows))
+
+
+def percent_looks(percents: Sequence[int]) -> dict[int, Look]:
+    """Colour and marker of each share of training data: the darker, the more."""
+    colours = matplotlib.colormaps["viridis_r"]
+    step = 0.65 / max(len(percents) - 1, 1)
+    start = 0.3 if len(percents) > 1 else 0.75
+    return {
+        percent: Look(
+            matplotlib.colors.to_hex(colours(start + i * step)), MARKERS[i % len(MARKERS)]
+        )
+        for i, percent in enumerate(sorted(percents))
+    }
+
+
+def percents_of(rows: Sequence[Row]) -> list[int]:
+    """Shares of training data of fine-tuned variants, from small to large."""
+    return sorted({row["percent"] for row in rows if row["percent"] > 0})
+
+
+def width_for(columns: int) -> float:
+    """Width of a figure in inches: one column of a paper if the panels are readable so."""
+    return COLUMN if columns <= 2 else max(PAGE, 1.2 * columns)
+
+
+def model_handles(
+    models: Sequence[str], known: dict[str, Look], line: Literal["-", ""] = "-"
+) -> list[Line2D]:
+    """Legend entries of models."""
+    return [
+        Line2D([], [], color=known[m].colour, marker=known[m].marker, linestyle=line, label=m)
+        for m in models
+    ]
+
+
+def legend_below(figure: Figure, handles: Sequence[Any], columns: int) -> None:
+    """A legend below all panels."""
+    figure.legend(
+        handles=list(handles), loc="outside lower center", ncols=min(columns, len(handles))
+    )
+
+
+def share_y(grid: npt.NDArray[np.object_], measures: Sequence[str]) -> None:
+    """Give all panels of the same measure one scale, with numbers at the left alone.
+
+    Args:
+        grid: rows x columns of panels.
+        measures: what each row shows.
+    """
+    first: dict[str, Axes] = {}
+    for line, measure in zip(grid, measures, strict=True):
+        for column, axes in enumerate(line):
+            if axes is not first.setdefault(measure, axes):
+                axes.sharey(first[measure])
+            axes.tick_params(labelleft=column == 0)
+
+
+def layer_ticks(axes: Axes, first: int, last: int) -> None:
+    """At most seven whole numbers from the first to the last layer."""
+    step = max(1, -(-(last - first) // 6))
+    axes.set_xticks(range(first, last + 1, step))
+    axes.set_xlim(first - 0.4, last + 0.4)

@@ -1,5 +1,0 @@
-"""Run records: what each job did, left beside its outputs.
-
-Records watch and change no result, so this package is no part of a program's code digest
-(`layerscope.code.OBSERVERS`): an edit here reruns nothing.
-"""

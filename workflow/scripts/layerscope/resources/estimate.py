@@ -1,0 +1,200 @@
+"""What a study will cost: its jobs, and their needs added up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+
+from layerscope.catalogue import FIGURES, PAGES, TABLES, planned
+from layerscope.config import jobs
+from layerscope.config.schema import Study
+from layerscope.core.measures import BASELINES_OF_KIND
+from layerscope.resources.needs import needs
+from layerscope.resources.rates import read_rates
+from layerscope.resources.sizes import Sizes
+
+Wildcards = dict[str, str]
+
+
+def planned_jobs(study: Study) -> Iterator[tuple[str, Wildcards]]:
+    """Rule and wildcards of every job of a study, as if nothing had been made yet."""
+    made = [model for model in study.models if jobs.is_pretrained_here(study, model)]
+    chosen = jobs.analyses(study)
+    yield "configuration", {}
+    for corpus in dict.fromkeys(jobs.corpus_of(study, model) for model in made):
+        yield "prepare_corpus", {"corpus": str(corpus)}
+    for model in study.models:
+        yield ("pretrain" if model in made else "fetch_model"), {"model": model}
+    for task, entry in study.tasks.items():
+        if entry.source.kind == "hub":
+            yield "fetch_files", {"task": task}
+        yield "prepare_task", {"task": task}
+        yield "sample_for_probes", {"task": task}
+        for variant in jobs.finetuned_variants(study):
+            yield "subsample", {"task": task, **_parts(variant)}
+            for baseline in BASELINES_OF_KIND[entry.kind]:
+                yield "baseline", {"task": task, "baseline": baseline, **_parts(variant)}
+        for system in (*study.models, *BASELINES_OF_KIND[entry.kind]):
+            yield "score", {"task": task, "system": system}
+        for model in study.models:
+            yield from _jobs_of_model(study, task, model)
+        if "models" in chosen:
+            for variant in jobs.compared_variants(study):
+                yield "compare_models", {"task": task, "variant": variant}
+    yield from _jobs_of_results(study, chosen)
+
+
+def _jobs_of_model(study: Study, task: str, model: str) -> Iterator[tuple[str, Wildcards]]:
+    both = {"task": task, "model": model}
+    for variant in jobs.all_variants(study):
+        if variant in (jobs.PRETRAINED, jobs.RANDOM):
+            yield "extract_base", {**both, "variant": variant}
+        else:
+            yield "finetune", {**both, **_parts(variant)}
+            yield "extract_finetuned", {**both, "variant": variant}
+        for probe in study.tasks[task].probes:
+            yield "probe", {**both, "variant": variant, "probe": probe}
+        if "similarity" in jobs.analyses(study):
+            yield "similarity", {**both, "variant": variant}
+    for variant in jobs.intervened_variants(study):
+        yield "intervene", {**both, "variant": variant}
+
+
+def _jobs_of_results(study: Study, chosen: set[str]) -> Iterator[tuple[str, Wildcards]]:
+    """Tables with their parts, figures and pages, as the catalogue has them."""
+    values = {"task": list(study.tasks), "model": list(study.models)}
+    for table in planned(TABLES, chosen):
+        if table.part:
+            for found in product(*(values[name] for name in table.part.by)):
+                yield f"part_{table.name}", dict(zip(table.part.by, found, strict=True))
+        yield table.rule, {}
+    for figure in planned(FIGURES, chosen):
+        for wildcards in [{"task": task} for task in study.tasks] if figure.by_task else [{}]:
+            yield figure.rule, wildcards
+    for page in planned(PAGES, chosen):
+        yield page.name, {}
+
+
+def _parts(variant: str) -> Wildcards:
+    percent, seed = jobs.parse_variant(variant)
+    return {"percent": str(percent), "seed": str(seed)}
+
+
+@dataclass
+class Line:
+    """The jobs of one rule added up."""
+
+    jobs: int = 0
+    core_hours: float = 0.0
+    gpu_hours: float = 0.0
+    mem_mb: int = 0  # of its largest job
+    minutes: int = 0  # that its longest job asks for
+    disk_mb: float = 0.0  # what stays under the study's own policy
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The cost of a study: a line a rule, and the disk that each policy `keep` would take."""
+
+    lines: Mapping[str, Line]
+    activations_mb: Mapping[str, float]  # by policy, what stays
+    temp_mb: float  # activations of the largest variant, that live until its probes are done
+    assumed: tuple[str, ...]  # entries of the configuration whose size is not known
+
+
+def estimate(study: Study, sizes: Sizes) -> Estimate:
+    """Add up the needs of all jobs of a study.
+
+    A job with a GPU counts hours of the GPU and of the one core beside it.
+    """
+    lines: dict[str, Line] = {}
+    policies = ("all", "before-and-after", "none")
+    kept = {policy: _kept(study, policy) for policy in policies}
+    activations = dict.fromkeys(policies, 0.0)
+    largest = 0.0
+    for rule, wildcards in planned_jobs(study):
+        need = needs(study, sizes, rule, wildcards)
+        line = lines.setdefault(rule, Line())
+        line.jobs += 1
+        line.core_hours += need.seconds / 3600
+        line.gpu_hours += need.gpu * need.seconds / 3600
+        line.mem_mb = max(line.mem_mb, need.mem_mb)
+        line.minutes = max(line.minutes, need.minutes)
+        line.disk_mb += need.other_mb
+        if need.activations_mb:
+            variant = wildcards["variant"]
+            largest = max(largest, need.activations_mb)
+            for policy in policies:
+                activations[policy] += need.activations_mb if variant in kept[policy] else 0
+            if variant in kept[study.activations.keep]:
+                line.disk_mb += need.activations_mb
+    assumed = [f"models.{name}" for name, size in sizes.models.items() if size.assumed]
+    assumed += [f"tasks.{name}" for name, size in sizes.tasks.items() if size.assumed]
+    return Estimate(lines, activations, largest, tuple(assumed))
+
+
+def _kept(study: Study, keep: str) -> set[str]:
+    policy = study.activations.model_copy(update={"keep": keep})
+    return set(jobs.kept_variants(study.model_copy(update={"activations": policy})))
+
+
+def in_words(study: Study, found: Estimate) -> str:
+    """The estimate as text for a terminal."""
+    titles = ("rule", "jobs", "core-hours", "GPU-hours", "most memory", "most time", "disk")
+    rows = [
+        (
+            rule, f"{line.jobs:,}", _hours(line.core_hours), _hours(line.gpu_hours),
+            _size(line.mem_mb), f"{line.minutes:,} min", _size(line.disk_mb),
+        )
+        for rule, line in found.lines.items()
+    ]  # fmt: skip
+    lines = found.lines.values()
+    rows.append(
+        (
+            "total", f"{sum(line.jobs for line in lines):,}",
+            _hours(sum(line.core_hours for line in lines)),
+            _hours(sum(line.gpu_hours for line in lines)),
+            _size(max(line.mem_mb for line in lines)),
+            f"{max(line.minutes for line in lines):,} min",
+            _size(sum(line.disk_mb for line in lines)),
+        )
+    )  # fmt: skip
+    widths = [max(len(row[i]) for row in (titles, *rows)) for i in range(len(titles))]
+    table = [
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in (titles, *rows)
+    ]
+    table.insert(-1, "-" * len(table[0]))
+    policies = ", ".join(f"{name} {_size(mb)}" for name, mb in found.activations_mb.items())
+    text = [
+        f"Study '{study.study}', all of its jobs, whatever has been made already:",
+        "",
+        *table,
+        "",
+        "Memory and time are what the largest job of a rule asks for at its first attempt; time is",
+        "three times the estimate. Hours are the estimate itself, on a slow core.",
+        f"Rates of the GPU: {read_rates().source}.",
+        "",
+        f"Activations that stay, by activations.keep: {policies}.",
+        f"This study: {study.activations.keep}. Until its probes are done, a variant takes up to "
+        f"{_size(found.temp_mb)} in any case.",
+    ]
+    if found.assumed:
+        text.append(f"Sizes that are not known yet and were assumed: {', '.join(found.assumed)}.")
+    return "\n".join(text)
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:,.1f}" if hours >= 0.05 else ("0" if hours == 0 else "<0.1")
+
+
+def _size(mb: float) -> str:
+    if mb >= 1e6:
+        return f"{mb / 1e6:,.1f} TB"
+    if mb >= 1000:
+        return f"{mb / 1000:,.1f} GB"
+    return f"{mb:,.0f} MB" if mb >= 0.5 else ("0" if mb == 0 else "<1 MB")

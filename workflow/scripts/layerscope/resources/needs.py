@@ -1,0 +1,291 @@
+"""Memory, time, GPU and disk of a job, from the sizes of its model, inputs and data.
+
+The arithmetic is the usual one: a pass multiplies each sub-word with every weight of the blocks
+once (2 operations a weight) and training three times that (Kaplan et al. 2020, appendix B); Adam
+keeps four numbers a weight. The rates below are on the slow side, and what a job asks for is
+`MARGIN` times what is estimated, so that few jobs are killed; one that is killed asks for as much
+again at each further attempt. docs/cluster.md has the formulas in words and how they compare with
+measured jobs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from layerscope.config import jobs
+from layerscope.config.probes import BilstmCrfProbe, LinearProbe
+from layerscope.config.schema import Study
+from layerscope.config.training import FineTuning, PreTraining
+from layerscope.core.encodings import SEPARATE, encoding
+from layerscope.core.variants import parse_variant
+from layerscope.resources.rates import read_rates
+from layerscope.resources.sizes import SUBWORDS, ModelSize, Sizes, TaskSize
+
+#: Operations a second of one core (float32). Those of a GPU are in `resources.rates`.
+CORE = 4e10
+#: MB of activations that are written in a second: a processor encodes them, whatever makes them.
+WRITTEN = 300.0
+#: Seconds to start a program: imports alone, and with a model.
+START, START_MODEL = 5.0, 10.0
+#: A job that would keep one core busy for longer than this asks for a GPU.
+GPU_FROM = 1800.0
+#: Time asked for over time estimated, and minutes that every job gets.
+MARGIN, LEAST_MINUTES = 3, 10
+#: MB of a process that has imported pyarrow and scikit-learn; torch and transformers; CUDA too.
+SMALL, TORCH, CUDA = 600, 1200, 4000
+
+#: Rows at most whose similarity is measured (`layerscope.analysis.similarity`).
+COMPARED = 10_000
+#: Steps of L-BFGS that a linear probe takes, for true and control labels together.
+STEPS = 20
+
+#: Rules that no model is run in: MB and seconds, for data sets of up to some 100,000 sentences.
+LIGHT: dict[str, tuple[int, float]] = {
+    "configuration": (500, 1),
+    "prepare_task": (2000, 60),
+    "prepare_corpus": (4000, 60),
+    "subsample": (1000, 5),
+    "sample_for_probes": (1000, 5),
+    "fetch_model": (4000, 600),
+    "fetch_files": (1000, 60),
+    "score": (2000, 60),
+    "part_evaluation": (2000, 120),
+    "summary": (2000, 30),
+    "explorer": (2000, 30),
+}
+#: The same of all tables and of all figures.
+TABLE, FIGURE = (2000, 30.0), (1000, 10.0)
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a job needs: MB of memory, seconds of one core or one GPU, GPUs, MB left on disk."""
+
+    mem_mb: int
+    seconds: float
+    gpu: int = 0
+    activations_mb: float = 0.0  # of the disk, what the policy `keep` may throw away
+    other_mb: float = 0.0
+
+    @property
+    def minutes(self) -> int:
+        """Minutes to ask a scheduler for."""
+        return LEAST_MINUTES + math.ceil(MARGIN * self.seconds / 60)
+
+
+def needs(study: Study, sizes: Sizes, rule: str, wildcards: Mapping[str, str]) -> Needs:
+    """What a job of a rule needs at its first attempt.
+
+    Args:
+        study: the configuration.
+        sizes: of its models and tasks.
+        rule: name of the rule.
+        wildcards: of the job, by name.
+
+    Raises:
+        ValueError: a rule that nothing is known of.
+    """
+    if rule in LIGHT:
+        return Needs(*LIGHT[rule])
+    if rule.startswith(("table_", "part_")):
+        return Needs(*TABLE)
+    if rule.startswith("figure_"):
+        return Needs(*FIGURE)
+    if rule == "pretrain":
+        name = wildcards["model"]
+        training = study.models[name].source.training  # type: ignore[union-attr]
+        return _pretrain(sizes.models[name], training)
+    task = sizes.tasks[wildcards["task"]]
+    if rule == "baseline":
+        words = task.examples["train"] * task.words
+        return Needs(int(1000 + 0.004 * words), START + 2e-4 * words)
+    if rule == "compare_models":
+        return _compare(study, sizes, task, wildcards["task"])
+    size = sizes.models[wildcards["model"]]
+    if rule == "similarity":
+        return _similarity(study, size, task, wildcards["task"], layers=size.layers + 1)
+    if rule == "finetune":
+        settings = jobs.finetuning(study, wildcards["task"], wildcards["model"])
+        return _finetune(size, task, settings, int(wildcards["percent"]))
+    if rule in ("extract_base", "extract_finetuned"):
+        return _extract(study, size, task, wildcards["task"], wildcards["variant"])
+    if rule == "intervene":
+        return _intervene(study, size, task, wildcards["task"])
+    if rule == "probe":
+        return _probe(study, size, task, wildcards["task"], wildcards["probe"])
+    raise ValueError(f"rule {rule!r} has no needs")
+
+
+def subwords(task: TaskSize, most: int) -> float:
+    """Sub-words of an example on average, special tokens included."""
+    return min(task.words * SUBWORDS, most)
+
+
+def probed_rows(study: Study, size: TaskSize, task: str) -> tuple[float, float]:
+    """Rows of activations that a task's probes train on and are tested on."""
+    rows = size.words if study.tasks[task].kind == "ner" else 1
+    train, test = size.examples["train"] * rows, size.examples["test"] * rows
+    limit = study.tasks[task].probe_limit
+    return (min(train, limit) if limit else train), test
+
+
+def _compute(
+    operations: float, batches: float, fixed: float, *, training: bool = False
+) -> tuple[float, int]:
+    """Seconds, and GPUs: one if a core would be busy for too long.
+
+    Args:
+        operations: of the matrix products.
+        batches: passes or steps, times the layers of each.
+        fixed: seconds that do not depend on the device.
+        training: whether the operations are those of training steps.
+    """
+    on_core = fixed + operations / CORE
+    if on_core < GPU_FROM:
+        return on_core, 0
+    rates = read_rates()
+    rate, least = (rates.training, rates.step) if training else (rates.inference, rates.batch)
+    return fixed + operations / rate + least * batches, 1
+
+
+def _train_memory(size: ModelSize, batch: int, length: float, gpu: int) -> int:
+    """MB: weights, gradients and Adam's two averages; activations of a batch for the way back."""
+    model = 4 * size.parameters / 1e6
+    if gpu:
+        # The states are on the GPU; a checkpoint passes through here.
+        return int(CUDA + 4 * model)
+    held = size.layers * batch * length * (40 * size.width + 12 * size.heads * length) / 1e6
+    return int(TORCH + 5 * model + held)
+
+
+def _pretrain(size: ModelSize, settings: PreTraining) -> Needs:
+    tokens = settings.steps * settings.batch_size * settings.sequence_length
+    operations = 6 * tokens * (size.body + size.vocabulary * size.width)
+    steps = settings.steps * size.layers
+    seconds, gpu = _compute(operations, steps, START_MODEL, training=True)
+    memory = _train_memory(size, settings.batch_size, settings.sequence_length, gpu)
+    logits = 12 * settings.batch_size * settings.sequence_length * size.vocabulary / 1e6
+    return Needs(int(memory + logits), seconds, gpu, other_mb=4 * size.parameters / 1e6)
+
+
+def _finetune(size: ModelSize, task: TaskSize, settings: FineTuning, percent: int) -> Needs:
+    length = subwords(task, settings.max_length)
+    examples = settings.epochs * task.examples["train"] * percent / 100
+    held_out = task.examples["validation"]
+    operations = size.body * length * (6 * examples + 2 * held_out)
+    batches = (examples + held_out) / settings.batch_size * size.layers
+    seconds, gpu = _compute(operations, batches, START_MODEL, training=True)
+    memory = _train_memory(size, settings.batch_size, settings.max_length, gpu)
+    return Needs(memory, seconds, gpu, other_mb=4 * size.parameters / 1e6)
+
+
+def _extract(study: Study, size: ModelSize, task: TaskSize, name: str, variant: str) -> Needs:
+    settings, attention = study.activations, study.attention
+    entry = study.tasks[name]
+    views = jobs.views(study, name)
+    tuned = parse_variant(variant)[0] > 0
+    train, test = probed_rows(study, task, name)
+    in_example = task.words if entry.kind == "ner" else 1
+    examples = (train + test) / in_example
+    length = subwords(task, settings.max_length)
+    encodings = Counter(map(encoding, views))  # views of the same one share a pass
+    passes = examples * len(encodings) + (task.examples["test"] if tuned else 0)
+    compared = attention.examples * (3 if tuned else 1)
+    operations = 2 * size.body * length * (passes + compared)
+    # Without a GPU the maps cost more than the products: every entry is read a dozen times.
+    operations += 400 * compared * size.layers * size.heads * length**2
+    batches = passes * length / settings.batch_tokens * size.layers
+    seconds, gpu = _compute(operations, batches, START_MODEL)
+
+    states = size.layers + 1
+    vector = states * size.width * (2 if settings.dtype == "float16" else 4)
+    sides = sum(_sides(view) for view in views)
+    stored = (train + test) * vector * sides / 1e6
+    seconds += stored / WRITTEN
+    # Two blocks of vectors in float32 and one as stored, beside the states of a batch and the maps.
+    block = 256 * max(in_example, 2) * states * size.width * 14 / 1e6
+    block *= max(encodings.values())
+    batch = states * size.width * settings.batch_tokens * 8 / 1e6
+    maps = 12 * size.layers * size.heads * attention.batch_examples * length**2 * 4 / 1e6
+    models = 3 * 4 * size.parameters / 1e6
+    memory = (CUDA if gpu else TORCH + batch + maps) + models + block
+    measured = attention.examples * size.layers * size.heads * (14 if tuned else 4) * 8 / 1e6
+    return Needs(int(memory), seconds, gpu, activations_mb=stored, other_mb=measured)
+
+
+def _intervene(study: Study, size: ModelSize, task: TaskSize, name: str) -> Needs:
+    settings, passing = study.interventions, study.activations
+    masked = len(settings.head_shares) * (2 + settings.random_draws) if settings else 0
+    ner = study.tasks[name].kind == "ner"
+    test = task.examples["test"]
+    sample = probed_rows(study, task, name)[0] / (task.words if ner else 1)
+    length = subwords(task, passing.max_length)
+    # With a layer erased, or its control, only what comes after it is computed: half on average.
+    passes = sample + test * (1 + masked + size.layers)
+    batches = (sample + test * (1 + masked + 2 * size.layers)) * length / passing.batch_tokens
+    batches *= size.layers
+    fitted = 2 * size.layers * 30 * size.width**3  # matrices of the erasers, in float64
+    seconds, gpu = _compute(2 * size.body * length * passes + fitted, batches, START_MODEL)
+    batch = 2 * size.layers * size.width * passing.batch_tokens * 4 / 1e6
+    statistics = (2 * size.layers + 8) * size.width**2 * 8 / 1e6
+    answers = (1 + masked + 2 * size.layers) * test * (task.words if ner else 1) * 100 / 1e6
+    model = 4 * size.parameters / 1e6
+    memory = (CUDA if gpu else TORCH + batch + statistics) + 2 * model + answers
+    return Needs(int(memory), seconds, gpu)
+
+
+def _similarity(study: Study, size: ModelSize, task: TaskSize, name: str, layers: int) -> Needs:
+    """Products of the vectors of two states, in float64, for so many pairs of states a view."""
+    views = jobs.views(study, name)
+    rows = probed_rows(study, task, name)[1]
+    compared = min(rows, COMPARED)
+    width = size.width * max(map(_sides, views))
+    seconds = len(views) * layers * (6 * compared * width**2 / (CORE / 2) + rows * width / 1e8)
+    return Needs(int(SMALL + (8 * rows + 40 * compared) * width / 1e6), START + seconds)
+
+
+def _compare(study: Study, sizes: Sizes, task: TaskSize, name: str) -> Needs:
+    models = sorted(sizes.models.values(), key=lambda size: size.width)
+    pairs = len(models) * (len(models) - 1) // 2
+    layers = max(size.layers for size in models) + 1
+    return _similarity(study, models[-1], task, name, layers=pairs * layers)
+
+
+def _sides(view: str) -> int:
+    """Vectors of the model's width that stand side by side in a view."""
+    return 2 if encoding(view) == SEPARATE else 1
+
+
+def _fit(rows: float, width: int, classes: int) -> float:
+    """Operations of a linear probe, in the space of its rows or of its columns."""
+    inner = min(rows, width)
+    return 8 * STEPS * rows * inner * classes + 2 * rows * width * inner
+
+
+def _probe(study: Study, size: ModelSize, task: TaskSize, name: str, probe: str) -> Needs:
+    settings = study.probes[probe]
+    train, test = probed_rows(study, task, name)
+    views = jobs.views(study, name)
+    states, kind = size.layers + 1, study.tasks[name].kind
+    width = size.width * max(map(_sides, views))
+    classes = 3 if kind == "nli" else 11
+    halved = any(_sides(view) > 1 for view in views)
+    machines = 3 if halved else 1  # of a pair and of its halves
+    if isinstance(settings, LinearProbe):
+        halves = 1.5 if halved else 1.0  # of a pair, each alone: half as wide
+        lengths = 2 if settings.code_length else 1  # whose fits are to half of all, a quarter, ...
+        one = lengths * halves * _fit(train, width, classes)
+        if halved and settings.combined:
+            width *= 2
+            one += lengths * _fit(train, width, classes)
+    elif isinstance(settings, BilstmCrfProbe):
+        words = 3 * settings.epochs * train * len(settings.seeds) + test
+        one = (8 * settings.hidden * (width + settings.hidden) + 5e5) * words
+    else:
+        one = 2 * train * (train + test) * width + machines * 1000 * train**2
+    kernels = 0 if kind == "ner" else 8 * train * (machines * (train + test) + train) / 1e6
+    vectors = (train + test) * width * (4 + 4 + 8) / 1e6
+    return Needs(int(TORCH + kernels + vectors), START + states * len(views) * one / (CORE / 2))

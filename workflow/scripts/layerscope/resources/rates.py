@@ -1,0 +1,58 @@
+"""What a GPU does in a second: measured by benchmarks/gpu, or else assumed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from layerscope.core.errors import UserError
+from layerscope.core.files import read_json
+
+#: Beside the workflow's code; a workflow that is used without its repository has none.
+MEASURED = Path(__file__).resolve().parents[4] / "benchmarks" / "results" / "gpu.json"
+
+
+@dataclass(frozen=True)
+class GpuRates:
+    """Rates of one GPU in bfloat16, and where they are from."""
+
+    training: float  # operations a second, forward and back
+    inference: float  # operations a second of passes without gradients
+    step: float  # seconds that a layer adds to a training step, however small the step is
+    batch: float  # seconds that a layer adds to a pass, however small it is
+    source: str
+
+
+#: On the slow side: short sequences fill a GPU badly. A GPU's peak is ten to twenty times as high.
+ASSUMED = GpuRates(4e13, 4e13, step=5e-3, batch=5e-3, source="assumed, not measured")
+
+
+@cache
+def read_rates(path: Path = MEASURED) -> GpuRates:
+    """Rates of the GPU that the benchmark ran on; `ASSUMED` where it has not run.
+
+    Raises:
+        UserError: the file is there and has other contents than the benchmark's.
+    """
+    if not path.is_file():
+        return ASSUMED
+    parts, allowed = read_json(path), "allowed: what benchmarks/gpu writes"
+    try:
+        training, passes = parts["finetuning"], parts["activations"]
+        if "failed" in training or "failed" in passes:
+            return ASSUMED
+        (gpu, *_) = training["machine"]["gpus"]
+        return GpuRates(
+            training=float(training["rates"]["training"]),
+            inference=float(passes["rates"]["inference"]),
+            step=float(training["rates"]["step"]),
+            batch=float(passes["rates"]["batch"]),
+            source=f"measured on {gpu['name']}, {training['measured'][:10]}",
+        )
+    except KeyError as error:
+        if error.args[0] in ("finetuning", "activations"):  # these parts have not run yet
+            return ASSUMED
+        raise UserError(f"{path}: no {error.args[0]!r}; {allowed}") from None
+    except (TypeError, ValueError):
+        raise UserError(f"{path}: no figures of a GPU; {allowed}") from None

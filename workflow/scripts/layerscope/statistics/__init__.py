@@ -1,0 +1,1 @@
+"""Metrics as statistics of counts, their intervals, and models fitted to them."""

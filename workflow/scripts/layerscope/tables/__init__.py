@@ -1,0 +1,1 @@
+"""The tables that figures, the explorer and the summary read."""

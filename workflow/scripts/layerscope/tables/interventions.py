@@ -1,0 +1,18 @@
+"""A part of the table of scores under interventions: all variants of a model on a task."""
+
+from __future__ import annotations
+
+from layerscope.core.formats import read_table
+from layerscope.core.table_files import Row, Sources, Table, path_parts
+from layerscope.tables.rows import intervention_rows
+
+
+def tabulate(sources: Sources) -> dict[str, Table]:
+    """The part, from files …/{task}/{model}/{variant}.parquet."""
+
+    def rows(path: str) -> list[Row]:
+        return intervention_rows(
+            read_table(path, "intervention"), *path_parts(path, ("task", "model", "variant"))
+        )
+
+    return {"interventions": Table(map(rows, sources.files))}

@@ -1,1 +1,0 @@
-"""Tables that are put together from results of earlier stages, a module for each."""

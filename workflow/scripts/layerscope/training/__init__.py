@@ -1,0 +1,1 @@
+"""Fine-tuning and pre-training, with checkpoints that survive a kill."""

@@ -1,0 +1,201 @@
+"""Checkpoints of a training: where a killed job goes on, so that it ends with the same weights.
+
+A checkpoint is a folder `step-…` that appears whole: what the Trainer saves (`trainer/`), and
+`job.json` with the key of the job, the micro-batch and the digest of the rest. One that belongs to
+another job or is damaged is discarded. Nothing in it is unpickled: weights are safetensors, and the
+Trainer loads optimiser, schedule and generators with `weights_only`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from layerscope.core.errors import UserError
+from layerscope.core.files import (
+    canonical_json,
+    read_json,
+    remove,
+    sha256_directory,
+    sha256_text,
+    write_json,
+    writer,
+)
+from layerscope.models.load import device
+from layerscope.runtime.program import STOPPED
+
+log = logging.getLogger(__name__)
+
+PACKAGES = ("torch", "transformers", "accelerate", "tokenizers")
+JOB, STATE = "job.json", "trainer"
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """Where the checkpoints of one job lie, whose they are, and how often one is taken."""
+
+    folder: Path
+    key: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A whole checkpoint of this job: a folder for the Trainer, and the micro-batch it had."""
+
+    folder: Path
+    micro_batch: int
+
+
+@contextmanager
+def until_success(
+    folder: Path | None, seconds: float, job: Mapping[str, Any]
+) -> Iterator[Checkpoints | None]:
+    """Checkpoints of a job for the time of a block; all are removed if it succeeds.
+
+    Args:
+        folder: theirs alone; None for no checkpoints.
+        seconds: between two of them.
+        job: everything that determines the training, as JSON values. Versions of the packages that
+            train and the kind of device are added.
+    """
+    if folder is None:
+        yield None
+        return
+    versions = {name: version(name) for name in PACKAGES}
+    key = sha256_text(canonical_json([dict(job), versions, device().type]))
+    for stale in folder.glob(".*.partial"):
+        remove(stale)
+    try:
+        yield Checkpoints(folder, key, seconds)
+    except BaseException:
+        remove(_scratch(folder))
+        raise
+    remove(folder)
+    with suppress(OSError):
+        os.removedirs(folder.parent)  # as far up as they are empty
+
+
+def newest(checkpoints: Checkpoints) -> Checkpoint | None:
+    """The last checkpoint of a job, if it has a whole one; what is none of its own is removed."""
+    for path in sorted(checkpoints.folder.glob("step-*"), reverse=True):
+        try:
+            job = read_json(path / JOB)
+            if job["key"] != checkpoints.key:
+                log.warning("%s is discarded: it is of a job with other inputs or code", path)
+            elif job["sha256"] != sha256_directory(path / STATE):
+                log.warning("%s is discarded: it is damaged", path)
+            else:
+                return Checkpoint(path / STATE, job["micro_batch_size"])
+        except (UserError, OSError, KeyError, TypeError) as error:
+            log.warning("%s is discarded: it cannot be read (%s)", path, error)
+        remove(path)
+    return None
+
+
+def discard(checkpoints: Checkpoints) -> None:
+    """Remove all checkpoints of a job, which begins anew."""
+    for path in checkpoints.folder.glob("step-*"):
+        remove(path)
+
+
+def require_own(out: Path) -> None:
+    """Stop if another process has begun the same job, and so cleared what this one writes to.
+
+    Raises:
+        UserError: `out` is gone.
+    """
+    if not out.is_dir():
+        raise UserError(
+            f"{out} is gone: another process has begun the same job, and this one ends; "
+            "allowed: one at a time"
+        )
+
+
+class Saver(TrainerCallback):
+    """Takes a checkpoint at the end of a step when it is time to, or when the job is to stop.
+
+    A training that lasts long enough for checkpoints has one of its last step too, so that a kill
+    during what follows costs no training.
+    """
+
+    def __init__(
+        self, checkpoints: Checkpoints, out: Path, micro_batch: int, asked: Callable[[], bool]
+    ) -> None:
+        """Take what is saved and when.
+
+        Args:
+            checkpoints: of the job.
+            out: the folder that the job's result is written to.
+            micro_batch: sequences in a pass.
+            asked: whether the job is to stop.
+        """
+        self._checkpoints, self._out = checkpoints, out
+        self._micro_batch, self._asked = micro_batch, asked
+        self._begun = self._saved = time.monotonic()
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        since = self._begun if state.global_step >= state.max_steps else self._saved
+        if self._asked() or time.monotonic() - since >= self._checkpoints.seconds:
+            control.should_save = True
+            args.output_dir = str(_make_scratch(self._checkpoints.folder))
+
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """A long evaluation ends a step: asked to stop meanwhile, the job need not wait longer."""
+        if self._asked() and not control.should_save and state.global_step > 0:
+            control.should_save = True
+            args.output_dir = str(_make_scratch(self._checkpoints.folder))
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        scratch = _scratch(self._checkpoints.folder)
+        os.replace(scratch / f"checkpoint-{state.global_step}", scratch / STATE)
+        job = {
+            "key": self._checkpoints.key,
+            "micro_batch_size": self._micro_batch,
+            "sha256": sha256_directory(scratch / STATE),
+        }
+        write_json(scratch / JOB, job)
+        require_own(self._out)
+        folder = self._checkpoints.folder
+        name = f"step-{state.global_step:09d}"
+        with suppress(OSError):  # another writer of the same job has it already
+            os.replace(scratch, folder / name)
+        remove(scratch)
+        for path in folder.glob("step-*"):
+            if path.name < name:
+                remove(path)
+        self._saved = time.monotonic()
+        if self._asked():
+            log.info("stopped after step %d of %d, saved", state.global_step, state.max_steps)
+            sys.exit(STOPPED)
+
+
+def _scratch(folder: Path) -> Path:
+    return folder / f".{writer()}.partial"
+
+
+def _make_scratch(folder: Path) -> Path:
+    """An empty folder of this process; the job that ends beside it may just remove a parent."""
+    scratch = _scratch(folder)
+    shutil.rmtree(scratch, ignore_errors=True)
+    for _ in range(3):
+        with suppress(FileNotFoundError):
+            scratch.mkdir(parents=True, exist_ok=True)
+    return scratch

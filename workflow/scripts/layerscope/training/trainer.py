@@ -1,0 +1,251 @@
+"""What fine-tuning and pre-training share in their use of the Trainer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors.torch import load_file
+from torch.nn.functional import cross_entropy
+from transformers import (
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+
+from layerscope.config.training import FineTuning, PreTraining
+from layerscope.core.errors import UserError
+from layerscope.models.load import uses_bfloat16
+from layerscope.models.memory import free_memory, is_out_of_memory
+from layerscope.runtime.program import stop_later
+from layerscope.training.checkpoints import (
+    Checkpoint,
+    Checkpoints,
+    Saver,
+    discard,
+    newest,
+    require_own,
+)
+from layerscope.training.order import Epochs, Items
+
+log = logging.getLogger(__name__)
+
+IGNORED = -100  # label that the loss leaves out
+LOG_STEPS = 10  # steps that one entry of a log is of
+
+Result = TypeVar("Result")
+
+
+def training_arguments(
+    folder: str, settings: FineTuning | PreTraining, micro_batch: int, **options: Any
+) -> TrainingArguments:
+    """AdamW, the loss logged by step, on one device; when to save is left to `Saver`.
+
+    After its rise the rate falls linearly to 0, or stays if the settings of fine-tuning say so.
+    Without weight decay AdamW is Adam: they differ in the decay alone (Loshchilov and Hutter 2019).
+
+    Args:
+        folder: a scratch folder of the Trainer.
+        settings: rates, schedule and batch size.
+        micro_batch: sequences in a pass, a divisor of the batch size: an optimiser step is of as
+            many passes as make the batch.
+        options: further arguments of `TrainingArguments`.
+    """
+    constant = isinstance(settings, FineTuning) and settings.schedule == "constant"
+    arguments = TrainingArguments(
+        output_dir=folder,
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        warmup_steps=settings.warmup_share,
+        lr_scheduler_type="constant_with_warmup" if constant else "linear",
+        per_device_train_batch_size=micro_batch,
+        per_device_eval_batch_size=micro_batch,
+        gradient_accumulation_steps=settings.batch_size // micro_batch,
+        bf16=uses_bfloat16(settings.precision),
+        use_cpu=not torch.cuda.is_available(),
+        train_sampling_strategy="sequential",  # `Epochs` has the order
+        save_strategy="no",
+        logging_strategy="steps",
+        logging_steps=1,  # of more, the Trainer would forget at a resume what it had summed up
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        **options,
+    )
+    # On several devices the Trainer would multiply the batch by their number.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments
+
+
+def loss_of_step(
+    outputs: Any,
+    labels: torch.Tensor,
+    num_items_in_batch: torch.Tensor | None = None,
+    *,
+    causal: bool = False,
+) -> torch.Tensor:
+    """Cross-entropy in float32: the sum of a pass over the number of labels of the whole step.
+
+    The mean of a step's passes would weigh labels by how many their pass has.
+
+    Args:
+        outputs: of the model, with `logits`.
+        labels: of a sequence or of each of its sub-words; -100 is left out.
+        num_items_in_batch: labels in all passes of the optimiser step; None for those of this one.
+        causal: each sub-word predicts the next one's label.
+    """
+    logits = outputs["logits"].float()
+    if causal:
+        logits, labels = logits[:, :-1], labels[:, 1:]
+    total = cross_entropy(
+        logits.flatten(0, -2), labels.flatten(), ignore_index=IGNORED, reduction="sum"
+    )
+    count = (labels != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
+    return total / count.clamp(min=1)
+
+
+class _Progress(TrainerCallback):
+    """Says in the log how far a training is."""
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_: Any,
+    ) -> None:
+        logs = logs or {}
+        for name, text in (("loss", "loss"), ("eval_loss", "held-out loss")):
+            if name in logs and (name != "loss" or state.global_step % LOG_STEPS == 0):
+                log.info(
+                    "step %d of %d: %s %.4f", state.global_step, state.max_steps, text, logs[name]
+                )
+
+
+def make_trainer(
+    model: Any,
+    arguments: TrainingArguments,
+    train: Epochs,
+    held: Items,
+    collate: Callable[..., Any],
+    *,
+    causal: bool = False,
+) -> Trainer:
+    """A Trainer that says how far it is and whose loss is `loss_of_step`."""
+    trainer = Trainer(
+        model=model,
+        args=arguments,
+        train_dataset=train,
+        eval_dataset=held,
+        data_collator=collate,
+        compute_loss_func=partial(loss_of_step, causal=causal),
+        callbacks=[_Progress()],
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def train_on(
+    trainer: Trainer, checkpoints: Checkpoints | None, checkpoint: Checkpoint | None, out: Path
+) -> None:
+    """Run a Trainer to its end, from the start or from a checkpoint.
+
+    Args:
+        trainer: with the model as it was before the training.
+        checkpoints: where to save; None for nowhere.
+        checkpoint: where to go on.
+        out: the folder that the result is written to.
+
+    Raises:
+        UserError: another process has begun the same job.
+        SystemExit: asked to stop, after saving.
+    """
+    resume = None
+    if checkpoint is not None:
+        resume = str(checkpoint.folder)
+        state = TrainerState.load_from_json(f"{resume}/trainer_state.json")
+        log.info("going on after step %d of %d", state.global_step, state.max_steps)
+        if state.global_step >= state.max_steps:  # the Trainer would train one step more
+            weights = load_file(checkpoint.folder / "model.safetensors")
+            trainer.accelerator.unwrap_model(trainer.model).load_state_dict(
+                weights, strict=False
+            )  # tied ones are stored once
+            trainer.state = state
+            return
+    if checkpoints is None:
+        trainer.train()
+    else:
+        with stop_later() as asked:
+            micro_batch = trainer.args.per_device_train_batch_size
+            trainer.add_callback(Saver(checkpoints, out, micro_batch, asked))
+            trainer.train(resume_from_checkpoint=resume)
+    require_own(out)
+
+
+def within_memory(
+    attempt: Callable[[int, Checkpoint | None], Result],
+    settings: FineTuning | PreTraining,
+    checkpoints: Checkpoints | None,
+) -> Result:
+    """Train with a whole batch in a pass, or with as much of it as the device has memory for.
+
+    Args:
+        attempt: trains with a micro-batch, from the start or from a checkpoint, and keeps nothing
+            of it when it fails.
+        settings: with the batch size and the longest sequence.
+        checkpoints: of the job.
+
+    Raises:
+        UserError: not even one sequence fits.
+    """
+    checkpoint = newest(checkpoints) if checkpoints else None
+    micro_batch = checkpoint.micro_batch if checkpoint else settings.batch_size
+    while True:
+        try:
+            return attempt(micro_batch, checkpoint)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+        free_memory()
+        if micro_batch == 1:
+            tuning = isinstance(settings, FineTuning)
+            name = "max_length" if tuning else "sequence_length"
+            raise UserError(
+                f"out of memory with batch_size {settings.batch_size}, even one sequence at a "
+                f"time, and {name} {getattr(settings, name)}; allowed: a smaller {name}, a smaller "
+                "model, or a device with more memory"
+            )
+        halves = range(micro_batch // 2, 0, -1)
+        smaller = next(size for size in halves if settings.batch_size % size == 0)
+        log.warning(
+            "out of memory with %d sequences in a pass; training begins anew with %d, and %d "
+            "passes make a batch of %d as before",
+            *(micro_batch, smaller, settings.batch_size // smaller, settings.batch_size),
+        )
+        micro_batch, checkpoint = smaller, None
+        if checkpoints:
+            discard(checkpoints)
+
+
+def loss_log(state: TrainerState) -> list[dict[str, float]]:
+    """Mean loss of each `LOG_STEPS` steps, and the rate at their last: for the history."""
+    steps = [entry for entry in state.log_history if "loss" in entry]
+    groups = [steps[at : at + LOG_STEPS] for at in range(0, len(steps), LOG_STEPS)]
+    return [
+        {
+            "step": group[-1]["step"],
+            "loss": sum(entry["loss"] for entry in group) / LOG_STEPS,
+            "learning_rate": group[-1]["learning_rate"],
+        }
+        for group in groups
+        if len(group) == LOG_STEPS
+    ]
