@@ -18,8 +18,13 @@ from jobs import Job
 from layerscope.runtime.gpus import VISIBLE, claim, visible_devices
 
 WAITING = "waiting for a free GPU"
-TAKE = "import logging; logging.basicConfig(level='INFO'); from layerscope.runtime.gpus import use_gpus; "
-TAKE += "use_gpus(1); print('taken', flush=True)"
+TAKE = """
+import logging
+logging.basicConfig(level="INFO")
+from layerscope.runtime.gpus import use_gpus
+use_gpus(1)
+print("taken", flush=True)
+"""
 
 
 def recorded(setting: Setting) -> list[Row]:

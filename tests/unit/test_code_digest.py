@@ -128,7 +128,7 @@ def test_modules_of_a_program_are_those_it_imports(tmp_path: Path) -> None:
         "layerscope.sums",
         "report",
     ]
-    assert list(code.code_modules("show", tmp_path)) == [
+    assert list(code.code_modules("show", scripts=tmp_path)) == [
         "layerscope",
         "layerscope.web",
         "layerscope.web.page",

@@ -288,7 +288,7 @@ def table_names(chosen: set[str]) -> list[str]:
 
 
 def programs() -> dict[str, tuple[str, str | None]]:
-    """Program and part, as in `layerscope.core.code`, of each rule of a figure, a table or its parts."""
+    """Program and part, as in `core.code`, of each rule of a figure, a table or its parts."""
     found: dict[str, tuple[str, str | None]] = {}
     for table in TABLES:
         if table.part:
