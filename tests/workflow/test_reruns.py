@@ -73,7 +73,7 @@ def test_comments_docstrings_and_layout(finished: Finished, tmp_path: Path) -> N
         edited = ast.unparse(_OtherDocstrings().visit(ast.parse(text)))
         assert edited != text
         path.write_text(f"# A comment.\n\n{edited}\n", encoding="utf-8")
-    for path in [copy / "Snakefile", *(copy / "workflow" / "rules").glob("*.smk")]:
+    for path in [*copy.rglob("Snakefile"), *(copy / "workflow").rglob("*.smk")]:
         path.write_text(path.read_text(encoding="utf-8") + "\n# A comment.\n", encoding="utf-8")
     assert _names(plan(copy, finished.folder, finished.config)) == []
 
