@@ -53,7 +53,11 @@ def profile() -> dict[str, Any]:
 
 
 def test_nothing_in_the_rules_is_an_engine_s_own() -> None:
-    for path in [ROOT / "Snakefile", *ROOT.glob("workflow/rules/*.smk")]:
+    for path in [
+        ROOT / "Snakefile",
+        ROOT / "workflow" / "Snakefile",
+        *ROOT.glob("workflow/rules/*.smk"),
+    ]:
         text = path.read_text(encoding="utf-8").lower()
         own = (
             r"slurm|sbatch|qsub|gres|partition|(?<!\{params\.program\} )--gpus"  # not our programs'

@@ -262,6 +262,7 @@ HARMLESS: dict[str, Change] = {
     "comments, docstrings and layout of all code": _all(
         _written("workflow/scripts/**/*.py", _documented_otherwise),
         _written("Snakefile", lambda text: text + "\n# A comment.\n"),
+        _written("workflow/Snakefile", lambda text: text + "\n# A comment.\n"),
     ),
     "memory, time and GPUs that jobs ask for": _written(
         "workflow/rules/*.smk", _needing_other_resources

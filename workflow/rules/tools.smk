@@ -5,12 +5,6 @@ Gives: text on the terminal; results/{study}/crate/.
 """
 
 
-localrules:
-    crate,
-    estimate,
-    explain,
-
-
 rule estimate:
     """Print jobs, hours of cores and GPUs, memory and disk of the study."""
     log:
@@ -38,9 +32,9 @@ rule crate:
         configuration=canonical_json(STUDY.model_dump(mode="json")),
         given=CONFIGURED["files"],
         rules=lambda wildcards: canonical_json(
-            {rule.name: rule.docstring or "" for rule in workflow.rules}
+            {name: each.rule.docstring or "" for name, each in rules._rules.items()}
         ),
-        out=f"{RESULTS}/crate",
+        out=placed(f"{RESULTS}/crate"),
         program=program("export_crate"),
     shell:
         "python {params.program} --study {params.study} --targets {params.targets:q}"
@@ -61,3 +55,6 @@ rule explain:
         program=program("explain"),
     shell:
         "{params.python:q} {params.program} --call {params.call:q} --total {params.total} 2>&1 | tee {log}"
+
+
+run_here("crate", "estimate", "explain")
