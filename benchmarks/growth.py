@@ -52,7 +52,7 @@ def child(examples: int, layers: int, length: int) -> dict[str, float]:
     from layerscope.config.extraction import Activations
     from layerscope.core.formats import ActivationWriter
     from layerscope.extraction.activations import BLOCK, sequence_vectors
-    from layerscope.models.inputs import Encoded, Frame
+    from layerscope.models.inputs import Encoded, SpecialTokens
     from layerscope.run_records.machine import peak_memory
 
     torch.manual_seed(0)
@@ -62,7 +62,9 @@ def child(examples: int, layers: int, length: int) -> dict[str, float]:
     )  # fmt: skip
     model = BertModel(config).eval()
     rng = np.random.default_rng(0)
-    frame = Frame(before=[], between=[], after=[], pad=0, segments=False, spaced=False)
+    special_tokens = SpecialTokens(
+        before=[], between=[], after=[], pad=0, segments=False, spaced=False
+    )
     settings = Activations()
 
     def write(path: Path, examples: int) -> None:
@@ -76,7 +78,7 @@ def child(examples: int, layers: int, length: int) -> dict[str, float]:
                     "example_id": names, "group_id": names, "word_index": [0] * len(rows),
                     "word": [""] * len(rows), "label": ["none"] * len(rows),
                 }  # fmt: skip
-                writer.write(keys, sequence_vectors(model, block, frame, settings))
+                writer.write(keys, sequence_vectors(model, block, special_tokens, settings))
 
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder, "first.parquet"), 1)  # what is imported or set up at first use

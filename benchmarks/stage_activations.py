@@ -108,13 +108,17 @@ def measure_shape(
     shape: shapes.Shape, counts: tuple[int, int, int], size: str
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Equality, ways, ratios and shares of the limit for one model."""
-    model, tokenizer, frame = shape.model(), shapes.tokenizer(shape), shapes.frame(shape)
+    model, tokenizer, special_tokens = (
+        shape.model(),
+        shapes.tokenizer(shape),
+        shapes.special_tokens(shape),
+    )
     fused = fuse_activations(copy.deepcopy(model))  # as the library loads models
     table = shapes.pairs(counts[0])
     some, few = (shapes.spread_out(table, count) for count in counts[1:])
     settings = Activations()
     lengths, some_lengths, few_lengths = (
-        _lengths(tokenizer, frame, each) for each in (table, some, few)
+        _lengths(tokenizer, special_tokens, each) for each in (table, some, few)
     )
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
@@ -122,7 +126,9 @@ def measure_shape(
         def ours(rows: pa.Table, dtype: str) -> Path:
             path = folder / f"layerscope-{dtype}.parquet"
             changed = settings.model_copy(update={"dtype": dtype})
-            write_activations(fused, tokenizer, frame, rows, {"separate": path}, changed, {})
+            write_activations(
+                fused, tokenizer, special_tokens, rows, {"separate": path}, changed, {}
+            )
             return path
 
         layers = range(shape.layers + 1)
@@ -169,13 +175,15 @@ def measure_shape(
     return same, {f"{shape.name}: {name}": way for name, way in figures.items()}, ratios, limits
 
 
-def _lengths(tokenizer: PreTrainedTokenizerBase, frame: Any, table: pa.Table) -> list[int]:
+def _lengths(tokenizer: PreTrainedTokenizerBase, special_tokens: Any, table: pa.Table) -> list[int]:
     """Sub-words of all texts, premises first in each block of examples, as they are encoded."""
     found = []
     for start in range(0, table.num_rows, BLOCK):
         rows = table.slice(start, BLOCK).to_pydict()
         texts = [*rows["premise"], *rows["hypothesis"]]
-        found += [len(e.ids) for e in encode_text(tokenizer, frame, texts, shapes.LIMIT)[0]]
+        found += [
+            len(e.ids) for e in encode_text(tokenizer, special_tokens, texts, shapes.LIMIT)[0]
+        ]
     return found
 
 

@@ -26,7 +26,7 @@ from transformers import (
 )
 
 from layerscope.models.hooks import blocks
-from layerscope.models.inputs import Frame
+from layerscope.models.inputs import SpecialTokens
 from layerscope.models.load import fuse_activations
 
 #: What the maker of the H100 and H200 (SXM) states for bfloat16 without sparsity.
@@ -106,7 +106,7 @@ class Made:
     architecture: str
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
-    frame: Frame
+    special_tokens: SpecialTokens
 
     def operations(self, lengths: Iterable[int]) -> float:
         """Operations of the matrix products of a forward pass over sequences of these lengths.
@@ -162,10 +162,10 @@ def with_inputs(name: str, model: PreTrainedModel) -> Made:
     """A model with the tokenizer of made-up words."""
     kind = "encoder" if model.config.model_type in ("bert", "modernbert") else "decoder"
     shape = shapes.Shape(name, kind, 1, 1, 1, model.config.vocab_size, 512)
-    frame = shapes.frame(shape)
+    special_tokens = shapes.special_tokens(shape)
     if model.config.model_type == "modernbert":  # it does not tell segments apart
-        frame = dataclasses.replace(frame, segments=False)
-    return Made(name, kind, model, shapes.tokenizer(shape), frame)
+        special_tokens = dataclasses.replace(special_tokens, segments=False)
+    return Made(name, kind, model, shapes.tokenizer(shape), special_tokens)
 
 
 def large_config(name: str, setting: Setting) -> PretrainedConfig:

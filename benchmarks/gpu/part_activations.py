@@ -46,7 +46,7 @@ def parts(made: Made, sequences: list[Any], settings: Activations, setting: Sett
         def run() -> None:
             options = (settings.batch_tokens, settings.precision, read)
             for _ in forward(
-                made.model, sequences, made.frame, *options, output_hidden_states=True
+                made.model, sequences, made.special_tokens, *options, output_hidden_states=True
             ):
                 pass
 
@@ -75,7 +75,7 @@ def measure(
     def lengths(rows: Any) -> list[int]:
         found = rows.to_pydict()
         both = [*found["premise"], *found["hypothesis"]]
-        encoded, _ = encode_text(made.tokenizer, made.frame, both, shapes.LIMIT)
+        encoded, _ = encode_text(made.tokenizer, made.special_tokens, both, shapes.LIMIT)
         return [len(each.ids) for each in encoded]
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -83,7 +83,9 @@ def measure(
 
         def ours() -> None:
             paths: Any = {"separate": folder / "ours.parquet"}
-            write_activations(made.model, made.tokenizer, made.frame, table, paths, settings, {})
+            write_activations(
+                made.model, made.tokenizer, made.special_tokens, table, paths, settings, {}
+            )
 
         def plain() -> None:
             with torch.autocast(setting.device.type, torch.bfloat16, enabled=setting.cuda):
@@ -96,7 +98,7 @@ def measure(
         )
     rows = table.to_pydict()
     both = [*rows["premise"], *rows["hypothesis"]]
-    sequences, _ = encode_text(made.tokenizer, made.frame, both, shapes.LIMIT)
+    sequences, _ = encode_text(made.tokenizer, made.special_tokens, both, shapes.LIMIT)
     spent = parts(made, sequences, settings, setting) | {
         "sub-words and Parquet": spread(ours_seconds)["median"]
     }
@@ -129,11 +131,13 @@ def smallest_batch(setting: Setting) -> float:
     """Seconds that a pass of one short sequence takes for each layer."""
     name = "BERT-base"
     made = common.made(name, common.large_config(name, setting), setting, torch.float32)
-    sequences, _ = encode_text(made.tokenizer, made.frame, ["a001 a002"], shapes.LIMIT)
+    sequences, _ = encode_text(made.tokenizer, made.special_tokens, ["a001 a002"], shapes.LIMIT)
 
     def run() -> None:
         for _ in range(10):
-            for _ in forward(made.model, sequences, made.frame, 64, "bfloat16", lambda *_: None):
+            for _ in forward(
+                made.model, sequences, made.special_tokens, 64, "bfloat16", lambda *_: None
+            ):
                 pass
 
     seconds = spread(setting.seconds(run))["median"]

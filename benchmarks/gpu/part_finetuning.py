@@ -64,7 +64,7 @@ def train(
     )
     lengths = [len(item["encoded"].ids) for item in items]
     clock, loading = Clock(), 0.0
-    together = _collator(made.frame)
+    together = _collator(made.special_tokens)
 
     def collate(chosen: Any) -> Any:
         nonlocal loading
@@ -122,7 +122,7 @@ def measure(name: str, setting: Setting, peak: float) -> tuple[list[Row], dict[s
     spent = kernels(found, few, setting)
 
     table = shapes.tagged(batch * steps, seed=3)
-    given = (made.tokenizer, made.frame, made.architecture, shapes.LIMIT)
+    given = (made.tokenizer, made.special_tokens, made.architecture, shapes.LIMIT)
     real, _ = _items(table, "ner", shapes.TAGS, *given)
     lengths = [len(item["encoded"].ids) for item in real]
     order = similar_lengths(lengths, batch, 0, 0)

@@ -136,7 +136,7 @@ def texts(setting: Setting, made: Made) -> list[Any]:
     """Sequences for one large pass."""
     count = 12 if setting.tiny else 768
     words = [" ".join(each) for each in shapes.sentences(count)]
-    return encode_text(made.tokenizer, made.frame, words, shapes.LIMIT)[0]
+    return encode_text(made.tokenizer, made.special_tokens, words, shapes.LIMIT)[0]
 
 
 def extraction(setting: Setting) -> list[Row]:
@@ -144,7 +144,7 @@ def extraction(setting: Setting) -> list[Row]:
     made = encoder(setting)
     sequences = texts(setting, made)
     settings = Activations(batch_tokens=100_000)
-    run = partial(sequence_vectors, made.model, sequences, made.frame, settings)
+    run = partial(sequence_vectors, made.model, sequences, made.special_tokens, settings)
     rows = halved("extraction", setting, made.model, run, len(sequences) // 3)
 
     expected = run()
@@ -177,10 +177,10 @@ def attention(setting: Setting) -> list[Row]:
         model.set_attn_implementation("eager")
     settings = Attention(examples=count, max_length=shapes.LIMIT, batch_examples=count)
     table = shapes.tagged(count)
-    examples = choose_examples(before, made.tokenizer, made.frame, table, "ner", settings)
+    examples = choose_examples(before, made.tokenizer, made.special_tokens, table, "ner", settings)
 
     def run() -> Any:
-        return compare_attention(examples, made.frame, after, before, None, count)["value"]
+        return compare_attention(examples, made.special_tokens, after, before, None, count)["value"]
 
     return halved("attention", setting, after, run, count // 3)
 
@@ -194,7 +194,7 @@ def intervention(setting: Setting) -> list[Row]:
     def run() -> Any:
         found: dict[int, Any] = {}
         for indices, answers in forward(
-            changed, sequences, made.frame, 100_000, "float32",
+            changed, sequences, made.special_tokens, 100_000, "float32",
             lambda _, __, output: [logits.float().cpu().numpy() for logits in output],
         ):  # fmt: skip
             for place, index in enumerate(indices):
@@ -211,7 +211,7 @@ def training(setting: Setting) -> list[Row]:
         learning_rate=1e-2, epochs=1, batch_size=batch, max_length=shapes.LIMIT, warmup_share=0
     )
     made = encoder(setting, AutoModelForTokenClassification)
-    given = (made.tokenizer, made.frame, made.architecture, shapes.LIMIT)
+    given = (made.tokenizer, made.special_tokens, made.architecture, shapes.LIMIT)
     items, _ = _items(shapes.tagged(batch * steps), "ner", shapes.TAGS, *given)
     del made
     sizes: list[int] = []
@@ -227,7 +227,7 @@ def training(setting: Setting) -> list[Row]:
                 ),
                 Epochs(items, lambda _: range(len(items))),
                 Items(items[:1]),
-                _collator(made.frame),
+                _collator(made.special_tokens),
             )
             with failing(made.model, most, CUBLAS):
                 trainer.train()

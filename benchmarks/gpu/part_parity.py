@@ -67,7 +67,7 @@ def vectors(made: Made, precision: str) -> Arrays:
         table = shapes.pairs(PAIRS) if kind == "nli" else shapes.tagged(SENTENCES)
         with tempfile.TemporaryDirectory() as folder:
             paths = {view: Path(folder, f"{view}.parquet") for view in views}
-            given = (made.model, made.tokenizer, made.frame, table, paths, settings, {})
+            given = (made.model, made.tokenizer, made.special_tokens, table, paths, settings, {})
             write_activations(*given)  # type: ignore[arg-type]
             for view, path in paths.items():
                 for layer in range(made.model.config.num_hidden_layers + 1):
@@ -84,7 +84,7 @@ def predictions(family: str, device: torch.device, precision: str) -> Arrays:
     ):
         made = small(family, device, head)
         columns = predict(
-            made.model, made.tokenizer, made.frame, table, kind=kind,
+            made.model, made.tokenizer, made.special_tokens, table, kind=kind,
             architecture=made.architecture, labels=labels,
             settings=Activations(precision=precision),  # type: ignore[arg-type]
         )  # fmt: skip
@@ -102,8 +102,8 @@ def attention(made: Made) -> Arrays:
         model.set_attn_implementation("eager")
     settings = Attention(examples=SENTENCES, max_length=shapes.LIMIT)
     table = shapes.tagged(SENTENCES)
-    examples = choose_examples(before, made.tokenizer, made.frame, table, "ner", settings)
-    columns = compare_attention(examples, made.frame, after, before, None, 8)
+    examples = choose_examples(before, made.tokenizer, made.special_tokens, table, "ner", settings)
+    columns = compare_attention(examples, made.special_tokens, after, before, None, 8)
     return {"attention": columns["value"]}
 
 
@@ -115,7 +115,7 @@ def losses(family: str, device: torch.device, precision: str) -> Arrays:
         precision=precision,  # type: ignore[arg-type]
     )  # fmt: skip
     table = shapes.tagged(settings.batch_size * STEPS)
-    given = (made.tokenizer, made.frame, made.architecture, shapes.LIMIT)
+    given = (made.tokenizer, made.special_tokens, made.architecture, shapes.LIMIT)
     items, _ = _items(table, "ner", shapes.TAGS, *given)
     with tempfile.TemporaryDirectory() as scratch:
         trainer = make_trainer(
@@ -123,7 +123,7 @@ def losses(family: str, device: torch.device, precision: str) -> Arrays:
             training_arguments(scratch, settings, settings.batch_size, max_steps=STEPS, seed=0),
             Epochs(items, lambda _: range(len(items))),
             Items(items[:1]),
-            _collator(made.frame),
+            _collator(made.special_tokens),
         )
         trainer.train()
     assert next(made.model.parameters()).device.type == device.type
@@ -134,9 +134,9 @@ def interventions(family: str, device: torch.device) -> Arrays:
     """Logits with heads masked and with the label erased at each layer."""
     made = small(family, device, AutoModelForSequenceClassification)
     passes = Activations()
-    given = (made.tokenizer, made.frame)
+    given = (made.tokenizer, made.special_tokens)
     sequences, codes = labelled_inputs(*given, shapes.pairs(4 * PAIRS), "nli", LABELS, shapes.LIMIT)
-    (erasers,) = fit_erasers(made.model, sequences, [codes], made.frame, "nli", 3, passes)
+    (erasers,) = fit_erasers(made.model, sequences, [codes], made.special_tokens, "nli", 3, passes)
     changes = [Intervention("heads-most", heads=[(1, 0), (2, 3)])]
     changes += [Intervention("erased", layer=at, eraser=each) for at, each in enumerate(erasers, 1)]
     rows = shapes.pairs(PAIRS, seed=5).to_pydict()
@@ -147,7 +147,7 @@ def interventions(family: str, device: torch.device) -> Arrays:
 
     found: dict[int, list[Any]] = {}
     for indices, answers in forward(
-        Intervened(made.model, changes), tested, made.frame, 4096, "float32", read
+        Intervened(made.model, changes), tested, made.special_tokens, 4096, "float32", read
     ):
         for place, index in enumerate(indices):
             found[index] = [answer[place].numpy() for answer in answers]
@@ -215,9 +215,11 @@ def padding(setting: Setting) -> list[Row]:
     for family in FAMILIES:
         made = small(family, setting.device)
         texts = [" ".join(words) for words in shapes.sentences(PAIRS)]
-        sequences, _ = encode_text(made.tokenizer, made.frame, texts, shapes.LIMIT)
+        sequences, _ = encode_text(made.tokenizer, made.special_tokens, texts, shapes.LIMIT)
         alone, together = (
-            sequence_vectors(made.model, sequences, made.frame, Activations(batch_tokens=budget))
+            sequence_vectors(
+                made.model, sequences, made.special_tokens, Activations(batch_tokens=budget)
+            )
             for budget in (1, 100_000)
         )
         rows.append(within(f"{family}, padding, float32", relative(together, alone), EXACT))

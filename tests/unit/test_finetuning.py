@@ -20,7 +20,7 @@ from layerscope.config.extraction import Activations
 from layerscope.config.training import FineTuning
 from layerscope.core.errors import UserError
 from layerscope.extraction.predictions import predict
-from layerscope.models.inputs import read_frame
+from layerscope.models.inputs import read_special_tokens
 from layerscope.models.load import load_tokenizer, load_with_head
 from layerscope.training import finetuning
 from layerscope.training.finetuning import IGNORED, finetune
@@ -85,7 +85,7 @@ def accuracy(folder: Path, architecture: str, table: pa.Table, merge_tags: bool 
     found = predict(
         load_with_head(folder, tokenizer, kind, ["O", "drug"] if merge_tags else labels),
         tokenizer,
-        read_frame(tokenizer, architecture),
+        read_special_tokens(tokenizer, architecture),
         table,
         kind=kind,
         architecture=architecture,
@@ -262,9 +262,9 @@ def test_labels_of_pairs_are_numbers_of_the_label_names(
 
 def test_padding_of_training_batches_changes_no_loss(tiny: Tiny) -> None:
     """A short pair has the loss beside a long one that it has alone."""
-    collate = finetuning._collator(tiny.frame)
+    collate = finetuning._collator(tiny.special_tokens)
     items, _ = finetuning._items(
-        pairs(6, 3), "nli", CLASSES, tiny.tokenizer, tiny.frame, tiny.architecture, 48
+        pairs(6, 3), "nli", CLASSES, tiny.tokenizer, tiny.special_tokens, tiny.architecture, 48
     )
     torch.manual_seed(0)
     model = load_with_head(tiny.folder, tiny.tokenizer, "nli", CLASSES)

@@ -72,7 +72,7 @@ def with_head(tiny: Tiny, kind: str) -> PreTrainedModel:
 
 
 def inputs(tiny: Tiny, table: pa.Table, kind: str, limit: int = 64) -> tuple[Any, Any]:
-    return labelled_inputs(tiny.tokenizer, tiny.frame, table, kind, LABELS[kind], limit)
+    return labelled_inputs(tiny.tokenizer, tiny.special_tokens, table, kind, LABELS[kind], limit)
 
 
 def fitted(
@@ -80,7 +80,7 @@ def fitted(
 ) -> tuple[list[LeaceEraser], list[LeaceEraser]]:
     sequences, codes = inputs(tiny, table, kind)
     both = [codes, permuted(codes, 0)]
-    own, control = fit_erasers(model, sequences, both, tiny.frame, kind, 3, PASSES)
+    own, control = fit_erasers(model, sequences, both, tiny.special_tokens, kind, 3, PASSES)
     return own, control
 
 
@@ -90,7 +90,7 @@ def pooled(
     """Vectors of each block, rows x layers x width, and the rows' labels."""
     sequences, codes = inputs(tiny, table, kind)
     vectors, labels = [], []
-    for indices, found in pooled_states(model, sequences, tiny.frame, kind, PASSES):
+    for indices, found in pooled_states(model, sequences, tiny.special_tokens, kind, PASSES):
         vectors.append(found.numpy())
         labels += [codes[index] for index in indices]
     return np.concatenate(vectors), np.concatenate(labels)
@@ -260,7 +260,7 @@ def test_answers_are_those_of_passes_one_at_a_time(
         ),
     ]
     sequences, _ = inputs(tiny, examples(kind, 6, 1), kind)
-    batch = collate(sequences, tiny.frame)
+    batch = collate(sequences, tiny.special_tokens)
     real = batch["attention_mask"].bool()
     mixed = torch.autocast("cpu", torch.bfloat16, enabled=bfloat16)
     with torch.inference_mode(), mixed:
@@ -339,7 +339,7 @@ def test_the_program_scores_the_model_as_the_workflow_does(
     assert len(rows) == 2 * (1 + 2 * 4 + 2 * 2)
 
     columns = predict(
-        model, encoder.tokenizer, encoder.frame, tables["test"], kind=kind,
+        model, encoder.tokenizer, encoder.special_tokens, tables["test"], kind=kind,
         architecture="encoder", labels=labels, settings=PASSES, merge_tags=merged,
     )  # fmt: skip
     described = {"task": "t", "model": "m", "variant": "f100-s1", "kind_of_task": kind,
@@ -353,7 +353,8 @@ def test_the_program_scores_the_model_as_the_workflow_does(
 
 def test_layers_are_erased_with_a_control_each(encoder: Tiny) -> None:
     found = erased_layers(
-        with_head(encoder, "nli"), encoder.tokenizer, encoder.frame, examples("nli", 30, 0),
+        with_head(encoder, "nli"), encoder.tokenizer, encoder.special_tokens,
+        examples("nli", 30, 0),
         kind="nli", labels=LABELS["nli"], seed=0, settings=PASSES,
     )  # fmt: skip
     assert [(each.name, each.layer) for each in found] == [
@@ -361,6 +362,7 @@ def test_layers_are_erased_with_a_control_each(encoder: Tiny) -> None:
     ]  # fmt: skip
     with pytest.raises(UserError, match="label 'neutral'; allowed: contradiction, entailment"):
         erased_layers(
-            with_head(encoder, "nli"), encoder.tokenizer, encoder.frame, examples("nli", 30, 0),
+            with_head(encoder, "nli"), encoder.tokenizer, encoder.special_tokens,
+            examples("nli", 30, 0),
             kind="nli", labels=LABELS["nli"][:2], seed=0, settings=PASSES,
         )  # fmt: skip

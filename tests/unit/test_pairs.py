@@ -35,7 +35,7 @@ HYPOTHESES = [*SPELLED, *LINES[10:14], "He.", *LINES[20:25]]
 
 
 def pairs(tiny: Tiny, limit: int = 200) -> list[Encoded]:
-    found, cut = encode_pairs(tiny.tokenizer, tiny.frame, PREMISES, HYPOTHESES, limit)
+    found, cut = encode_pairs(tiny.tokenizer, tiny.special_tokens, PREMISES, HYPOTHESES, limit)
     assert cut == 0
     return found
 
@@ -58,7 +58,7 @@ def test_encoders_get_the_pairs_of_their_tokenizer(published: dict[str, Tiny]) -
         own = tiny.tokenizer(
             PREMISES, HYPOTHESES, padding=True, return_tensors="pt", split_special_tokens=True
         )
-        batch = collate(pairs(tiny), tiny.frame)
+        batch = collate(pairs(tiny), tiny.special_tokens)
         assert set(batch) == set(own)
         for key in own:
             assert torch.equal(batch[key], own[key]), key
@@ -91,13 +91,15 @@ def test_gpt2_gets_its_end_of_text_between_the_texts_and_nowhere_else(
 
 def test_cut_pairs_keep_something_of_both_texts(replica: Tiny) -> None:
     limit = 16
-    found, cut = encode_pairs(replica.tokenizer, replica.frame, PREMISES, HYPOTHESES, limit)
+    found, cut = encode_pairs(
+        replica.tokenizer, replica.special_tokens, PREMISES, HYPOTHESES, limit
+    )
     assert cut > 5
     for whole, pair in zip(pairs(replica), found, strict=True):
         assert len(pair.ids) == min(limit, len(whole.ids))
-        ends = len(replica.frame.before) + len(replica.frame.between)
+        ends = len(replica.special_tokens.before) + len(replica.special_tokens.between)
         assert pair.second > ends
-        assert len(pair.ids) - len(replica.frame.after) > pair.second
+        assert len(pair.ids) - len(replica.special_tokens.after) > pair.second
 
 
 # --- padding and pooling ------------------------------------------------------------------------
@@ -107,7 +109,7 @@ def logits(model: PreTrainedModel, tiny: Tiny, budget: int) -> torch.Tensor:
     sequences = pairs(tiny)
     found = torch.full((len(sequences), len(LABELS)), torch.nan)
     for indices, (_, output) in forward(
-        model, sequences, tiny.frame, budget, "float32", everything
+        model, sequences, tiny.special_tokens, budget, "float32", everything
     ):
         found[indices] = output.logits
     return found
@@ -127,7 +129,7 @@ def test_vectors_of_one_and_of_many_agree(replica: Tiny) -> None:
         sequence_vectors(
             replica.model,
             sequences,
-            replica.frame,
+            replica.special_tokens,
             Activations(batch_tokens=budget, dtype="float32"),
         )
         for budget in (1, 100_000)
@@ -137,7 +139,7 @@ def test_vectors_of_one_and_of_many_agree(replica: Tiny) -> None:
 
 
 def test_what_stands_in_the_padding_changes_no_state(replica: Tiny) -> None:
-    batch = collate(pairs(replica), replica.frame)
+    batch = collate(pairs(replica), replica.special_tokens)
     real = batch["attention_mask"].bool()
     assert not real.all()
     torch.manual_seed(0)
@@ -158,7 +160,7 @@ def test_decoders_classify_by_the_last_sub_word_of_the_hypothesis(
         model = classifier(tiny)
         sequences = pairs(tiny)
         with torch.inference_mode():
-            pooled = model(**collate(sequences, tiny.frame)).logits
+            pooled = model(**collate(sequences, tiny.special_tokens)).logits
             for row, sequence in enumerate(sequences):
                 state = model.base_model(torch.tensor([sequence.ids])).last_hidden_state[0]
                 scores = model.score(state)
@@ -170,7 +172,7 @@ def test_encoders_classify_by_their_pooler(published: dict[str, Tiny]) -> None:
     for name in ("bert", "biobert"):
         tiny = published[name]
         model = classifier(tiny)
-        batch = collate(pairs(tiny), tiny.frame)
+        batch = collate(pairs(tiny), tiny.special_tokens)
         with torch.inference_mode():
             pooled = torch.tanh(
                 model.bert.pooler.dense(model.bert(**batch).last_hidden_state[:, 0])
@@ -193,7 +195,7 @@ def eager(tiny: Tiny, noise: float = 0.0) -> PreTrainedModel:
 
 def test_eager_attention_gives_the_same_states_and_none_to_padding(replica: Tiny) -> None:
     model = eager(replica)
-    batch = collate(pairs(replica), replica.frame)
+    batch = collate(pairs(replica), replica.special_tokens)
     real = batch["attention_mask"].bool()
     with torch.inference_mode():
         output = model(**batch, output_attentions=True)
@@ -213,14 +215,16 @@ def test_attention_without_special_tokens_is_that_of_the_texts_alone(replica: Ti
     model, before = eager(replica, noise=0.1), eager(replica)
     table = nli_table(list(zip(PREMISES, HYPOTHESES, ["neutral"] * len(PREMISES), strict=True)))
     settings = Attention(examples=6, max_length=200)
-    examples = choose_examples(model, replica.tokenizer, replica.frame, table, "nli", settings)
-    columns = compare_attention(examples, replica.frame, model, before, None, 6)
+    examples = choose_examples(
+        model, replica.tokenizer, replica.special_tokens, table, "nli", settings
+    )
+    columns = compare_attention(examples, replica.special_tokens, model, before, None, 6)
     keys = zip(*(columns[key] for key in ("example_id", "layer", "head", "measure")), strict=True)
     found = dict(zip(keys, columns["value"], strict=True))
 
     for name, pair in examples:
         numbers: dict[str, Any] = {"input_ids": torch.tensor([pair.ids])}
-        if replica.frame.segments:
+        if replica.special_tokens.segments:
             sides = [int(at >= pair.second) for at in range(len(pair.ids))]
             numbers["token_type_ids"] = torch.tensor([sides])
         plain = [at for at in range(len(pair.ids)) if at not in pair.special]
@@ -271,7 +275,7 @@ def test_one_step_of_tuning_is_saved_read_again_and_predicts(
     assert history["examples"] == 8
     assert np.isfinite(history["validation_loss"])
     tokenizer = load_tokenizer(tmp_path)
-    assert tokenizer.pad_token_id == replica.frame.pad
+    assert tokenizer.pad_token_id == replica.special_tokens.pad
     body = load_model(tmp_path, tokenizer)
     moved = [
         name
@@ -280,14 +284,14 @@ def test_one_step_of_tuning_is_saved_read_again_and_predicts(
     ]
     assert any("layer" in name or name.startswith("h.") for name in moved)
     model = load_with_head(tmp_path, tokenizer, kind, labels)
-    assert model.config.pad_token_id == replica.frame.pad
+    assert model.config.pad_token_id == replica.special_tokens.pad
     for key, weight in body.state_dict().items():
         if "pooler" not in key:
             assert torch.equal(weight, model.base_model.state_dict()[key]), key
     columns = predict(
         model,
         tokenizer,
-        replica.frame,
+        replica.special_tokens,
         table,
         kind=kind,
         architecture=replica.architecture,
@@ -303,11 +307,17 @@ def test_one_step_of_tuning_is_saved_read_again_and_predicts(
 def test_word_states_of_one_and_of_many_agree(replica: Tiny) -> None:
     model = classifier(replica, "ner")
     words = [line.split() for line in LINES[:5]]
-    pieces = tokenise_words(replica.tokenizer, replica.frame, (w for each in words for w in each))
-    windows = [window for each in words for window in encode_words(pieces, replica.frame, each, 24)]
-    batch = collate(windows, replica.frame)
+    pieces = tokenise_words(
+        replica.tokenizer, replica.special_tokens, (w for each in words for w in each)
+    )
+    windows = [
+        window
+        for each in words
+        for window in encode_words(pieces, replica.special_tokens, each, 24)
+    ]
+    batch = collate(windows, replica.special_tokens)
     with torch.inference_mode():
         together = model(**batch).logits
         for row, window in enumerate(windows):
-            alone = model(**collate([window], replica.frame)).logits[0]
+            alone = model(**collate([window], replica.special_tokens)).logits[0]
             torch.testing.assert_close(together[row, : len(window.ids)], alone, **CLOSE)

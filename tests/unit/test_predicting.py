@@ -47,7 +47,7 @@ def predicted(
     return predict(
         with_head(tiny, kind),
         tiny.tokenizer,
-        tiny.frame,
+        tiny.special_tokens,
         table,
         kind=kind,
         architecture=tiny.architecture,
@@ -162,7 +162,7 @@ def test_predictions_of_merged_tags_are_iob2(tiny: Tiny) -> None:
         "architecture": tiny.architecture,
         "settings": Activations(max_length=64),
     }
-    arguments = (model, tiny.tokenizer, tiny.frame, SENTENCES)
+    arguments = (model, tiny.tokenizer, tiny.special_tokens, SENTENCES)
     found = predict(*arguments, labels=labels, merge_tags=True, **options)
     own = predict(*arguments, labels=merged, **options)
     assert set(found) == set(SCHEMAS["predictions"])

@@ -24,7 +24,7 @@ from transformers import (
 )
 
 from layerscope.core.formats import SCHEMAS
-from layerscope.models.inputs import Frame, read_frame
+from layerscope.models.inputs import SpecialTokens, read_special_tokens
 from layerscope.models.load import load_model, load_tokenizer
 from layerscope.training.pretraining import train_tokenizer
 
@@ -47,7 +47,7 @@ class Tiny:
     folder: Path
     architecture: str
     tokenizer: PreTrainedTokenizerBase
-    frame: Frame
+    special_tokens: SpecialTokens
     model: PreTrainedModel
 
 
@@ -154,7 +154,7 @@ def read(folder: Path, architecture: str) -> Tiny:
         folder,
         architecture,
         tokenizer,
-        read_frame(tokenizer, architecture),
+        read_special_tokens(tokenizer, architecture),
         load_model(folder, tokenizer),
     )
 

@@ -54,7 +54,7 @@ def main() -> None:
     from layerscope.extraction.activations import write_activations
     from layerscope.extraction.attention import choose_examples, compare_attention
     from layerscope.extraction.predictions import predict
-    from layerscope.models.inputs import read_frame
+    from layerscope.models.inputs import read_special_tokens
     from layerscope.models.load import (
         device,
         load_model,
@@ -77,7 +77,7 @@ def main() -> None:
         "model_sha256": known_sha256(arguments.model),
     }
     tokenizer = load_tokenizer(arguments.model)
-    frame = read_frame(tokenizer, architecture)
+    special_tokens = read_special_tokens(tokenizer, architecture)
     if arguments.out_predictions:
         outputs = merged_labels(labels) if arguments.merge_tags else labels
         whole = load_with_head(arguments.model, tokenizer, kind, outputs).to(device())  # type: ignore[arg-type]
@@ -85,7 +85,7 @@ def main() -> None:
         columns = predict(
             whole,
             tokenizer,
-            frame,
+            special_tokens,
             test,
             kind=kind,
             architecture=architecture,
@@ -112,7 +112,7 @@ def main() -> None:
                 write_activations(
                     model,
                     tokenizer,
-                    frame,
+                    special_tokens,
                     table,
                     {view: folder / view / f"{split}.parquet" for view in views},
                     settings,
@@ -128,9 +128,9 @@ def main() -> None:
         for each in (model, before, other_seed):
             if each is not None:
                 each.set_attn_implementation("eager")
-        examples = choose_examples(model, tokenizer, frame, test, kind, attention)
+        examples = choose_examples(model, tokenizer, special_tokens, test, kind, attention)
         columns = compare_attention(
-            examples, frame, model, before, other_seed, attention.batch_examples
+            examples, special_tokens, model, before, other_seed, attention.batch_examples
         )
         write_table(arguments.out_attention, "attention", columns, described)
 

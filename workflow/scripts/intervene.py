@@ -49,7 +49,7 @@ def main() -> None:
     from layerscope.data.iob import merge_table, merged_labels
     from layerscope.extraction.predictions import predict_each
     from layerscope.models.hooks import all_heads
-    from layerscope.models.inputs import read_frame
+    from layerscope.models.inputs import read_special_tokens
     from layerscope.models.load import device, load_tokenizer, load_with_head
     from layerscope.statistics import metrics
 
@@ -61,7 +61,7 @@ def main() -> None:
     sample = read_sample(arguments.train, arguments.train_sample, kind)
     labels = merged_labels(tags) if arguments.merge_tags else tags
     tokenizer = load_tokenizer(arguments.model)
-    frame = read_frame(tokenizer, architecture)
+    special_tokens = read_special_tokens(tokenizer, architecture)
     model = load_with_head(arguments.model, tokenizer, kind, labels).to(device())  # type: ignore[arg-type]
 
     settings = Interventions.model_validate_json(arguments.settings)
@@ -71,7 +71,7 @@ def main() -> None:
     interventions += erased_layers(
         model,
         tokenizer,
-        frame,
+        special_tokens,
         merge_table(sample) if arguments.merge_tags else sample,
         kind=kind,
         labels=labels,
@@ -81,7 +81,7 @@ def main() -> None:
     predictions = predict_each(
         Intervened(model, interventions),
         tokenizer,
-        frame,
+        special_tokens,
         test,
         kind=kind,
         architecture=architecture,

@@ -27,7 +27,13 @@ from layerscope.core.errors import UserError
 from layerscope.data.rng import seeded
 from layerscope.models.forward import forward
 from layerscope.models.hooks import Head, blocks, heads_masked, resumed, states_captured
-from layerscope.models.inputs import Encoded, Frame, encode_pairs, encode_words, tokenise_words
+from layerscope.models.inputs import (
+    Encoded,
+    SpecialTokens,
+    encode_pairs,
+    encode_words,
+    tokenise_words,
+)
 from layerscope.models.load import position_limit
 from layerscope.models.pooling import sequence_means, word_means
 from layerscope.statistics.metrics import encode
@@ -111,7 +117,7 @@ def masked_heads(ranked: Sequence[Head], settings: Interventions, name: str) -> 
 
 def labelled_inputs(
     tokenizer: PreTrainedTokenizerBase,
-    frame: Frame,
+    special_tokens: SpecialTokens,
     table: pa.Table,
     kind: str,
     labels: Sequence[str],
@@ -120,7 +126,7 @@ def labelled_inputs(
     """Inputs as the model is fine-tuned on them, with labels.
 
     Args:
-        tokenizer, frame: of the model.
+        tokenizer, special_tokens: of the model.
         table: prepared rows.
         kind: "nli" or "ner".
         labels: names of all labels.
@@ -134,10 +140,16 @@ def labelled_inputs(
     """
     rows = table.to_pydict()
     if kind == "nli":
-        pairs, _ = encode_pairs(tokenizer, frame, rows["premise"], rows["hypothesis"], limit)
+        pairs, _ = encode_pairs(
+            tokenizer, special_tokens, rows["premise"], rows["hypothesis"], limit
+        )
         return pairs, list(encode(rows["label"], labels)[:, None])
-    pieces = tokenise_words(tokenizer, frame, (w for words in rows["tokens"] for w in words))
-    windows = [w for words in rows["tokens"] for w in encode_words(pieces, frame, words, limit)]
+    pieces = tokenise_words(
+        tokenizer, special_tokens, (w for words in rows["tokens"] for w in words)
+    )
+    windows = [
+        w for words in rows["tokens"] for w in encode_words(pieces, special_tokens, words, limit)
+    ]
     codes = encode([tag for tags in rows["tags"] for tag in tags], labels)
     return windows, np.split(codes, np.cumsum([len(w.words) for w in windows])[:-1])
 
@@ -153,7 +165,7 @@ def permuted(codes: Sequence[Codes], seed: int) -> list[Codes]:
 def pooled_states(
     model: PreTrainedModel,
     sequences: Sequence[Encoded],
-    frame: Frame,
+    special_tokens: SpecialTokens,
     kind: str,
     settings: Activations,
 ) -> Iterator[tuple[list[int], torch.Tensor]]:
@@ -171,14 +183,14 @@ def pooled_states(
             return word_means(states, [sequences[index].words for index in indices])
 
         yield from forward(
-            model, sequences, frame, settings.batch_tokens, settings.precision, pooled
+            model, sequences, special_tokens, settings.batch_tokens, settings.precision, pooled
         )
 
 
 def erased_layers(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    frame: Frame,
+    special_tokens: SpecialTokens,
     sample: pa.Table,
     *,
     kind: str,
@@ -190,7 +202,7 @@ def erased_layers(
 
     Args:
         model: fine-tuned, in evaluation mode.
-        tokenizer, frame: of the model.
+        tokenizer, special_tokens: of the model.
         sample: prepared rows of training data that erasers are fitted to.
         kind: "nli" or "ner".
         labels: names that the labels of `sample` have.
@@ -201,9 +213,9 @@ def erased_layers(
         UserError: the model's blocks are not found, a label is none of `labels`, or there is one.
     """
     limit = position_limit(model, settings.max_length)
-    sequences, codes = labelled_inputs(tokenizer, frame, sample, kind, labels, limit)
+    sequences, codes = labelled_inputs(tokenizer, special_tokens, sample, kind, labels, limit)
     both = [codes, permuted(codes, seed)]
-    fitted = fit_erasers(model, sequences, both, frame, kind, len(labels), settings)
+    fitted = fit_erasers(model, sequences, both, special_tokens, kind, len(labels), settings)
     return [
         Intervention(name, layer=layer, eraser=eraser)
         for name, erasers in zip(("erased", "erased-control"), fitted, strict=True)
@@ -215,7 +227,7 @@ def fit_erasers(
     model: PreTrainedModel,
     sequences: Sequence[Encoded],
     codes: Sequence[Sequence[Codes]],
-    frame: Frame,
+    special_tokens: SpecialTokens,
     kind: str,
     classes: int,
     settings: Activations,
@@ -228,7 +240,7 @@ def fit_erasers(
         model: in evaluation mode.
         sequences: inputs.
         codes: labellings of the inputs, each with the labels of each sequence.
-        frame: of the tokenizer.
+        special_tokens: of the tokenizer.
         kind: "nli" or "ner".
         classes: number of labels.
         settings: of the pass.
@@ -250,7 +262,7 @@ def fit_erasers(
         ]
         for _ in codes
     ]
-    for indices, vectors in pooled_states(model, sequences, frame, kind, settings):
+    for indices, vectors in pooled_states(model, sequences, special_tokens, kind, settings):
         for labelling, own in zip(codes, fitters, strict=True):
             labels = np.concatenate([labelling[index] for index in indices])
             one_hot = torch.eye(classes, dtype=torch.float64)[torch.from_numpy(labels)].to(device)

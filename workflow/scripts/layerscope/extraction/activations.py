@@ -24,7 +24,7 @@ from layerscope.core.formats import ActivationWriter
 from layerscope.models.forward import forward
 from layerscope.models.inputs import (
     Encoded,
-    Frame,
+    SpecialTokens,
     cut_words,
     encode_pairs,
     encode_text,
@@ -54,7 +54,7 @@ log = logging.getLogger(__name__)
 def _vectors(
     model: PreTrainedModel,
     sequences: Sequence[Encoded],
-    frame: Frame,
+    special_tokens: SpecialTokens,
     settings: Activations,
     pools: Sequence[Pool],
     places: Callable[[list[int], Mapping[str, Any]], Any],
@@ -67,13 +67,13 @@ def _vectors(
         return np.concatenate(found, axis=2)
 
     options = (settings.batch_tokens, settings.precision, pooled)
-    yield from forward(model, sequences, frame, *options, output_hidden_states=True)
+    yield from forward(model, sequences, special_tokens, *options, output_hidden_states=True)
 
 
 def sequence_vectors(
     model: PreTrainedModel,
     sequences: Sequence[Encoded],
-    frame: Frame,
+    special_tokens: SpecialTokens,
     settings: Activations,
     pools: Sequence[Pool] = (sequence_means,),
 ) -> Vectors:
@@ -83,7 +83,7 @@ def sequence_vectors(
     """
     found: dict[int, Vectors] = {}
     passes = _vectors(
-        model, sequences, frame, settings, pools, lambda _, batch: batch["attention_mask"]
+        model, sequences, special_tokens, settings, pools, lambda _, batch: batch["attention_mask"]
     )
     for indices, pooled in passes:
         found.update(zip(indices, pooled, strict=True))
@@ -93,7 +93,7 @@ def sequence_vectors(
 def word_vectors(
     model: PreTrainedModel,
     sequences: Sequence[Encoded],
-    frame: Frame,
+    special_tokens: SpecialTokens,
     settings: Activations,
     pools: Sequence[Pool] = (word_means,),
 ) -> Vectors:
@@ -103,7 +103,7 @@ def word_vectors(
         return [sequences[index].words for index in indices]
 
     found: dict[int, Vectors] = {}
-    for indices, pooled in _vectors(model, sequences, frame, settings, pools, spans):
+    for indices, pooled in _vectors(model, sequences, special_tokens, settings, pools, spans):
         ends = np.cumsum([len(span) for span in spans(indices)])[:-1]
         found.update(zip(indices, np.split(pooled, ends), strict=True))
     return np.concatenate([found[index] for index in range(len(sequences))])
@@ -112,7 +112,7 @@ def word_vectors(
 def write_activations(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    frame: Frame,
+    special_tokens: SpecialTokens,
     table: pa.Table,
     paths: Mapping[View, str | Path],
     settings: Activations,
@@ -123,7 +123,7 @@ def write_activations(
     Args:
         model: base model in evaluation mode.
         tokenizer: of the model.
-        frame: of the tokenizer.
+        special_tokens: of the tokenizer.
         table: prepared rows; rows are written in their order.
         paths: the file to write of each view; the views share an encoding (`encoding`), which
             is "separate" or "joint" (nli), or "word" (ner).
@@ -160,20 +160,20 @@ def write_activations(
             rows = table.slice(start, BLOCK).to_pydict()
             if how == "word":
                 words_of_all = [word for words in rows["tokens"] for word in words]
-                pieces = tokenise_words(tokenizer, frame, words_of_all)
-                cut += cut_words(pieces, frame, words_of_all, limit)
+                pieces = tokenise_words(tokenizer, special_tokens, words_of_all)
+                cut += cut_words(pieces, special_tokens, words_of_all, limit)
                 sequences = [
                     window
                     for words in rows["tokens"]
-                    for window in encode_words(pieces, frame, words, limit)
+                    for window in encode_words(pieces, special_tokens, words, limit)
                 ]
                 keys = _word_keys(rows)
-                vectors = word_vectors(model, sequences, frame, settings, pools)
+                vectors = word_vectors(model, sequences, special_tokens, settings, pools)
             else:
-                sequences, shortened = _pairs(tokenizer, frame, rows, how, limit)
+                sequences, shortened = _pairs(tokenizer, special_tokens, rows, how, limit)
                 cut += shortened
                 keys = _example_keys(rows)
-                vectors = sequence_vectors(model, sequences, frame, settings, pools)
+                vectors = sequence_vectors(model, sequences, special_tokens, settings, pools)
             views = np.split(vectors, len(pools), axis=2)
             if how == SEPARATE:
                 views = [np.concatenate(np.split(each, 2), axis=2) for each in views]
@@ -202,15 +202,15 @@ def _write(
 
 def _pairs(
     tokenizer: PreTrainedTokenizerBase,
-    frame: Frame,
+    special_tokens: SpecialTokens,
     rows: Mapping[str, list[Any]],
     how: str,
     limit: int,
 ) -> tuple[list[Encoded], int]:
     premises, hypotheses = rows["premise"], rows["hypothesis"]
     if how == "joint":
-        return encode_pairs(tokenizer, frame, premises, hypotheses, limit)
-    return encode_text(tokenizer, frame, [*premises, *hypotheses], limit)
+        return encode_pairs(tokenizer, special_tokens, premises, hypotheses, limit)
+    return encode_text(tokenizer, special_tokens, [*premises, *hypotheses], limit)
 
 
 def _example_keys(rows: Mapping[str, list[Any]]) -> dict[str, list[Any]]:

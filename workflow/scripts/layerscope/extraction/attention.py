@@ -31,7 +31,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from layerscope.config.extraction import Attention
 from layerscope.core.errors import UserError
 from layerscope.models.batching import collate
-from layerscope.models.inputs import Encoded, Frame, encode_pairs, encode_words, tokenise_words
+from layerscope.models.inputs import (
+    Encoded,
+    SpecialTokens,
+    encode_pairs,
+    encode_words,
+    tokenise_words,
+)
 from layerscope.models.load import position_limit
 from layerscope.models.maps import maps_side_by_side
 from layerscope.models.memory import halving
@@ -40,7 +46,7 @@ from layerscope.models.memory import halving
 def choose_examples(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    frame: Frame,
+    special_tokens: SpecialTokens,
     table: pa.Table,
     kind: str,
     settings: Attention,
@@ -56,12 +62,14 @@ def choose_examples(
     limit = position_limit(model, settings.max_length)
     rows = table.to_pydict()
     if kind == "nli":
-        pairs = (tokenizer, frame, rows["premise"], rows["hypothesis"])
+        pairs = (tokenizer, special_tokens, rows["premise"], rows["hypothesis"])
         whole = encode_pairs(*pairs, 2**30)[0]
         fitting = [(i, e) for i, e in enumerate(whole) if len(e.ids) <= limit]
     else:
-        pieces = tokenise_words(tokenizer, frame, (w for words in rows["tokens"] for w in words))
-        cut = [encode_words(pieces, frame, words, limit) for words in rows["tokens"]]
+        pieces = tokenise_words(
+            tokenizer, special_tokens, (w for words in rows["tokens"] for w in words)
+        )
+        cut = [encode_words(pieces, special_tokens, words, limit) for words in rows["tokens"]]
         fitting = [(i, windows[0]) for i, windows in enumerate(cut) if len(windows) == 1]
     count = min(settings.examples, len(fitting))
     if count == 0:
@@ -209,7 +217,7 @@ def layer_measures(
 
 def compare_attention(
     examples: Sequence[tuple[str, Encoded]],
-    frame: Frame,
+    special_tokens: SpecialTokens,
     model: PreTrainedModel,
     before: PreTrainedModel | None,
     other_seed: PreTrainedModel | None,
@@ -222,7 +230,7 @@ def compare_attention(
 
     Args:
         examples: ids and inputs, neighbours of similar length.
-        frame: of the tokenizer.
+        special_tokens: of the tokenizer.
         model: the variant.
         before: the pre-trained model, or None for the variant's own properties alone.
         other_seed: the same variant with another seed, or None.
@@ -246,7 +254,8 @@ def compare_attention(
         first = [] if whole else [indices[0] - 1 if indices[0] > batch[0] else batch[-1]]
         rows = [examples[row][1] for row in (*first, *indices)]
         return {
-            key: table[len(first) :] for key, table in _measured(rows, frame, *compared).items()
+            key: table[len(first) :]
+            for key, table in _measured(rows, special_tokens, *compared).items()
         }
 
     def too_large(indices: Sequence[int]) -> UserError:
@@ -276,12 +285,12 @@ Measured = dict[tuple[int, str], npt.NDArray[np.float32]]
 
 def _measured(
     sequences: Sequence[Encoded],
-    frame: Frame,
+    special_tokens: SpecialTokens,
     model: PreTrainedModel,
     others: Sequence[PreTrainedModel | None],
 ) -> Measured:
     """All measures of one batch."""
-    batch = collate(sequences, frame, next(model.parameters()).device)
+    batch = collate(sequences, special_tokens, next(model.parameters()).device)
     real = batch["attention_mask"].float()
     special = torch.zeros_like(real)
     for row, encoded in enumerate(sequences):

@@ -17,7 +17,7 @@ from layerscope.config.extraction import Activations
 from layerscope.data.iob import entity_labels, merged_labels
 from layerscope.models.forward import forward
 from layerscope.models.inputs import (
-    Frame,
+    SpecialTokens,
     cut_words,
     encode_pairs,
     encode_words,
@@ -67,7 +67,7 @@ def unmerge_probabilities(
 def predict(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    frame: Frame,
+    special_tokens: SpecialTokens,
     table: pa.Table,
     *,
     kind: str,
@@ -83,7 +83,7 @@ def predict(
     Args:
         model: with its head, in evaluation mode.
         tokenizer: of the model.
-        frame: of the tokenizer.
+        special_tokens: of the tokenizer.
         table: prepared rows.
         kind: "nli" or "ner".
         architecture: "encoder" or "decoder".
@@ -94,14 +94,24 @@ def predict(
     Returns:
         Columns of the format "predictions", in the order of the table.
     """
-    given = (model, tokenizer, frame, table, kind, architecture, labels, settings, merge_tags)
+    given = (
+        model,
+        tokenizer,
+        special_tokens,
+        table,
+        kind,
+        architecture,
+        labels,
+        settings,
+        merge_tags,
+    )
     return _predict(*given, lambda output: [output.logits])[0]
 
 
 def predict_each(
     model: nn.Module,
     tokenizer: PreTrainedTokenizerBase,
-    frame: Frame,
+    special_tokens: SpecialTokens,
     table: pa.Table,
     *,
     kind: str,
@@ -115,14 +125,24 @@ def predict_each(
     Returns:
         For each of its answers the columns of the format "predictions".
     """
-    given = (model, tokenizer, frame, table, kind, architecture, labels, settings, merge_tags)
+    given = (
+        model,
+        tokenizer,
+        special_tokens,
+        table,
+        kind,
+        architecture,
+        labels,
+        settings,
+        merge_tags,
+    )
     return _predict(*given, list)
 
 
 def _predict(
     model: Any,
     tokenizer: PreTrainedTokenizerBase,
-    frame: Frame,
+    special_tokens: SpecialTokens,
     table: pa.Table,
     kind: str,
     architecture: str,
@@ -134,15 +154,19 @@ def _predict(
     rows = table.to_pydict()
     limit = position_limit(model, settings.max_length)
     if kind == "nli":
-        sequences, cut = encode_pairs(tokenizer, frame, rows["premise"], rows["hypothesis"], limit)
+        sequences, cut = encode_pairs(
+            tokenizer, special_tokens, rows["premise"], rows["hypothesis"], limit
+        )
         wanted: list[list[int]] = [[0]] * len(sequences)
         truth, counts = rows["label"], [1] * len(sequences)
     else:
         words_of_all = [word for words in rows["tokens"] for word in words]
-        pieces = tokenise_words(tokenizer, frame, words_of_all)
-        cut = cut_words(pieces, frame, words_of_all, limit)
+        pieces = tokenise_words(tokenizer, special_tokens, words_of_all)
+        cut = cut_words(pieces, special_tokens, words_of_all, limit)
         sequences = [
-            w for words in rows["tokens"] for w in encode_words(pieces, frame, words, limit)
+            w
+            for words in rows["tokens"]
+            for w in encode_words(pieces, special_tokens, words, limit)
         ]
         wanted = [[labelled_position(s, architecture) for s in seq.words] for seq in sequences]
         truth = [tag for tags in rows["tags"] for tag in tags]
@@ -156,7 +180,7 @@ def _predict(
         return [torch.softmax(logits.float(), dim=-1).cpu().numpy() for logits in answers]
 
     passes = forward(
-        model, sequences, frame, settings.batch_tokens, settings.precision, probabilities
+        model, sequences, special_tokens, settings.batch_tokens, settings.precision, probabilities
     )
     for indices, answers in passes:
         for place, index in enumerate(indices):

@@ -25,12 +25,12 @@ from layerscope.data.iob import merge_table, merged_labels
 from layerscope.models.batching import collate
 from layerscope.models.inputs import (
     Encoded,
-    Frame,
+    SpecialTokens,
     cut_words,
     encode_pairs,
     encode_words,
     labelled_position,
-    read_frame,
+    read_special_tokens,
     tokenise_words,
 )
 from layerscope.models.load import load_tokenizer, load_with_head, position_limit, uses_bfloat16
@@ -51,7 +51,7 @@ def _items(
     kind: str,
     labels: Sequence[str],
     tokenizer: Any,
-    frame: Frame,
+    special_tokens: SpecialTokens,
     architecture: str,
     limit: int,
 ) -> tuple[list[dict[str, Any]], int]:
@@ -59,28 +59,30 @@ def _items(
     number = {name: index for index, name in enumerate(labels)}
     rows = table.to_pydict()
     if kind == "nli":
-        encoded, cut = encode_pairs(tokenizer, frame, rows["premise"], rows["hypothesis"], limit)
+        encoded, cut = encode_pairs(
+            tokenizer, special_tokens, rows["premise"], rows["hypothesis"], limit
+        )
         targets: list[Any] = [number[label] for label in rows["label"]]
         pairs = zip(encoded, targets, strict=True)
         return [{"encoded": e, "target": t} for e, t in pairs], cut
     words_of_all = [word for words in rows["tokens"] for word in words]
-    pieces = tokenise_words(tokenizer, frame, words_of_all)
+    pieces = tokenise_words(tokenizer, special_tokens, words_of_all)
     items = []
     for words, tags in zip(rows["tokens"], rows["tags"], strict=True):
         done = 0
-        for window in encode_words(pieces, frame, words, limit):
+        for window in encode_words(pieces, special_tokens, words, limit):
             target = [IGNORED] * len(window.ids)
             for span, tag in zip(window.words, tags[done:], strict=False):
                 target[labelled_position(span, architecture)] = number[tag]
             done += len(window.words)
             items.append({"encoded": window, "target": target})
-    return items, cut_words(pieces, frame, words_of_all, limit)
+    return items, cut_words(pieces, special_tokens, words_of_all, limit)
 
 
-def _collator(frame: Frame) -> Any:
+def _collator(special_tokens: SpecialTokens) -> Any:
     def together(items: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         encoded: list[Encoded] = [item["encoded"] for item in items]
-        batch = collate(encoded, frame)
+        batch = collate(encoded, special_tokens)
         if isinstance(items[0]["target"], int):
             batch["labels"] = torch.tensor([item["target"] for item in items])
         else:
@@ -137,14 +139,14 @@ def finetune(
         train, validation = merge_table(train), merge_table(validation)
         labels = merged_labels(labels)
     tokenizer = load_tokenizer(folder)
-    frame = read_frame(tokenizer, architecture)
+    special_tokens = read_special_tokens(tokenizer, architecture)
 
     def attempt(micro_batch: int, checkpoint: Checkpoint | None) -> dict[str, Any]:
         set_seed(seed)
         model = load_with_head(folder, tokenizer, kind, labels)
         limit = position_limit(model, settings.max_length)
-        items, cut = _items(train, kind, labels, tokenizer, frame, architecture, limit)
-        held, _ = _items(validation, kind, labels, tokenizer, frame, architecture, limit)
+        items, cut = _items(train, kind, labels, tokenizer, special_tokens, architecture, limit)
+        held, _ = _items(validation, kind, labels, tokenizer, special_tokens, architecture, limit)
         lengths = [len(item["encoded"].ids) for item in items]
         with tempfile.TemporaryDirectory() as scratch:
             trainer = make_trainer(
@@ -154,7 +156,7 @@ def finetune(
                 ),
                 Epochs(items, partial(similar_lengths, lengths, settings.batch_size, seed)),
                 Items(held),
-                _collator(frame),
+                _collator(special_tokens),
             )
             train_on(trainer, checkpoints, checkpoint, out)
             validation_loss = trainer.evaluate()["eval_loss"]

@@ -30,7 +30,7 @@ from transformers import (
 from layerscope.config.training import PreTraining, Shape
 from layerscope.core.errors import UserError
 from layerscope.data.rng import seeded
-from layerscope.models.inputs import Frame, read_frame
+from layerscope.models.inputs import SpecialTokens, read_special_tokens
 from layerscope.models.load import (
     fuse_activations,
     load_language_model,
@@ -87,7 +87,11 @@ def new_model(
 
 
 def pack(
-    documents: Iterable[Sequence[int]], frame: Frame, architecture: str, end: int, length: int
+    documents: Iterable[Sequence[int]],
+    special_tokens: SpecialTokens,
+    architecture: str,
+    end: int,
+    length: int,
 ) -> list[list[int]]:
     """Join tokenised documents and cut the stream into sequences of one length.
 
@@ -99,7 +103,9 @@ def pack(
         stream.extend(document)
         if architecture == "decoder":
             stream.append(end)
-    before, after = (frame.before, frame.after) if architecture == "encoder" else ([], [])
+    before, after = (
+        (special_tokens.before, special_tokens.after) if architecture == "encoder" else ([], [])
+    )
     room = length - len(before) - len(after)
     pieces = [stream[at : at + room] for at in range(0, len(stream) - room + 1, room)]
     return [[*before, *piece, *after] for piece in pieces]
@@ -163,14 +169,14 @@ def pretrain(
         start = partial(new_model, shape, tokenizer, architecture)
     else:
         raise UserError("a model from scratch needs a shape")
-    frame = read_frame(tokenizer, architecture)
+    special_tokens = read_special_tokens(tokenizer, architecture)
     masked = architecture == "encoder"
 
     def sequences(texts: Sequence[str], name: str, length: int) -> list[list[int]]:
         # A text that spells a special token is text.
         options = {"add_special_tokens": False, "split_special_tokens": True}
         ids = tokenizer(list(texts), **options)["input_ids"]
-        packed = pack(ids, frame, architecture, tokenizer.eos_token_id, length)
+        packed = pack(ids, special_tokens, architecture, tokenizer.eos_token_id, length)
         if not packed:
             raise UserError(f"{name} text is shorter than one sequence of {length} sub-words")
         return packed
