@@ -53,6 +53,7 @@ def child(examples: int, layers: int, length: int) -> dict[str, float]:
     from layerscope.core.formats import ActivationWriter
     from layerscope.extraction.activations import BLOCK, sequence_vectors
     from layerscope.models.inputs import Encoded, SpecialTokens
+    from layerscope.models.loaded import LoadedModel
     from layerscope.run_records.machine import peak_memory
 
     torch.manual_seed(0)
@@ -65,6 +66,7 @@ def child(examples: int, layers: int, length: int) -> dict[str, float]:
     special_tokens = SpecialTokens(
         before=[], between=[], after=[], pad=0, segments=False, spaced=False
     )
+    loaded = LoadedModel(model, None, special_tokens, "encoder")  # type: ignore[arg-type]
     settings = Activations()
 
     def write(path: Path, examples: int) -> None:
@@ -78,7 +80,7 @@ def child(examples: int, layers: int, length: int) -> dict[str, float]:
                     "example_id": names, "group_id": names, "word_index": [0] * len(rows),
                     "word": [""] * len(rows), "label": ["none"] * len(rows),
                 }  # fmt: skip
-                writer.write(keys, sequence_vectors(model, block, special_tokens, settings))
+                writer.write(keys, sequence_vectors(loaded, block, settings))
 
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder, "first.parquet"), 1)  # what is imported or set up at first use

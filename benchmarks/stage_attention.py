@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -138,22 +139,22 @@ def tuned(model: PreTrainedModel) -> PreTrainedModel:
 def run(size: str) -> dict[str, Any]:
     """Measure; `size` is "full" or "smoke"."""
     shape, count, part = SIZES[size]
-    before = shape.model()
+    plain_one = shapes.loaded(shape)
+    before = plain_one.model
     after = tuned(before)
     for model in (before, after):
         model.set_attn_implementation("eager")
     models = (before, after)
     settings = Attention(examples=count, max_length=shapes.LIMIT)
-    tokenizer, special_tokens = shapes.tokenizer(shape), shapes.special_tokens(shape)
+    changed = replace(plain_one, model=after)
+    special_tokens = plain_one.special_tokens
     table = shapes.tagged(count)
-    sorted_ones = choose_examples(before, tokenizer, special_tokens, table, "ner", settings)
+    sorted_ones = choose_examples(changed, table, "ner", settings)
     by_id = dict(sorted_ones)
     in_order = [(name, by_id[name]) for name in table["example_id"].to_pylist() if name in by_id]
 
     def ours() -> dict[str, Any]:
-        return compare_attention(
-            sorted_ones, special_tokens, after, before, None, settings.batch_examples
-        )
+        return compare_attention(sorted_ones, changed, before, None, settings.batch_examples)
 
     step = len(sorted_ones) / part
     few = [sorted_ones[int(step * (at + 0.5))] for at in range(part)]

@@ -39,6 +39,7 @@ from transformers import (
 )
 
 from layerscope.config.training import FineTuning
+from layerscope.data.labels import TaskLabels
 from layerscope.training.finetuning import _collator, _items
 from layerscope.training.order import Epochs, Items, similar_lengths
 from layerscope.training.trainer import make_trainer, training_arguments
@@ -88,15 +89,8 @@ def tagger(shape: shapes.Shape, dropout: float | None = None) -> PreTrainedModel
 
 def items_of(shape: shapes.Shape, count: int) -> list[dict[str, Any]]:
     """Inputs and targets of so many sentences, as fine-tuning makes them."""
-    return _items(
-        shapes.tagged(count),
-        "ner",
-        shapes.TAGS,
-        shapes.tokenizer(shape),
-        shapes.special_tokens(shape),
-        shape.architecture,
-        shapes.LIMIT,
-    )[0]
+    task = TaskLabels("ner", shapes.TAGS)
+    return _items(shapes.tagged(count), task, shapes.loaded(shape), shapes.LIMIT)[0]
 
 
 def lengths_of(items: list[dict[str, Any]]) -> list[int]:

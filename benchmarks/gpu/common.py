@@ -22,12 +22,11 @@ from transformers import (
     ModernBertConfig,
     PretrainedConfig,
     PreTrainedModel,
-    PreTrainedTokenizerBase,
 )
 
 from layerscope.models.hooks import blocks
-from layerscope.models.inputs import SpecialTokens
 from layerscope.models.load import fuse_activations
+from layerscope.models.loaded import LoadedModel
 
 #: What the maker of the H100 and H200 (SXM) states for bfloat16 without sparsity.
 STATED_PEAK = 989e12
@@ -99,14 +98,10 @@ FAMILIES = ("BERT", "GPT-2", "BioGPT", "Llama", "ModernBERT")
 
 
 @dataclass(frozen=True)
-class Made:
-    """A model with random weights, and what reads its inputs."""
+class Made(LoadedModel):
+    """A model with random weights, and its name."""
 
     name: str
-    architecture: str
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
-    special_tokens: SpecialTokens
 
     def operations(self, lengths: Iterable[int]) -> float:
         """Operations of the matrix products of a forward pass over sequences of these lengths.
@@ -165,7 +160,7 @@ def with_inputs(name: str, model: PreTrainedModel) -> Made:
     special_tokens = shapes.special_tokens(shape)
     if model.config.model_type == "modernbert":  # it does not tell segments apart
         special_tokens = dataclasses.replace(special_tokens, segments=False)
-    return Made(name, kind, model, shapes.tokenizer(shape), special_tokens)
+    return Made(model, shapes.tokenizer(shape), special_tokens, kind, name)
 
 
 def large_config(name: str, setting: Setting) -> PretrainedConfig:

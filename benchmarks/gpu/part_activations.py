@@ -83,9 +83,7 @@ def measure(
 
         def ours() -> None:
             paths: Any = {"separate": folder / "ours.parquet"}
-            write_activations(
-                made.model, made.tokenizer, made.special_tokens, table, paths, settings, {}
-            )
+            write_activations(made, table, paths, settings, {})
 
         def plain() -> None:
             with torch.autocast(setting.device.type, torch.bfloat16, enabled=setting.cuda):

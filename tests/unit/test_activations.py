@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,15 +41,7 @@ def write(
     tiny: Tiny, table: pa.Table, view: View, path: Path, settings: Activations = EXACT, **other: Any
 ) -> np.ndarray:
     """Write a file and give all its layers: rows x layers x width."""
-    write_activations(
-        other.get("model", tiny.model),
-        tiny.tokenizer,
-        tiny.special_tokens,
-        table,
-        {view: path},
-        settings,
-        {"task": "t"},
-    )
+    write_activations(replace(tiny, **other), table, {view: path}, settings, {"task": "t"})
     count = activation_metadata(path)["layers"]
     return np.stack([read_layer(path, layer) for layer in range(count)], axis=1)
 
@@ -152,8 +145,7 @@ def test_mean_and_last_come_from_one_pass_and_are_the_same_bytes_as_apart(
 
     monkeypatch.setattr(activations, "forward", counted)
     paths = {view: tmp_path / view for view in views}
-    model, tokenizer, special_tokens = decoder.model, decoder.tokenizer, decoder.special_tokens
-    write_activations(model, tokenizer, special_tokens, table, paths, EXACT, {"task": "t"})
+    write_activations(decoder, table, paths, EXACT, {"task": "t"})
     assert passes == [len(table) * (2 if how == "separate" else 1)]
     for view in views:
         assert paths[view].read_bytes() == (tmp_path / f"{view}-alone").read_bytes()

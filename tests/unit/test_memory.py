@@ -7,6 +7,7 @@ import json
 import logging
 import shutil
 import weakref
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -279,7 +280,7 @@ def test_pooling_halves_what_does_not_fit(tiny: Tiny, caplog: pytest.LogCaptureF
             fail()
         return sequence_means(hidden, mask)
 
-    given = (tiny.model, sequences, tiny.special_tokens, Activations(batch_tokens=1000))
+    given = (tiny, sequences, Activations(batch_tokens=1000))
     whole, halved = (sequence_vectors(*given, [pool]) for pool in (sequence_means, hungry))
     np.testing.assert_allclose(halved, whole, rtol=1e-4, atol=1e-5)
     assert caplog.text.count("such batches are halved") == 1
@@ -297,7 +298,7 @@ def test_attention_halves_what_does_not_fit(
     for model in (*models, small):
         model.set_attn_implementation("eager")
     whole, halved = (
-        compare_attention(examples, tiny.special_tokens, model, models[1], None, 5)
+        compare_attention(examples, replace(tiny, model=model), models[1], None, 5)
         for model in (models[0], hold(small, fits))
     )
     assert "cosine_null_sentence" in whole["measure"]
@@ -307,7 +308,7 @@ def test_attention_halves_what_does_not_fit(
     assert caplog.text.count("such batches are halved") == 1
 
     with pytest.raises(UserError, match=r"attention maps of one example of \d+ sub-words; allowed"):
-        compare_attention(examples, tiny.special_tokens, hold(small, 0), models[1], None, 5)
+        compare_attention(examples, replace(tiny, model=hold(small, 0)), models[1], None, 5)
 
 
 def test_an_intervened_model_is_halved_and_left_as_it_was(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -189,20 +190,20 @@ def test_last_tokens_of_a_padded_batch_are_those_of_calls_of_the_model_one_by_on
 
 
 def test_vectors_are_the_same_alone_and_in_a_padded_batch(tiny: Tiny) -> None:
-    alone = sequence_vectors(tiny.model, texts(tiny), tiny.special_tokens, ONE)
-    together = sequence_vectors(tiny.model, texts(tiny), tiny.special_tokens, ALL)
+    alone = sequence_vectors(tiny, texts(tiny), ONE)
+    together = sequence_vectors(tiny, texts(tiny), ALL)
     assert alone.shape == (5, 3, 32)
     np.testing.assert_allclose(together, alone, **CLOSE)
     assert np.abs(alone[1] - alone[3]).max() > 0.1  # vectors tell texts apart
-    alone = word_vectors(tiny.model, sentences(tiny), tiny.special_tokens, ONE)
-    together = word_vectors(tiny.model, sentences(tiny), tiny.special_tokens, ALL)
+    alone = word_vectors(tiny, sentences(tiny), ONE)
+    together = word_vectors(tiny, sentences(tiny), ALL)
     assert len(alone) == sum(len(text.split()) for text in RAGGED)
     np.testing.assert_allclose(together, alone, **CLOSE)
 
 
 def test_vectors_follow_the_order_given(tiny: Tiny) -> None:
-    forwards = sequence_vectors(tiny.model, texts(tiny), tiny.special_tokens, ALL)
-    backwards = sequence_vectors(tiny.model, texts(tiny)[::-1], tiny.special_tokens, ALL)
+    forwards = sequence_vectors(tiny, texts(tiny), ALL)
+    backwards = sequence_vectors(tiny, texts(tiny)[::-1], ALL)
     np.testing.assert_allclose(backwards[::-1], forwards, **CLOSE)
 
 
@@ -216,8 +217,8 @@ def test_the_embedding_of_padding_changes_nothing(tiny: Tiny) -> None:
     ]
     for vectors, sequences, pools in each:
         np.testing.assert_allclose(
-            vectors(changed, sequences, tiny.special_tokens, ALL, pools),
-            vectors(tiny.model, sequences, tiny.special_tokens, ALL, pools),
+            vectors(replace(tiny, model=changed), sequences, ALL, pools),
+            vectors(tiny, sequences, ALL, pools),
             **CLOSE,
         )
 
@@ -274,7 +275,7 @@ def test_attention_measures_are_the_same_alone_and_in_a_padded_batch(tiny: Tiny)
     examples = [(f"e{index}", each) for index, each in enumerate(texts(tiny))]
 
     def measured(batch: int) -> dict[tuple[object, ...], float]:
-        columns = compare_attention(examples, tiny.special_tokens, *models, batch)
+        columns = compare_attention(examples, replace(tiny, model=models[0]), *models[1:], batch)
         keys = zip(
             *(columns[key] for key in ("example_id", "layer", "head", "measure")), strict=True
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from transformers import PreTrainedModel
 
 from layerscope.config.extraction import Activations, Attention
 from layerscope.config.training import FineTuning
+from layerscope.data.labels import TaskLabels
 from layerscope.extraction.activations import sequence_vectors
 from layerscope.extraction.attention import choose_examples, compare_attention
 from layerscope.extraction.predictions import predict
@@ -23,7 +25,8 @@ from layerscope.models.batching import collate
 from layerscope.models.forward import forward
 from layerscope.models.inputs import Encoded, encode_pairs, encode_words, tokenise_words
 from layerscope.models.load import load_model, load_tokenizer, load_with_head
-from layerscope.training.finetuning import finetune
+from layerscope.models.loaded import LoadedModel
+from layerscope.training.finetuning import FineTuningData, finetune
 
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 LABELS = ["entailment", "neutral", "contradiction"]
@@ -126,12 +129,7 @@ def test_logits_of_one_and_of_many_agree(replica: Tiny) -> None:
 def test_vectors_of_one_and_of_many_agree(replica: Tiny) -> None:
     sequences = pairs(replica)
     alone, together = (
-        sequence_vectors(
-            replica.model,
-            sequences,
-            replica.special_tokens,
-            Activations(batch_tokens=budget, dtype="float32"),
-        )
+        sequence_vectors(replica, sequences, Activations(batch_tokens=budget, dtype="float32"))
         for budget in (1, 100_000)
     )
     assert np.isfinite(alone).all()
@@ -213,12 +211,11 @@ def test_eager_attention_gives_the_same_states_and_none_to_padding(replica: Tiny
 
 def test_attention_without_special_tokens_is_that_of_the_texts_alone(replica: Tiny) -> None:
     model, before = eager(replica, noise=0.1), eager(replica)
+    changed = replace(replica, model=model)
     table = nli_table(list(zip(PREMISES, HYPOTHESES, ["neutral"] * len(PREMISES), strict=True)))
     settings = Attention(examples=6, max_length=200)
-    examples = choose_examples(
-        model, replica.tokenizer, replica.special_tokens, table, "nli", settings
-    )
-    columns = compare_attention(examples, replica.special_tokens, model, before, None, 6)
+    examples = choose_examples(changed, table, "nli", settings)
+    columns = compare_attention(examples, changed, before, None, 6)
     keys = zip(*(columns[key] for key in ("example_id", "layer", "head", "measure")), strict=True)
     found = dict(zip(keys, columns["value"], strict=True))
 
@@ -260,15 +257,14 @@ def examples(kind: str) -> pa.Table:
 def test_one_step_of_tuning_is_saved_read_again_and_predicts(
     replica: Tiny, kind: str, tmp_path: Path
 ) -> None:
-    table, labels = examples(kind), LABELS if kind == "nli" else TAGS
+    table = examples(kind)
+    task = TaskLabels(kind, LABELS if kind == "nli" else TAGS)
+    data = FineTuningData(table, table, task)
     history = finetune(
         replica.folder,
         tmp_path,
-        table,
-        table,
-        kind=kind,
+        data,
         architecture=replica.architecture,
-        labels=labels,
         settings=STEP,
         seed=1,
     )
@@ -283,21 +279,13 @@ def test_one_step_of_tuning_is_saved_read_again_and_predicts(
         if not torch.equal(weight, replica.model.get_parameter(name))
     ]
     assert any("layer" in name or name.startswith("h.") for name in moved)
-    model = load_with_head(tmp_path, tokenizer, kind, labels)
+    model = load_with_head(tmp_path, tokenizer, kind, task.names)
     assert model.config.pad_token_id == replica.special_tokens.pad
     for key, weight in body.state_dict().items():
         if "pooler" not in key:
             assert torch.equal(weight, model.base_model.state_dict()[key]), key
-    columns = predict(
-        model,
-        tokenizer,
-        replica.special_tokens,
-        table,
-        kind=kind,
-        architecture=replica.architecture,
-        labels=labels,
-        settings=Activations(batch_tokens=500, max_length=64),
-    )
+    loaded = LoadedModel.of(model, tokenizer, replica.architecture)
+    columns = predict(loaded, table, task, Activations(batch_tokens=500, max_length=64))
     rows = table.to_pydict()
     expected = 8 if kind == "nli" else sum(len(words) for words in rows["tokens"])
     assert len(columns["predicted"]) == expected

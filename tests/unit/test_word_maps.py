@@ -306,12 +306,8 @@ def test_every_hard_word_has_the_mean_of_its_own_sub_words(replica: Tiny) -> Non
     words = [*HARD, *SPELLED]
     windows = encoded(replica, words, 48)
     assert len(windows) > 3
-    vectors = word_vectors(
-        replica.model,
-        windows,
-        replica.special_tokens,
-        Activations(batch_tokens=200, dtype="float32"),
-    )
+    settings = Activations(batch_tokens=200, dtype="float32")
+    vectors = word_vectors(replica, windows, settings)
     assert len(vectors) == len(words)
     at = 0
     for window in windows:

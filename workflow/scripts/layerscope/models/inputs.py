@@ -240,6 +240,23 @@ def encode_words(
     return encoded
 
 
+def encode_sentences(
+    tokenizer: PreTrainedTokenizerBase,
+    special_tokens: SpecialTokens,
+    sentences: Sequence[Sequence[str]],
+    limit: int,
+) -> tuple[list[list[Encoded]], int]:
+    """Encode sentences of pre-split words in windows of at most `limit` sub-words.
+
+    Returns:
+        The windows of each sentence, and how many words are longer than a window and are cut.
+    """
+    all_words = [word for words in sentences for word in words]
+    pieces = tokenise_words(tokenizer, special_tokens, all_words)
+    encoded = [encode_words(pieces, special_tokens, words, limit) for words in sentences]
+    return encoded, cut_words(pieces, special_tokens, all_words, limit)
+
+
 def labelled_position(span: tuple[int, int], architecture: str) -> int:
     """Position of the sub-word that stands for a word in token classification.
 
