@@ -60,7 +60,7 @@ def main() -> None:
     from layerscope.extraction.predictions import predict
     from layerscope.models.load import device, load_model
     from layerscope.models.loaded import load_base, load_fine_tuned
-    from layerscope.run_records.content import known_sha256
+    from layerscope.run_records.content import cached_sha256
 
     settings = Activations.model_validate_json(arguments.settings)
     task = TaskLabels.read(arguments.test, arguments.kind, arguments.merge_tags)
@@ -71,7 +71,7 @@ def main() -> None:
         "variant": arguments.variant,
         "kind_of_task": task.kind,
         "labels": task.names,
-        "model_sha256": known_sha256(arguments.model),
+        "model_sha256": cached_sha256(arguments.model),
     }
     if arguments.out_predictions:
         tuned = load_fine_tuned(arguments.model, arguments.architecture, task)
@@ -85,7 +85,7 @@ def main() -> None:
 
     probed = read_sample(arguments.train, arguments.train_sample, task.kind)
     splits = {
-        split: (table, {**described, "split": split, "data_sha256": known_sha256(path)})
+        split: (table, {**described, "split": split, "data_sha256": cached_sha256(path)})
         for split, table, path in (
             ("train", probed, arguments.train),
             ("test", test, arguments.test),

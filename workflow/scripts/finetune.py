@@ -35,7 +35,7 @@ def main() -> None:
     from layerscope.core.files import whole_directory
     from layerscope.core.formats import read_sample, read_table
     from layerscope.data.labels import TaskLabels
-    from layerscope.run_records.content import known_sha256
+    from layerscope.run_records.content import cached_sha256
     from layerscope.training.checkpoints import until_success
     from layerscope.training.finetuning import FineTuningData, finetune
 
@@ -53,8 +53,8 @@ def main() -> None:
         "settings": settings.model_dump(mode="json"),
         "seed": arguments.seed,
         "merge_tags": arguments.merge_tags,
-        "model": known_sha256(arguments.model),
-        "files": [known_sha256(path) for path in files],
+        "model": cached_sha256(arguments.model),
+        "files": [cached_sha256(path) for path in files],
     }
     with (
         until_success(arguments.checkpoints, arguments.checkpoint_seconds, job) as checkpoints,

@@ -25,7 +25,7 @@ from layerscope.config.training import FineTuning, PreTraining
 from layerscope.core.errors import UserError
 from layerscope.models.load import uses_bfloat16
 from layerscope.models.memory import free_memory, is_out_of_memory
-from layerscope.runtime.program import stop_later
+from layerscope.runtime.program import defer_sigterm
 from layerscope.training.checkpoints import (
     Checkpoint,
     Checkpoints,
@@ -187,7 +187,7 @@ def train_on(trainer: Trainer, run: Run) -> None:
     if run.checkpoints is None:
         trainer.train()
     else:
-        with stop_later() as asked:
+        with defer_sigterm() as asked:
             trainer.add_callback(Saver(run.checkpoints, run.out, run.micro_batch, asked))
             trainer.train(resume_from_checkpoint=resume)
     require_own(run.out)
