@@ -23,10 +23,10 @@ from layerscope.core.files import canonical_json
 from layerscope.core.measures import BASELINES_OF_KIND
 from layerscope.resources.estimate import planned_jobs
 from layerscope.resources.sizes import read_sizes
-from layerscope.runtime.environment import collect_seldom, keep_private, use_this_python
+from layerscope.runtime.environment import tune_gc, keep_private, use_this_python
 
 use_this_python()
-collect_seldom()
+tune_gc()
 # A polite kill reaches a job's shell too. With a trap it waits for the program, which may be saving.
 shell.prefix("set -euo pipefail; trap : TERM; ")
 
