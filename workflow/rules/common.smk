@@ -15,7 +15,7 @@ sys.path.insert(0, PROGRAMS)
 
 from layerscope import catalogue
 from layerscope.config import jobs
-from layerscope.config.checksums import check_pins
+from layerscope.config.checksums import check_checksums
 from layerscope.config.load import read_yaml, validate
 from layerscope.config.references import read_references
 from layerscope.core.errors import UserError
@@ -23,7 +23,7 @@ from layerscope.core.files import canonical_json
 from layerscope.core.measures import BASELINES_OF_KIND
 from layerscope.resources.estimate import planned_jobs
 from layerscope.resources.sizes import read_sizes
-from layerscope.runtime.environment import tune_gc, keep_private, use_this_python
+from layerscope.runtime.environment import keep_private, tune_gc, use_this_python
 
 use_this_python()
 tune_gc()
@@ -34,7 +34,7 @@ try:
     for path in workflow.configfiles:
         read_yaml(path)  # refuses keys that stand twice, which Snakemake drops
     STUDY = validate(config)
-    check_pins(jobs.pins(STUDY))
+    check_checksums(jobs.required_checksums(STUDY))
     if STUDY.references:
         read_references(STUDY.references)  # now, and not after days of training
 except UserError as error:
