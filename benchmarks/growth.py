@@ -52,7 +52,8 @@ def child(examples: int, layers: int, length: int) -> dict[str, float]:
     from layerscope.config.extraction import Activations
     from layerscope.core.formats import ActivationWriter
     from layerscope.extraction.activations import BLOCK, sequence_vectors
-    from layerscope.models.inputs import Encoded, Frame
+    from layerscope.models.inputs import Encoded, SpecialTokens
+    from layerscope.models.loaded import LoadedModel
     from layerscope.run_records.machine import peak_memory
 
     torch.manual_seed(0)
@@ -62,7 +63,10 @@ def child(examples: int, layers: int, length: int) -> dict[str, float]:
     )  # fmt: skip
     model = BertModel(config).eval()
     rng = np.random.default_rng(0)
-    frame = Frame(before=[], between=[], after=[], pad=0, segments=False, spaced=False)
+    special_tokens = SpecialTokens(
+        before=[], between=[], after=[], pad=0, segments=False, spaced=False
+    )
+    loaded = LoadedModel(model, None, special_tokens, "encoder")  # type: ignore[arg-type]
     settings = Activations()
 
     def write(path: Path, examples: int) -> None:
@@ -76,7 +80,7 @@ def child(examples: int, layers: int, length: int) -> dict[str, float]:
                     "example_id": names, "group_id": names, "word_index": [0] * len(rows),
                     "word": [""] * len(rows), "label": ["none"] * len(rows),
                 }  # fmt: skip
-                writer.write(keys, sequence_vectors(model, block, frame, settings))
+                writer.write(keys, sequence_vectors(loaded, block, settings))
 
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder, "first.parquet"), 1)  # what is imported or set up at first use

@@ -23,7 +23,8 @@ from transformers import (
 )
 
 from layerscope.core.formats import SCHEMAS
-from layerscope.models.inputs import Frame, read_frame
+from layerscope.models.inputs import SpecialTokens, read_special_tokens
+from layerscope.models.loaded import LoadedModel
 
 #: Sentences by length in words (first, last, count): JNLPBA, training: 16,619, mean 26.6.
 SENTENCE_WORDS = (
@@ -131,9 +132,14 @@ def tokenizer(shape: Shape) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=made, model_input_names=inputs, **names)
 
 
-def frame(shape: Shape) -> Frame:
+def special_tokens(shape: Shape) -> SpecialTokens:
     """How the tokenizer frames a text."""
-    return read_frame(tokenizer(shape), shape.architecture)
+    return read_special_tokens(tokenizer(shape), shape.architecture)
+
+
+def loaded(shape: Shape) -> LoadedModel:
+    """The model of a shape, weights drawn from seed 0, and its tokenizer."""
+    return LoadedModel.of(shape.model(), tokenizer(shape), shape.architecture)
 
 
 def sentences(

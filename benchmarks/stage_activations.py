@@ -16,6 +16,7 @@ from __future__ import annotations
 import copy
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from layerscope.extraction.activations import BLOCK, write_activations
 from layerscope.models.forward import batches
 from layerscope.models.inputs import encode_text
 from layerscope.models.load import fuse_activations
+from layerscope.models.loaded import LoadedModel
 
 BATCH = 32
 TOLERANCE = 2e-4  # of float32 vectors
@@ -108,21 +110,20 @@ def measure_shape(
     shape: shapes.Shape, counts: tuple[int, int, int], size: str
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Equality, ways, ratios and shares of the limit for one model."""
-    model, tokenizer, frame = shape.model(), shapes.tokenizer(shape), shapes.frame(shape)
-    fused = fuse_activations(copy.deepcopy(model))  # as the library loads models
+    loaded = shapes.loaded(shape)
+    model, tokenizer = loaded.model, loaded.tokenizer
+    fused = replace(loaded, model=fuse_activations(copy.deepcopy(model)))  # as the library loads
     table = shapes.pairs(counts[0])
     some, few = (shapes.spread_out(table, count) for count in counts[1:])
     settings = Activations()
-    lengths, some_lengths, few_lengths = (
-        _lengths(tokenizer, frame, each) for each in (table, some, few)
-    )
+    lengths, some_lengths, few_lengths = (_lengths(loaded, each) for each in (table, some, few))
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
 
         def ours(rows: pa.Table, dtype: str) -> Path:
             path = folder / f"layerscope-{dtype}.parquet"
             changed = settings.model_copy(update={"dtype": dtype})
-            write_activations(fused, tokenizer, frame, rows, {"separate": path}, changed, {})
+            write_activations(fused, rows, {"separate": path}, changed, {})
             return path
 
         layers = range(shape.layers + 1)
@@ -169,13 +170,14 @@ def measure_shape(
     return same, {f"{shape.name}: {name}": way for name, way in figures.items()}, ratios, limits
 
 
-def _lengths(tokenizer: PreTrainedTokenizerBase, frame: Any, table: pa.Table) -> list[int]:
+def _lengths(loaded: LoadedModel, table: pa.Table) -> list[int]:
     """Sub-words of all texts, premises first in each block of examples, as they are encoded."""
     found = []
+    reader = (loaded.tokenizer, loaded.special_tokens)
     for start in range(0, table.num_rows, BLOCK):
         rows = table.slice(start, BLOCK).to_pydict()
         texts = [*rows["premise"], *rows["hypothesis"]]
-        found += [len(e.ids) for e in encode_text(tokenizer, frame, texts, shapes.LIMIT)[0]]
+        found += [len(e.ids) for e in encode_text(*reader, texts, shapes.LIMIT)[0]]
     return found
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ from transformers import PreTrainedModel
 from layerscope.config.extraction import Attention
 from layerscope.extraction.attention import choose_examples, compare_attention, cosine
 from layerscope.models.batching import collate
-from layerscope.models.inputs import Encoded, Frame
+from layerscope.models.inputs import Encoded, SpecialTokens
 
 BATCH = 32
 TOLERANCE = 1e-6  # of a cosine
@@ -75,12 +76,14 @@ def published_by_layer(
 
 
 def plain(
-    examples: Examples, frame: Frame, models: tuple[PreTrainedModel, PreTrainedModel]
+    examples: Examples,
+    special_tokens: SpecialTokens,
+    models: tuple[PreTrainedModel, PreTrainedModel],
 ) -> Cosines:
     """Batches of 32 in the order of the data."""
     found = []
     for start in range(0, len(examples), BATCH):
-        batch = collate([encoded for _, encoded in examples[start : start + BATCH]], frame)
+        batch = collate([encoded for _, encoded in examples[start : start + BATCH]], special_tokens)
         with torch.no_grad():
             sides = [model(**batch, output_attentions=True).attentions for model in models]
         rows = batch["attention_mask"][:, None, :, None]
@@ -94,14 +97,16 @@ def plain(
 
 def cosine_alone(
     examples: Examples,
-    frame: Frame,
+    special_tokens: SpecialTokens,
     models: tuple[PreTrainedModel, PreTrainedModel],
     batch_examples: int,
 ) -> Cosines:
     """The library's batches and its cosine."""
     found = []
     for start in range(0, len(examples), batch_examples):
-        batch = collate([encoded for _, encoded in examples[start : start + batch_examples]], frame)
+        batch = collate(
+            [encoded for _, encoded in examples[start : start + batch_examples]], special_tokens
+        )
         with torch.inference_mode():
             sides = [model(**batch, output_attentions=True).attentions for model in models]
             rows = batch["attention_mask"].float()
@@ -134,20 +139,22 @@ def tuned(model: PreTrainedModel) -> PreTrainedModel:
 def run(size: str) -> dict[str, Any]:
     """Measure; `size` is "full" or "smoke"."""
     shape, count, part = SIZES[size]
-    before = shape.model()
+    plain_one = shapes.loaded(shape)
+    before = plain_one.model
     after = tuned(before)
     for model in (before, after):
         model.set_attn_implementation("eager")
     models = (before, after)
     settings = Attention(examples=count, max_length=shapes.LIMIT)
-    tokenizer, frame = shapes.tokenizer(shape), shapes.frame(shape)
+    changed = replace(plain_one, model=after)
+    special_tokens = plain_one.special_tokens
     table = shapes.tagged(count)
-    sorted_ones = choose_examples(before, tokenizer, frame, table, "ner", settings)
+    sorted_ones = choose_examples(changed, table, "ner", settings)
     by_id = dict(sorted_ones)
     in_order = [(name, by_id[name]) for name in table["example_id"].to_pylist() if name in by_id]
 
     def ours() -> dict[str, Any]:
-        return compare_attention(sorted_ones, frame, after, before, None, settings.batch_examples)
+        return compare_attention(sorted_ones, changed, before, None, settings.batch_examples)
 
     step = len(sorted_ones) / part
     few = [sorted_ones[int(step * (at + 0.5))] for at in range(part)]
@@ -155,11 +162,11 @@ def run(size: str) -> dict[str, Any]:
     ways: dict[str, Callable[[], Any]] = {
         "layerscope": ours,
         "layerscope, cosine alone": lambda: cosine_alone(
-            sorted_ones, frame, models, settings.batch_examples
+            sorted_ones, special_tokens, models, settings.batch_examples
         ),
         "published": lambda: published_by_layer(few, models),
         "published, one pass": lambda: published(in_order, models),
-        "plain": lambda: plain(in_order, frame, models),
+        "plain": lambda: plain(in_order, special_tokens, models),
         "product": multiply,
     }
     expected = published(in_order, models)

@@ -39,6 +39,7 @@ from transformers import (
 )
 
 from layerscope.config.training import FineTuning
+from layerscope.data.labels import TaskLabels
 from layerscope.training.finetuning import _collator, _items
 from layerscope.training.order import Epochs, Items, similar_lengths
 from layerscope.training.trainer import make_trainer, training_arguments
@@ -88,15 +89,8 @@ def tagger(shape: shapes.Shape, dropout: float | None = None) -> PreTrainedModel
 
 def items_of(shape: shapes.Shape, count: int) -> list[dict[str, Any]]:
     """Inputs and targets of so many sentences, as fine-tuning makes them."""
-    return _items(
-        shapes.tagged(count),
-        "ner",
-        shapes.TAGS,
-        shapes.tokenizer(shape),
-        shapes.frame(shape),
-        shape.architecture,
-        shapes.LIMIT,
-    )[0]
+    task = TaskLabels("ner", shapes.TAGS)
+    return _items(shapes.tagged(count), task, shapes.loaded(shape), shapes.LIMIT)[0]
 
 
 def lengths_of(items: list[dict[str, Any]]) -> list[int]:
@@ -106,7 +100,7 @@ def lengths_of(items: list[dict[str, Any]]) -> list[int]:
 
 def ours(
     model: PreTrainedModel,
-    frame: Any,
+    special_tokens: Any,
     items: list[dict[str, Any]],
     steps: int,
     scratch: str,
@@ -119,13 +113,13 @@ def ours(
         training_arguments(scratch, settings, settings.batch_size, max_steps=steps, seed=0),
         Epochs(items, order),
         Items(items[:1]),
-        _collator(frame),
+        _collator(special_tokens),
     )  # fmt: skip
 
 
 def plain(
     model: PreTrainedModel,
-    frame: Any,
+    special_tokens: Any,
     items: list[dict[str, Any]],
     batch: int,
     steps: int,
@@ -145,7 +139,10 @@ def plain(
         remove_unused_columns=False,
     )
     trainer = Trainer(
-        model=model, args=arguments, train_dataset=Items(items), data_collator=_collator(frame)
+        model=model,
+        args=arguments,
+        train_dataset=Items(items),
+        data_collator=_collator(special_tokens),
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
@@ -153,9 +150,9 @@ def plain(
 
 def check_losses(shape: shapes.Shape) -> dict[str, dict[str, float]]:
     """Losses of the library's Trainer and of a loop on the same batches, without dropout."""
-    items, frame = items_of(shape, CHECKED_SENTENCES), shapes.frame(shape)
+    items, special_tokens = items_of(shape, CHECKED_SENTENCES), shapes.special_tokens(shape)
     with tempfile.TemporaryDirectory() as scratch:
-        trainer = ours(tagger(shape, 0.0), frame, items, STEPS_CHECKED, scratch, CHECKED)
+        trainer = ours(tagger(shape, 0.0), special_tokens, items, STEPS_CHECKED, scratch, CHECKED)
         trainer.train()
     history = trainer.state.log_history
     found = [entry["loss"] for entry in history if "loss" in entry]
@@ -178,7 +175,7 @@ def check_losses(shape: shapes.Shape) -> dict[str, dict[str, float]]:
     for step in range(STEPS_CHECKED):
         at = step * CHECKED.batch_size
         chosen = [items[index] for index in order[at : at + CHECKED.batch_size]]
-        loss = model(**_collator(frame)(chosen)).loss
+        loss = model(**_collator(special_tokens)(chosen)).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
@@ -216,21 +213,23 @@ def run(size: str) -> dict[str, Any]:
     """Measure; `size` is "full" or "smoke"."""
     shape, count, steps, few_steps = SIZES[size]
     same = check_losses(shape)
-    items, frame = items_of(shape, count), shapes.frame(shape)
+    items, special_tokens = items_of(shape, count), shapes.special_tokens(shape)
     lengths, batch = lengths_of(items), SETTINGS.batch_size
     order = similar_lengths(lengths, batch, 0, 0)
     model = tagger(shape)  # its weights move on from turn to turn, which takes no other time
     ways = {
         "layerscope": Way(
-            lambda scratch: ours(model, frame, items, steps, scratch),
+            lambda scratch: ours(model, special_tokens, items, steps, scratch),
             [lengths[index] for index in order[batch : steps * batch]],
         ),
         "plain": Way(
-            lambda scratch: plain(model, frame, items, batch, steps, scratch),
+            lambda scratch: plain(model, special_tokens, items, batch, steps, scratch),
             lengths[batch : steps * batch],
         ),
         "published": Way(
-            lambda scratch: plain(model, frame, items, PUBLISHED_BATCH, few_steps, scratch),
+            lambda scratch: plain(
+                model, special_tokens, items, PUBLISHED_BATCH, few_steps, scratch
+            ),
             lengths[PUBLISHED_BATCH : few_steps * PUBLISHED_BATCH],
         ),
     }

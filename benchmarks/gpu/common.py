@@ -22,12 +22,11 @@ from transformers import (
     ModernBertConfig,
     PretrainedConfig,
     PreTrainedModel,
-    PreTrainedTokenizerBase,
 )
 
 from layerscope.models.hooks import blocks
-from layerscope.models.inputs import Frame
 from layerscope.models.load import fuse_activations
+from layerscope.models.loaded import LoadedModel
 
 #: What the maker of the H100 and H200 (SXM) states for bfloat16 without sparsity.
 STATED_PEAK = 989e12
@@ -99,14 +98,10 @@ FAMILIES = ("BERT", "GPT-2", "BioGPT", "Llama", "ModernBERT")
 
 
 @dataclass(frozen=True)
-class Made:
-    """A model with random weights, and what reads its inputs."""
+class Made(LoadedModel):
+    """A model with random weights, and its name."""
 
     name: str
-    architecture: str
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
-    frame: Frame
 
     def operations(self, lengths: Iterable[int]) -> float:
         """Operations of the matrix products of a forward pass over sequences of these lengths.
@@ -162,10 +157,10 @@ def with_inputs(name: str, model: PreTrainedModel) -> Made:
     """A model with the tokenizer of made-up words."""
     kind = "encoder" if model.config.model_type in ("bert", "modernbert") else "decoder"
     shape = shapes.Shape(name, kind, 1, 1, 1, model.config.vocab_size, 512)
-    frame = shapes.frame(shape)
+    special_tokens = shapes.special_tokens(shape)
     if model.config.model_type == "modernbert":  # it does not tell segments apart
-        frame = dataclasses.replace(frame, segments=False)
-    return Made(name, kind, model, shapes.tokenizer(shape), frame)
+        special_tokens = dataclasses.replace(special_tokens, segments=False)
+    return Made(model, shapes.tokenizer(shape), special_tokens, kind, name)
 
 
 def large_config(name: str, setting: Setting) -> PretrainedConfig:

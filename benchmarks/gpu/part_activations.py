@@ -46,7 +46,7 @@ def blocks_of(made: Made, table: Any) -> list[list[Any]]:
     for start in range(0, table.num_rows, BLOCK):
         rows = table.slice(start, BLOCK).to_pydict()
         both = [*rows["premise"], *rows["hypothesis"]]
-        blocks.append(encode_text(made.tokenizer, made.frame, both, shapes.LIMIT)[0])
+        blocks.append(encode_text(made.tokenizer, made.special_tokens, both, shapes.LIMIT)[0])
     return blocks
 
 
@@ -59,14 +59,16 @@ def parts(
         for sequences in blocks:
             lengths = [len(each.ids) for each in sequences]
             for indices in batches(lengths, settings.batch_tokens, setting.device.type):
-                collate([sequences[index] for index in indices], made.frame, setting.device)
+                collate(
+                    [sequences[index] for index in indices], made.special_tokens, setting.device
+                )
 
     def passes(read: Any) -> float:
         def run() -> None:
             options = (settings.batch_tokens, settings.precision, read)
             for sequences in blocks:
                 for _ in forward(
-                    made.model, sequences, made.frame, *options, output_hidden_states=True
+                    made.model, sequences, made.special_tokens, *options, output_hidden_states=True
                 ):
                     pass
 
@@ -102,7 +104,7 @@ def measure(
 
         def ours() -> None:
             paths: Any = {"separate": folder / "ours.parquet"}
-            write_activations(made.model, made.tokenizer, made.frame, table, paths, settings, {})
+            write_activations(made, table, paths, settings, {})
 
         def plain() -> None:
             with torch.autocast(setting.device.type, torch.bfloat16, enabled=setting.cuda):
@@ -145,11 +147,13 @@ def smallest_batch(setting: Setting) -> float:
     """Seconds that a pass of one short sequence takes for each layer."""
     name = "BERT-base"
     made = common.made(name, common.large_config(name, setting), setting, torch.float32)
-    sequences, _ = encode_text(made.tokenizer, made.frame, ["a001 a002"], shapes.LIMIT)
+    sequences, _ = encode_text(made.tokenizer, made.special_tokens, ["a001 a002"], shapes.LIMIT)
 
     def run() -> None:
         for _ in range(10):
-            for _ in forward(made.model, sequences, made.frame, 64, "bfloat16", lambda *_: None):
+            for _ in forward(
+                made.model, sequences, made.special_tokens, 64, "bfloat16", lambda *_: None
+            ):
                 pass
 
     seconds = spread(setting.seconds(run))["median"]

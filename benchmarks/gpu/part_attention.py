@@ -6,6 +6,7 @@ the host.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import common
@@ -34,12 +35,13 @@ def run(setting: Setting) -> dict[str, Any]:
         model.set_attn_implementation("eager")
     settings = Attention(examples=count, max_length=shapes.LIMIT, batch_examples=64)
     table = shapes.tagged(count)
-    examples = choose_examples(before, made.tokenizer, made.frame, table, "ner", settings)
+    changed = replace(made, model=after)
+    examples = choose_examples(made, table, "ner", settings)
     step = len(examples) / few
     some = [examples[int(step * (at + 0.5))] for at in range(few)]
 
     def ours(chosen: Any = examples) -> Any:
-        return compare_attention(chosen, made.frame, after, before, None, settings.batch_examples)
+        return compare_attention(chosen, changed, before, None, settings.batch_examples)
 
     found = cosines_of(ours(some), [name for name, _ in some])
     far = float(abs(found - published(some, (before, after))).max())

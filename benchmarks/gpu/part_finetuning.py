@@ -22,6 +22,7 @@ from torch.profiler import ProfilerActivity, profile
 from transformers import AutoModelForTokenClassification
 
 from layerscope.config.training import FineTuning
+from layerscope.data.labels import TaskLabels
 from layerscope.models.inputs import Encoded
 from layerscope.models.memory import free_memory
 from layerscope.training.finetuning import _collator, _items
@@ -78,7 +79,7 @@ def train(
     )
     lengths = [len(item["encoded"].ids) for item in items]
     clock, loading = Timer(), 0.0
-    together = _collator(made.frame)
+    together = _collator(made.special_tokens)
 
     def collate(chosen: Any) -> Any:
         nonlocal loading
@@ -137,8 +138,7 @@ def measure(name: str, setting: Setting, peak: float) -> tuple[list[Row], dict[s
     spent = kernels(found, few, setting)
 
     table = shapes.tagged(batch * steps, seed=3)
-    given = (made.tokenizer, made.frame, made.architecture, shapes.LIMIT)
-    real, _ = _items(table, "ner", shapes.TAGS, *given)
+    real, _ = _items(table, TaskLabels("ner", shapes.TAGS), made, shapes.LIMIT)
     lengths = [len(item["encoded"].ids) for item in real]
     order = similar_lengths(lengths, batch, 0, 0)
     padded = sum(

@@ -6,11 +6,13 @@ on a processor, and for what cuBLAS says, the failure is made up.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import common
@@ -28,6 +30,7 @@ from transformers import (
 from layerscope.analysis.interventions import Intervened, Intervention
 from layerscope.config.extraction import Activations, Attention
 from layerscope.config.training import FineTuning
+from layerscope.data.labels import TaskLabels
 from layerscope.extraction.activations import sequence_vectors
 from layerscope.extraction.attention import choose_examples, compare_attention
 from layerscope.models.forward import forward
@@ -36,7 +39,7 @@ from layerscope.models.memory import free_memory
 from layerscope.models.pooling import sequence_means
 from layerscope.training.finetuning import _collator, _items
 from layerscope.training.order import Epochs, Items
-from layerscope.training.trainer import make_trainer, training_arguments, within_memory
+from layerscope.training.trainer import Run, make_trainer, training_arguments, within_memory
 
 CUBLAS = "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
 HALVED = "out of memory with"
@@ -142,7 +145,7 @@ def texts(setting: Setting, made: Made) -> list[Any]:
     else:
         sentences = shapes.sentences(768, words=[(shapes.LIMIT, shapes.LIMIT, 1)])
     words = [" ".join(each) for each in sentences]
-    return encode_text(made.tokenizer, made.frame, words, shapes.LIMIT)[0]
+    return encode_text(made.tokenizer, made.special_tokens, words, shapes.LIMIT)[0]
 
 
 def extraction(setting: Setting) -> list[Row]:
@@ -150,7 +153,7 @@ def extraction(setting: Setting) -> list[Row]:
     made = encoder(setting)
     sequences = texts(setting, made)
     settings = Activations(batch_tokens=100_000)
-    run = partial(sequence_vectors, made.model, sequences, made.frame, settings)
+    run = partial(sequence_vectors, made, sequences, settings)
     rows = halved("extraction", setting, made.model, run, len(sequences) // 3)
 
     expected = run()
@@ -183,10 +186,11 @@ def attention(setting: Setting) -> list[Row]:
         model.set_attn_implementation("eager")
     settings = Attention(examples=count, max_length=shapes.LIMIT, batch_examples=count)
     table = shapes.tagged(count)
-    examples = choose_examples(before, made.tokenizer, made.frame, table, "ner", settings)
+    examples = choose_examples(made, table, "ner", settings)
+    changed = dataclasses.replace(made, model=after)
 
     def run() -> Any:
-        return compare_attention(examples, made.frame, after, before, None, count)["value"]
+        return compare_attention(examples, changed, before, None, count)["value"]
 
     return halved("attention", setting, after, run, count // 3)
 
@@ -200,7 +204,7 @@ def intervention(setting: Setting) -> list[Row]:
     def run() -> Any:
         found: dict[int, Any] = {}
         for indices, answers in forward(
-            changed, sequences, made.frame, 100_000, "float32",
+            changed, sequences, made.special_tokens, 100_000, "float32",
             lambda _, __, output: [logits.float().cpu().numpy() for logits in output],
         ):  # fmt: skip
             for place, index in enumerate(indices):
@@ -217,30 +221,30 @@ def training(setting: Setting) -> list[Row]:
         learning_rate=1e-2, epochs=1, batch_size=batch, max_length=shapes.LIMIT, warmup_share=0
     )
     made = encoder(setting, AutoModelForTokenClassification)
-    given = (made.tokenizer, made.frame, made.architecture, shapes.LIMIT)
-    items, _ = _items(shapes.tagged(batch * steps), "ner", shapes.TAGS, *given)
+    task = TaskLabels("ner", shapes.TAGS)
+    items, _ = _items(shapes.tagged(batch * steps), task, made, shapes.LIMIT)
     del made
     sizes: list[int] = []
 
-    def attempt(micro_batch: int, _: Any, most: int) -> list[float]:
-        sizes.append(micro_batch)
+    def attempt(run: Run, most: int) -> list[float]:
+        sizes.append(run.micro_batch)
         made = encoder(setting, AutoModelForTokenClassification)
         with tempfile.TemporaryDirectory() as scratch:
             trainer = make_trainer(
                 made.model,
                 training_arguments(
-                    scratch, settings, micro_batch, max_steps=steps, seed=0, optim="sgd"
+                    scratch, settings, run.micro_batch, max_steps=steps, seed=0, optim="sgd"
                 ),
                 Epochs(items, lambda _: range(len(items))),
                 Items(items[:1]),
-                _collator(made.frame),
+                _collator(made.special_tokens),
             )
             with failing(made.model, most, CUBLAS):
                 trainer.train()
         return [each["loss"] for each in trainer.state.log_history if "loss" in each]
 
     def run(most: int = batch) -> list[float]:
-        return within_memory(partial(attempt, most=most), settings, None)
+        return within_memory(partial(attempt, most=most), settings, Path(), None)
 
     expected = run()
     if setting.cuda:

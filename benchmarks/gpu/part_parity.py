@@ -6,6 +6,7 @@ for itself), losses and measures in their own units.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from layerscope.analysis.interventions import Intervened, Intervention, fit_eras
 from layerscope.config.extraction import Activations, Attention
 from layerscope.config.training import FineTuning
 from layerscope.core.formats import read_layer
+from layerscope.data.labels import TaskLabels
 from layerscope.extraction.activations import sequence_vectors, write_activations
 from layerscope.extraction.attention import choose_examples, compare_attention
 from layerscope.extraction.predictions import predict
@@ -70,8 +72,7 @@ def vectors(made: Made, precision: str) -> Arrays:
         table = shapes.pairs(PAIRS) if kind == "nli" else shapes.tagged(SENTENCES)
         with tempfile.TemporaryDirectory() as folder:
             paths = {view: Path(folder, f"{view}.parquet") for view in views}
-            given = (made.model, made.tokenizer, made.frame, table, paths, settings, {})
-            write_activations(*given)  # type: ignore[arg-type]
+            write_activations(made, table, paths, settings, {})  # type: ignore[arg-type]
             for view, path in paths.items():
                 for layer in range(made.model.config.num_hidden_layers + 1):
                     found[f"activations {view} {layer}"] = read_layer(path, layer)
@@ -86,11 +87,8 @@ def predictions(family: str, device: torch.device, precision: str) -> Arrays:
         ("ner", AutoModelForTokenClassification, shapes.tagged(SENTENCES), shapes.TAGS),
     ):
         made = small(family, device, head)
-        columns = predict(
-            made.model, made.tokenizer, made.frame, table, kind=kind,
-            architecture=made.architecture, labels=labels,
-            settings=Activations(precision=precision),  # type: ignore[arg-type]
-        )  # fmt: skip
+        settings = Activations(precision=precision)  # type: ignore[arg-type]
+        columns = predict(made, table, TaskLabels(kind, labels), settings)
         found[f"predictions {kind}"] = np.stack(columns["probabilities"])
     return found
 
@@ -105,8 +103,9 @@ def attention(made: Made) -> Arrays:
         model.set_attn_implementation("eager")
     settings = Attention(examples=SENTENCES, max_length=shapes.LIMIT)
     table = shapes.tagged(SENTENCES)
-    examples = choose_examples(before, made.tokenizer, made.frame, table, "ner", settings)
-    columns = compare_attention(examples, made.frame, after, before, None, 8)
+    examples = choose_examples(made, table, "ner", settings)
+    changed = dataclasses.replace(made, model=after)
+    columns = compare_attention(examples, changed, before, None, 8)
     return {"attention": columns["value"]}
 
 
@@ -118,15 +117,14 @@ def losses(family: str, device: torch.device, precision: str) -> Arrays:
         precision=precision,  # type: ignore[arg-type]
     )  # fmt: skip
     table = shapes.tagged(settings.batch_size * STEPS)
-    given = (made.tokenizer, made.frame, made.architecture, shapes.LIMIT)
-    items, _ = _items(table, "ner", shapes.TAGS, *given)
+    items, _ = _items(table, TaskLabels("ner", shapes.TAGS), made, shapes.LIMIT)
     with tempfile.TemporaryDirectory() as scratch:
         trainer = make_trainer(
             made.model,
             training_arguments(scratch, settings, settings.batch_size, max_steps=STEPS, seed=0),
             Epochs(items, lambda _: range(len(items))),
             Items(items[:1]),
-            _collator(made.frame),
+            _collator(made.special_tokens),
         )
         trainer.train()
     assert next(made.model.parameters()).device.type == device.type
@@ -139,9 +137,10 @@ def interventions(family: str, device: torch.device) -> Arrays:
     """Logits with heads masked and with the label erased at each layer."""
     made = small(family, device, AutoModelForSequenceClassification)
     passes = Activations()
-    given = (made.tokenizer, made.frame)
-    sequences, codes = labelled_inputs(*given, shapes.pairs(4 * PAIRS), "nli", LABELS, shapes.LIMIT)
-    (erasers,) = fit_erasers(made.model, sequences, [codes], made.frame, "nli", 3, passes)
+    given = (made.tokenizer, made.special_tokens)
+    task = TaskLabels("nli", LABELS)
+    sequences, codes = labelled_inputs(made, shapes.pairs(4 * PAIRS), task, shapes.LIMIT)
+    (erasers,) = fit_erasers(made, sequences, [codes], task, passes)
     changes = [Intervention("heads-most", heads=[(1, 0), (2, 3)])]
     changes += [Intervention("erased", layer=at, eraser=each) for at, each in enumerate(erasers, 1)]
     rows = shapes.pairs(PAIRS, seed=5).to_pydict()
@@ -152,7 +151,7 @@ def interventions(family: str, device: torch.device) -> Arrays:
 
     found: dict[int, list[Any]] = {}
     for indices, answers in forward(
-        Intervened(made.model, changes), tested, made.frame, 4096, "float32", read
+        Intervened(made.model, changes), tested, made.special_tokens, 4096, "float32", read
     ):
         for place, index in enumerate(indices):
             found[index] = [answer[place].numpy() for answer in answers]
@@ -231,9 +230,9 @@ def padding(setting: Setting) -> list[Row]:
     for family in FAMILIES:
         made = small(family, setting.device)
         texts = [" ".join(words) for words in shapes.sentences(PAIRS)]
-        sequences, _ = encode_text(made.tokenizer, made.frame, texts, shapes.LIMIT)
+        sequences, _ = encode_text(made.tokenizer, made.special_tokens, texts, shapes.LIMIT)
         alone, together = (
-            sequence_vectors(made.model, sequences, made.frame, Activations(batch_tokens=budget))
+            sequence_vectors(made, sequences, Activations(batch_tokens=budget))
             for budget in (1, 100_000)
         )
         rows.append(within(f"{family}, padding, float32", relative(together, alone), EXACT))

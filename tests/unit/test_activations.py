@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,15 +41,7 @@ def write(
     tiny: Tiny, table: pa.Table, view: View, path: Path, settings: Activations = EXACT, **other: Any
 ) -> np.ndarray:
     """Write a file and give all its layers: rows x layers x width."""
-    write_activations(
-        other.get("model", tiny.model),
-        tiny.tokenizer,
-        tiny.frame,
-        table,
-        {view: path},
-        settings,
-        {"task": "t"},
-    )
+    write_activations(replace(tiny, **other), table, {view: path}, settings, {"task": "t"})
     count = activation_metadata(path)["layers"]
     return np.stack([read_layer(path, layer) for layer in range(count)], axis=1)
 
@@ -127,7 +120,7 @@ def test_last_views_are_of_the_last_position_of_each_input(tiny: Tiny, tmp_path:
             hidden = states(tiny, own["input_ids"], own["token_type_ids"])
         else:
             text = tiny.tokenizer(hypothesis, add_special_tokens=False)["input_ids"]
-            hidden = states(tiny, [*framed(tiny, premise), *tiny.frame.between, *text])
+            hidden = states(tiny, [*framed(tiny, premise), *tiny.special_tokens.between, *text])
         for layer in range(3):
             expected = np.concatenate([half[layer][-1] for half in halves])
             np.testing.assert_allclose(apart[row, layer], expected, **CLOSE)
@@ -152,8 +145,7 @@ def test_mean_and_last_come_from_one_pass_and_are_the_same_bytes_as_apart(
 
     monkeypatch.setattr(activations, "forward", counted)
     paths = {view: tmp_path / view for view in views}
-    model, tokenizer, frame = decoder.model, decoder.tokenizer, decoder.frame
-    write_activations(model, tokenizer, frame, table, paths, EXACT, {"task": "t"})
+    write_activations(decoder, table, paths, EXACT, {"task": "t"})
     assert passes == [len(table) * (2 if how == "separate" else 1)]
     for view in views:
         assert paths[view].read_bytes() == (tmp_path / f"{view}-alone").read_bytes()
@@ -205,9 +197,11 @@ def test_the_last_view_of_a_word_is_its_last_sub_word(encoder: Tiny, tmp_path: P
 
 def windows_by_hand(tiny: Tiny, tokens: list[str], limit: int) -> list[list[list[int]]]:
     """Words as lists of sub-words, in windows filled from the left."""
-    room = limit - len(tiny.frame.before) - len(tiny.frame.after)
+    room = limit - len(tiny.special_tokens.before) - len(tiny.special_tokens.after)
     space = (
-        " " if tiny.tokenizer.convert_ids_to_tokens(tiny.frame.between) == ["<|endoftext|>"] else ""
+        " "
+        if tiny.tokenizer.convert_ids_to_tokens(tiny.special_tokens.between) == ["<|endoftext|>"]
+        else ""
     )
     found: list[list[list[int]]] = [[]]
     for word in tokens:
@@ -233,9 +227,13 @@ def test_words_of_a_windowed_sentence_come_in_order(tiny: Tiny, tmp_path: Path) 
     assert len(parts) > 2
     row = 1
     for part in parts:
-        ids = [*tiny.frame.before, *(i for word in part for i in word), *tiny.frame.after]
+        ids = [
+            *tiny.special_tokens.before,
+            *(i for word in part for i in word),
+            *tiny.special_tokens.after,
+        ]
         hidden = states(tiny, ids)
-        at = len(tiny.frame.before)
+        at = len(tiny.special_tokens.before)
         for word in part:
             for layer in range(3):
                 expected = hidden[layer][at : at + len(word)].mean(axis=0)

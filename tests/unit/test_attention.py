@@ -6,6 +6,7 @@ import copy
 import itertools
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -294,7 +295,7 @@ def eager(model: Any, noise: float, seed: int) -> Any:
 
 
 def examples_of(tiny: Tiny) -> list[tuple[str, Encoded]]:
-    encoded, _ = encode_text(tiny.tokenizer, tiny.frame, TEXTS, 64)
+    encoded, _ = encode_text(tiny.tokenizer, tiny.special_tokens, TEXTS, 64)
     return [(f"e{index}", each) for index, each in enumerate(encoded)]
 
 
@@ -307,7 +308,9 @@ def rows_of(columns: dict[str, Any]) -> dict[tuple[str, int, int, str], float]:
 
 def test_every_example_layer_and_head_is_measured(tiny: Tiny) -> None:
     model, before, other = (eager(tiny.model, 0.05, seed) for seed in range(3))
-    found = rows_of(compare_attention(examples_of(tiny), tiny.frame, model, before, other, 3))
+    found = rows_of(
+        compare_attention(examples_of(tiny), replace(tiny, model=model), before, other, 3)
+    )
     names = {key[3] for key in found}
     assert len(names) == 14
     for example, layer, head in itertools.product(range(7), (1, 2), range(4)):
@@ -319,8 +322,8 @@ def test_every_example_layer_and_head_is_measured(tiny: Tiny) -> None:
 def test_measures_of_a_model_are_those_of_its_maps_alone(tiny: Tiny) -> None:
     model, before = (eager(tiny.model, 0.05, seed) for seed in range(2))
     examples = examples_of(tiny)
-    found = rows_of(compare_attention(examples, tiny.frame, model, before, None, 4))
-    framing = {*tiny.frame.before, *tiny.frame.after}
+    found = rows_of(compare_attention(examples, replace(tiny, model=model), before, None, 4))
+    framing = {*tiny.special_tokens.before, *tiny.special_tokens.after}
     for name, encoded in examples:
         inputs = torch.tensor([encoded.ids])
         with torch.no_grad():
@@ -349,10 +352,9 @@ def test_measures_of_a_model_are_those_of_its_maps_alone(tiny: Tiny) -> None:
 
 
 def test_batches_change_nothing_but_the_partner_of_a_sentence(tiny: Tiny) -> None:
-    models = [eager(tiny.model, 0.05, seed) for seed in range(3)]
-    one, many = (
-        rows_of(compare_attention(examples_of(tiny), tiny.frame, *models, size)) for size in (2, 7)
-    )
+    model, *others = (eager(tiny.model, 0.05, seed) for seed in range(3))
+    given = (examples_of(tiny), replace(tiny, model=model), *others)
+    one, many = (rows_of(compare_attention(*given, size)) for size in (2, 7))
     shared = [key for key in many if "null_sentence" not in key[3]]
     assert {key for key in one if "null_sentence" not in key[3]} == set(shared)
     for key in shared:
@@ -362,7 +364,9 @@ def test_batches_change_nothing_but_the_partner_of_a_sentence(tiny: Tiny) -> Non
 def test_more_change_in_a_model_is_less_likeness(tiny: Tiny) -> None:
     def likeness(noise: float) -> tuple[float, float]:
         changed, before = eager(tiny.model, noise, 1), eager(tiny.model, 0, 1)
-        found = rows_of(compare_attention(examples_of(tiny), tiny.frame, changed, before, None, 7))
+        found = rows_of(
+            compare_attention(examples_of(tiny), replace(tiny, model=changed), before, None, 7)
+        )
         values = [[v for key, v in found.items() if key[3] == name] for name in ("cosine", "jsd")]
         return float(np.mean(values[0])), float(np.mean(values[1]))
 
@@ -378,9 +382,7 @@ def test_more_change_in_a_model_is_less_likeness(tiny: Tiny) -> None:
 
 def test_examples_are_spread_over_the_table_and_sorted_by_length(encoder: Tiny) -> None:
     table = nli_table([(TEXTS[i % 7], " ".join(["fever"] * (i % 3 + 1)), "x") for i in range(41)])
-    chosen = choose_examples(
-        encoder.model, encoder.tokenizer, encoder.frame, table, "nli", Attention(examples=5)
-    )
+    chosen = choose_examples(encoder, table, "nli", Attention(examples=5))
     assert {name for name, _ in chosen} == {"p0", "p10", "p20", "p30", "p40"}
     lengths = [len(encoded.ids) for _, encoded in chosen]
     assert lengths == sorted(lengths, reverse=True)
@@ -400,9 +402,9 @@ def test_examples_that_do_not_fit_are_left_out(encoder: Tiny, kind: str) -> None
     else:
         table = ner_table([(each, ["O"] * len(each)) for each in words])
     settings = Attention(examples=100, max_length=20)
-    chosen = choose_examples(encoder.model, encoder.tokenizer, encoder.frame, table, kind, settings)
+    chosen = choose_examples(encoder, table, kind, settings)
     ids = table["example_id"].to_pylist()
     assert [name for name, _ in chosen] == ids[::2]
     only_long = table.filter([index % 2 == 1 for index in range(8)])
     with pytest.raises(UserError, match="no example fits in 20 sub-words"):
-        choose_examples(encoder.model, encoder.tokenizer, encoder.frame, only_long, kind, settings)
+        choose_examples(encoder, only_long, kind, settings)

@@ -19,11 +19,12 @@ from transformers import Trainer
 from layerscope.config.extraction import Activations
 from layerscope.config.training import FineTuning
 from layerscope.core.errors import UserError
+from layerscope.data.labels import TaskLabels
 from layerscope.extraction.predictions import predict
-from layerscope.models.inputs import read_frame
-from layerscope.models.load import load_tokenizer, load_with_head
+from layerscope.models.load import load_with_head
+from layerscope.models.loaded import load_fine_tuned
 from layerscope.training import finetuning
-from layerscope.training.finetuning import IGNORED, finetune
+from layerscope.training.finetuning import IGNORED, FineTuningData, finetune
 from layerscope.training.trainer import training_arguments
 
 CLASSES = ["entailment", "neutral", "contradiction"]
@@ -64,37 +65,32 @@ def sentences(count: int, seed: int, shuffle: bool = False) -> pa.Table:
     return ner_table(rows)
 
 
-def tuned(tiny: Tiny, out: Path, train: pa.Table, **options: Any) -> dict[str, Any]:
-    kind = "nli" if "premise" in train.column_names else "ner"
+def task_of(table: pa.Table, merged: bool = False) -> TaskLabels:
+    if "premise" in table.column_names:
+        return TaskLabels("nli", CLASSES)
+    return TaskLabels("ner", TAGS, merged)
+
+
+def tuned(
+    tiny: Tiny, out: Path, train: pa.Table, merge_tags: bool = False, **options: Any
+) -> dict[str, Any]:
+    task = task_of(train, merge_tags)
     out.mkdir(parents=True)
     defaults: dict[str, Any] = {
-        "kind": kind,
         "architecture": tiny.architecture,
-        "labels": CLASSES if kind == "nli" else TAGS,
         "settings": SETTINGS,
         "seed": 1,
     }
-    held = pairs(12, 5) if kind == "nli" else sentences(8, 5)
-    return finetune(tiny.folder, out, train, held, **(defaults | options))
+    held = pairs(12, 5) if task.kind == "nli" else sentences(8, 5)
+    data = FineTuningData(train, held, task)
+    return finetune(tiny.folder, out, data, **(defaults | options))
 
 
 def accuracy(folder: Path, architecture: str, table: pa.Table, merge_tags: bool = False) -> float:
-    kind = "nli" if "premise" in table.column_names else "ner"
-    labels = CLASSES if kind == "nli" else TAGS
-    tokenizer = load_tokenizer(folder)
-    found = predict(
-        load_with_head(folder, tokenizer, kind, ["O", "drug"] if merge_tags else labels),
-        tokenizer,
-        read_frame(tokenizer, architecture),
-        table,
-        kind=kind,
-        architecture=architecture,
-        labels=labels,
-        settings=Activations(),
-        merge_tags=merge_tags,
-    )
+    task = task_of(table, merge_tags)
+    found = predict(load_fine_tuned(folder, architecture, task), table, task, Activations())
     # Of words, those inside an entity count: of all words "O" alone would be right too often.
-    asked = [at for at, label in enumerate(found["label"]) if kind == "nli" or label != "O"]
+    asked = [at for at, label in enumerate(found["label"]) if task.kind == "nli" or label != "O"]
     return float(np.mean([found["label"][at] == found["predicted"][at] for at in asked]))
 
 
@@ -262,10 +258,8 @@ def test_labels_of_pairs_are_numbers_of_the_label_names(
 
 def test_padding_of_training_batches_changes_no_loss(tiny: Tiny) -> None:
     """A short pair has the loss beside a long one that it has alone."""
-    collate = finetuning._collator(tiny.frame)
-    items, _ = finetuning._items(
-        pairs(6, 3), "nli", CLASSES, tiny.tokenizer, tiny.frame, tiny.architecture, 48
-    )
+    collate = finetuning._collator(tiny.special_tokens)
+    items, _ = finetuning._items(pairs(6, 3), TaskLabels("nli", CLASSES), tiny, 48)
     torch.manual_seed(0)
     model = load_with_head(tiny.folder, tiny.tokenizer, "nli", CLASSES)
     with torch.no_grad():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from layerscope.analysis.heads import MEASURES, Place, head_rows, moved, ranks
+from layerscope.analysis.heads import MEASURES, Place, head_rows, ranks, relative_change
 from layerscope.extraction.attention import layer_measures
 
 Row = dict[str, Any]
@@ -87,13 +87,18 @@ def test_shuffled_heads_are_at_one() -> None:
 
 
 def test_the_place_in_closed_form() -> None:
-    assert moved(0.1, 0.1, 0.5) == 0
-    assert moved(0.5, 0.1, 0.5) == 1
-    assert moved(0.2, 0.1, 0.5) == pytest.approx(0.25)
-    assert moved(0.02, 0.1, 0.5) == 0
-    assert moved(0.3, 0.0, 0.2) == 1
-    assert moved(0.3, 0.2, 0.2) is moved(0.3, 0.2, 0.1) is moved(0.3, 0.2, None) is None
-    assert moved(None, 0.1, 0.5) is None
+    assert relative_change(0.1, 0.1, 0.5) == 0
+    assert relative_change(0.5, 0.1, 0.5) == 1
+    assert relative_change(0.2, 0.1, 0.5) == pytest.approx(0.25)
+    assert relative_change(0.02, 0.1, 0.5) == 0
+    assert relative_change(0.3, 0.0, 0.2) == 1
+    assert (
+        relative_change(0.3, 0.2, 0.2)
+        is relative_change(0.3, 0.2, 0.1)
+        is relative_change(0.3, 0.2, None)
+        is None
+    )
+    assert relative_change(None, 0.1, 0.5) is None
 
 
 def test_equal_heads_are_ranked_in_their_order() -> None:

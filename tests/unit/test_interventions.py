@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from layerscope.config.interventions import Interventions
 from layerscope.config.statistics import Statistics
 from layerscope.core.errors import UserError
 from layerscope.core.formats import SCHEMAS, read_table, write_table
+from layerscope.data.labels import TaskLabels
 from layerscope.evaluation.prediction_files import read_predictions
 from layerscope.evaluation.scoring import score
 from layerscope.extraction.predictions import predict
@@ -72,7 +74,7 @@ def with_head(tiny: Tiny, kind: str) -> PreTrainedModel:
 
 
 def inputs(tiny: Tiny, table: pa.Table, kind: str, limit: int = 64) -> tuple[Any, Any]:
-    return labelled_inputs(tiny.tokenizer, tiny.frame, table, kind, LABELS[kind], limit)
+    return labelled_inputs(tiny, table, TaskLabels(kind, LABELS[kind]), limit)
 
 
 def fitted(
@@ -80,7 +82,8 @@ def fitted(
 ) -> tuple[list[LeaceEraser], list[LeaceEraser]]:
     sequences, codes = inputs(tiny, table, kind)
     both = [codes, permuted(codes, 0)]
-    own, control = fit_erasers(model, sequences, both, tiny.frame, kind, 3, PASSES)
+    task, loaded = TaskLabels(kind, LABELS[kind]), replace(tiny, model=model)
+    own, control = fit_erasers(loaded, sequences, both, task, PASSES)
     return own, control
 
 
@@ -90,7 +93,7 @@ def pooled(
     """Vectors of each block, rows x layers x width, and the rows' labels."""
     sequences, codes = inputs(tiny, table, kind)
     vectors, labels = [], []
-    for indices, found in pooled_states(model, sequences, tiny.frame, kind, PASSES):
+    for indices, found in pooled_states(replace(tiny, model=model), sequences, kind, PASSES):
         vectors.append(found.numpy())
         labels += [codes[index] for index in indices]
     return np.concatenate(vectors), np.concatenate(labels)
@@ -260,7 +263,7 @@ def test_answers_are_those_of_passes_one_at_a_time(
         ),
     ]
     sequences, _ = inputs(tiny, examples(kind, 6, 1), kind)
-    batch = collate(sequences, tiny.frame)
+    batch = collate(sequences, tiny.special_tokens)
     real = batch["attention_mask"].bool()
     mixed = torch.autocast("cpu", torch.bfloat16, enabled=bfloat16)
     with torch.inference_mode(), mixed:
@@ -338,10 +341,8 @@ def test_the_program_scores_the_model_as_the_workflow_does(
     rows = read_table(outs[0], "intervention").to_pylist()
     assert len(rows) == 2 * (1 + 2 * 4 + 2 * 2)
 
-    columns = predict(
-        model, encoder.tokenizer, encoder.frame, tables["test"], kind=kind,
-        architecture="encoder", labels=labels, settings=PASSES, merge_tags=merged,
-    )  # fmt: skip
+    task, loaded = TaskLabels(kind, labels, merged), replace(encoder, model=model)
+    columns = predict(loaded, tables["test"], task, PASSES)
     described = {"task": "t", "model": "m", "variant": "f100-s1", "kind_of_task": kind,
                  "labels": labels}  # fmt: skip
     write_table(tmp_path / "predictions.parquet", "predictions", columns, described)
@@ -352,15 +353,10 @@ def test_the_program_scores_the_model_as_the_workflow_does(
 
 
 def test_layers_are_erased_with_a_control_each(encoder: Tiny) -> None:
-    found = erased_layers(
-        with_head(encoder, "nli"), encoder.tokenizer, encoder.frame, examples("nli", 30, 0),
-        kind="nli", labels=LABELS["nli"], seed=0, settings=PASSES,
-    )  # fmt: skip
+    loaded, sample = replace(encoder, model=with_head(encoder, "nli")), examples("nli", 30, 0)
+    found = erased_layers(loaded, sample, TaskLabels("nli", LABELS["nli"]), 0, PASSES)
     assert [(each.name, each.layer) for each in found] == [
         ("erased", 1), ("erased", 2), ("erased-control", 1), ("erased-control", 2),
     ]  # fmt: skip
     with pytest.raises(UserError, match="label 'neutral'; allowed: contradiction, entailment"):
-        erased_layers(
-            with_head(encoder, "nli"), encoder.tokenizer, encoder.frame, examples("nli", 30, 0),
-            kind="nli", labels=LABELS["nli"][:2], seed=0, settings=PASSES,
-        )  # fmt: skip
+        erased_layers(loaded, sample, TaskLabels("nli", LABELS["nli"][:2]), 0, PASSES)

@@ -26,7 +26,9 @@ def model(tiny: Tiny) -> Any:
 
 @pytest.fixture
 def batch(tiny: Tiny) -> dict[str, torch.Tensor]:
-    return collate(encode_text(tiny.tokenizer, tiny.frame, TEXTS, 64)[0], tiny.frame)
+    return collate(
+        encode_text(tiny.tokenizer, tiny.special_tokens, TEXTS, 64)[0], tiny.special_tokens
+    )
 
 
 def hooks(model: Any) -> int:

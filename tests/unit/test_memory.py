@@ -7,6 +7,7 @@ import json
 import logging
 import shutil
 import weakref
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -236,14 +237,14 @@ def test_extraction_halves_what_does_not_fit(
     tiny: Tiny, text: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     texts = [" ".join(text.split()[: 2 + index % 5]) for index, text in enumerate(TEXTS * 3)]
-    sequences, _ = encode_text(tiny.tokenizer, tiny.frame, texts, 48)
+    sequences, _ = encode_text(tiny.tokenizer, tiny.special_tokens, texts, 48)
     folder = shutil.copytree(tiny.folder, tmp_path / "model")
     small = hold(read(folder, tiny.architecture).model, 3, text)
 
     def states(model: Any) -> dict[int, torch.Tensor]:
         found = {}
         for indices, (batch, output) in forward(
-            model, sequences, tiny.frame, 200, "float32", everything
+            model, sequences, tiny.special_tokens, 200, "float32", everything
         ):
             for row, index in enumerate(indices):
                 assert index not in found
@@ -265,21 +266,21 @@ def test_extraction_halves_what_does_not_fit(
 
 def test_another_error_is_no_lack_of_memory(encoder: Tiny, tmp_path: Path) -> None:
     model = read(shutil.copytree(encoder.folder, tmp_path / "model"), "encoder").model
-    sequences, _ = encode_text(encoder.tokenizer, encoder.frame, TEXTS, 48)
+    sequences, _ = encode_text(encoder.tokenizer, encoder.special_tokens, TEXTS, 48)
     broken = hold(model, 3, ASSERT)
     with pytest.raises(RuntimeError, match="device-side assert"):
-        list(forward(broken, sequences, encoder.frame, 200, "float32", everything))
+        list(forward(broken, sequences, encoder.special_tokens, 200, "float32", everything))
 
 
 def test_pooling_halves_what_does_not_fit(tiny: Tiny, caplog: pytest.LogCaptureFixture) -> None:
-    sequences, _ = encode_text(tiny.tokenizer, tiny.frame, TEXTS, 48)
+    sequences, _ = encode_text(tiny.tokenizer, tiny.special_tokens, TEXTS, 48)
 
     def hungry(hidden: Any, mask: torch.Tensor) -> torch.Tensor:
         if len(mask) > 2:
             fail()
         return sequence_means(hidden, mask)
 
-    given = (tiny.model, sequences, tiny.frame, Activations(batch_tokens=1000))
+    given = (tiny, sequences, Activations(batch_tokens=1000))
     whole, halved = (sequence_vectors(*given, [pool]) for pool in (sequence_means, hungry))
     np.testing.assert_allclose(halved, whole, rtol=1e-4, atol=1e-5)
     assert caplog.text.count("such batches are halved") == 1
@@ -290,14 +291,14 @@ def test_attention_halves_what_does_not_fit(
     tiny: Tiny, fits: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Every number is the same, that of another sentence too: 7 examples in batches of 5 and 2."""
-    encoded, _ = encode_text(tiny.tokenizer, tiny.frame, TEXTS, 64)
+    encoded, _ = encode_text(tiny.tokenizer, tiny.special_tokens, TEXTS, 64)
     examples = [(f"e{index}", each) for index, each in enumerate(encoded)]
     models = [tiny.model, random_model(tiny.folder, tiny.tokenizer, 1)]  # type: ignore[arg-type]
     small = read(shutil.copytree(tiny.folder, tmp_path / "model"), tiny.architecture).model
     for model in (*models, small):
         model.set_attn_implementation("eager")
     whole, halved = (
-        compare_attention(examples, tiny.frame, model, models[1], None, 5)
+        compare_attention(examples, replace(tiny, model=model), models[1], None, 5)
         for model in (models[0], hold(small, fits))
     )
     assert "cosine_null_sentence" in whole["measure"]
@@ -307,14 +308,14 @@ def test_attention_halves_what_does_not_fit(
     assert caplog.text.count("such batches are halved") == 1
 
     with pytest.raises(UserError, match=r"attention maps of one example of \d+ sub-words; allowed"):
-        compare_attention(examples, tiny.frame, hold(small, 0), models[1], None, 5)
+        compare_attention(examples, replace(tiny, model=hold(small, 0)), models[1], None, 5)
 
 
 def test_an_intervened_model_is_halved_and_left_as_it_was(
     encoder: Tiny, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = load_with_head(encoder.folder, encoder.tokenizer, "nli", ["x", "y", "z"])
-    sequences, _ = encode_text(encoder.tokenizer, encoder.frame, TEXTS, 48)
+    sequences, _ = encode_text(encoder.tokenizer, encoder.special_tokens, TEXTS, 48)
     changed = Intervened(model, [Intervention("heads-most", heads=[(2, 1)])])
 
     def logits(batch_sizes: int) -> dict[int, torch.Tensor]:
@@ -323,7 +324,7 @@ def test_an_intervened_model_is_halved_and_left_as_it_was(
             lambda _, inputs: _fail_above(batch_sizes, len(inputs[0]))
         )
         for indices, (_, output) in forward(
-            changed, sequences, encoder.frame, 1000, "float32", everything
+            changed, sequences, encoder.special_tokens, 1000, "float32", everything
         ):
             for row, index in enumerate(indices):
                 found[index] = torch.stack([each[row] for each in output])

@@ -11,7 +11,7 @@ import pytest
 import scipy.stats
 
 from layerscope.evaluation.association import association_rows
-from layerscope.statistics.inference import critical_spearman, told_from_zero
+from layerscope.statistics.inference import critical_spearman, min_models_for_significance
 from layerscope.statistics.mixed import mixed_slope
 
 Array = np.ndarray
@@ -154,10 +154,10 @@ def test_a_correlation_at_the_critical_value_is_told_and_the_next_smaller_is_not
 
 
 def test_power_in_words() -> None:
-    assert told_from_zero(4, 0.05) == (
+    assert min_models_for_significance(4, 0.05) == (
         "no rank correlation of 4 independent models is told from 0 at 5 %"
     )
-    assert told_from_zero(6, 0.05) == (
+    assert min_models_for_significance(6, 0.05) == (
         "a rank correlation of 6 independent models is told from 0 at 5 % from 0.89 on, "
         "of either sign"
     )

@@ -68,7 +68,9 @@ Batch = dict[str, torch.Tensor]
 
 def batch_of(tiny: Tiny) -> Batch:
     """Texts of different lengths, so that there is padding."""
-    return collate(encode_text(tiny.tokenizer, tiny.frame, TEXTS, 64)[0], tiny.frame)
+    return collate(
+        encode_text(tiny.tokenizer, tiny.special_tokens, TEXTS, 64)[0], tiny.special_tokens
+    )
 
 
 def run(model: PreTrainedModel, batch: Batch) -> torch.Tensor:

@@ -14,7 +14,7 @@ from layerscope.models.inputs import (
     encode_text,
     encode_words,
     labelled_position,
-    read_frame,
+    read_special_tokens,
     tokenise_words,
     windows,
 )
@@ -39,16 +39,24 @@ def test_frames_are_what_the_tokenizers_put_there(
     encoder: Tiny, decoder: Tiny, biogpt: Tiny
 ) -> None:
     def tokens(tiny: Tiny) -> list[list[str]]:
-        parts = (tiny.frame.before, tiny.frame.between, tiny.frame.after)
+        parts = (tiny.special_tokens.before, tiny.special_tokens.between, tiny.special_tokens.after)
         return [tiny.tokenizer.convert_ids_to_tokens(part) for part in parts]
 
     assert tokens(encoder) == [["[CLS]"], ["[SEP]"], ["[SEP]"]]
     assert tokens(decoder) == [[], ["<|endoftext|>"], []]
     assert tokens(biogpt) == [["</s>"], ["</s>"], []]
-    assert [tiny.frame.spaced for tiny in (encoder, decoder, biogpt)] == [False, True, False]
-    assert [tiny.frame.segments for tiny in (encoder, decoder, biogpt)] == [True, False, False]
+    assert [tiny.special_tokens.spaced for tiny in (encoder, decoder, biogpt)] == [
+        False,
+        True,
+        False,
+    ]
+    assert [tiny.special_tokens.segments for tiny in (encoder, decoder, biogpt)] == [
+        True,
+        False,
+        False,
+    ]
     for tiny in (encoder, decoder, biogpt):
-        assert tiny.frame.pad == tiny.tokenizer.pad_token_id
+        assert tiny.special_tokens.pad == tiny.tokenizer.pad_token_id
 
 
 def test_a_decoder_without_any_separator_is_refused(decoder: Tiny) -> None:
@@ -60,11 +68,11 @@ def test_a_decoder_without_any_separator_is_refused(decoder: Tiny) -> None:
             return decoder.tokenizer(*texts, **options)
 
     with pytest.raises(UserError, match="neither a separator nor an end-of-text"):
-        read_frame(Bare(), "decoder")  # type: ignore[arg-type]
+        read_special_tokens(Bare(), "decoder")  # type: ignore[arg-type]
 
 
 def test_single_texts_are_framed_as_the_tokenizer_does(tiny: Tiny) -> None:
-    encoded, cut = encode_text(tiny.tokenizer, tiny.frame, TEXTS, POSITIONS)
+    encoded, cut = encode_text(tiny.tokenizer, tiny.special_tokens, TEXTS, POSITIONS)
     assert cut == 0
     for text, sequence in zip(TEXTS, encoded, strict=True):
         assert sequence.ids == tiny.tokenizer(text)["input_ids"]
@@ -74,7 +82,7 @@ def test_single_texts_are_framed_as_the_tokenizer_does(tiny: Tiny) -> None:
 def test_single_texts_are_cut_at_the_end_and_counted(tiny: Tiny) -> None:
     lengths = [len(tiny.tokenizer(text)["input_ids"]) for text in TEXTS]
     limit = sorted(lengths)[3]
-    encoded, cut = encode_text(tiny.tokenizer, tiny.frame, TEXTS, limit)
+    encoded, cut = encode_text(tiny.tokenizer, tiny.special_tokens, TEXTS, limit)
     assert cut == sum(length > limit for length in lengths) > 0
     for text, sequence in zip(TEXTS, encoded, strict=True):
         own = tiny.tokenizer(text, truncation=True, max_length=limit)["input_ids"]
@@ -87,8 +95,8 @@ def test_single_texts_are_cut_at_the_end_and_counted(tiny: Tiny) -> None:
 @pytest.mark.parametrize("words", [HARD, *(text.split() for text in TEXTS)])
 def test_words_of_an_encoder_are_those_of_its_own_word_map(encoder: Tiny, words: list[str]) -> None:
     own = encoder.tokenizer(words, is_split_into_words=True)
-    pieces = tokenise_words(encoder.tokenizer, encoder.frame, words)
-    (sequence,) = encode_words(pieces, encoder.frame, words, 512)
+    pieces = tokenise_words(encoder.tokenizer, encoder.special_tokens, words)
+    (sequence,) = encode_words(pieces, encoder.special_tokens, words, 512)
     assert sequence.ids == own["input_ids"]
     expected: list[int | None] = [None] * len(sequence.ids)
     for index, (start, end) in enumerate(sequence.words):
@@ -103,8 +111,8 @@ def test_any_words_of_an_encoder_are_those_of_its_own_word_map(
 ) -> None:
     own = encoder.tokenizer(words, is_split_into_words=True)
     there = {index for index in own.word_ids() if index is not None}
-    pieces = tokenise_words(encoder.tokenizer, encoder.frame, words)
-    (sequence,) = encode_words(pieces, encoder.frame, words, 10_000)
+    pieces = tokenise_words(encoder.tokenizer, encoder.special_tokens, words)
+    (sequence,) = encode_words(pieces, encoder.special_tokens, words, 10_000)
     for index, (start, end) in enumerate(sequence.words):
         found = [
             i for i, word in zip(own["input_ids"], own.word_ids(), strict=True) if word == index
@@ -118,8 +126,8 @@ def test_any_words_of_an_encoder_are_those_of_its_own_word_map(
 def test_any_words_of_a_decoder_can_be_read_back_from_their_sub_words(
     decoder: Tiny, words: list[str]
 ) -> None:
-    pieces = tokenise_words(decoder.tokenizer, decoder.frame, words)
-    (sequence,) = encode_words(pieces, decoder.frame, words, 10_000)
+    pieces = tokenise_words(decoder.tokenizer, decoder.special_tokens, words)
+    (sequence,) = encode_words(pieces, decoder.special_tokens, words, 10_000)
     for word, (start, end) in zip(words, sequence.words, strict=True):
         assert decoder.tokenizer.decode(sequence.ids[start:end]) == f" {word}"
 
@@ -131,28 +139,28 @@ def test_windows_hold_every_word_once_and_nothing_else(
     encoder: Tiny, decoder: Tiny, biogpt: Tiny, words: list[str], limit: int
 ) -> None:
     for tiny in (encoder, decoder, biogpt):
-        frame = tiny.frame
-        pieces = tokenise_words(tiny.tokenizer, frame, words)
-        room = limit - len(frame.before) - len(frame.after)
-        sequences = encode_words(pieces, frame, words, limit)
+        special_tokens = tiny.special_tokens
+        pieces = tokenise_words(tiny.tokenizer, special_tokens, words)
+        room = limit - len(special_tokens.before) - len(special_tokens.after)
+        sequences = encode_words(pieces, special_tokens, words, limit)
         read = []
         for sequence in sequences:
             assert len(sequence.ids) <= limit
             assert sequence.words
-            at = len(frame.before)
-            assert sequence.ids[:at] == frame.before
+            at = len(special_tokens.before)
+            assert sequence.ids[:at] == special_tokens.before
             for start, end in sequence.words:
                 assert start == at
                 assert end > start
                 read.append(sequence.ids[start:end])
                 at = end
-            assert sequence.ids[at:] == frame.after
+            assert sequence.ids[at:] == special_tokens.after
             assert list(sequence.special) == [
-                *range(len(frame.before)),
+                *range(len(special_tokens.before)),
                 *range(at, len(sequence.ids)),
             ]
         assert read == [pieces[word][:room] for word in words]
-        assert cut_words(pieces, frame, words, limit) == sum(
+        assert cut_words(pieces, special_tokens, words, limit) == sum(
             len(pieces[word]) > room for word in words
         )
 
@@ -161,31 +169,31 @@ def test_windows_hold_every_word_once_and_nothing_else(
 def test_a_word_that_vanishes_is_unknown(encoder: Tiny, biogpt: Tiny, word: str) -> None:
     for tiny in (encoder, biogpt):
         assert ids_of(tiny, word) == []
-        assert tokenise_words(tiny.tokenizer, tiny.frame, ["skin", word])[word] == [
+        assert tokenise_words(tiny.tokenizer, tiny.special_tokens, ["skin", word])[word] == [
             tiny.tokenizer.unk_token_id
         ]
 
 
 def test_a_first_word_of_a_decoder_is_the_word_that_it_is_elsewhere(decoder: Tiny) -> None:
-    pieces = tokenise_words(decoder.tokenizer, decoder.frame, ["fever", "fever"])
-    (sequence,) = encode_words(pieces, decoder.frame, ["fever", "fever"], 64)
+    pieces = tokenise_words(decoder.tokenizer, decoder.special_tokens, ["fever", "fever"])
+    (sequence,) = encode_words(pieces, decoder.special_tokens, ["fever", "fever"], 64)
     (a, b), (c, d) = sequence.words
     assert sequence.ids[a:b] == sequence.ids[c:d] == ids_of(decoder, " fever")
 
 
 def test_no_words_give_no_windows(tiny: Tiny) -> None:
-    assert tokenise_words(tiny.tokenizer, tiny.frame, []) == {}
-    assert encode_words({}, tiny.frame, [], 64) == []
+    assert tokenise_words(tiny.tokenizer, tiny.special_tokens, []) == {}
+    assert encode_words({}, tiny.special_tokens, [], 64) == []
 
 
 def test_a_word_longer_than_a_window_is_cut_alone_and_counted(tiny: Tiny) -> None:
     words = ["the", "t" * 90, "skin"]
     limit = 24
-    pieces = tokenise_words(tiny.tokenizer, tiny.frame, words)
-    sequences = encode_words(pieces, tiny.frame, words, limit)
+    pieces = tokenise_words(tiny.tokenizer, tiny.special_tokens, words)
+    sequences = encode_words(pieces, tiny.special_tokens, words, limit)
     assert [len(sequence.words) for sequence in sequences] == [1, 1, 1]
     assert len(sequences[1].ids) == limit
-    assert cut_words(pieces, tiny.frame, words, limit) == 1
+    assert cut_words(pieces, tiny.special_tokens, words, limit) == 1
 
 
 @given(
@@ -216,7 +224,7 @@ PAIRS = [(a, b) for a in TEXTS[:4] for b in TEXTS[2:5]]
 
 def test_pairs_of_an_encoder_are_those_of_its_tokenizer(encoder: Tiny) -> None:
     first, second = zip(*PAIRS, strict=True)
-    encoded, cut = encode_pairs(encoder.tokenizer, encoder.frame, first, second, POSITIONS)
+    encoded, cut = encode_pairs(encoder.tokenizer, encoder.special_tokens, first, second, POSITIONS)
     assert cut == 0
     own = encoder.tokenizer(list(first), list(second), return_special_tokens_mask=True)
     for index, sequence in enumerate(encoded):
@@ -230,7 +238,7 @@ def test_pairs_of_an_encoder_are_those_of_its_tokenizer(encoder: Tiny) -> None:
 @pytest.mark.parametrize("limit", range(10, 30))
 def test_pairs_of_an_encoder_are_cut_where_its_tokenizer_cuts(encoder: Tiny, limit: int) -> None:
     first, second = zip(*PAIRS, strict=True)
-    encoded, cut = encode_pairs(encoder.tokenizer, encoder.frame, first, second, limit)
+    encoded, cut = encode_pairs(encoder.tokenizer, encoder.special_tokens, first, second, limit)
     whole = encoder.tokenizer(list(first), list(second))["input_ids"]
     own = encoder.tokenizer(list(first), list(second), truncation="longest_first", max_length=limit)
     assert cut == sum(len(ids) > limit for ids in whole)
@@ -247,7 +255,7 @@ def test_pairs_of_a_decoder_have_a_separator_between_and_end_with_the_hypothesis
 ) -> None:
     for tiny in (decoder, biogpt):
         first, second = zip(*PAIRS, strict=True)
-        encoded, cut = encode_pairs(tiny.tokenizer, tiny.frame, first, second, 200)
+        encoded, cut = encode_pairs(tiny.tokenizer, tiny.special_tokens, first, second, 200)
         assert cut == 0
         for (one, two), sequence in zip(PAIRS, encoded, strict=True):
             a, b = ids_of(tiny, one), ids_of(tiny, two)
@@ -269,7 +277,7 @@ def test_a_pair_that_is_cut_fills_its_room_and_keeps_both_beginnings(
 ) -> None:
     a, b = ids_of(decoder, " ".join(first)), ids_of(decoder, " ".join(second))
     (sequence,), cut = encode_pairs(
-        decoder.tokenizer, decoder.frame, [" ".join(first)], [" ".join(second)], limit
+        decoder.tokenizer, decoder.special_tokens, [" ".join(first)], [" ".join(second)], limit
     )
     assert cut == (len(a) + len(b) + 1 > limit)
     assert len(sequence.ids) == min(limit, len(a) + len(b) + 1)

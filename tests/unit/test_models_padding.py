@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -21,7 +22,7 @@ from layerscope.models.batching import collate, length_batches
 from layerscope.models.forward import PROCESSOR_TOKENS, batches, forward
 from layerscope.models.inputs import (
     Encoded,
-    Frame,
+    SpecialTokens,
     encode_pairs,
     encode_text,
     encode_words,
@@ -38,13 +39,17 @@ RAGGED = ["no", TEXTS[0], "the skin", TEXTS[4], "a"]
 
 
 def texts(tiny: Tiny) -> list[Encoded]:
-    return encode_text(tiny.tokenizer, tiny.frame, RAGGED, 64)[0]
+    return encode_text(tiny.tokenizer, tiny.special_tokens, RAGGED, 64)[0]
 
 
 def sentences(tiny: Tiny) -> list[Encoded]:
     words = [text.split() for text in RAGGED]
-    pieces = tokenise_words(tiny.tokenizer, tiny.frame, [w for each in words for w in each])
-    return [window for each in words for window in encode_words(pieces, tiny.frame, each, 64)]
+    pieces = tokenise_words(
+        tiny.tokenizer, tiny.special_tokens, [w for each in words for w in each]
+    )
+    return [
+        window for each in words for window in encode_words(pieces, tiny.special_tokens, each, 64)
+    ]
 
 
 # --- batches -----------------------------------------------------------------------------------
@@ -94,12 +99,12 @@ def test_a_processor_gets_small_batches_and_a_gpu_few() -> None:
 
 
 def test_padding_is_on_the_right_and_masked() -> None:
-    frame = Frame([], [], [], pad=9, segments=True, spaced=False)
-    batch = collate([Encoded([1, 2, 3, 4], 2), Encoded([5, 6], 2)], frame)
+    special_tokens = SpecialTokens([], [], [], pad=9, segments=True, spaced=False)
+    batch = collate([Encoded([1, 2, 3, 4], 2), Encoded([5, 6], 2)], special_tokens)
     assert batch["input_ids"].tolist() == [[1, 2, 3, 4], [5, 6, 9, 9]]
     assert batch["attention_mask"].tolist() == [[1, 1, 1, 1], [1, 1, 0, 0]]
     assert batch["token_type_ids"].tolist() == [[0, 0, 1, 1], [0, 0, 0, 0]]
-    unsegmented = Frame([], [], [], pad=9, segments=False, spaced=False)
+    unsegmented = SpecialTokens([], [], [], pad=9, segments=False, spaced=False)
     assert "token_type_ids" not in collate([Encoded([1], 1)], unsegmented)
 
 
@@ -185,35 +190,35 @@ def test_last_tokens_of_a_padded_batch_are_those_of_calls_of_the_model_one_by_on
 
 
 def test_vectors_are_the_same_alone_and_in_a_padded_batch(tiny: Tiny) -> None:
-    alone = sequence_vectors(tiny.model, texts(tiny), tiny.frame, ONE)
-    together = sequence_vectors(tiny.model, texts(tiny), tiny.frame, ALL)
+    alone = sequence_vectors(tiny, texts(tiny), ONE)
+    together = sequence_vectors(tiny, texts(tiny), ALL)
     assert alone.shape == (5, 3, 32)
     np.testing.assert_allclose(together, alone, **CLOSE)
     assert np.abs(alone[1] - alone[3]).max() > 0.1  # vectors tell texts apart
-    alone = word_vectors(tiny.model, sentences(tiny), tiny.frame, ONE)
-    together = word_vectors(tiny.model, sentences(tiny), tiny.frame, ALL)
+    alone = word_vectors(tiny, sentences(tiny), ONE)
+    together = word_vectors(tiny, sentences(tiny), ALL)
     assert len(alone) == sum(len(text.split()) for text in RAGGED)
     np.testing.assert_allclose(together, alone, **CLOSE)
 
 
 def test_vectors_follow_the_order_given(tiny: Tiny) -> None:
-    forwards = sequence_vectors(tiny.model, texts(tiny), tiny.frame, ALL)
-    backwards = sequence_vectors(tiny.model, texts(tiny)[::-1], tiny.frame, ALL)
+    forwards = sequence_vectors(tiny, texts(tiny), ALL)
+    backwards = sequence_vectors(tiny, texts(tiny)[::-1], ALL)
     np.testing.assert_allclose(backwards[::-1], forwards, **CLOSE)
 
 
 def test_the_embedding_of_padding_changes_nothing(tiny: Tiny) -> None:
     changed = copy.deepcopy(tiny.model)
     with torch.no_grad():
-        changed.get_input_embeddings().weight[tiny.frame.pad] = 50.0
+        changed.get_input_embeddings().weight[tiny.special_tokens.pad] = 50.0
     each: list[tuple[Any, list[Encoded], list[Any]]] = [
         (sequence_vectors, texts(tiny), [sequence_means, last_tokens]),
         (word_vectors, sentences(tiny), [word_means, word_lasts]),
     ]
     for vectors, sequences, pools in each:
         np.testing.assert_allclose(
-            vectors(changed, sequences, tiny.frame, ALL, pools),
-            vectors(tiny.model, sequences, tiny.frame, ALL, pools),
+            vectors(replace(tiny, model=changed), sequences, ALL, pools),
+            vectors(tiny, sequences, ALL, pools),
             **CLOSE,
         )
 
@@ -223,14 +228,14 @@ def test_logits_are_the_same_alone_and_in_a_padded_batch(tiny: Tiny, kind: str) 
     torch.manual_seed(5)
     model = load_with_head(tiny.folder, tiny.tokenizer, kind, ["x", "y", "z"])
     if kind == "nli":
-        sequences, _ = encode_pairs(tiny.tokenizer, tiny.frame, RAGGED, RAGGED[::-1], 64)
+        sequences, _ = encode_pairs(tiny.tokenizer, tiny.special_tokens, RAGGED, RAGGED[::-1], 64)
     else:
         sequences = sentences(tiny)
 
     def logits(budget: int) -> list[np.ndarray]:
         found = {}
         for indices, (_, output) in forward(
-            model, sequences, tiny.frame, budget, "float32", everything
+            model, sequences, tiny.special_tokens, budget, "float32", everything
         ):
             for index, row in zip(indices, output.logits.numpy(), strict=True):
                 spans = sequences[index].words
@@ -249,9 +254,9 @@ def test_a_decoder_classifies_by_the_last_sub_word_of_the_hypothesis(
     for tiny in (decoder, biogpt):
         torch.manual_seed(5)
         model = load_with_head(tiny.folder, tiny.tokenizer, "nli", ["x", "y", "z"])
-        sequences, _ = encode_pairs(tiny.tokenizer, tiny.frame, RAGGED, RAGGED[::-1], 64)
+        sequences, _ = encode_pairs(tiny.tokenizer, tiny.special_tokens, RAGGED, RAGGED[::-1], 64)
         for indices, (batch, output) in forward(
-            model, sequences, tiny.frame, 100_000, "float32", everything
+            model, sequences, tiny.special_tokens, 100_000, "float32", everything
         ):
             with torch.no_grad():
                 hidden = model.base_model(**batch).last_hidden_state
@@ -270,7 +275,7 @@ def test_attention_measures_are_the_same_alone_and_in_a_padded_batch(tiny: Tiny)
     examples = [(f"e{index}", each) for index, each in enumerate(texts(tiny))]
 
     def measured(batch: int) -> dict[tuple[object, ...], float]:
-        columns = compare_attention(examples, tiny.frame, *models, batch)
+        columns = compare_attention(examples, replace(tiny, model=models[0]), *models[1:], batch)
         keys = zip(
             *(columns[key] for key in ("example_id", "layer", "head", "measure")), strict=True
         )

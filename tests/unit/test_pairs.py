@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from transformers import PreTrainedModel
 
 from layerscope.config.extraction import Activations, Attention
 from layerscope.config.training import FineTuning
+from layerscope.data.labels import TaskLabels
 from layerscope.extraction.activations import sequence_vectors
 from layerscope.extraction.attention import choose_examples, compare_attention
 from layerscope.extraction.predictions import predict
@@ -23,7 +25,8 @@ from layerscope.models.batching import collate
 from layerscope.models.forward import forward
 from layerscope.models.inputs import Encoded, encode_pairs, encode_words, tokenise_words
 from layerscope.models.load import load_model, load_tokenizer, load_with_head
-from layerscope.training.finetuning import finetune
+from layerscope.models.loaded import LoadedModel
+from layerscope.training.finetuning import FineTuningData, finetune
 
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 LABELS = ["entailment", "neutral", "contradiction"]
@@ -35,7 +38,7 @@ HYPOTHESES = [*SPELLED, *LINES[10:14], "He.", *LINES[20:25]]
 
 
 def pairs(tiny: Tiny, limit: int = 200) -> list[Encoded]:
-    found, cut = encode_pairs(tiny.tokenizer, tiny.frame, PREMISES, HYPOTHESES, limit)
+    found, cut = encode_pairs(tiny.tokenizer, tiny.special_tokens, PREMISES, HYPOTHESES, limit)
     assert cut == 0
     return found
 
@@ -58,7 +61,7 @@ def test_encoders_get_the_pairs_of_their_tokenizer(published: dict[str, Tiny]) -
         own = tiny.tokenizer(
             PREMISES, HYPOTHESES, padding=True, return_tensors="pt", split_special_tokens=True
         )
-        batch = collate(pairs(tiny), tiny.frame)
+        batch = collate(pairs(tiny), tiny.special_tokens)
         assert set(batch) == set(own)
         for key in own:
             assert torch.equal(batch[key], own[key]), key
@@ -91,13 +94,15 @@ def test_gpt2_gets_its_end_of_text_between_the_texts_and_nowhere_else(
 
 def test_cut_pairs_keep_something_of_both_texts(replica: Tiny) -> None:
     limit = 16
-    found, cut = encode_pairs(replica.tokenizer, replica.frame, PREMISES, HYPOTHESES, limit)
+    found, cut = encode_pairs(
+        replica.tokenizer, replica.special_tokens, PREMISES, HYPOTHESES, limit
+    )
     assert cut > 5
     for whole, pair in zip(pairs(replica), found, strict=True):
         assert len(pair.ids) == min(limit, len(whole.ids))
-        ends = len(replica.frame.before) + len(replica.frame.between)
+        ends = len(replica.special_tokens.before) + len(replica.special_tokens.between)
         assert pair.second > ends
-        assert len(pair.ids) - len(replica.frame.after) > pair.second
+        assert len(pair.ids) - len(replica.special_tokens.after) > pair.second
 
 
 # --- padding and pooling ------------------------------------------------------------------------
@@ -107,7 +112,7 @@ def logits(model: PreTrainedModel, tiny: Tiny, budget: int) -> torch.Tensor:
     sequences = pairs(tiny)
     found = torch.full((len(sequences), len(LABELS)), torch.nan)
     for indices, (_, output) in forward(
-        model, sequences, tiny.frame, budget, "float32", everything
+        model, sequences, tiny.special_tokens, budget, "float32", everything
     ):
         found[indices] = output.logits
     return found
@@ -124,12 +129,7 @@ def test_logits_of_one_and_of_many_agree(replica: Tiny) -> None:
 def test_vectors_of_one_and_of_many_agree(replica: Tiny) -> None:
     sequences = pairs(replica)
     alone, together = (
-        sequence_vectors(
-            replica.model,
-            sequences,
-            replica.frame,
-            Activations(batch_tokens=budget, dtype="float32"),
-        )
+        sequence_vectors(replica, sequences, Activations(batch_tokens=budget, dtype="float32"))
         for budget in (1, 100_000)
     )
     assert np.isfinite(alone).all()
@@ -137,7 +137,7 @@ def test_vectors_of_one_and_of_many_agree(replica: Tiny) -> None:
 
 
 def test_what_stands_in_the_padding_changes_no_state(replica: Tiny) -> None:
-    batch = collate(pairs(replica), replica.frame)
+    batch = collate(pairs(replica), replica.special_tokens)
     real = batch["attention_mask"].bool()
     assert not real.all()
     torch.manual_seed(0)
@@ -158,7 +158,7 @@ def test_decoders_classify_by_the_last_sub_word_of_the_hypothesis(
         model = classifier(tiny)
         sequences = pairs(tiny)
         with torch.inference_mode():
-            pooled = model(**collate(sequences, tiny.frame)).logits
+            pooled = model(**collate(sequences, tiny.special_tokens)).logits
             for row, sequence in enumerate(sequences):
                 state = model.base_model(torch.tensor([sequence.ids])).last_hidden_state[0]
                 scores = model.score(state)
@@ -170,7 +170,7 @@ def test_encoders_classify_by_their_pooler(published: dict[str, Tiny]) -> None:
     for name in ("bert", "biobert"):
         tiny = published[name]
         model = classifier(tiny)
-        batch = collate(pairs(tiny), tiny.frame)
+        batch = collate(pairs(tiny), tiny.special_tokens)
         with torch.inference_mode():
             pooled = torch.tanh(
                 model.bert.pooler.dense(model.bert(**batch).last_hidden_state[:, 0])
@@ -193,7 +193,7 @@ def eager(tiny: Tiny, noise: float = 0.0) -> PreTrainedModel:
 
 def test_eager_attention_gives_the_same_states_and_none_to_padding(replica: Tiny) -> None:
     model = eager(replica)
-    batch = collate(pairs(replica), replica.frame)
+    batch = collate(pairs(replica), replica.special_tokens)
     real = batch["attention_mask"].bool()
     with torch.inference_mode():
         output = model(**batch, output_attentions=True)
@@ -211,16 +211,17 @@ def test_eager_attention_gives_the_same_states_and_none_to_padding(replica: Tiny
 
 def test_attention_without_special_tokens_is_that_of_the_texts_alone(replica: Tiny) -> None:
     model, before = eager(replica, noise=0.1), eager(replica)
+    changed = replace(replica, model=model)
     table = nli_table(list(zip(PREMISES, HYPOTHESES, ["neutral"] * len(PREMISES), strict=True)))
     settings = Attention(examples=6, max_length=200)
-    examples = choose_examples(model, replica.tokenizer, replica.frame, table, "nli", settings)
-    columns = compare_attention(examples, replica.frame, model, before, None, 6)
+    examples = choose_examples(changed, table, "nli", settings)
+    columns = compare_attention(examples, changed, before, None, 6)
     keys = zip(*(columns[key] for key in ("example_id", "layer", "head", "measure")), strict=True)
     found = dict(zip(keys, columns["value"], strict=True))
 
     for name, pair in examples:
         numbers: dict[str, Any] = {"input_ids": torch.tensor([pair.ids])}
-        if replica.frame.segments:
+        if replica.special_tokens.segments:
             sides = [int(at >= pair.second) for at in range(len(pair.ids))]
             numbers["token_type_ids"] = torch.tensor([sides])
         plain = [at for at in range(len(pair.ids)) if at not in pair.special]
@@ -256,22 +257,21 @@ def examples(kind: str) -> pa.Table:
 def test_one_step_of_tuning_is_saved_read_again_and_predicts(
     replica: Tiny, kind: str, tmp_path: Path
 ) -> None:
-    table, labels = examples(kind), LABELS if kind == "nli" else TAGS
+    table = examples(kind)
+    task = TaskLabels(kind, LABELS if kind == "nli" else TAGS)
+    data = FineTuningData(table, table, task)
     history = finetune(
         replica.folder,
         tmp_path,
-        table,
-        table,
-        kind=kind,
+        data,
         architecture=replica.architecture,
-        labels=labels,
         settings=STEP,
         seed=1,
     )
     assert history["examples"] == 8
     assert np.isfinite(history["validation_loss"])
     tokenizer = load_tokenizer(tmp_path)
-    assert tokenizer.pad_token_id == replica.frame.pad
+    assert tokenizer.pad_token_id == replica.special_tokens.pad
     body = load_model(tmp_path, tokenizer)
     moved = [
         name
@@ -279,21 +279,13 @@ def test_one_step_of_tuning_is_saved_read_again_and_predicts(
         if not torch.equal(weight, replica.model.get_parameter(name))
     ]
     assert any("layer" in name or name.startswith("h.") for name in moved)
-    model = load_with_head(tmp_path, tokenizer, kind, labels)
-    assert model.config.pad_token_id == replica.frame.pad
+    model = load_with_head(tmp_path, tokenizer, kind, task.names)
+    assert model.config.pad_token_id == replica.special_tokens.pad
     for key, weight in body.state_dict().items():
         if "pooler" not in key:
             assert torch.equal(weight, model.base_model.state_dict()[key]), key
-    columns = predict(
-        model,
-        tokenizer,
-        replica.frame,
-        table,
-        kind=kind,
-        architecture=replica.architecture,
-        labels=labels,
-        settings=Activations(batch_tokens=500, max_length=64),
-    )
+    loaded = LoadedModel.of(model, tokenizer, replica.architecture)
+    columns = predict(loaded, table, task, Activations(batch_tokens=500, max_length=64))
     rows = table.to_pydict()
     expected = 8 if kind == "nli" else sum(len(words) for words in rows["tokens"])
     assert len(columns["predicted"]) == expected
@@ -303,11 +295,17 @@ def test_one_step_of_tuning_is_saved_read_again_and_predicts(
 def test_word_states_of_one_and_of_many_agree(replica: Tiny) -> None:
     model = classifier(replica, "ner")
     words = [line.split() for line in LINES[:5]]
-    pieces = tokenise_words(replica.tokenizer, replica.frame, (w for each in words for w in each))
-    windows = [window for each in words for window in encode_words(pieces, replica.frame, each, 24)]
-    batch = collate(windows, replica.frame)
+    pieces = tokenise_words(
+        replica.tokenizer, replica.special_tokens, (w for each in words for w in each)
+    )
+    windows = [
+        window
+        for each in words
+        for window in encode_words(pieces, replica.special_tokens, each, 24)
+    ]
+    batch = collate(windows, replica.special_tokens)
     with torch.inference_mode():
         together = model(**batch).logits
         for row, window in enumerate(windows):
-            alone = model(**collate([window], replica.frame)).logits[0]
+            alone = model(**collate([window], replica.special_tokens)).logits[0]
             torch.testing.assert_close(together[row, : len(window.ids)], alone, **CLOSE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from transformers import PreTrainedModel
 from layerscope.config.extraction import Activations
 from layerscope.core.formats import SCHEMAS
 from layerscope.data.iob import merge, unmerge
+from layerscope.data.labels import TaskLabels
 from layerscope.extraction.predictions import predict, unmerge_probabilities
 from layerscope.models.load import load_with_head
 
@@ -44,16 +46,10 @@ def predicted(
     tiny: Tiny, table: pa.Table, max_length: int = 64, batch_tokens: int = 4096
 ) -> dict[str, Any]:
     kind = "nli" if "premise" in table.column_names else "ner"
-    return predict(
-        with_head(tiny, kind),
-        tiny.tokenizer,
-        tiny.frame,
-        table,
-        kind=kind,
-        architecture=tiny.architecture,
-        labels=CLASSES if kind == "nli" else TAGS,
-        settings=Activations(max_length=max_length, batch_tokens=batch_tokens),
-    )
+    loaded = replace(tiny, model=with_head(tiny, kind))
+    task = TaskLabels(kind, CLASSES if kind == "nli" else TAGS)
+    settings = Activations(max_length=max_length, batch_tokens=batch_tokens)
+    return predict(loaded, table, task, settings)
 
 
 def softmax(scores: np.ndarray) -> np.ndarray:
@@ -157,14 +153,9 @@ def test_predictions_of_merged_tags_are_iob2(tiny: Tiny) -> None:
     merged = ["O", "drug", "sign"]
     torch.manual_seed(3)
     model = load_with_head(tiny.folder, tiny.tokenizer, "ner", merged)
-    options: dict[str, Any] = {
-        "kind": "ner",
-        "architecture": tiny.architecture,
-        "settings": Activations(max_length=64),
-    }
-    arguments = (model, tiny.tokenizer, tiny.frame, SENTENCES)
-    found = predict(*arguments, labels=labels, merge_tags=True, **options)
-    own = predict(*arguments, labels=merged, **options)
+    loaded, settings = replace(tiny, model=model), Activations(max_length=64)
+    found = predict(loaded, SENTENCES, TaskLabels("ner", labels, merged=True), settings)
+    own = predict(loaded, SENTENCES, TaskLabels("ner", merged), settings)
     assert set(found) == set(SCHEMAS["predictions"])
     assert found["label"] == own["label"]
     assert merge(found["predicted"]) == own["predicted"]

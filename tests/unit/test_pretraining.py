@@ -18,7 +18,7 @@ from tiny_models import POSITIONS, TEXTS, Tiny, save_encoder
 
 from layerscope.config.training import PreTraining, Shape
 from layerscope.core.errors import UserError
-from layerscope.models.inputs import Frame
+from layerscope.models.inputs import SpecialTokens
 from layerscope.models.load import load_language_model, load_model, load_tokenizer, load_with_head
 from layerscope.training import pretraining
 from layerscope.training.pretraining import END, pack, pretrain, train_tokenizer
@@ -108,13 +108,15 @@ DOCUMENTS = st.lists(st.lists(st.integers(min_value=10, max_value=99), max_size=
 def test_packing_keeps_the_order_and_drops_only_what_is_left_over(
     documents: list[list[int]], length: int
 ) -> None:
-    frame = Frame(before=[1], between=[2], after=[2], pad=0, segments=True, spaced=False)
-    causal = pack(documents, frame, "decoder", 5, length)
+    special_tokens = SpecialTokens(
+        before=[1], between=[2], after=[2], pad=0, segments=True, spaced=False
+    )
+    causal = pack(documents, special_tokens, "decoder", 5, length)
     stream = list(chain.from_iterable([*document, 5] for document in documents))
     assert all(len(piece) == length for piece in causal)
     assert list(chain.from_iterable(causal)) == stream[: len(stream) // length * length]
 
-    masked = pack(documents, frame, "encoder", 5, length)
+    masked = pack(documents, special_tokens, "encoder", 5, length)
     stream = list(chain.from_iterable(documents))
     assert all(len(piece) == length for piece in masked)
     assert all((piece[0], piece[-1]) == (1, 2) for piece in masked)

@@ -21,9 +21,9 @@ from layerscope.run_records.content import (
     ENDING,
     as_input,
     as_package,
+    cached_sha256,
     describe,
     find_record,
-    known_sha256,
     package_of,
     record_path,
     self_digest,
@@ -247,7 +247,7 @@ def test_what_nothing_touched_is_not_hashed_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = _made(tmp_path, monkeypatch)
-    assert known_sha256(path) == "known"
+    assert cached_sha256(path) == "known"
     assert as_input(path) == {"path": "model", "bytes": 6, "sha256": "known", "lineage": "l"}
 
 
@@ -264,7 +264,7 @@ def test_what_was_touched_is_hashed(
         (path / "three").touch()
     else:
         (path / "one").unlink()
-    assert known_sha256(path) == sha256_directory(path)
+    assert cached_sha256(path) == sha256_directory(path)
 
 
 def test_a_package_is_the_content_of_its_files() -> None:

@@ -72,8 +72,8 @@ PROPERTY = settings(max_examples=50, deadline=None)
 
 
 def encoded(tiny: Tiny, words: list[str], limit: int = 100_000) -> list[Encoded]:
-    pieces = tokenise_words(tiny.tokenizer, tiny.frame, words)
-    return encode_words(pieces, tiny.frame, words, limit)
+    pieces = tokenise_words(tiny.tokenizer, tiny.special_tokens, words)
+    return encode_words(pieces, tiny.special_tokens, words, limit)
 
 
 def spans(tiny: Tiny, words: list[str]) -> list[list[int]]:
@@ -97,29 +97,45 @@ def test_each_folder_gives_its_own_kind_of_tokenizer(published: dict[str, Tiny])
 def test_cased_vocabularies_stay_cased(published: dict[str, Tiny]) -> None:
     for name in ("bert", "biobert"):
         tokenizer = published[name].tokenizer
-        words = tokenise_words(tokenizer, published[name].frame, ["IL", "é"])
+        words = tokenise_words(tokenizer, published[name].special_tokens, ["IL", "é"])
         assert tokenizer.convert_ids_to_tokens(words["IL"]) == ["IL"]
         assert words["é"] == [tokenizer.unk_token_id]  # and accents are not stripped
 
 
 def test_frames_are_those_of_the_four_tokenizers(published: dict[str, Tiny]) -> None:
     def framed(name: str) -> tuple[list[str], list[str], list[str], str]:
-        frame, to_tokens = published[name].frame, published[name].tokenizer.convert_ids_to_tokens
+        special_tokens, to_tokens = (
+            published[name].special_tokens,
+            published[name].tokenizer.convert_ids_to_tokens,
+        )
         return (
-            *(to_tokens(part) for part in (frame.before, frame.between, frame.after)),
-            to_tokens(frame.pad),
+            *(
+                to_tokens(part)
+                for part in (special_tokens.before, special_tokens.between, special_tokens.after)
+            ),
+            to_tokens(special_tokens.pad),
         )
 
     assert framed("bert") == framed("biobert") == (["[CLS]"], ["[SEP]"], ["[SEP]"], "[PAD]")
     assert framed("gpt2") == ([], ["<|endoftext|>"], [], "<|endoftext|>")
     assert framed("biogpt") == (["</s>"], ["</s>"], [], "<pad>")
-    assert published["biogpt"].frame.before == [2]
-    assert [published[name].frame.spaced for name in published] == [False, False, True, False]
-    assert [published[name].frame.segments for name in published] == [True, True, False, False]
+    assert published["biogpt"].special_tokens.before == [2]
+    assert [published[name].special_tokens.spaced for name in published] == [
+        False,
+        False,
+        True,
+        False,
+    ]
+    assert [published[name].special_tokens.segments for name in published] == [
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_a_text_is_framed_as_its_tokenizer_does(replica: Tiny) -> None:
-    texts, cut = encode_text(replica.tokenizer, replica.frame, LINES, 512)
+    texts, cut = encode_text(replica.tokenizer, replica.special_tokens, LINES, 512)
     assert [text.ids for text in texts] == [replica.tokenizer(line)["input_ids"] for line in LINES]
     assert cut == 0
 
@@ -139,7 +155,7 @@ def test_every_word_has_a_span_in_order_and_nothing_is_left(
     assert all(end > start for start, end in whole.words)
     assert inside == [at for at in range(len(whole.ids)) if at not in whole.special]
     outside = [whole.ids[at] for at in whole.special]
-    assert outside == replica.frame.before + replica.frame.after
+    assert outside == replica.special_tokens.before + replica.special_tokens.after
 
 
 @given(words=SENTENCE)
@@ -156,7 +172,7 @@ def test_a_word_is_the_same_wherever_it_stands(replica: Tiny, words: list[str]) 
 def test_no_word_becomes_a_special_token(replica: Tiny, words: list[str]) -> None:
     tokenizer = replica.tokenizer
     special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
-    special |= {replica.frame.pad}
+    special |= {replica.special_tokens.pad}
     assert not special & {number for found in spans(replica, words) for number in found}
 
 
@@ -164,7 +180,7 @@ def test_no_word_becomes_a_special_token(replica: Tiny, words: list[str]) -> Non
 @example(words=[*HARD, *SPELLED], limit=20)
 @PROPERTY
 def test_windows_join_up(replica: Tiny, words: list[str], limit: int) -> None:
-    room = limit - len(replica.frame.before) - len(replica.frame.after)
+    room = limit - len(replica.special_tokens.before) - len(replica.special_tokens.after)
     joined = []
     for window in encoded(replica, words, limit):
         assert len(window.ids) <= limit
@@ -258,7 +274,9 @@ def test_biogpt_reads_a_word_as_moses_splits_and_escapes_it(
 
 def test_biogpt_keeps_unknown_letters_in_their_places(published: dict[str, Tiny]) -> None:
     tokenizer = published["biogpt"].tokenizer
-    found = tokenise_words(tokenizer, published["biogpt"].frame, ["α-tocopherol", "αβγ", "\u200b"])
+    found = tokenise_words(
+        tokenizer, published["biogpt"].special_tokens, ["α-tocopherol", "αβγ", "\u200b"]
+    )
     unknown = tokenizer.unk_token_id
     assert found["α-tocopherol"][0] == unknown
     assert unknown not in found["α-tocopherol"][1:]
@@ -288,9 +306,8 @@ def test_every_hard_word_has_the_mean_of_its_own_sub_words(replica: Tiny) -> Non
     words = [*HARD, *SPELLED]
     windows = encoded(replica, words, 48)
     assert len(windows) > 3
-    vectors = word_vectors(
-        replica.model, windows, replica.frame, Activations(batch_tokens=200, dtype="float32")
-    )
+    settings = Activations(batch_tokens=200, dtype="float32")
+    vectors = word_vectors(replica, windows, settings)
     assert len(vectors) == len(words)
     at = 0
     for window in windows:
@@ -369,8 +386,8 @@ def test_a_saved_tokenizer_reads_as_before(
     again = load_tokenizer(folder)
     words = [*HARD, *SPELLED, *PLAIN]
     assert type(again) is type(replica.tokenizer)
-    assert again.pad_token_id == replica.frame.pad
-    assert tokenise_words(again, replica.frame, words) == tokenise_words(
-        replica.tokenizer, replica.frame, words
+    assert again.pad_token_id == replica.special_tokens.pad
+    assert tokenise_words(again, replica.special_tokens, words) == tokenise_words(
+        replica.tokenizer, replica.special_tokens, words
     )
-    assert load_model(folder, again).config.pad_token_id == replica.frame.pad
+    assert load_model(folder, again).config.pad_token_id == replica.special_tokens.pad

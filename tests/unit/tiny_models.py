@@ -18,14 +18,14 @@ from transformers import (
     BioGptForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
-    PreTrainedModel,
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
 )
 
 from layerscope.core.formats import SCHEMAS
-from layerscope.models.inputs import Frame, read_frame
+from layerscope.models.inputs import read_special_tokens
 from layerscope.models.load import load_model, load_tokenizer
+from layerscope.models.loaded import LoadedModel
 from layerscope.training.pretraining import train_tokenizer
 
 TEXTS = [
@@ -41,14 +41,10 @@ POSITIONS = 64
 
 
 @dataclass(frozen=True)
-class Tiny:
-    """A saved model with what is read from its folder."""
+class Tiny(LoadedModel):
+    """A loaded model and the folder that it lies in."""
 
     folder: Path
-    architecture: str
-    tokenizer: PreTrainedTokenizerBase
-    frame: Frame
-    model: PreTrainedModel
 
 
 def wordpiece(
@@ -150,13 +146,8 @@ def _save(
 def read(folder: Path, architecture: str) -> Tiny:
     """A saved model, read as the programs read it."""
     tokenizer = load_tokenizer(folder)
-    return Tiny(
-        folder,
-        architecture,
-        tokenizer,
-        read_frame(tokenizer, architecture),
-        load_model(folder, tokenizer),
-    )
+    special_tokens = read_special_tokens(tokenizer, architecture)
+    return Tiny(load_model(folder, tokenizer), tokenizer, special_tokens, architecture, folder)
 
 
 def nli_table(rows: Sequence[tuple[str, str, str]]) -> pa.Table:

@@ -24,7 +24,7 @@ sys.path.insert(0, PROGRAMS)
 
 from layerscope import catalogue
 from layerscope.config import jobs
-from layerscope.config.checksums import check_pins
+from layerscope.config.checksums import check_checksums
 from layerscope.config.load import read_yaml, validate
 from layerscope.config.references import read_references
 from layerscope.core.errors import UserError
@@ -32,10 +32,10 @@ from layerscope.core.files import canonical_json
 from layerscope.core.measures import BASELINES_OF_KIND
 from layerscope.resources.estimate import planned_jobs
 from layerscope.resources.sizes import read_sizes
-from layerscope.runtime.environment import collect_seldom, keep_private, use_this_python
+from layerscope.runtime.environment import keep_private, tune_gc, use_this_python
 
 use_this_python()
-collect_seldom()
+tune_gc()
 # A polite kill reaches a job's shell too. With a trap it waits for the program, which may be saving.
 shell.prefix("set -euo pipefail; trap : TERM; ")
 #: Gives a path the prefix of a module. Snakemake itself does so in inputs, outputs, logs and benchmarks alone.
@@ -45,7 +45,10 @@ try:
     for path in [] if IS_MODULE else workflow.configfiles:
         read_yaml(path)  # refuses keys that stand twice, which Snakemake drops
     STUDY = validate(config)
-    check_pins(pin._replace(record=placed(pin.record)) for pin in jobs.pins(STUDY))
+    check_checksums(
+        required._replace(record=placed(required.record))
+        for required in jobs.required_checksums(STUDY)
+    )
     if STUDY.references:
         read_references(STUDY.references)  # now, and not after days of training
 except UserError as error:

@@ -55,7 +55,7 @@ def task_statements(wildcards, output):
 
 
 def model_digests(wildcards, output):
-    """Digests required of a model's files. They are not compared either: `check_pins` does."""
+    """Checksums required of a model's files, which `check_checksums` compares."""
     return jobs.digests(STUDY.models[wildcards.model].source)
 
 

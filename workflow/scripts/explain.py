@@ -22,10 +22,10 @@ def main() -> None:
     from layerscope.core.code import code_modules
     from layerscope.provenance.explanation import Facts, explanation, program_of
     from layerscope.provenance.planned import Planned, planned
-    from layerscope.run_records.content import known_sha256, read_record, record_path
+    from layerscope.run_records.content import cached_sha256, read_record, record_path
 
     modules = cache(code_modules)
-    digest = cache(known_sha256)
+    digest = cache(cached_sha256)
 
     def facts(job: Planned) -> Facts:
         if not job.outputs:

@@ -13,8 +13,8 @@ from layerscope.runtime.gpus import use_gpus
 from layerscope.runtime.program import run
 
 
-def main() -> None:
-    """Load the model, run it over the data, write the files that were asked for."""
+def read_arguments() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--task", required=True)
     parser.add_argument("--name", required=True, help="of the model")
@@ -42,96 +42,65 @@ def main() -> None:
     parser.add_argument("--before", type=Path, help="the pre-trained model, to compare maps with")
     parser.add_argument("--other-seed", type=Path, help="same variant, other seed: the ceiling")
     parser.add_argument("--gpus", type=int, default=0, help="0 or 1: which GPU is chosen here")
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Load the model, run it over the data, write the files that were asked for."""
+    arguments = read_arguments()
     use_gpus(arguments.gpus)
 
     from layerscope.config.extraction import Activations, Attention
-    from layerscope.core.encodings import encoding
     from layerscope.core.files import whole_directory
-    from layerscope.core.formats import file_metadata, read_sample, read_table, write_table
+    from layerscope.core.formats import read_sample, read_table, write_table
     from layerscope.core.variants import RANDOM
-    from layerscope.data.iob import merged_labels
-    from layerscope.extraction.activations import write_activations
-    from layerscope.extraction.attention import choose_examples, compare_attention
+    from layerscope.data.labels import TaskLabels
+    from layerscope.extraction.activations import write_all_activations
+    from layerscope.extraction.attention import attention_table
     from layerscope.extraction.predictions import predict
-    from layerscope.models.inputs import read_frame
-    from layerscope.models.load import (
-        device,
-        load_model,
-        load_tokenizer,
-        load_with_head,
-        random_model,
-    )
-    from layerscope.run_records.content import known_sha256
+    from layerscope.models.load import device, load_model
+    from layerscope.models.loaded import load_base, load_fine_tuned
+    from layerscope.run_records.content import cached_sha256
 
     settings = Activations.model_validate_json(arguments.settings)
-    kind, architecture = arguments.kind, arguments.architecture
-    test = read_table(arguments.test, kind)
-    labels = file_metadata(arguments.test, kind)["labels"]
+    task = TaskLabels.read(arguments.test, arguments.kind, arguments.merge_tags)
+    test = read_table(arguments.test, task.kind)
     described = {
         "task": arguments.task,
         "model": arguments.name,
         "variant": arguments.variant,
-        "kind_of_task": kind,
-        "labels": labels,
-        "model_sha256": known_sha256(arguments.model),
+        "kind_of_task": task.kind,
+        "labels": task.names,
+        "model_sha256": cached_sha256(arguments.model),
     }
-    tokenizer = load_tokenizer(arguments.model)
-    frame = read_frame(tokenizer, architecture)
     if arguments.out_predictions:
-        outputs = merged_labels(labels) if arguments.merge_tags else labels
-        whole = load_with_head(arguments.model, tokenizer, kind, outputs).to(device())  # type: ignore[arg-type]
+        tuned = load_fine_tuned(arguments.model, arguments.architecture, task)
         limit = arguments.max_length or settings.max_length
-        columns = predict(
-            whole,
-            tokenizer,
-            frame,
-            test,
-            kind=kind,
-            architecture=architecture,
-            labels=labels,
-            settings=settings.model_copy(update={"max_length": limit}),
-            merge_tags=arguments.merge_tags,
-        )
+        columns = predict(tuned, test, task, settings.model_copy(update={"max_length": limit}))
         write_table(arguments.out_predictions, "predictions", columns, described)
-        model = whole.base_model
-    elif arguments.variant == RANDOM:
-        model = random_model(arguments.model, tokenizer, settings.random_seed).to(device())  # type: ignore[arg-type]
+        loaded = tuned.without_head()
     else:
-        model = load_model(arguments.model, tokenizer).to(device())  # type: ignore[arg-type]
+        seed = settings.random_seed if arguments.variant == RANDOM else None
+        loaded = load_base(arguments.model, arguments.architecture, seed)
 
-    probed = read_sample(arguments.train, arguments.train_sample, kind)
-    parts = {
-        "train": (probed, known_sha256(arguments.train)),
-        "test": (test, known_sha256(arguments.test)),
+    probed = read_sample(arguments.train, arguments.train_sample, task.kind)
+    splits = {
+        split: (table, {**described, "split": split, "data_sha256": cached_sha256(path)})
+        for split, table, path in (
+            ("train", probed, arguments.train),
+            ("test", test, arguments.test),
+        )
     }
     with whole_directory(arguments.out_activations) as folder:
-        for how in dict.fromkeys(map(encoding, arguments.views)):
-            views = [view for view in arguments.views if encoding(view) == how]
-            for split, (table, digest) in parts.items():
-                write_activations(
-                    model,
-                    tokenizer,
-                    frame,
-                    table,
-                    {view: folder / view / f"{split}.parquet" for view in views},
-                    settings,
-                    {**described, "split": split, "data_sha256": digest},
-                )
+        write_all_activations(loaded, splits, arguments.views, folder, settings)
 
     if arguments.out_attention:
         attention = Attention.model_validate_json(arguments.attention_settings)
         before, other_seed = (
-            load_model(folder, tokenizer).to(device()) if folder else None  # type: ignore[arg-type]
+            load_model(folder, loaded.tokenizer).to(device()) if folder else None  # type: ignore[arg-type]
             for folder in (arguments.before, arguments.other_seed)
         )
-        for each in (model, before, other_seed):
-            if each is not None:
-                each.set_attn_implementation("eager")
-        examples = choose_examples(model, tokenizer, frame, test, kind, attention)
-        columns = compare_attention(
-            examples, frame, model, before, other_seed, attention.batch_examples
-        )
+        columns = attention_table(loaded, before, other_seed, test, task.kind, attention)
         write_table(arguments.out_attention, "attention", columns, described)
 
 

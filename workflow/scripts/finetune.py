@@ -33,14 +33,18 @@ def main() -> None:
     from layerscope.config.training import FineTuning
     from layerscope.core.code import code_digest
     from layerscope.core.files import whole_directory
-    from layerscope.core.formats import file_metadata, read_sample, read_table
-    from layerscope.run_records.content import known_sha256
+    from layerscope.core.formats import read_sample, read_table
+    from layerscope.data.labels import TaskLabels
+    from layerscope.run_records.content import cached_sha256
     from layerscope.training.checkpoints import until_success
-    from layerscope.training.finetuning import finetune
+    from layerscope.training.finetuning import FineTuningData, finetune
 
     settings = FineTuning.model_validate_json(arguments.settings)
-    train = read_sample(arguments.train, arguments.sample, arguments.kind)
-    validation = read_table(arguments.validation, arguments.kind)
+    data = FineTuningData(
+        train=read_sample(arguments.train, arguments.sample, arguments.kind),
+        validation=read_table(arguments.validation, arguments.kind),
+        task=TaskLabels.read(arguments.train, arguments.kind, arguments.merge_tags),
+    )
     files = (arguments.train, arguments.sample, arguments.validation)
     job = {
         "code": code_digest("finetune"),
@@ -49,8 +53,8 @@ def main() -> None:
         "settings": settings.model_dump(mode="json"),
         "seed": arguments.seed,
         "merge_tags": arguments.merge_tags,
-        "model": known_sha256(arguments.model),
-        "files": [known_sha256(path) for path in files],
+        "model": cached_sha256(arguments.model),
+        "files": [cached_sha256(path) for path in files],
     }
     with (
         until_success(arguments.checkpoints, arguments.checkpoint_seconds, job) as checkpoints,
@@ -59,14 +63,10 @@ def main() -> None:
         finetune(
             arguments.model,
             out,
-            train,
-            validation,
-            kind=arguments.kind,
+            data,
             architecture=arguments.architecture,
-            labels=file_metadata(arguments.train, arguments.kind)["labels"],
             settings=settings,
             seed=arguments.seed,
-            merge_tags=arguments.merge_tags,
             checkpoints=checkpoints,
         )
 

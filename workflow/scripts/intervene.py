@@ -10,8 +10,8 @@ from layerscope.runtime.gpus import use_gpus
 from layerscope.runtime.program import run
 
 
-def main() -> None:
-    """Load the model, change it in each way, score each, write."""
+def read_arguments() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--task", required=True)
     parser.add_argument("--name", required=True, help="of the model")
@@ -33,7 +33,12 @@ def main() -> None:
     parser.add_argument("--test", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="Parquet, a row a score")
     parser.add_argument("--gpus", type=int, default=0, help="0 or 1: which GPU is chosen here")
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Load the model, change it in each way, score each, write."""
+    arguments = read_arguments()
     use_gpus(arguments.gpus)
 
     from layerscope.analysis.interventions import (
@@ -45,56 +50,34 @@ def main() -> None:
     )
     from layerscope.config.extraction import Activations
     from layerscope.config.interventions import Interventions
-    from layerscope.core.formats import file_metadata, read_sample, read_table, write_table
-    from layerscope.data.iob import merge_table, merged_labels
+    from layerscope.core.formats import read_sample, read_table, write_table
+    from layerscope.data.labels import TaskLabels
     from layerscope.extraction.predictions import predict_each
     from layerscope.models.hooks import all_heads
-    from layerscope.models.inputs import read_frame
-    from layerscope.models.load import device, load_tokenizer, load_with_head
+    from layerscope.models.loaded import load_fine_tuned
     from layerscope.statistics import metrics
 
-    kind, architecture = arguments.kind, arguments.architecture
     passes = Activations.model_validate_json(arguments.passes)
     passes = passes.model_copy(update={"max_length": arguments.max_length})
-    test = read_table(arguments.test, kind)
-    tags = file_metadata(arguments.test, kind)["labels"]
-    sample = read_sample(arguments.train, arguments.train_sample, kind)
-    labels = merged_labels(tags) if arguments.merge_tags else tags
-    tokenizer = load_tokenizer(arguments.model)
-    frame = read_frame(tokenizer, architecture)
-    model = load_with_head(arguments.model, tokenizer, kind, labels).to(device())  # type: ignore[arg-type]
+    task = TaskLabels.read(arguments.test, arguments.kind, arguments.merge_tags)
+    test = read_table(arguments.test, task.kind)
+    sample = read_sample(arguments.train, arguments.train_sample, task.kind)
+    loaded = load_fine_tuned(arguments.model, arguments.architecture, task)
 
     settings = Interventions.model_validate_json(arguments.settings)
     attention = read_table(arguments.attention, "attention")
     name = f"{arguments.task} {arguments.name} {arguments.variant}"
-    interventions = masked_heads(ranked_heads(attention, all_heads(model)), settings, name)
-    interventions += erased_layers(
-        model,
-        tokenizer,
-        frame,
-        merge_table(sample) if arguments.merge_tags else sample,
-        kind=kind,
-        labels=labels,
-        seed=settings.seed,
-        settings=passes,
-    )
-    predictions = predict_each(
-        Intervened(model, interventions),
-        tokenizer,
-        frame,
-        test,
-        kind=kind,
-        architecture=architecture,
-        labels=tags,
-        settings=passes,
-        merge_tags=arguments.merge_tags,
-    )
+    ranked = ranked_heads(attention, all_heads(loaded.model))
+    interventions = masked_heads(ranked, settings, name)
+    interventions += erased_layers(loaded, sample, task, settings.seed, passes)
+    changed = Intervened(loaded.model, interventions)
+    predictions = predict_each(changed, loaded, test, task, passes)
 
     def score(found: dict[str, Any]) -> dict[str, float]:
         answers = found["label"], found["predicted"]
-        if kind == "nli":
-            return metrics.values(metrics.nli_metrics(*answers, tags))
-        return metrics.values(metrics.ner_metrics(*answers, found["example_id"], tags))
+        if task.kind == "nli":
+            return metrics.values(metrics.nli_metrics(*answers, task.names))
+        return metrics.values(metrics.ner_metrics(*answers, found["example_id"], task.names))
 
     rows = list(rows_of(interventions, [score(found) for found in predictions]))
     write_table(arguments.out, "intervention", rows)

@@ -32,7 +32,7 @@ def main() -> None:
     from layerscope.core.code import code_digest
     from layerscope.core.files import whole_directory, write_json
     from layerscope.core.formats import read_table
-    from layerscope.run_records.content import known_sha256
+    from layerscope.run_records.content import cached_sha256
     from layerscope.training.checkpoints import until_success
     from layerscope.training.pretraining import pretrain
 
@@ -45,8 +45,8 @@ def main() -> None:
         "code": code_digest("pretrain"),
         "architecture": arguments.architecture,
         "settings": settings,
-        "base": known_sha256(arguments.base) if arguments.base else None,
-        "files": [known_sha256(path) for path in (arguments.train, arguments.heldout)],
+        "base": cached_sha256(arguments.base) if arguments.base else None,
+        "files": [cached_sha256(path) for path in (arguments.train, arguments.heldout)],
     }
     with until_success(arguments.checkpoints, arguments.checkpoint_seconds, job) as checkpoints:
         with whole_directory(arguments.out) as out:

@@ -38,7 +38,7 @@ class Place(NamedTuple):
     head: int
 
 
-def moved(jsd: float | None, ceiling: float, null: float | None) -> float | None:
+def relative_change(jsd: float | None, ceiling: float, null: float | None) -> float | None:
     """Place of a divergence on the scale from `ceiling` (0) to `null` (1), within it.
 
     None where there is no divergence, or no scale: no null, or one that is not above the ceiling.
@@ -111,7 +111,7 @@ def _of_variant(
         floor, null = ceiling[0] or 0.0, _mean(nulls.get(place.layer, []))
         values = {"jsd": row["value"], "jsd_low": row["low"], "jsd_high": row["high"]}
         places = {
-            name.replace("jsd", "moved"): moved(value, floor, null)
+            name.replace("jsd", "moved"): relative_change(value, floor, null)
             for name, value in values.items()
         }
         found.append(

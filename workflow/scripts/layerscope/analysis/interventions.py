@@ -19,16 +19,18 @@ import pyarrow.compute as pc
 import torch
 from concept_erasure import LeaceEraser, LeaceFitter
 from torch import nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from layerscope.config.extraction import Activations
 from layerscope.config.interventions import Interventions
 from layerscope.core.errors import UserError
+from layerscope.data.labels import TaskLabels
 from layerscope.data.rng import seeded
 from layerscope.models.forward import forward
 from layerscope.models.hooks import Head, blocks, heads_masked, resumed, states_captured
-from layerscope.models.inputs import Encoded, Frame, encode_pairs, encode_words, tokenise_words
+from layerscope.models.inputs import Encoded, encode_pairs, encode_sentences
 from layerscope.models.load import position_limit
+from layerscope.models.loaded import LoadedModel
 from layerscope.models.pooling import sequence_means, word_means
 from layerscope.statistics.metrics import encode
 
@@ -110,35 +112,30 @@ def masked_heads(ranked: Sequence[Head], settings: Interventions, name: str) -> 
 
 
 def labelled_inputs(
-    tokenizer: PreTrainedTokenizerBase,
-    frame: Frame,
-    table: pa.Table,
-    kind: str,
-    labels: Sequence[str],
-    limit: int,
+    loaded: LoadedModel, table: pa.Table, task: TaskLabels, limit: int
 ) -> tuple[list[Encoded], list[Codes]]:
     """Inputs as the model is fine-tuned on them, with labels.
 
     Args:
-        tokenizer, frame: of the model.
+        loaded: the model.
         table: prepared rows.
-        kind: "nli" or "ner".
-        labels: names of all labels.
+        task: its labels.
         limit: sub-words of an input.
 
     Returns:
         Sequences, and of each the code of its label (nli) or of the label of each word (ner).
 
     Raises:
-        UserError: a label that is none of `labels`.
+        UserError: a label that the task does not have.
     """
-    rows = table.to_pydict()
-    if kind == "nli":
-        pairs, _ = encode_pairs(tokenizer, frame, rows["premise"], rows["hypothesis"], limit)
-        return pairs, list(encode(rows["label"], labels)[:, None])
-    pieces = tokenise_words(tokenizer, frame, (w for words in rows["tokens"] for w in words))
-    windows = [w for words in rows["tokens"] for w in encode_words(pieces, frame, words, limit)]
-    codes = encode([tag for tags in rows["tags"] for tag in tags], labels)
+    rows = task.as_learned(table).to_pydict()
+    reader = (loaded.tokenizer, loaded.special_tokens)
+    if task.kind == "nli":
+        pairs, _ = encode_pairs(*reader, rows["premise"], rows["hypothesis"], limit)
+        return pairs, list(encode(rows["label"], task.learned)[:, None])
+    sentences, _ = encode_sentences(*reader, rows["tokens"], limit)
+    windows = [window for each in sentences for window in each]
+    codes = encode([tag for tags in rows["tags"] for tag in tags], task.learned)
     return windows, np.split(codes, np.cumsum([len(w.words) for w in windows])[:-1])
 
 
@@ -151,11 +148,7 @@ def permuted(codes: Sequence[Codes], seed: int) -> list[Codes]:
 
 
 def pooled_states(
-    model: PreTrainedModel,
-    sequences: Sequence[Encoded],
-    frame: Frame,
-    kind: str,
-    settings: Activations,
+    loaded: LoadedModel, sequences: Sequence[Encoded], kind: str, settings: Activations
 ) -> Iterator[tuple[list[int], torch.Tensor]]:
     """What probes would read of each block's output, as it is where it can be edited.
 
@@ -163,47 +156,37 @@ def pooled_states(
         Indices of a batch, and its vectors: means over sequences (nli) or over the sub-words of
         each word (ner), rows x layers x width, float32; the first layer is the first block's.
     """
-    with states_captured(model) as states:
+    with states_captured(loaded.model) as states:
 
         def pooled(indices: list[int], batch: Mapping[str, torch.Tensor], _: Any) -> torch.Tensor:
             if kind == "nli":
                 return sequence_means(states, batch["attention_mask"])
             return word_means(states, [sequences[index].words for index in indices])
 
-        yield from forward(
-            model, sequences, frame, settings.batch_tokens, settings.precision, pooled
-        )
+        given = (loaded.model, sequences, loaded.special_tokens)
+        yield from forward(*given, settings.batch_tokens, settings.precision, pooled)
 
 
 def erased_layers(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    frame: Frame,
-    sample: pa.Table,
-    *,
-    kind: str,
-    labels: Sequence[str],
-    seed: int,
-    settings: Activations,
+    loaded: LoadedModel, sample: pa.Table, task: TaskLabels, seed: int, settings: Activations
 ) -> list[Intervention]:
     """The label erased at each layer, and the control: as much erased, of permuted labels.
 
     Args:
-        model: fine-tuned, in evaluation mode.
-        tokenizer, frame: of the model.
+        loaded: fine-tuned, in evaluation mode.
         sample: prepared rows of training data that erasers are fitted to.
-        kind: "nli" or "ner".
-        labels: names that the labels of `sample` have.
+        task: its labels; those that the model learns are erased.
         seed: of the permutation.
         settings: limits and precision of forward passes.
 
     Raises:
-        UserError: the model's blocks are not found, a label is none of `labels`, or there is one.
+        UserError: the model's blocks are not found, a label that the task does not have, or a
+            single one.
     """
-    limit = position_limit(model, settings.max_length)
-    sequences, codes = labelled_inputs(tokenizer, frame, sample, kind, labels, limit)
+    limit = position_limit(loaded.model, settings.max_length)
+    sequences, codes = labelled_inputs(loaded, sample, task, limit)
     both = [codes, permuted(codes, seed)]
-    fitted = fit_erasers(model, sequences, both, frame, kind, len(labels), settings)
+    fitted = fit_erasers(loaded, sequences, both, task, settings)
     return [
         Intervention(name, layer=layer, eraser=eraser)
         for name, erasers in zip(("erased", "erased-control"), fitted, strict=True)
@@ -212,12 +195,10 @@ def erased_layers(
 
 
 def fit_erasers(
-    model: PreTrainedModel,
+    loaded: LoadedModel,
     sequences: Sequence[Encoded],
     codes: Sequence[Sequence[Codes]],
-    frame: Frame,
-    kind: str,
-    classes: int,
+    task: TaskLabels,
     settings: Activations,
 ) -> list[list[LeaceEraser]]:
     """Erasers of labels from the output of each block, in one pass over the inputs.
@@ -225,12 +206,10 @@ def fit_erasers(
     Statistics are gathered in float64, a batch at a time; no vectors are kept.
 
     Args:
-        model: in evaluation mode.
+        loaded: a model in evaluation mode.
         sequences: inputs.
         codes: labellings of the inputs, each with the labels of each sequence.
-        frame: of the tokenizer.
-        kind: "nli" or "ner".
-        classes: number of labels.
+        task: whose labels the codes number.
         settings: of the pass.
 
     Returns:
@@ -241,16 +220,16 @@ def fit_erasers(
     """
     if sum(map(len, codes[0])) < 2:
         raise UserError("sample for probes: 1 label; allowed: 2 or more, to erase them")
-    device = next(model.parameters()).device
-    width = model.config.hidden_size
+    device = next(loaded.model.parameters()).device
+    width, classes = loaded.model.config.hidden_size, len(task.learned)
     fitters = [
         [
             LeaceFitter(width, classes, device=device, dtype=torch.float64, svd_tol=TOLERANCE)
-            for _ in blocks(model)
+            for _ in blocks(loaded.model)
         ]
         for _ in codes
     ]
-    for indices, vectors in pooled_states(model, sequences, frame, kind, settings):
+    for indices, vectors in pooled_states(loaded, sequences, task.kind, settings):
         for labelling, own in zip(codes, fitters, strict=True):
             labels = np.concatenate([labelling[index] for index in indices])
             one_hot = torch.eye(classes, dtype=torch.float64)[torch.from_numpy(labels)].to(device)

@@ -1,6 +1,6 @@
-"""Digests that the configuration requires of what was fetched earlier.
+"""Checksums that the configuration requires of what was fetched earlier.
 
-A digest that is added to the configuration is no reason to fetch again: it is compared with the
+A checksum that is added to the configuration is no reason to fetch again: it is compared with the
 record of the fetch whenever the workflow is read.
 """
 
@@ -14,34 +14,34 @@ from layerscope.core.errors import UserError
 from layerscope.core.files import read_json
 
 
-class Pin(NamedTuple):
+class RequiredChecksums(NamedTuple):
     """What is required of the files of one source."""
 
     key: str  # where the configuration says so
     record: str  # `source.json` of what was fetched
     revision: str
-    digests: Mapping[str, str]  # by file, as at the source
+    checksums: Mapping[str, str]  # by file, as at the source
 
 
-def check_pins(pins: Iterable[Pin]) -> None:
-    """Compare required digests with those of files that are there already.
+def check_checksums(required: Iterable[RequiredChecksums]) -> None:
+    """Compare required checksums with those of files that are there already.
 
     What was not fetched yet, or at another revision, is left to the fetch.
 
     Raises:
-        UserError: a file has another digest.
+        UserError: a file has another checksum.
     """
-    for pin in pins:
-        if not pin.digests or not Path(pin.record).is_file():
+    for each in required:
+        if not each.checksums or not Path(each.record).is_file():
             continue
-        record = read_json(pin.record)
-        if record["origin"].get("revision") != pin.revision:
+        record = read_json(each.record)
+        if record["origin"].get("revision") != each.revision:
             continue
         files = {name: facts["sha256"] for name, facts in record.get("files", {}).items()}
         found = record.get("sha256_on_hub", files)
-        for name, wanted in sorted(pin.digests.items()):
+        for name, wanted in sorted(each.checksums.items()):
             if name in found and found[name] != wanted:
                 raise UserError(
-                    f"{pin.key}.{name}: {wanted}; {Path(pin.record).parent} was fetched with "
+                    f"{each.key}.{name}: {wanted}; {Path(each.record).parent} was fetched with "
                     f"{found[name]}; allowed: that, or the folder removed to fetch it again"
                 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from layerscope.config.base import Section
-from layerscope.config.checksums import Pin
+from layerscope.config.checksums import RequiredChecksums
 from layerscope.config.corpora import PackageDocs, TextFiles
 from layerscope.config.models import (
     ContinuedModel,
@@ -116,7 +116,7 @@ def digests(source: Section) -> str:
     return canonical_json(getattr(source, "sha256", {}))
 
 
-def pins(study: Study) -> list[Pin]:
+def required_checksums(study: Study) -> list[RequiredChecksums]:
     """What is fetched from a hub, and what the configuration requires of it."""
     sources: list[tuple[str, str, Section]] = [
         *(("models", name, model.source) for name, model in study.models.items()),
@@ -124,7 +124,7 @@ def pins(study: Study) -> list[Pin]:
     ]
     folders = {"models": "models", "tasks": "datasets"}
     return [
-        Pin(
+        RequiredChecksums(
             f"{section}.{name}.source.sha256",
             f"resources/{folders[section]}/{name}/source.json",
             source.revision,

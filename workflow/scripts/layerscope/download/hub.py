@@ -94,7 +94,7 @@ def look_up(kind: Literal["model", "dataset"], name: str, revision: str) -> Repo
     ask = api.model_info if kind == "model" else api.dataset_info
     place = _place(kind, name, revision)
     try:
-        info = _patiently(
+        info = with_retries(
             lambda: ask(name, revision=revision, files_metadata=True, timeout=SILENCE), place
         )
         found = {
@@ -180,7 +180,7 @@ def _fetch(repository: Repository, name: str, wanted: Mapping[str, str], folder:
         )
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _patiently(lambda: _transfer(url, part, remote.size), place)
+            with_retries(lambda: _transfer(url, part, remote.size), place)
             part.replace(path)
         except (httpx2.HTTPError, OfflineModeIsEnabled) as error:
             raise _refusal(error, repository.kind, repository.name, place) from None
@@ -257,7 +257,7 @@ def _git_blob(path: Path) -> str:
     return hashlib.sha1(header + content, usedforsecurity=False).hexdigest()
 
 
-def _patiently(action: Callable[[], _T], place: str) -> _T:
+def with_retries(action: Callable[[], _T], place: str) -> _T:
     """Do it, and again after a wait if what went wrong may pass.
 
     Raises:

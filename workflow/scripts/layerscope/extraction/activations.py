@@ -10,28 +10,21 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from layerscope.config.extraction import Activations, View
 from layerscope.core.encodings import SEPARATE, encoding, is_last
 from layerscope.core.formats import ActivationWriter
 from layerscope.models.forward import forward
-from layerscope.models.inputs import (
-    Encoded,
-    Frame,
-    cut_words,
-    encode_pairs,
-    encode_text,
-    encode_words,
-    tokenise_words,
-)
+from layerscope.models.inputs import Encoded, encode_pairs, encode_sentences, encode_text
 from layerscope.models.load import position_limit
+from layerscope.models.loaded import LoadedModel
 from layerscope.models.pooling import last_tokens, sequence_means, word_lasts, word_means
 
 BLOCK = 256  # examples in memory at a time
@@ -52,9 +45,8 @@ log = logging.getLogger(__name__)
 
 
 def _vectors(
-    model: PreTrainedModel,
+    loaded: LoadedModel,
     sequences: Sequence[Encoded],
-    frame: Frame,
     settings: Activations,
     pools: Sequence[Pool],
     places: Callable[[list[int], Mapping[str, Any]], Any],
@@ -66,14 +58,14 @@ def _vectors(
         found = [pool(output.hidden_states, at).cpu().numpy() for pool in pools]
         return np.concatenate(found, axis=2)
 
+    given = (loaded.model, sequences, loaded.special_tokens)
     options = (settings.batch_tokens, settings.precision, pooled)
-    yield from forward(model, sequences, frame, *options, output_hidden_states=True)
+    yield from forward(*given, *options, output_hidden_states=True)
 
 
 def sequence_vectors(
-    model: PreTrainedModel,
+    loaded: LoadedModel,
     sequences: Sequence[Encoded],
-    frame: Frame,
     settings: Activations,
     pools: Sequence[Pool] = (sequence_means,),
 ) -> Vectors:
@@ -82,18 +74,15 @@ def sequence_vectors(
     Those of several pools come from one pass and stand side by side: their widths add up.
     """
     found: dict[int, Vectors] = {}
-    passes = _vectors(
-        model, sequences, frame, settings, pools, lambda _, batch: batch["attention_mask"]
-    )
+    passes = _vectors(loaded, sequences, settings, pools, lambda _, batch: batch["attention_mask"])
     for indices, pooled in passes:
         found.update(zip(indices, pooled, strict=True))
     return np.stack([found[index] for index in range(len(sequences))])
 
 
 def word_vectors(
-    model: PreTrainedModel,
+    loaded: LoadedModel,
     sequences: Sequence[Encoded],
-    frame: Frame,
     settings: Activations,
     pools: Sequence[Pool] = (word_means,),
 ) -> Vectors:
@@ -103,16 +92,14 @@ def word_vectors(
         return [sequences[index].words for index in indices]
 
     found: dict[int, Vectors] = {}
-    for indices, pooled in _vectors(model, sequences, frame, settings, pools, spans):
+    for indices, pooled in _vectors(loaded, sequences, settings, pools, spans):
         ends = np.cumsum([len(span) for span in spans(indices)])[:-1]
         found.update(zip(indices, np.split(pooled, ends), strict=True))
     return np.concatenate([found[index] for index in range(len(sequences))])
 
 
 def write_activations(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    frame: Frame,
+    loaded: LoadedModel,
     table: pa.Table,
     paths: Mapping[View, str | Path],
     settings: Activations,
@@ -121,9 +108,7 @@ def write_activations(
     """Encode a prepared table once and write its activations in some views, a block at a time.
 
     Args:
-        model: base model in evaluation mode.
-        tokenizer: of the model.
-        frame: of the tokenizer.
+        loaded: base model in evaluation mode.
         table: prepared rows; rows are written in their order.
         paths: the file to write of each view; the views share an encoding (`encoding`), which
             is "separate" or "joint" (nli), or "word" (ner).
@@ -135,10 +120,9 @@ def write_activations(
     Raises:
         UserError: a value does not fit the stored dtype.
     """
-    config = model.config
-    limit = position_limit(model, settings.max_length)
+    config = loaded.model.config
+    limit = position_limit(loaded.model, settings.max_length)
     (how,) = {encoding(view) for view in paths}
-    pools = [_pool(view) for view in paths]
     cut = 0
     with ExitStack() as stack:
         writers = [
@@ -158,33 +142,69 @@ def write_activations(
         written: Future[None] | None = None
         for start in range(0, table.num_rows, BLOCK):
             rows = table.slice(start, BLOCK).to_pydict()
-            if how == "word":
-                words_of_all = [word for words in rows["tokens"] for word in words]
-                pieces = tokenise_words(tokenizer, frame, words_of_all)
-                cut += cut_words(pieces, frame, words_of_all, limit)
-                sequences = [
-                    window
-                    for words in rows["tokens"]
-                    for window in encode_words(pieces, frame, words, limit)
-                ]
-                keys = _word_keys(rows)
-                vectors = word_vectors(model, sequences, frame, settings, pools)
-            else:
-                sequences, shortened = _pairs(tokenizer, frame, rows, how, limit)
-                cut += shortened
-                keys = _example_keys(rows)
-                vectors = sequence_vectors(model, sequences, frame, settings, pools)
-            views = np.split(vectors, len(pools), axis=2)
-            if how == SEPARATE:
-                views = [np.concatenate(np.split(each, 2), axis=2) for each in views]
+            views, shortened = _block(loaded, rows, list(paths), settings, limit)
+            cut += shortened
             if written:
                 written.result()
+            keys = _word_keys(rows) if how == "word" else _example_keys(rows)
             written = writing.submit(_write, writers, keys, views)
         if written:
             written.result()
     if cut:
         names = ", ".join(map(str, paths.values()))
         log.warning("%s: %d texts or words cut to %d sub-words", names, cut, limit)
+
+
+def write_all_activations(
+    loaded: LoadedModel,
+    splits: Mapping[str, tuple[pa.Table, Mapping[str, Any]]],
+    views: Sequence[View],
+    folder: Path,
+    settings: Activations,
+) -> None:
+    """Write `{view}/{split}.parquet` of each view and split; views that share an encoding at once.
+
+    Args:
+        loaded: as for `write_activations`.
+        splits: the prepared rows of each split, and what readers should know of them.
+        views: of one kind of task.
+        folder: an existing folder.
+        settings: of the extraction.
+
+    Raises:
+        UserError: as for `write_activations`.
+    """
+    for how in dict.fromkeys(map(encoding, views)):
+        alike = [view for view in views if encoding(view) == how]
+        for split, (table, described) in splits.items():
+            paths = {view: folder / view / f"{split}.parquet" for view in alike}
+            write_activations(loaded, table, paths, settings, described)
+
+
+def _block(
+    loaded: LoadedModel,
+    rows: Mapping[str, list[Any]],
+    views: Sequence[View],
+    settings: Activations,
+    limit: int,
+) -> tuple[list[Vectors], int]:
+    """Vectors of a block of rows in each view, and how many texts or words are cut."""
+    how = encoding(views[0])
+    pools = [_pool(view) for view in views]
+    reader = (loaded.tokenizer, loaded.special_tokens)
+    if how == "word":
+        windows, cut = encode_sentences(*reader, rows["tokens"], limit)
+        vectors = word_vectors(loaded, list(chain.from_iterable(windows)), settings, pools)
+        return np.split(vectors, len(pools), axis=2), cut
+    premises, hypotheses = rows["premise"], rows["hypothesis"]
+    if how == SEPARATE:
+        sequences, cut = encode_text(*reader, [*premises, *hypotheses], limit)
+    else:
+        sequences, cut = encode_pairs(*reader, premises, hypotheses, limit)
+    found = np.split(sequence_vectors(loaded, sequences, settings, pools), len(pools), axis=2)
+    if how == SEPARATE:
+        found = [np.concatenate(np.split(each, 2), axis=2) for each in found]
+    return found, cut
 
 
 def _pool(view: View) -> Pool:
@@ -198,19 +218,6 @@ def _write(
 ) -> None:
     for writer, vectors in zip(writers, views, strict=True):
         writer.write(keys, vectors)
-
-
-def _pairs(
-    tokenizer: PreTrainedTokenizerBase,
-    frame: Frame,
-    rows: Mapping[str, list[Any]],
-    how: str,
-    limit: int,
-) -> tuple[list[Encoded], int]:
-    premises, hypotheses = rows["premise"], rows["hypothesis"]
-    if how == "joint":
-        return encode_pairs(tokenizer, frame, premises, hypotheses, limit)
-    return encode_text(tokenizer, frame, [*premises, *hypotheses], limit)
 
 
 def _example_keys(rows: Mapping[str, list[Any]]) -> dict[str, list[Any]]:

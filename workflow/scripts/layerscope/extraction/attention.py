@@ -26,24 +26,20 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from layerscope.config.extraction import Attention
 from layerscope.core.errors import UserError
 from layerscope.models.batching import collate
-from layerscope.models.inputs import Encoded, Frame, encode_pairs, encode_words, tokenise_words
+from layerscope.models.inputs import Encoded, encode_pairs, encode_sentences
 from layerscope.models.load import position_limit
+from layerscope.models.loaded import LoadedModel
 from layerscope.models.maps import maps_side_by_side
 from layerscope.models.memory import halving
 
 
 def choose_examples(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    frame: Frame,
-    table: pa.Table,
-    kind: str,
-    settings: Attention,
+    loaded: LoadedModel, table: pa.Table, kind: str, settings: Attention
 ) -> list[tuple[str, Encoded]]:
     """Examples evenly spaced over a table, those left out that do not fit one window.
 
@@ -53,15 +49,14 @@ def choose_examples(
     Raises:
         UserError: no example fits.
     """
-    limit = position_limit(model, settings.max_length)
+    limit = position_limit(loaded.model, settings.max_length)
+    reader = (loaded.tokenizer, loaded.special_tokens)
     rows = table.to_pydict()
     if kind == "nli":
-        pairs = (tokenizer, frame, rows["premise"], rows["hypothesis"])
-        whole = encode_pairs(*pairs, 2**30)[0]
+        whole = encode_pairs(*reader, rows["premise"], rows["hypothesis"], 2**30)[0]
         fitting = [(i, e) for i, e in enumerate(whole) if len(e.ids) <= limit]
     else:
-        pieces = tokenise_words(tokenizer, frame, (w for words in rows["tokens"] for w in words))
-        cut = [encode_words(pieces, frame, words, limit) for words in rows["tokens"]]
+        cut, _ = encode_sentences(*reader, rows["tokens"], limit)
         fitting = [(i, windows[0]) for i, windows in enumerate(cut) if len(windows) == 1]
     count = min(settings.examples, len(fitting))
     if count == 0:
@@ -209,8 +204,7 @@ def layer_measures(
 
 def compare_attention(
     examples: Sequence[tuple[str, Encoded]],
-    frame: Frame,
-    model: PreTrainedModel,
+    loaded: LoadedModel,
     before: PreTrainedModel | None,
     other_seed: PreTrainedModel | None,
     batch_examples: int,
@@ -222,8 +216,7 @@ def compare_attention(
 
     Args:
         examples: ids and inputs, neighbours of similar length.
-        frame: of the tokenizer.
-        model: the variant.
+        loaded: the variant.
         before: the pre-trained model, or None for the variant's own properties alone.
         other_seed: the same variant with another seed, or None.
         batch_examples: examples in a forward pass.
@@ -234,7 +227,6 @@ def compare_attention(
     Raises:
         UserError: the device has no memory for one example.
     """
-    compared = (model, [before, other_seed])
     starts = range(0, len(examples), batch_examples)
     batches = [range(at, min(at + batch_examples, len(examples))) for at in starts]
 
@@ -245,9 +237,8 @@ def compare_attention(
         whole = len(indices) == len(batch)
         first = [] if whole else [indices[0] - 1 if indices[0] > batch[0] else batch[-1]]
         rows = [examples[row][1] for row in (*first, *indices)]
-        return {
-            key: table[len(first) :] for key, table in _measured(rows, frame, *compared).items()
-        }
+        measured = _measured(rows, loaded, [before, other_seed])
+        return {key: table[len(first) :] for key, table in measured.items()}
 
     def too_large(indices: Sequence[int]) -> UserError:
         return UserError(
@@ -270,18 +261,47 @@ def compare_attention(
     return {name: np.concatenate(values) for name, values in columns.items()}
 
 
+def attention_table(
+    loaded: LoadedModel,
+    before: PreTrainedModel | None,
+    other_seed: PreTrainedModel | None,
+    table: pa.Table,
+    kind: str,
+    settings: Attention,
+) -> dict[str, Any]:
+    """Choose examples of a prepared table and compare the attention of a variant on them.
+
+    The models are switched to eager attention, and stay so.
+
+    Args:
+        loaded, before, other_seed: as for `compare_attention`.
+        table: prepared rows.
+        kind: "nli" or "ner".
+        settings: how many examples, and how many in a pass.
+
+    Returns:
+        Columns of the format "attention".
+
+    Raises:
+        UserError: no example fits, or the device has no memory for one.
+    """
+    for each in (loaded.model, before, other_seed):
+        if each is not None:
+            each.set_attn_implementation("eager")
+    examples = choose_examples(loaded, table, kind, settings)
+    return compare_attention(examples, loaded, before, other_seed, settings.batch_examples)
+
+
 #: Layer, counted from 1, and measure, to a value for each example and head.
 Measured = dict[tuple[int, str], npt.NDArray[np.float32]]
 
 
 def _measured(
-    sequences: Sequence[Encoded],
-    frame: Frame,
-    model: PreTrainedModel,
-    others: Sequence[PreTrainedModel | None],
+    sequences: Sequence[Encoded], loaded: LoadedModel, others: Sequence[PreTrainedModel | None]
 ) -> Measured:
     """All measures of one batch."""
-    batch = collate(sequences, frame, next(model.parameters()).device)
+    model = loaded.model
+    batch = collate(sequences, loaded.special_tokens, next(model.parameters()).device)
     real = batch["attention_mask"].float()
     special = torch.zeros_like(real)
     for row, encoded in enumerate(sequences):

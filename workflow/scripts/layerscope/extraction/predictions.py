@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,20 +11,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import torch
 from torch import nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from layerscope.config.extraction import Activations
 from layerscope.data.iob import entity_labels, merged_labels
+from layerscope.data.labels import TaskLabels
 from layerscope.models.forward import forward
-from layerscope.models.inputs import (
-    Frame,
-    cut_words,
-    encode_pairs,
-    encode_words,
-    labelled_position,
-    tokenise_words,
-)
+from layerscope.models.inputs import Encoded, encode_pairs, encode_sentences, labelled_position
 from layerscope.models.load import position_limit
+from layerscope.models.loaded import LoadedModel
 
 Probabilities = npt.NDArray[np.float32]
 
@@ -65,117 +59,117 @@ def unmerge_probabilities(
 
 
 def predict(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    frame: Frame,
-    table: pa.Table,
-    *,
-    kind: str,
-    architecture: str,
-    labels: Sequence[str],
-    settings: Activations,
-    merge_tags: bool = False,
+    loaded: LoadedModel, table: pa.Table, task: TaskLabels, settings: Activations
 ) -> dict[str, Any]:
     """Predict the label of every example or word of a prepared table.
 
     Pairs and words that had to be cut are counted in the log.
 
     Args:
-        model: with its head, in evaluation mode.
-        tokenizer: of the model.
-        frame: of the tokenizer.
+        loaded: a model with its head, in evaluation mode.
         table: prepared rows.
-        kind: "nli" or "ner".
-        architecture: "encoder" or "decoder".
-        labels: label names; the head's outputs follow them, or `iob.merged_labels` of them.
+        task: its labels; the head's outputs are those that are learned, predictions are named as
+            in the table in any case.
         settings: limits and precision of the forward pass.
-        merge_tags: whether the head knows types alone; predictions are IOB2 tags in any case.
 
     Returns:
         Columns of the format "predictions", in the order of the table.
     """
-    given = (model, tokenizer, frame, table, kind, architecture, labels, settings, merge_tags)
-    return _predict(*given, lambda output: [output.logits])[0]
+    (columns,) = _predict(loaded.model, lambda out: [out.logits], loaded, table, task, settings)
+    return columns
 
 
 def predict_each(
-    model: nn.Module,
-    tokenizer: PreTrainedTokenizerBase,
-    frame: Frame,
+    answering: nn.Module,
+    loaded: LoadedModel,
     table: pa.Table,
-    *,
-    kind: str,
-    architecture: str,
-    labels: Sequence[str],
+    task: TaskLabels,
     settings: Activations,
-    merge_tags: bool = False,
 ) -> list[dict[str, Any]]:
-    """The same of a model that answers a batch several times: with a list of logits.
+    """The same of a module that answers a batch several times: with a list of logits.
+
+    Args:
+        answering: made of the model of `loaded`, with its configuration.
+        loaded: whose inputs it takes.
+        table, task, settings: as for `predict`.
 
     Returns:
         For each of its answers the columns of the format "predictions".
     """
-    given = (model, tokenizer, frame, table, kind, architecture, labels, settings, merge_tags)
-    return _predict(*given, list)
+    return _predict(answering, list, loaded, table, task, settings)
 
 
 def _predict(
-    model: Any,
-    tokenizer: PreTrainedTokenizerBase,
-    frame: Frame,
-    table: pa.Table,
-    kind: str,
-    architecture: str,
-    labels: Sequence[str],
-    settings: Activations,
-    merge_tags: bool,
+    answering: nn.Module,
     logits_of: Callable[[Any], list[torch.Tensor]],
+    loaded: LoadedModel,
+    table: pa.Table,
+    task: TaskLabels,
+    settings: Activations,
 ) -> list[dict[str, Any]]:
     rows = table.to_pydict()
-    limit = position_limit(model, settings.max_length)
-    if kind == "nli":
-        sequences, cut = encode_pairs(tokenizer, frame, rows["premise"], rows["hypothesis"], limit)
-        wanted: list[list[int]] = [[0]] * len(sequences)
-        truth, counts = rows["label"], [1] * len(sequences)
-    else:
-        words_of_all = [word for words in rows["tokens"] for word in words]
-        pieces = tokenise_words(tokenizer, frame, words_of_all)
-        cut = cut_words(pieces, frame, words_of_all, limit)
-        sequences = [
-            w for words in rows["tokens"] for w in encode_words(pieces, frame, words, limit)
-        ]
-        wanted = [[labelled_position(s, architecture) for s in seq.words] for seq in sequences]
-        truth = [tag for tags in rows["tags"] for tag in tags]
-        counts = [len(words) for words in rows["tokens"]]
-    if cut:
-        log.warning("%d pairs or words cut to %d sub-words", cut, limit)
+    sequences, wanted = _inputs(loaded, rows, task.kind, settings)
     found: dict[int, list[Probabilities]] = {}
 
     def probabilities(indices: list[int], batch: Any, output: Any) -> list[Probabilities]:
         answers = logits_of(output)
         return [torch.softmax(logits.float(), dim=-1).cpu().numpy() for logits in answers]
 
-    passes = forward(
-        model, sequences, frame, settings.batch_tokens, settings.precision, probabilities
-    )
-    for indices, answers in passes:
+    given = (answering, sequences, loaded.special_tokens)
+    for indices, answers in forward(
+        *given, settings.batch_tokens, settings.precision, probabilities
+    ):
         for place, index in enumerate(indices):
             found[index] = [np.atleast_2d(answer[place])[wanted[index]] for answer in answers]
-    example_ids = np.repeat(np.asarray(rows["example_id"], dtype=object), counts)
-    group_ids = np.repeat(np.asarray(rows["group_id"], dtype=object), counts)
+    keys = _keys(rows, task.kind)
     predictions = []
     for each in zip(*(found[index] for index in range(len(sequences))), strict=True):
         together = np.concatenate(each)
-        if merge_tags:
-            together = unmerge_probabilities(together, example_ids, labels)
+        if task.merged:
+            together = unmerge_probabilities(together, keys["example_id"], task.names)
         predictions.append(
             {
-                "example_id": example_ids,
-                "group_id": group_ids,
-                "word_index": [word for count in counts for word in range(count)],
-                "label": truth,
-                "predicted": [labels[index] for index in together.argmax(axis=1)],
+                **keys,
+                "predicted": [task.names[index] for index in together.argmax(axis=1)],
                 "probabilities": list(together),
             }
         )
     return predictions
+
+
+def _inputs(
+    loaded: LoadedModel, rows: Mapping[str, list[Any]], kind: str, settings: Activations
+) -> tuple[list[Encoded], list[list[int]]]:
+    """Sequences, and the positions of each whose outputs are wanted; 0 for a pair's only one."""
+    limit = position_limit(loaded.model, settings.max_length)
+    reader = (loaded.tokenizer, loaded.special_tokens)
+    if kind == "nli":
+        sequences, cut = encode_pairs(*reader, rows["premise"], rows["hypothesis"], limit)
+        wanted = [[0]] * len(sequences)
+    else:
+        windows, cut = encode_sentences(*reader, rows["tokens"], limit)
+        sequences = [window for each in windows for window in each]
+        wanted = [
+            [labelled_position(span, loaded.architecture) for span in sequence.words]
+            for sequence in sequences
+        ]
+    if cut:
+        log.warning("%d pairs or words cut to %d sub-words", cut, limit)
+    return sequences, wanted
+
+
+def _keys(rows: Mapping[str, list[Any]], kind: str) -> dict[str, Any]:
+    """Key columns and true labels, one row per example (NLI) or word (NER)."""
+    if kind == "nli":
+        truth, counts = rows["label"], [1] * len(rows["label"])
+    else:
+        truth = [tag for tags in rows["tags"] for tag in tags]
+        counts = [len(words) for words in rows["tokens"]]
+    return {
+        **{
+            name: np.repeat(np.asarray(rows[name], dtype=object), counts)
+            for name in ("example_id", "group_id")
+        },
+        "word_index": [word for count in counts for word in range(count)],
+        "label": truth,
+    }

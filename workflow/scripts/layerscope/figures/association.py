@@ -12,7 +12,7 @@ from layerscope.core.looks import METRICS, looks
 from layerscope.core.measures import Point, chosen_measures, task_metrics
 from layerscope.core.table_files import Drawn
 from layerscope.figures.style import GREY, PAGE, Row, model_handles, models_of, styled
-from layerscope.statistics.inference import told_from_zero
+from layerscope.statistics.inference import min_models_for_significance
 from layerscope.statistics.inner_measures import ATTENTION, inner_measures, points
 
 _AXES = {
@@ -81,7 +81,7 @@ def draw(
         f"{n} fine-tuned variants of {count} model{'s' if count != 1 else ''}"
         + (f" (probe in the scatters: {probe})" if probe else "")
         + (". Few models: intervals are wide and rough" if count < 10 else "")
-        + f";\n{told_from_zero(count, round(1 - confidence, 6))}",
+        + f";\n{min_models_for_significance(count, round(1 - confidence, 6))}",
         fontsize=7,
         x=0.01,
         ha="left",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from layerscope.models.inputs import Encoded, Frame
+from layerscope.models.inputs import Encoded, SpecialTokens
 
 
 def length_batches(lengths: Sequence[int], budget: int, overhead: int) -> list[list[int]]:
@@ -44,7 +44,7 @@ def length_batches(lengths: Sequence[int], budget: int, overhead: int) -> list[l
 
 
 def collate(
-    sequences: Sequence[Encoded], frame: Frame, device: torch.device | str = "cpu"
+    sequences: Sequence[Encoded], special_tokens: SpecialTokens, device: torch.device | str = "cpu"
 ) -> dict[str, torch.Tensor]:
     """Pad sequences on the right.
 
@@ -53,7 +53,7 @@ def collate(
         each batch x longest, int64.
     """
     longest = max(len(sequence.ids) for sequence in sequences)
-    ids = torch.full((len(sequences), longest), frame.pad, dtype=torch.int64)
+    ids = torch.full((len(sequences), longest), special_tokens.pad, dtype=torch.int64)
     mask = torch.zeros_like(ids)
     types = torch.zeros_like(ids)
     for row, sequence in enumerate(sequences):
@@ -62,6 +62,6 @@ def collate(
         mask[row, :length] = 1
         types[row, sequence.second : length] = 1
     batch = {"input_ids": ids, "attention_mask": mask}
-    if frame.segments:
+    if special_tokens.segments:
         batch["token_type_ids"] = types
     return {name: tensor.to(device) for name, tensor in batch.items()}

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from layerscope.core.errors import UserError
 from layerscope.models.batching import collate, length_batches
-from layerscope.models.inputs import Encoded, Frame
+from layerscope.models.inputs import Encoded, SpecialTokens
 from layerscope.models.load import uses_bfloat16
 from layerscope.models.memory import halving
 
@@ -34,7 +34,7 @@ def batches(lengths: Sequence[int], batch_tokens: int, device_type: str) -> list
 def forward(
     model: PreTrainedModel | nn.Module,
     sequences: Sequence[Encoded],
-    frame: Frame,
+    special_tokens: SpecialTokens,
     batch_tokens: int,
     precision: str,
     read: Callable[[list[int], dict[str, torch.Tensor], Any], Read],
@@ -52,7 +52,7 @@ def forward(
     Args:
         model: in evaluation mode, on its device.
         sequences: the inputs.
-        frame: of the tokenizer.
+        special_tokens: of the tokenizer.
         batch_tokens: budget of a batch, padding included; at most `PROCESSOR_TOKENS` are used
             without a GPU.
         precision: "float32", "bfloat16" or "auto".
@@ -70,7 +70,7 @@ def forward(
     mixed = uses_bfloat16(precision)
 
     def run(indices: Sequence[int]) -> Read:
-        batch = collate([sequences[index] for index in indices], frame, device)
+        batch = collate([sequences[index] for index in indices], special_tokens, device)
         with torch.inference_mode():
             with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
                 output = model(**batch, **options)

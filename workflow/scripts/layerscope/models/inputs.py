@@ -23,7 +23,7 @@ from layerscope.core.errors import UserError
 
 
 @dataclass(frozen=True)
-class Frame:
+class SpecialTokens:
     """What a tokenizer puts around a text, and what stands between the two texts of a pair."""
 
     before: list[int]
@@ -61,7 +61,7 @@ def _find(ids: Sequence[int], part: Sequence[int], start: int) -> int:
     raise UserError("the tokenizer changes a text inside its frame, so no word map can be made")
 
 
-def read_frame(tokenizer: PreTrainedTokenizerBase, architecture: str) -> Frame:
+def read_special_tokens(tokenizer: PreTrainedTokenizerBase, architecture: str) -> SpecialTokens:
     """Read off how a tokenizer frames a text and a pair of texts.
 
     Encoders keep the pair layout of their tokenizer. A decoder's tokenizer has none: the separator
@@ -86,7 +86,7 @@ def read_frame(tokenizer: PreTrainedTokenizerBase, architecture: str) -> Frame:
         if separator is None:
             raise UserError("the tokenizer has neither a separator nor an end-of-text token")
         between = [separator]
-    return Frame(
+    return SpecialTokens(
         before=before,
         between=between,
         after=after,
@@ -97,31 +97,34 @@ def read_frame(tokenizer: PreTrainedTokenizerBase, architecture: str) -> Frame:
 
 
 def encode_text(
-    tokenizer: PreTrainedTokenizerBase, frame: Frame, texts: Sequence[str], limit: int
+    tokenizer: PreTrainedTokenizerBase,
+    special_tokens: SpecialTokens,
+    texts: Sequence[str],
+    limit: int,
 ) -> tuple[list[Encoded], int]:
     """Encode single texts.
 
     Returns:
         The sequences, and how many had to be cut to `limit` sub-words.
     """
-    room = limit - len(frame.before) - len(frame.after)
+    room = limit - len(special_tokens.before) - len(special_tokens.after)
     encoded, cut = [], 0
     for ids in _sub_words(tokenizer, texts):
         cut += len(ids) > room
         body = list(ids[:room])
-        whole = [*frame.before, *body, *frame.after]
-        encoded.append(Encoded(whole, len(whole), _specials(frame, len(body), len(whole))))
+        whole = [*special_tokens.before, *body, *special_tokens.after]
+        encoded.append(Encoded(whole, len(whole), _specials(special_tokens, len(body), len(whole))))
     return encoded, cut
 
 
-def _specials(frame: Frame, body: int, length: int) -> tuple[int, ...]:
-    start = len(frame.before)
+def _specials(special_tokens: SpecialTokens, body: int, length: int) -> tuple[int, ...]:
+    start = len(special_tokens.before)
     return (*range(start), *range(start + body, length))
 
 
 def encode_pairs(
     tokenizer: PreTrainedTokenizerBase,
-    frame: Frame,
+    special_tokens: SpecialTokens,
     first: Sequence[str],
     second: Sequence[str],
     limit: int,
@@ -131,7 +134,9 @@ def encode_pairs(
     Returns:
         The sequences, and how many had to be cut to `limit` sub-words.
     """
-    room = limit - len(frame.before) - len(frame.between) - len(frame.after)
+    room = (
+        limit - len(special_tokens.before) - len(special_tokens.between) - len(special_tokens.after)
+    )
     left = _sub_words(tokenizer, first)
     right = _sub_words(tokenizer, second)
     encoded, cut = [], 0
@@ -141,24 +146,34 @@ def encode_pairs(
         a, b = len(one), len(two)
         for _ in range(surplus):
             a, b = (a - 1, b) if a >= b else (a, b - 1)
-        ids = [*frame.before, *one[:a], *frame.between, *two[:b], *frame.after]
-        middle = len(frame.before) + a
-        start = middle + len(frame.between)
-        special = (*range(len(frame.before)), *range(middle, start), *range(start + b, len(ids)))
+        ids = [
+            *special_tokens.before,
+            *one[:a],
+            *special_tokens.between,
+            *two[:b],
+            *special_tokens.after,
+        ]
+        middle = len(special_tokens.before) + a
+        start = middle + len(special_tokens.between)
+        special = (
+            *range(len(special_tokens.before)),
+            *range(middle, start),
+            *range(start + b, len(ids)),
+        )
         encoded.append(Encoded(ids, start, special))
     return encoded, cut
 
 
 def tokenise_words(
-    tokenizer: PreTrainedTokenizerBase, frame: Frame, words: Iterable[str]
+    tokenizer: PreTrainedTokenizerBase, special_tokens: SpecialTokens, words: Iterable[str]
 ) -> dict[str, list[int]]:
     """Sub-words of each distinct word; a word that vanishes becomes the unknown (or pad) token."""
     distinct = sorted(set(words))
     if not distinct:
         return {}
-    texts = [f" {word}" if frame.spaced else word for word in distinct]
+    texts = [f" {word}" if special_tokens.spaced else word for word in distinct]
     unknown = tokenizer.unk_token_id
-    fallback = [frame.pad if unknown is None else unknown]
+    fallback = [special_tokens.pad if unknown is None else unknown]
     ids = _sub_words(tokenizer, texts)
     return {word: list(found) or fallback for word, found in zip(distinct, ids, strict=True)}
 
@@ -185,39 +200,61 @@ def windows(lengths: Sequence[int], room: int) -> list[tuple[int, int]]:
 
 
 def cut_words(
-    pieces: Mapping[str, Sequence[int]], frame: Frame, words: Iterable[str], limit: int
+    pieces: Mapping[str, Sequence[int]],
+    special_tokens: SpecialTokens,
+    words: Iterable[str],
+    limit: int,
 ) -> int:
     """How many words are longer than a window of `limit` sub-words, so that they are cut."""
-    room = limit - len(frame.before) - len(frame.after)
+    room = limit - len(special_tokens.before) - len(special_tokens.after)
     return sum(len(pieces[word]) > room for word in words)
 
 
 def encode_words(
-    pieces: dict[str, list[int]], frame: Frame, words: Sequence[str], limit: int
+    pieces: dict[str, list[int]], special_tokens: SpecialTokens, words: Sequence[str], limit: int
 ) -> list[Encoded]:
     """Encode one sentence of pre-split words in windows.
 
     Args:
         pieces: sub-words of each word, from `tokenise_words`.
-        frame: of the tokenizer.
+        special_tokens: of the tokenizer.
         words: the sentence.
         limit: sub-words of a window, special tokens included; of a longer word the first are kept.
 
     Returns:
         The windows in order; their `words` together are the words of the sentence.
     """
-    room = limit - len(frame.before) - len(frame.after)
+    room = limit - len(special_tokens.before) - len(special_tokens.after)
     parts = [pieces[word][:room] for word in words]
     encoded = []
     for start, end in windows([len(part) for part in parts], room):
-        ids, spans = list(frame.before), []
+        ids, spans = list(special_tokens.before), []
         for part in parts[start:end]:
             spans.append((len(ids), len(ids) + len(part)))
             ids.extend(part)
-        body = len(ids) - len(frame.before)
-        ids.extend(frame.after)
-        encoded.append(Encoded(ids, len(ids), _specials(frame, body, len(ids)), tuple(spans)))
+        body = len(ids) - len(special_tokens.before)
+        ids.extend(special_tokens.after)
+        encoded.append(
+            Encoded(ids, len(ids), _specials(special_tokens, body, len(ids)), tuple(spans))
+        )
     return encoded
+
+
+def encode_sentences(
+    tokenizer: PreTrainedTokenizerBase,
+    special_tokens: SpecialTokens,
+    sentences: Sequence[Sequence[str]],
+    limit: int,
+) -> tuple[list[list[Encoded]], int]:
+    """Encode sentences of pre-split words in windows of at most `limit` sub-words.
+
+    Returns:
+        The windows of each sentence, and how many words are longer than a window and are cut.
+    """
+    all_words = [word for words in sentences for word in words]
+    pieces = tokenise_words(tokenizer, special_tokens, all_words)
+    encoded = [encode_words(pieces, special_tokens, words, limit) for words in sentences]
+    return encoded, cut_words(pieces, special_tokens, all_words, limit)
 
 
 def labelled_position(span: tuple[int, int], architecture: str) -> int:

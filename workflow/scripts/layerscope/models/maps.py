@@ -40,47 +40,65 @@ def layer_maps(
         with torch.inference_mode():
             yield from model(**batch, output_attentions=True).attentions
         return
-    asked, answered = threading.Semaphore(0), threading.Semaphore(0)
-    box: list[torch.Tensor] = []
-    failed: list[BaseException] = []
-    stopping = threading.Event()
+    layers = _PausedPass(model, batch, modules)
+    try:
+        while (maps := layers.next()) is not None:
+            yield maps
+            del maps  # before the next layer is computed
+    finally:
+        layers.stop()
 
-    def hand_over(module: Any, inputs: Any, output: Any) -> None:
-        box.append(output[1])
-        answered.release()
-        asked.acquire()
-        if stopping.is_set():
+
+class _PausedPass:
+    """A forward pass in a thread that waits after each layer until the next is asked for."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        batch: Mapping[str, torch.Tensor],
+        modules: Sequence[torch.nn.Module],
+    ) -> None:
+        self._asked, self._answered = threading.Semaphore(0), threading.Semaphore(0)
+        self._maps: list[torch.Tensor] = []
+        self._failed: list[BaseException] = []
+        self._stopping = threading.Event()
+        self._hooks = [module.register_forward_hook(self._hand_over) for module in modules]
+        self._thread = threading.Thread(target=self._run_forward, args=(model, batch), daemon=True)
+        self._thread.start()
+
+    def _hand_over(self, module: Any, inputs: Any, output: Any) -> None:
+        self._maps.append(output[1])
+        self._answered.release()
+        self._asked.acquire()
+        if self._stopping.is_set():
             raise _StopError
 
-    def passing() -> None:
-        asked.acquire()
+    def _run_forward(self, model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> None:
+        self._asked.acquire()
         try:
-            if not stopping.is_set():
+            if not self._stopping.is_set():
                 with torch.inference_mode():
                     model(**batch)
         except _StopError:
             pass
-        except BaseException as error:  # raised again below, in the caller's thread
-            failed.append(error)
-        answered.release()
+        except BaseException as error:  # raised again by `next`, in the caller's thread
+            self._failed.append(error)
+        self._answered.release()
 
-    hooks = [module.register_forward_hook(hand_over) for module in modules]
-    thread = threading.Thread(target=passing, daemon=True)
-    thread.start()
-    try:
-        while True:
-            asked.release()
-            answered.acquire()
-            if failed:
-                raise failed[0]
-            if not box:
-                return
-            yield box.pop()
-    finally:
-        stopping.set()
-        asked.release()
-        thread.join()
-        for hook in hooks:
+    def next(self) -> torch.Tensor | None:
+        """The maps of the next layer; None after the last."""
+        self._asked.release()
+        self._answered.acquire()
+        if self._failed:
+            raise self._failed[0]
+        return self._maps.pop() if self._maps else None
+
+    def stop(self) -> None:
+        """End the pass, wherever it is."""
+        self._stopping.set()
+        self._asked.release()
+        self._thread.join()
+        for hook in self._hooks:
             hook.remove()
 
 

@@ -122,7 +122,7 @@ def _untouched(path: Path, entry: Mapping[str, Any]) -> bool:
     ] and all(_untouched(path / file["path"], file) for file in entry["files"])
 
 
-def known_sha256(path: str | Path) -> str:
+def cached_sha256(path: str | Path) -> str:
     """Digest of a file or folder; from the record of the job that made it if nothing touched it.
 
     So what is large is hashed once, by its maker, and not again by everyone who reads it. An audit
@@ -182,10 +182,10 @@ __all__ = [
     "PackageNotFoundError",
     "as_input",
     "as_package",
+    "cached_sha256",
     "describe",
     "find_record",
     "folder_digest",
-    "known_sha256",
     "output_entry",
     "package_of",
     "read_record",

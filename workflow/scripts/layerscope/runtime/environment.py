@@ -21,7 +21,7 @@ def use_this_python() -> None:
     os.environ["PATH"] = os.pathsep.join([folder, os.environ.get("PATH", os.defpath)])
 
 
-def collect_seldom() -> None:
+def tune_gc() -> None:
     """Let Python look for unreachable objects less often.
 
     A plan holds millions of objects, nearly all of which stay, and Python looks through them again

@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 
-VARIABLE = "LAYERSCOPE_WARM"  # path of the socket
+VARIABLE = "LAYERSCOPE_FORK_SERVER"  # path of the socket
 THREADS = "OMP_NUM_THREADS"  # read when libraries are imported, so a warm process has one thread
 
 

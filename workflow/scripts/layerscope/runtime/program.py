@@ -22,7 +22,7 @@ def _stop(number: int, _frame: Any) -> None:
 
 
 @contextmanager
-def stop_later() -> Iterator[Callable[[], bool]]:
+def defer_sigterm() -> Iterator[Callable[[], bool]]:
     """Let a polite kill wait until a good moment, or until the end of the block.
 
     Yields:
@@ -58,7 +58,7 @@ def run(main: Callable[[], None], network: bool = False) -> None:
     that a warm process has imported are offline for good.
 
     A polite kill (a scheduler's time limit) unwinds the program, so half-written files go;
-    training first saves where it is (`stop_later`).
+    training first saves where it is (`defer_sigterm`).
 
     A job of the workflow leaves a record of the run beside its outputs (`layerscope.run_records`).
     """

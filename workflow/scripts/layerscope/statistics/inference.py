@@ -190,7 +190,7 @@ def critical_spearman(n: int, level: float) -> float | None:
     return float(min(told)) if told else None
 
 
-def told_from_zero(n: int, level: float) -> str:
+def min_models_for_significance(n: int, level: float) -> str:
     """`critical_spearman` in words, of models."""
     least = critical_spearman(n, level)
     of = f"rank correlation of {n} independent models is told from 0 at {100 * level:g} %"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from layerscope.statistics.inference import told_from_zero
+from layerscope.statistics.inference import min_models_for_significance
 from layerscope.summary.intervals import Interval, Row
 
 #: Associations that are named, the strongest first.
@@ -39,7 +39,7 @@ def association_findings(
     text = f"Of {len(chosen)} inner measures {len(told)} go with the score by an interval that "
     text += "excludes 0"
     text += f" (chance alone would give about {(1 - confidence) * len(chosen):.0f})"
-    power = told_from_zero(models, round(1 - confidence, 6))
+    power = min_models_for_significance(models, round(1 - confidence, 6))
     power = f"Intervals that exclude 0 lean on variants of the same models: {power}."
     if not told:
         return [text + ".", power]

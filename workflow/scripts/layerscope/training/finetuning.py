@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,23 +21,22 @@ from transformers import set_seed
 from layerscope.config.training import FineTuning
 from layerscope.core.errors import UserError
 from layerscope.core.files import write_json
-from layerscope.data.iob import merge_table, merged_labels
+from layerscope.data.labels import TaskLabels
 from layerscope.models.batching import collate
 from layerscope.models.inputs import (
     Encoded,
-    Frame,
-    cut_words,
+    SpecialTokens,
     encode_pairs,
-    encode_words,
+    encode_sentences,
     labelled_position,
-    read_frame,
-    tokenise_words,
 )
 from layerscope.models.load import load_tokenizer, load_with_head, position_limit, uses_bfloat16
-from layerscope.training.checkpoints import Checkpoint, Checkpoints
+from layerscope.models.loaded import LoadedModel
+from layerscope.training.checkpoints import Checkpoints
 from layerscope.training.order import Epochs, Items, similar_lengths
 from layerscope.training.trainer import (
     IGNORED,
+    Run,
     loss_log,
     make_trainer,
     train_on,
@@ -47,40 +46,34 @@ from layerscope.training.trainer import (
 
 
 def _items(
-    table: pa.Table,
-    kind: str,
-    labels: Sequence[str],
-    tokenizer: Any,
-    frame: Frame,
-    architecture: str,
-    limit: int,
+    table: pa.Table, task: TaskLabels, loaded: LoadedModel, limit: int
 ) -> tuple[list[dict[str, Any]], int]:
-    """Training items, and how many pairs or words are cut."""
-    number = {name: index for index, name in enumerate(labels)}
-    rows = table.to_pydict()
-    if kind == "nli":
-        encoded, cut = encode_pairs(tokenizer, frame, rows["premise"], rows["hypothesis"], limit)
+    """Training items of a prepared table, and how many pairs or words are cut."""
+    number = {name: index for index, name in enumerate(task.learned)}
+    reader = (loaded.tokenizer, loaded.special_tokens)
+    rows = task.as_learned(table).to_pydict()
+    if task.kind == "nli":
+        encoded, cut = encode_pairs(*reader, rows["premise"], rows["hypothesis"], limit)
         targets: list[Any] = [number[label] for label in rows["label"]]
         pairs = zip(encoded, targets, strict=True)
         return [{"encoded": e, "target": t} for e, t in pairs], cut
-    words_of_all = [word for words in rows["tokens"] for word in words]
-    pieces = tokenise_words(tokenizer, frame, words_of_all)
+    sentences, cut = encode_sentences(*reader, rows["tokens"], limit)
     items = []
-    for words, tags in zip(rows["tokens"], rows["tags"], strict=True):
+    for windows, tags in zip(sentences, rows["tags"], strict=True):
         done = 0
-        for window in encode_words(pieces, frame, words, limit):
+        for window in windows:
             target = [IGNORED] * len(window.ids)
             for span, tag in zip(window.words, tags[done:], strict=False):
-                target[labelled_position(span, architecture)] = number[tag]
+                target[labelled_position(span, loaded.architecture)] = number[tag]
             done += len(window.words)
             items.append({"encoded": window, "target": target})
-    return items, cut_words(pieces, frame, words_of_all, limit)
+    return items, cut
 
 
-def _collator(frame: Frame) -> Any:
+def _collator(special_tokens: SpecialTokens) -> Any:
     def together(items: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         encoded: list[Encoded] = [item["encoded"] for item in items]
-        batch = collate(encoded, frame)
+        batch = collate(encoded, special_tokens)
         if isinstance(items[0]["target"], int):
             batch["labels"] = torch.tensor([item["target"] for item in items])
         else:
@@ -92,18 +85,23 @@ def _collator(frame: Frame) -> Any:
     return together
 
 
+@dataclass(frozen=True)
+class FineTuningData:
+    """What a model is fine-tuned on: prepared rows, and how their labels are learned."""
+
+    train: pa.Table
+    validation: pa.Table  # for the loss in the history; nothing is chosen by it
+    task: TaskLabels
+
+
 def finetune(
     folder: str | Path,
     out: Path,
-    train: pa.Table,
-    validation: pa.Table,
+    data: FineTuningData,
     *,
-    kind: str,
     architecture: str,
-    labels: Sequence[str],
     settings: FineTuning,
     seed: int,
-    merge_tags: bool = False,
     checkpoints: Checkpoints | None = None,
 ) -> dict[str, Any]:
     """Fine-tune a model and save model, tokenizer and `history.json` in `out`.
@@ -113,14 +111,10 @@ def finetune(
     Args:
         folder: the pre-trained model.
         out: an existing folder to write to.
-        train: prepared rows (formats "nli" or "ner") to train on.
-        validation: prepared rows for the loss in the history; nothing is chosen by it.
-        kind: "nli" or "ner".
+        data: prepared rows (formats "nli" or "ner") and the labels of the task.
         architecture: "encoder" or "decoder".
-        labels: label names; their order gives the numbers of the head's outputs.
         settings: of the training.
         seed: of the new head, the order of the examples and dropout.
-        merge_tags: whether the head learns types (`iob.merged_labels`) in place of IOB2 tags.
         checkpoints: where to save on the way and where to go on; None for nowhere.
 
     Returns:
@@ -130,59 +124,63 @@ def finetune(
         UserError: no model in `folder`, nothing to train on, a loss that is not finite, too little
             memory for one sequence, or another process that has begun the same job.
     """
-    for name, table in (("train on", train), ("validate with", validation)):
+    for name, table in (("train on", data.train), ("validate with", data.validation)):
         if not table.num_rows:
             raise UserError(f"no example to {name}; allowed: at least one")
-    if merge_tags:
-        train, validation = merge_table(train), merge_table(validation)
-        labels = merged_labels(labels)
     tokenizer = load_tokenizer(folder)
-    frame = read_frame(tokenizer, architecture)
 
-    def attempt(micro_batch: int, checkpoint: Checkpoint | None) -> dict[str, Any]:
+    def attempt(run: Run) -> dict[str, Any]:
         set_seed(seed)
-        model = load_with_head(folder, tokenizer, kind, labels)
-        limit = position_limit(model, settings.max_length)
-        items, cut = _items(train, kind, labels, tokenizer, frame, architecture, limit)
-        held, _ = _items(validation, kind, labels, tokenizer, frame, architecture, limit)
-        lengths = [len(item["encoded"].ids) for item in items]
-        with tempfile.TemporaryDirectory() as scratch:
-            trainer = make_trainer(
-                model,
-                training_arguments(
-                    scratch, settings, micro_batch, num_train_epochs=settings.epochs, seed=seed
-                ),
-                Epochs(items, partial(similar_lengths, lengths, settings.batch_size, seed)),
-                Items(held),
-                _collator(frame),
-            )
-            train_on(trainer, checkpoints, checkpoint, out)
-            validation_loss = trainer.evaluate()["eval_loss"]
-        if not math.isfinite(validation_loss):
-            raise UserError(
-                f"fine-tuning diverged, validation loss {validation_loss}; allowed: a finite loss, "
-                f"so a learning_rate below {settings.learning_rate}"
-            )
-        model.save_pretrained(out)
-        return {
-            "micro_batch_size": micro_batch,
-            "sequences": len(items),
-            "sub_words": sum(lengths),
-            "cut_pairs" if kind == "nli" else "cut_words": cut,
-            "steps": trainer.state.global_step,
-            "validation_loss": validation_loss,
-            "log": loss_log(trainer.state),
-        }
+        model = load_with_head(folder, tokenizer, data.task.kind, data.task.learned)
+        loaded = LoadedModel.of(model, tokenizer, architecture)
+        return _train(loaded, data, settings, seed, run)
 
     history = {
         "settings": settings.model_dump(mode="json"),
         "seed": seed,
         "architecture": architecture,
         "bfloat16": uses_bfloat16(settings.precision),
-        "labels": list(labels),
-        "examples": train.num_rows,
-        **within_memory(attempt, settings, checkpoints),
+        "labels": list(data.task.learned),
+        "examples": data.train.num_rows,
+        **within_memory(attempt, settings, out, checkpoints),
     }
     tokenizer.save_pretrained(out)
     write_json(out / "history.json", history)
     return history
+
+
+def _train(
+    loaded: LoadedModel, data: FineTuningData, settings: FineTuning, seed: int, run: Run
+) -> dict[str, Any]:
+    """Train and save a model that has its new head; what the history says of the training."""
+    task, limit = data.task, position_limit(loaded.model, settings.max_length)
+    items, cut = _items(data.train, task, loaded, limit)
+    held, _ = _items(data.validation, task, loaded, limit)
+    lengths = [len(item["encoded"].ids) for item in items]
+    with tempfile.TemporaryDirectory() as scratch:
+        trainer = make_trainer(
+            loaded.model,
+            training_arguments(
+                scratch, settings, run.micro_batch, num_train_epochs=settings.epochs, seed=seed
+            ),
+            Epochs(items, partial(similar_lengths, lengths, settings.batch_size, seed)),
+            Items(held),
+            _collator(loaded.special_tokens),
+        )
+        train_on(trainer, run)
+        validation_loss = trainer.evaluate()["eval_loss"]
+    if not math.isfinite(validation_loss):
+        raise UserError(
+            f"fine-tuning diverged, validation loss {validation_loss}; allowed: a finite loss, "
+            f"so a learning_rate below {settings.learning_rate}"
+        )
+    loaded.model.save_pretrained(run.out)
+    return {
+        "micro_batch_size": run.micro_batch,
+        "sequences": len(items),
+        "sub_words": sum(lengths),
+        "cut_pairs" if task.kind == "nli" else "cut_words": cut,
+        "steps": trainer.state.global_step,
+        "validation_loss": validation_loss,
+        "log": loss_log(trainer.state),
+    }

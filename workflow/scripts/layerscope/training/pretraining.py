@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,16 +30,18 @@ from transformers import (
 from layerscope.config.training import PreTraining, Shape
 from layerscope.core.errors import UserError
 from layerscope.data.rng import seeded
-from layerscope.models.inputs import Frame, read_frame
+from layerscope.models.inputs import SpecialTokens
 from layerscope.models.load import (
     fuse_activations,
     load_language_model,
     load_tokenizer,
     position_limit,
 )
-from layerscope.training.checkpoints import Checkpoint, Checkpoints
+from layerscope.models.loaded import LoadedModel
+from layerscope.training.checkpoints import Checkpoints
 from layerscope.training.order import Epochs, Items, shuffled
 from layerscope.training.trainer import (
+    Run,
     make_trainer,
     train_on,
     training_arguments,
@@ -87,7 +89,11 @@ def new_model(
 
 
 def pack(
-    documents: Iterable[Sequence[int]], frame: Frame, architecture: str, end: int, length: int
+    documents: Iterable[Sequence[int]],
+    special_tokens: SpecialTokens,
+    architecture: str,
+    end: int,
+    length: int,
 ) -> list[list[int]]:
     """Join tokenised documents and cut the stream into sequences of one length.
 
@@ -99,7 +105,9 @@ def pack(
         stream.extend(document)
         if architecture == "decoder":
             stream.append(end)
-    before, after = (frame.before, frame.after) if architecture == "encoder" else ([], [])
+    before, after = (
+        (special_tokens.before, special_tokens.after) if architecture == "encoder" else ([], [])
+    )
     room = length - len(before) - len(after)
     pieces = [stream[at : at + room] for at in range(0, len(stream) - room + 1, room)]
     return [[*before, *piece, *after] for piece in pieces]
@@ -119,6 +127,48 @@ def _pooler(model: PreTrainedModel, base: str | Path | None) -> dict[str, torch.
         for name, weight in weights.items()
         if "pooler" in name
     }
+
+
+class Masks:
+    """Which sub-words are hidden of sequences; of a decoder's none."""
+
+    def __init__(self, loaded: LoadedModel, settings: PreTraining) -> None:
+        self.masked = loaded.architecture == "encoder"
+        self.seed = settings.seed
+        self.collator = DataCollatorForLanguageModeling(
+            loaded.tokenizer,
+            mlm=self.masked,
+            mlm_probability=settings.masked_share if self.masked else None,
+            seed=settings.seed,
+        )
+
+    def fixed(self, sequences: Sequence[list[int]]) -> Items:
+        """Sequences masked once for all epochs."""
+        batch = self.collator([{"input_ids": ids} for ids in sequences])
+        return Items(
+            [
+                {"input_ids": ids, "labels": labels}
+                for ids, labels in zip(batch["input_ids"], batch["labels"], strict=True)
+            ]
+        )
+
+    def epochs(self, sequences: Sequence[list[int]]) -> Epochs:
+        """Sequences in an order and with masks of their own in each epoch."""
+        order = partial(shuffled, len(sequences), self.seed)
+        items = [{"input_ids": ids} for ids in sequences]
+        return Epochs(items, order, self._hide if self.masked else None)
+
+    def collate(self, items: list[dict[str, Any]]) -> Any:
+        """A batch of items that are masked, or that are a decoder's."""
+        if "labels" in items[0]:
+            return {key: torch.stack([item[key] for item in items]) for key in items[0]}
+        return self.collator(items)
+
+    def _hide(self, item: dict[str, Any], epoch: int, index: int) -> dict[str, Any]:
+        """One sequence with masks of its own in each epoch, whatever was read before."""
+        draws = seeded(f"masks of epoch {epoch}, sequence {index}", self.seed)
+        self.collator.generator = torch.Generator().manual_seed(draws.getrandbits(63))
+        return {name: rows[0] for name, rows in self.collator([item]).items()}
 
 
 def pretrain(
@@ -155,102 +205,104 @@ def pretrain(
             finite, the memory too little for one sequence, or another process has begun the same
             job.
     """
-    if base is not None:
-        tokenizer = load_tokenizer(base)
-        start = partial(load_language_model, base, tokenizer, architecture)
-    elif shape is not None:
-        tokenizer = train_tokenizer(train, shape.vocabulary)
-        start = partial(new_model, shape, tokenizer, architecture)
-    else:
-        raise UserError("a model from scratch needs a shape")
-    frame = read_frame(tokenizer, architecture)
-    masked = architecture == "encoder"
+    tokenizer, start = _beginning(architecture, base, shape, train)
 
-    def sequences(texts: Sequence[str], name: str, length: int) -> list[list[int]]:
-        # A text that spells a special token is text.
-        options = {"add_special_tokens": False, "split_special_tokens": True}
-        ids = tokenizer(list(texts), **options)["input_ids"]
-        packed = pack(ids, frame, architecture, tokenizer.eos_token_id, length)
-        if not packed:
-            raise UserError(f"{name} text is shorter than one sequence of {length} sub-words")
-        return packed
-
-    def attempt(micro_batch: int, checkpoint: Checkpoint | None) -> dict[str, Any]:
+    def attempt(run: Run) -> dict[str, Any]:
         set_seed(settings.seed)
-        model = start()
-        if not masked:
-            # GPT-2's class name hides from the Trainer that the first sub-word is not predicted,
-            # and its losses would be too small by one in a sequence.
-            model.loss_type = "ForCausalLM"
-        length = position_limit(model, settings.sequence_length)
-        learn = [{"input_ids": ids} for ids in sequences(train, "training", length)]
-        test_ids = sequences(heldout, "held-out", length)[:HELDOUT_SEQUENCES]
-        mask = DataCollatorForLanguageModeling(
-            tokenizer, mlm=masked, mlm_probability=settings.masked_share if masked else None,
-            seed=settings.seed,
-        )  # fmt: skip
-        # Masked once, so that every evaluation predicts the same sub-words.
-        fixed = mask([{"input_ids": ids} for ids in test_ids])
-        test = [
-            {"input_ids": ids, "labels": labels}
-            for ids, labels in zip(fixed["input_ids"], fixed["labels"], strict=True)
-        ]
-
-        def hide(item: dict[str, Any], epoch: int, index: int) -> dict[str, Any]:
-            """One sequence with masks of its own in each epoch, whatever was read before."""
-            draws = seeded(f"masks of epoch {epoch}, sequence {index}", settings.seed)
-            mask.generator = torch.Generator().manual_seed(draws.getrandbits(63))
-            return {name: rows[0] for name, rows in mask([item]).items()}
-
-        def together(items: list[dict[str, Any]]) -> Any:
-            if "labels" in items[0]:
-                return {key: torch.stack([item[key] for item in items]) for key in items[0]}
-            return mask(items)
-
-        with tempfile.TemporaryDirectory() as scratch:
-            arguments = training_arguments(
-                scratch,
-                settings,
-                micro_batch,
-                max_steps=settings.steps,
-                seed=settings.seed,
-                eval_strategy="steps",
-                eval_steps=max(1, settings.steps // 4),
-                eval_on_start=checkpoint is None,
-            )
-            order = partial(shuffled, len(learn), settings.seed)
-            trainer = make_trainer(
-                model,
-                arguments,
-                Epochs(learn, order, hide if masked else None),
-                Items(test),
-                together,
-                causal=not masked,
-            )
-            train_on(trainer, checkpoints, checkpoint, out)
-        losses = {e["step"]: e["eval_loss"] for e in trainer.state.log_history if "eval_loss" in e}
-        if not all(math.isfinite(loss) for loss in losses.values()):
-            raise UserError(
-                f"pre-training diverged, held-out losses {list(losses.values())}; allowed: finite "
-                f"losses, so a learning_rate below {settings.learning_rate}"
-            )
-        model.save_pretrained(out, state_dict={**model.state_dict(), **_pooler(model, base)})
+        loaded = LoadedModel.of(start(), tokenizer, architecture)
+        length = position_limit(loaded.model, settings.sequence_length)
+        learn = _sequences(loaded, train, "training", length)
+        held = _sequences(loaded, heldout, "held-out", length)[:HELDOUT_SEQUENCES]
+        evaluations = _train(loaded, learn, held, settings, run)
+        state = {**loaded.model.state_dict(), **_pooler(loaded.model, base)}
+        loaded.model.save_pretrained(run.out, state_dict=state)
         return {
-            "micro_batch_size": micro_batch,
-            "parameters": model.num_parameters(),
+            "objective": "masked" if architecture == "encoder" else "causal",
+            "vocabulary": len(tokenizer),
+            "micro_batch_size": run.micro_batch,
+            "parameters": loaded.model.num_parameters(),
             "training_sequences": len(learn),
-            "heldout_sequences": len(test),
+            "heldout_sequences": len(held),
             "sequence_length": length,
-            "evaluations": [
-                {"step": step, "loss": loss, "perplexity": math.exp(min(loss, 50))}
-                for step, loss in sorted(losses.items())
-            ],
+            "evaluations": evaluations,
         }
 
-    result = within_memory(attempt, settings, checkpoints)
+    result = within_memory(attempt, settings, out, checkpoints)
     tokenizer.save_pretrained(out)
-    return {
-        "objective": "masked" if masked else "causal",
-        "vocabulary": len(tokenizer),
-        **result,
-    }
+    return result
+
+
+def _beginning(
+    architecture: str, base: str | Path | None, shape: Shape | None, train: Sequence[str]
+) -> tuple[PreTrainedTokenizerBase, Callable[[], PreTrainedModel]]:
+    """The tokenizer, and what gives the model as it is before the training."""
+    tokenizer: PreTrainedTokenizerBase
+    if base is not None:
+        tokenizer = load_tokenizer(base)
+        return tokenizer, partial(load_language_model, base, tokenizer, architecture)
+    if shape is None:
+        raise UserError("a model from scratch needs a shape")
+    tokenizer = train_tokenizer(train, shape.vocabulary)
+    return tokenizer, partial(new_model, shape, tokenizer, architecture)
+
+
+def _sequences(
+    loaded: LoadedModel, texts: Sequence[str], name: str, length: int
+) -> list[list[int]]:
+    """Texts as sequences of one length; `name` is what an error calls them."""
+    # A text that spells a special token is text.
+    options = {"add_special_tokens": False, "split_special_tokens": True}
+    tokenizer = loaded.tokenizer
+    ids = tokenizer(list(texts), **options)["input_ids"]
+    end = tokenizer.eos_token_id
+    packed = pack(ids, loaded.special_tokens, loaded.architecture, end, length)
+    if not packed:
+        raise UserError(f"{name} text is shorter than one sequence of {length} sub-words")
+    return packed
+
+
+def _train(
+    loaded: LoadedModel,
+    learn: Sequence[list[int]],
+    held: Sequence[list[int]],
+    settings: PreTraining,
+    run: Run,
+) -> list[dict[str, float]]:
+    """Train a model; step, loss and perplexity of each evaluation on the held-out sequences."""
+    causal = loaded.architecture == "decoder"
+    if causal:
+        # GPT-2's class name hides from the Trainer that the first sub-word is not predicted,
+        # and its losses would be too small by one in a sequence.
+        loaded.model.loss_type = "ForCausalLM"
+    masks = Masks(loaded, settings)
+    with tempfile.TemporaryDirectory() as scratch:
+        arguments = training_arguments(
+            scratch,
+            settings,
+            run.micro_batch,
+            max_steps=settings.steps,
+            seed=settings.seed,
+            eval_strategy="steps",
+            eval_steps=max(1, settings.steps // 4),
+            eval_on_start=run.checkpoint is None,
+        )
+        # The held-out ones are masked once, so that every evaluation predicts the same sub-words.
+        trainer = make_trainer(
+            loaded.model,
+            arguments,
+            masks.epochs(learn),
+            masks.fixed(held),
+            masks.collate,
+            causal=causal,
+        )
+        train_on(trainer, run)
+    losses = {e["step"]: e["eval_loss"] for e in trainer.state.log_history if "eval_loss" in e}
+    if not all(math.isfinite(loss) for loss in losses.values()):
+        raise UserError(
+            f"pre-training diverged, held-out losses {list(losses.values())}; allowed: finite "
+            f"losses, so a learning_rate below {settings.learning_rate}"
+        )
+    return [
+        {"step": step, "loss": loss, "perplexity": math.exp(min(loss, 50))}
+        for step, loss in sorted(losses.items())
+    ]

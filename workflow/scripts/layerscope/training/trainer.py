@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,7 +25,7 @@ from layerscope.config.training import FineTuning, PreTraining
 from layerscope.core.errors import UserError
 from layerscope.models.load import uses_bfloat16
 from layerscope.models.memory import free_memory, is_out_of_memory
-from layerscope.runtime.program import stop_later
+from layerscope.runtime.program import defer_sigterm
 from layerscope.training.checkpoints import (
     Checkpoint,
     Checkpoints,
@@ -154,54 +155,56 @@ def make_trainer(
     return trainer
 
 
-def train_on(
-    trainer: Trainer, checkpoints: Checkpoints | None, checkpoint: Checkpoint | None, out: Path
-) -> None:
-    """Run a Trainer to its end, from the start or from a checkpoint.
+@dataclass(frozen=True)
+class Run:
+    """One attempt at a training: what it writes, and where it starts."""
 
-    Args:
-        trainer: with the model as it was before the training.
-        checkpoints: where to save; None for nowhere.
-        checkpoint: where to go on.
-        out: the folder that the result is written to.
+    out: Path  # the folder that the result is written to
+    micro_batch: int  # sequences in a pass
+    checkpoints: Checkpoints | None  # where to save; None for nowhere
+    checkpoint: Checkpoint | None  # where to go on; None for the start
+
+
+def train_on(trainer: Trainer, run: Run) -> None:
+    """Run a Trainer, with the model as it was before the training, to its end.
 
     Raises:
         UserError: another process has begun the same job.
         SystemExit: asked to stop, after saving.
     """
     resume = None
-    if checkpoint is not None:
-        resume = str(checkpoint.folder)
+    if run.checkpoint is not None:
+        resume = str(run.checkpoint.folder)
         state = TrainerState.load_from_json(f"{resume}/trainer_state.json")
         log.info("going on after step %d of %d", state.global_step, state.max_steps)
         if state.global_step >= state.max_steps:  # the Trainer would train one step more
-            weights = load_file(checkpoint.folder / "model.safetensors")
+            weights = load_file(run.checkpoint.folder / "model.safetensors")
             trainer.accelerator.unwrap_model(trainer.model).load_state_dict(
                 weights, strict=False
             )  # tied ones are stored once
             trainer.state = state
             return
-    if checkpoints is None:
+    if run.checkpoints is None:
         trainer.train()
     else:
-        with stop_later() as asked:
-            micro_batch = trainer.args.per_device_train_batch_size
-            trainer.add_callback(Saver(checkpoints, out, micro_batch, asked))
+        with defer_sigterm() as asked:
+            trainer.add_callback(Saver(run.checkpoints, run.out, run.micro_batch, asked))
             trainer.train(resume_from_checkpoint=resume)
-    require_own(out)
+    require_own(run.out)
 
 
 def within_memory(
-    attempt: Callable[[int, Checkpoint | None], Result],
+    attempt: Callable[[Run], Result],
     settings: FineTuning | PreTraining,
+    out: Path,
     checkpoints: Checkpoints | None,
 ) -> Result:
     """Train with a whole batch in a pass, or with as much of it as the device has memory for.
 
     Args:
-        attempt: trains with a micro-batch, from the start or from a checkpoint, and keeps nothing
-            of it when it fails.
+        attempt: trains, and keeps nothing of it when it fails.
         settings: with the batch size and the longest sequence.
+        out: the folder that the result is written to.
         checkpoints: of the job.
 
     Raises:
@@ -211,7 +214,7 @@ def within_memory(
     micro_batch = checkpoint.micro_batch if checkpoint else settings.batch_size
     while True:
         try:
-            return attempt(micro_batch, checkpoint)
+            return attempt(Run(out, micro_batch, checkpoints, checkpoint))
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from layerscope.provenance.studies import Study
-from layerscope.run_records.content import ENDING, Record, known_sha256, package_of
+from layerscope.run_records.content import ENDING, Record, cached_sha256, package_of
 
 #: Folders below the results that hold what rules made; others say how a study ran, or describe it.
 KINDS = frozenset(
@@ -52,7 +52,7 @@ def products(study: Study) -> dict[str, str]:
     Digests are of what lies there now. What was made to be removed, and is, has that of its record.
     """
     found = {
-        path.relative_to(study.results).as_posix(): known_sha256(path)
+        path.relative_to(study.results).as_posix(): cached_sha256(path)
         for path in _units(study.results)
     }
     for path, kept in study.made.items():

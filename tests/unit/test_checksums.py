@@ -1,4 +1,4 @@
-"""Digests that are added to a configuration are compared with what was fetched before."""
+"""Checksums that are added to a configuration are compared with what was fetched before."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from layerscope.config.checksums import Pin, check_pins
+from layerscope.config.checksums import RequiredChecksums, check_checksums
 from layerscope.core.errors import UserError
 
 REVISION, GOOD, BAD = "a" * 40, "1" * 64, "2" * 64
@@ -27,21 +27,31 @@ def record(folder: Path, **content: object) -> str:
     ],
     ids=["model", "data"],
 )
-def test_a_digest_has_to_be_that_of_the_fetch(content: dict[str, object], tmp_path: Path) -> None:
+def test_a_checksum_has_to_be_that_of_the_fetch(content: dict[str, object], tmp_path: Path) -> None:
     path = record(tmp_path, **content)
-    check_pins([Pin("models.m.source.sha256", path, REVISION, {"pytorch_model.bin": GOOD})])
+    check_checksums(
+        [RequiredChecksums("models.m.source.sha256", path, REVISION, {"pytorch_model.bin": GOOD})]
+    )
     with pytest.raises(UserError) as caught:
-        check_pins([Pin("models.m.source.sha256", path, REVISION, {"pytorch_model.bin": BAD})])
+        check_checksums(
+            [
+                RequiredChecksums(
+                    "models.m.source.sha256", path, REVISION, {"pytorch_model.bin": BAD}
+                )
+            ]
+        )
     assert str(caught.value).startswith(f"models.m.source.sha256.pytorch_model.bin: {BAD}; ")
     assert GOOD in str(caught.value)
 
 
 def test_what_is_not_there_or_of_another_revision_is_left_to_the_fetch(tmp_path: Path) -> None:
     path = record(tmp_path, sha256_on_hub={"w": GOOD})
-    check_pins(
+    check_checksums(
         [
-            Pin("models.m.source.sha256", path, "b" * 40, {"w": BAD}),
-            Pin("models.n.source.sha256", str(tmp_path / "none.json"), REVISION, {"w": BAD}),
-            Pin("models.o.source.sha256", path, REVISION, {}),
+            RequiredChecksums("models.m.source.sha256", path, "b" * 40, {"w": BAD}),
+            RequiredChecksums(
+                "models.n.source.sha256", str(tmp_path / "none.json"), REVISION, {"w": BAD}
+            ),
+            RequiredChecksums("models.o.source.sha256", path, REVISION, {}),
         ]
     )

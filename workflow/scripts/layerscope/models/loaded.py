@@ -1,0 +1,69 @@
+"""A loaded model together with what reads its inputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from layerscope.data.labels import TaskLabels
+from layerscope.models.inputs import SpecialTokens, read_special_tokens
+from layerscope.models.load import (
+    device,
+    load_model,
+    load_tokenizer,
+    load_with_head,
+    random_model,
+)
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model, with or without a head, and what is needed to prepare its inputs."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    special_tokens: SpecialTokens
+    architecture: str  # "encoder" or "decoder"
+
+    @classmethod
+    def of(
+        cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, architecture: str
+    ) -> Self:
+        """A model with its tokenizer, whose special tokens are read off.
+
+        Raises:
+            UserError: the tokenizer has no token that could separate the texts of a pair.
+        """
+        return cls(model, tokenizer, read_special_tokens(tokenizer, architecture), architecture)
+
+    def without_head(self) -> Self:
+        """The same model below its head."""
+        return replace(self, model=self.model.base_model)  # type: ignore[arg-type]
+
+
+def load_base(folder: str | Path, architecture: str, random_seed: int | None = None) -> LoadedModel:
+    """A model without a head, on the device; with a seed its architecture with random weights.
+
+    Raises:
+        UserError: the folder holds no such model.
+    """
+    tokenizer = load_tokenizer(folder)
+    if random_seed is None:
+        model = load_model(folder, tokenizer)
+    else:
+        model = random_model(folder, tokenizer, random_seed)
+    return LoadedModel.of(model.to(device()), tokenizer, architecture)  # type: ignore[arg-type]
+
+
+def load_fine_tuned(folder: str | Path, architecture: str, task: TaskLabels) -> LoadedModel:
+    """A fine-tuned model with its head, on the device.
+
+    Raises:
+        UserError: the folder holds no such model.
+    """
+    tokenizer = load_tokenizer(folder)
+    model = load_with_head(folder, tokenizer, task.kind, task.learned)
+    return LoadedModel.of(model.to(device()), tokenizer, architecture)  # type: ignore[arg-type]
