@@ -1,7 +1,7 @@
 """What every job has: program, digest of its code, record, memory, time and group.
 
 Needs: STUDY, names and folders (common.smk).
-Gives: job(), needed() and grouped(), which rules call; this_call() for `explain`.
+Gives: job(), needed() and grouped(), which rules call; this_call() for `estimate` and `explain`.
 """
 
 import subprocess
