@@ -1,4 +1,6 @@
-# make demo: set up .venv, run the demo study, name its results.   make test: every test.
+# make demo: set up .venv, run the demo study, name its results.
+# make test: unit tests, and a miniature study from end to end (6 minutes on 2 cores).
+# make test-all: every test: crate, browser, paper replica, kill and resume, SLURM as well (18 minutes); the 25 slowest are named.
 # make bench: measure every stage against what is published and against the machine (25 minutes, nothing else running);
 # make bench STAGES="svm crf": some of them.
 # make bench-gpu: everything that a GPU does, in eight minutes on one (docs/gpu.md); PARTS="parity memory": some of it.
@@ -12,7 +14,7 @@ OF ?= results/demo
 STAGES ?=
 PARTS ?=
 
-.PHONY: demo test bench bench-gpu audit lint clean
+.PHONY: demo test test-all bench bench-gpu audit lint clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.ready: requirements.txt constraints.txt
@@ -25,8 +27,13 @@ demo: $(VENV)/.ready
 	@workflow/demo.sh $(CORES)
 
 # One process more than cores, since one mostly waits for SLURM; a thread each, or they wait for each other.
+TESTS = OMP_NUM_THREADS=1 pytest -q --numprocesses $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )) --maxprocesses 4 --dist loadgroup
+
 test: $(VENV)/.ready
-	@OMP_NUM_THREADS=1 pytest -q --numprocesses $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )) --maxprocesses 4 --dist loadgroup
+	@$(TESTS) -m "not slow and not slurm and not browser"
+
+test-all: $(VENV)/.ready
+	@$(TESTS) --durations=25
 
 bench: $(VENV)/.ready
 	@python benchmarks/run.py $(STAGES)

@@ -1,13 +1,20 @@
-"""The miniature study, run to its end once for all tests that look at it."""
+"""What all tests share: the miniature study, run to its end once."""
 
 from __future__ import annotations
 
 import fcntl
+import gc
 import pickle
 from pathlib import Path
 
 import pytest
 from running import MINIATURE, Finished, copy_workflow, options, plan, snakemake
+
+
+def pytest_collection_finish() -> None:
+    """Let the collector pass over what was imported: a training asks for a whole collection."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

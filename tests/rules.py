@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from running import ROOT, environment
@@ -61,11 +62,11 @@ class Rule(NamedTuple):
 
 
 @cache
-def rules() -> dict[str, Rule]:
+def rules(snakefile: Path = ROOT / "Snakefile") -> dict[str, Rule]:
     """All rules by name, of the study that runs without any --configfile."""
     ran = subprocess.run(
-        [sys.executable, "-c", _PROGRAM, str(ROOT / "Snakefile")],
-        cwd=ROOT,
+        [sys.executable, "-c", _PROGRAM, str(snakefile)],
+        cwd=snakefile.parent,
         env=environment(),
         capture_output=True,
         text=True,

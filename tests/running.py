@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
+from forking import ForkServer
 
 ROOT = Path(__file__).parents[1]
 DEMO = ROOT / "config" / "config.yaml"
+PAPER = ROOT / "config" / "paper.yaml"
 MINIATURE = ROOT / "tests" / "studies" / "miniature.yaml"
 #: All that a run needs of the repository.
 WORKFLOW = ("CITATION.cff", "Snakefile", "workflow", "config", "envs", "profiles")
@@ -69,19 +72,36 @@ def environment() -> dict[str, str]:
     return kept | {"http_proxy": nowhere, "https_proxy": nowhere, "HTTPS_PROXY": nowhere}
 
 
+@functools.cache
+def _server() -> ForkServer:
+    """Of this process of the tests."""
+    return ForkServer(environment(), "snakemake")
+
+
 def snakemake(
-    workflow: Path, folder: Path, *options: str | Path, warm: bool = False
+    workflow: Path,
+    folder: Path,
+    *options: str | Path,
+    warm: bool = False,
+    variables: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run Snakemake to its end; stdout and stderr come together in `stdout`."""
+    """Run Snakemake to its end; stdout and stderr come together in `stdout`.
+
+    `variables` are added to the environment. With `warm`, jobs run as those of `make demo` do.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    arguments = command(workflow, folder, *options, warm=warm)
+    given = environment() | dict(variables or {})
+    if not warm:
+        return _server().run(arguments[1:], folder, given, together=True)
     return subprocess.run(
-        command(workflow, folder, *options, warm=warm),
+        arguments,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
         cwd=folder,
-        env=environment(),
+        env=given,
     )
 
 
@@ -145,12 +165,17 @@ def parse(text: str) -> Plan:
     return set(jobs)
 
 
-def plan(workflow: Path, folder: Path, config: Path | None, *options: str | Path) -> Plan:
+def plan(
+    workflow: Path,
+    folder: Path,
+    config: Path | None,
+    *options: str | Path,
+    variables: Mapping[str, str] | None = None,
+) -> Plan:
     """What Snakemake would run: a dry run."""
     given: list[str | Path] = ["--configfile", config] if config else []
-    result = snakemake(
-        workflow, folder, "--dry-run", "--printshellcmds", *given, *options, "--nocolor"
-    )
+    arguments = ["--dry-run", "--printshellcmds", *given, *options, "--nocolor"]
+    result = snakemake(workflow, folder, *arguments, variables=variables)
     assert result.returncode == 0, result.stdout
     return parse(result.stdout)
 

@@ -56,10 +56,11 @@ class Job:
 
     def __init__(self, folder: Path, setting: Setting, steps: int) -> None:
         self._folder, self._setting = folder, setting
-        batch = 8
-        config = common.family_config("BERT")
+        batch, config = 8, common.family_config("BERT")
         if not setting.tiny:
-            config = common.family_config("BERT", layers=6, width=384, heads=6)
+            # Attention of few heads and sequences is split over the keys, and then its gradients
+            # add in any order: enough of both that it need not be.
+            batch, config = 32, common.family_config("BERT", layers=4, width=256, heads=8)
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
             setattr(config, name, 0.1)  # dropout is part of what a resume has to go on with
         common.torch.manual_seed(0)

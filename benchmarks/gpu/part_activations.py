@@ -2,7 +2,7 @@
 
 - layerscope: `write_activations`, all of it, from texts to a Parquet file.
 - published: one text at a time, a pass a layer. plain: batches of 32 in the order of the data.
-- its parts: the passes alone, with pooling on the device, with the copy to the host, and all.
+- its parts: making batches, the passes, with pooling on the device, with the copy to the host, all.
 
 BERT-base and GPT-2 medium have float32 weights and compute in bfloat16 as `precision: auto` does;
 the shape of Llama-3-8B has bfloat16 weights. The ways are held against a bfloat16 matrix product.
@@ -22,16 +22,17 @@ from common import Made, Row, Setting, row
 from measure import spread
 
 from layerscope.config.extraction import Activations
-from layerscope.extraction.activations import write_activations
-from layerscope.models.forward import forward
+from layerscope.extraction.activations import BLOCK, write_activations
+from layerscope.models.batching import collate
+from layerscope.models.forward import batches, forward
 from layerscope.models.inputs import encode_text
 from layerscope.models.memory import free_memory
 from layerscope.models.pooling import sequence_means
 
 #: Model, type of its weights, pairs for layerscope, for plain and for published.
 MODELS = (
-    ("BERT-base", torch.float32, 4096, 1024, 8),
-    ("GPT-2-medium", torch.float32, 2048, 512, 3),
+    ("BERT-base", torch.float32, 2048, 512, 8),
+    ("GPT-2-medium", torch.float32, 1024, 256, 3),
     ("Llama-3-8B", torch.bfloat16, 512, 128, 1),
 )
 TINY = (40, 16, 2)
@@ -39,23 +40,44 @@ BATCH_TOKENS = 32_768
 GOAL = "30 x published"
 
 
-def parts(made: Made, sequences: list[Any], settings: Activations, setting: Setting) -> Any:
-    """Median seconds of passes, of passes and pooling, and with the copy to the host."""
+def blocks_of(made: Made, table: Any) -> list[list[Any]]:
+    """Sequences as `write_activations` takes them, a block of pairs at a time."""
+    blocks = []
+    for start in range(0, table.num_rows, BLOCK):
+        rows = table.slice(start, BLOCK).to_pydict()
+        both = [*rows["premise"], *rows["hypothesis"]]
+        blocks.append(encode_text(made.tokenizer, made.frame, both, shapes.LIMIT)[0])
+    return blocks
+
+
+def parts(
+    made: Made, blocks: list[list[Any]], settings: Activations, setting: Setting
+) -> dict[str, float]:
+    """Median seconds of making batches, of passes, of passes and pooling, and with the copy."""
+
+    def batching() -> None:
+        for sequences in blocks:
+            lengths = [len(each.ids) for each in sequences]
+            for indices in batches(lengths, settings.batch_tokens, setting.device.type):
+                collate([sequences[index] for index in indices], made.frame, setting.device)
 
     def passes(read: Any) -> float:
         def run() -> None:
             options = (settings.batch_tokens, settings.precision, read)
-            for _ in forward(
-                made.model, sequences, made.frame, *options, output_hidden_states=True
-            ):
-                pass
+            for sequences in blocks:
+                for _ in forward(
+                    made.model, sequences, made.frame, *options, output_hidden_states=True
+                ):
+                    pass
 
-        return spread(setting.seconds(run, turns=2))["median"]
+        # Nothing is warmed up: `write_activations` has run the same passes.
+        return spread(setting.seconds(run, turns=2, warm_up=0))["median"]
 
     def pooled(_: Any, batch: Any, output: Any) -> torch.Tensor:
         return sequence_means(output.hidden_states, batch["attention_mask"])
 
     return {
+        "making batches": spread(setting.seconds(batching, turns=2, warm_up=0))["median"],
         "passes": passes(lambda *_: None),
         "pooling": passes(pooled),
         "copy to the host": passes(lambda *given: pooled(*given).cpu()),
@@ -73,10 +95,7 @@ def measure(
     settings = Activations(batch_tokens=BATCH_TOKENS, precision=precision)  # type: ignore[arg-type]
 
     def lengths(rows: Any) -> list[int]:
-        found = rows.to_pydict()
-        both = [*found["premise"], *found["hypothesis"]]
-        encoded, _ = encode_text(made.tokenizer, made.frame, both, shapes.LIMIT)
-        return [len(each.ids) for each in encoded]
+        return [len(each.ids) for block in blocks_of(made, rows) for each in block]
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -94,10 +113,7 @@ def measure(
         published_seconds = setting.seconds(
             lambda: stage_activations.published(made.model, made.tokenizer, few, folder), turns=1
         )
-    rows = table.to_pydict()
-    both = [*rows["premise"], *rows["hypothesis"]]
-    sequences, _ = encode_text(made.tokenizer, made.frame, both, shapes.LIMIT)
-    spent = parts(made, sequences, settings, setting) | {
+    spent = parts(made, blocks_of(made, table), settings, setting) | {
         "sub-words and Parquet": spread(ours_seconds)["median"]
     }
     total = sum(lengths(table))

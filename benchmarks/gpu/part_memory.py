@@ -40,7 +40,7 @@ from layerscope.training.trainer import make_trainer, training_arguments, within
 
 CUBLAS = "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
 HALVED = "out of memory with"
-ROOM = 0.75  # of what a whole batch takes beside the weights; half a batch fits
+ROOM = 0.75  # of what a whole batch needs beside the weights; half a batch fits
 TOLERANCE = 1e-3
 
 
@@ -94,13 +94,15 @@ def little_memory(
             yield
         return
     free_memory()
-    before = torch.cuda.memory_reserved()
+    before = torch.cuda.memory_allocated()
     torch.cuda.reset_peak_memory_stats()
     run()
-    taken = torch.cuda.max_memory_reserved() - before
+    # What is in use at once, and not what is reserved: of that PyTorch gives back what is free
+    # before it fails, so that a whole batch may well fit in less.
+    needed = torch.cuda.max_memory_allocated() - before
     free_memory()
     total = torch.cuda.get_device_properties(0).total_memory
-    limit = torch.cuda.memory_reserved() + ROOM * taken
+    limit = torch.cuda.memory_allocated() + ROOM * needed
     torch.cuda.set_per_process_memory_fraction(min(limit / total, 1.0))
     try:
         yield
@@ -128,14 +130,18 @@ def encoder(setting: Setting, head: Any = None) -> Made:
     torch.manual_seed(0)
     config = shapes.BERT_BASE.config(dropout=0.0)
     config.num_labels = 3
-    model = (head or common.AutoModel).from_config(config, attn_implementation="eager").eval()
-    return common.with_inputs("BERT-base", model.to(setting.device))
+    with torch.device(setting.device):  # weights are drawn there, which is faster
+        model = (head or common.AutoModel).from_config(config, attn_implementation="eager")
+    return common.with_inputs("BERT-base", model.eval())
 
 
 def texts(setting: Setting, made: Made) -> list[Any]:
-    """Sequences for one large pass."""
-    count = 12 if setting.tiny else 768
-    words = [" ".join(each) for each in shapes.sentences(count)]
+    """Sequences for one large pass: on a GPU all as long as the limit, so that none comes apart."""
+    if setting.tiny:
+        sentences = shapes.sentences(12)
+    else:
+        sentences = shapes.sentences(768, words=[(shapes.LIMIT, shapes.LIMIT, 1)])
+    words = [" ".join(each) for each in sentences]
     return encode_text(made.tokenizer, made.frame, words, shapes.LIMIT)[0]
 
 
@@ -206,7 +212,7 @@ def intervention(setting: Setting) -> list[Row]:
 
 def training(setting: Setting) -> list[Row]:
     """Plain descent without dropout: losses of a few steps, whole batches or parts of them."""
-    batch, steps = (8, 4) if setting.tiny else (256, 4)
+    batch, steps = (8, 4) if setting.tiny else (128, 3)
     settings = FineTuning(
         learning_rate=1e-2, epochs=1, batch_size=batch, max_length=shapes.LIMIT, warmup_share=0
     )

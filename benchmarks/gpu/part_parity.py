@@ -10,6 +10,8 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,7 @@ def small(family: str, device: torch.device, head: Any = None, labels: int = 3) 
     torch.manual_seed(0)
     config = common.family_config(family)
     config.num_labels = labels
+    config.classifier_dropout = 0.0  # of a head; some families drop a tenth unless told not to
     auto = head or common.AutoModel
     model = common.fuse_activations(auto.from_config(config).eval())
     return common.with_inputs(family, model.to(device))
@@ -127,6 +130,8 @@ def losses(family: str, device: torch.device, precision: str) -> Arrays:
         )
         trainer.train()
     assert next(made.model.parameters()).device.type == device.type
+    dropped = [each.p for each in made.model.modules() if isinstance(each, torch.nn.Dropout)]
+    assert not any(dropped), "dropout, which draws other numbers on another device"
     return {"losses": [each["loss"] for each in trainer.state.log_history if "loss" in each]}
 
 
@@ -169,19 +174,30 @@ def everything(device: torch.device, precision: str) -> dict[str, Arrays]:
     return found
 
 
-def on_the_processor() -> dict[str, Arrays]:
-    """The reference, by a process that sees no GPU."""
+@contextmanager
+def on_the_processor() -> Iterator[Callable[[], dict[str, Arrays]]]:
+    """The reference, by a process that sees no GPU and runs meanwhile: waited for when called."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "reference.npz")
-        hidden = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
-        subprocess.run([sys.executable, __file__, REFERENCE, str(out)], env=hidden, check=True)
-        with np.load(out) as loaded:
-            flat = {name: loaded[name] for name in loaded.files}
-    found: dict[str, Arrays] = {}
-    for name, array in flat.items():
-        family, _, what = name.partition("/")
-        found.setdefault(family, {})[what] = array
-    return found
+        # Small shapes gain nothing from threads, and what runs beside it would wait for them.
+        hidden = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+        process = subprocess.Popen([sys.executable, __file__, REFERENCE, str(out)], env=hidden)
+
+        def read() -> dict[str, Arrays]:
+            if process.wait():
+                raise RuntimeError("no reference from the processor; why not is said above")
+            found: dict[str, Arrays] = {}
+            with np.load(out) as loaded:
+                for name in loaded.files:
+                    family, _, what = name.partition("/")
+                    found.setdefault(family, {})[what] = loaded[name]
+            return found
+
+        try:
+            yield read
+        finally:
+            process.kill()
+            process.wait()
 
 
 def relative(found: Any, expected: Any) -> float:
@@ -226,10 +242,12 @@ def padding(setting: Setting) -> list[Row]:
 
 def run(setting: Setting) -> dict[str, Any]:
     """Compare on the device."""
-    expected = on_the_processor()
-    rows = compare(everything(setting.device, "float32"), expected, half=False)
-    rows += compare(everything(setting.device, "bfloat16"), expected, half=True)
-    rows += padding(setting)
+    with on_the_processor() as reference:
+        exact = everything(setting.device, "float32")
+        half = everything(setting.device, "bfloat16")
+        rows = padding(setting)
+        expected = reference()
+    rows = compare(exact, expected, half=False) + compare(half, expected, half=True) + rows
     finite = all(
         np.isfinite(array).all() for arrays in expected.values() for array in arrays.values()
     )

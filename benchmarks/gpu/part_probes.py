@@ -16,7 +16,7 @@ ON_THE_DEVICE: tuple[str, ...] = ()  # kinds of probes that the library runs on 
 
 def run(setting: Setting) -> dict[str, Any]:
     """The BiLSTM-CRF's rate, and which probes do not run on the device yet."""
-    sentences, width, hidden = (30, 32, 16) if setting.tiny else (1000, 768, 256)
+    sentences, width, hidden = (30, 32, 16) if setting.tiny else (500, 768, 256)
     lengths = made.sentence_lengths(sentences)
     vectors, tags = made.labelled_vectors(int(lengths.sum()), width, 11)
     examples = np.repeat(np.arange(sentences).astype(str), lengths).tolist()

@@ -14,11 +14,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -44,13 +46,14 @@ Found = dict[str, Any]
 def environment(device: str = "cuda") -> dict[str, str]:
     """What parts run with: modules of the library and of the benchmarks, and no network.
 
-    Tiny shapes on a processor gain nothing from threads, which then wait for each other.
+    Tiny shapes on a processor gain nothing from threads, which then wait for each other; and a GPU
+    that the machine may have is hidden, since a Trainer would take it.
     """
     paths = [ROOT / "workflow" / "scripts", ROOT / "benchmarks", HERE]
     given = os.environ.get("PYTHONPATH", "")
     path = os.pathsep.join([*map(str, paths), *([given] if given else [])])
-    threads = {"OMP_NUM_THREADS": "1"} if device == "cpu" else {}
-    return {**os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1", **threads}
+    alone = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""} if device == "cpu" else {}
+    return {**os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1", **alone}
 
 
 def missing() -> list[str]:
@@ -70,8 +73,14 @@ def facts(device: str) -> Found:
     """The machine and its versions; the GPU as PyTorch and its driver name it."""
     wake = "import torch; torch.cuda.init(); " if device == "cuda" else ""
     ran = subprocess.run(
-        [sys.executable, "-c", wake + FACTS], env=environment(), check=True, capture_output=True
+        [sys.executable, "-c", wake + FACTS],
+        env=environment(device),
+        capture_output=True,
+        text=True,
     )
+    if ran.returncode:
+        why = ran.stderr.strip() or f"exit code {ran.returncode}"
+        sys.exit(f"error: {why.splitlines()[-1]}")
     found: Found = json.loads(ran.stdout)
     return found
 
@@ -83,14 +92,24 @@ def run_part(name: str, device: str, tiny: bool, limit: float) -> Found:
         command = [sys.executable, str(HERE / f"part_{name}.py"), "--device", device]
         command += [*(["--tiny"] if tiny else []), "--out", str(out)]
         with log.open("w", encoding="utf-8") as stream:
+            # A session of its own, so that what a part has started ends with it.
+            part = subprocess.Popen(
+                command,
+                env=environment(device),
+                stdout=stream,
+                stderr=stream,
+                start_new_session=True,
+            )
             try:
-                ran = subprocess.run(
-                    command, env=environment(device), timeout=limit, stdout=stream, stderr=stream
-                )
+                code = part.wait(limit)
             except subprocess.TimeoutExpired:
                 return {"failed": f"stopped after {limit:.0f} s, its limit", "log": tail(log)}
-        if ran.returncode:
-            return {"failed": f"exit code {ran.returncode}", "log": tail(log)}
+            finally:
+                with suppress(ProcessLookupError):
+                    os.killpg(part.pid, signal.SIGKILL)
+                part.wait()
+        if code:
+            return {"failed": f"exit code {code}", "log": tail(log)}
         found: Found = json.loads(out.read_text(encoding="utf-8"))
         return found
 

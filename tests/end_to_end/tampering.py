@@ -9,12 +9,12 @@ import json
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from forking import run_program
 from running import environment, read_config, write_config
 
 from layerscope.core import lineage
@@ -46,14 +46,7 @@ class Copy(NamedTuple):
 
     def run(self, program: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         script = self.workflow / "workflow" / "scripts" / f"{program}.py"
-        return subprocess.run(
-            [sys.executable, str(script), *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=self.folder,
-            env=environment(),
-        )
+        return run_program(script, *arguments, cwd=self.folder, environment=environment())
 
     def replace(self, path: str, content: bytes | str) -> None:
         file = self.folder / path

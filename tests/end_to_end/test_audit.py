@@ -19,7 +19,7 @@ from tampering import CASES, FIGURE, RESULTS, TABLE, TUNED, Copy
 from layerscope.provenance.audit_html import page
 from layerscope.run_records.content import ENDING
 
-pytestmark = pytest.mark.xdist_group("audit")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("audit")]
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ from running import ROOT, Finished, environment
 
 from layerscope.core.files import read_json, sha256_directory
 
-pytestmark = pytest.mark.xdist_group("crate")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("crate")]
 
 
 # --- the crate, and what it is compared with -----------------------------------------------------
@@ -298,7 +298,7 @@ def test_what_is_contained(crate: Path, finished: Finished) -> None:
     wanted = {path for path in everything.inputs if path.endswith((".svg", ".csv", ".json"))}
     assert f"{RESULTS}/config.json" in wanted
     rules = {f"workflow/rules/{p.name}" for p in finished.workflow.glob("workflow/rules/*.smk")}
-    own = {METADATA, "Snakefile", f"configuration/1-{finished.config.name}"}
+    own = {METADATA, "Snakefile", "workflow/Snakefile", f"configuration/1-{finished.config.name}"}
     assert there == wanted | rules | own
     size = sum((crate / path).stat().st_size for path in there)
     assert size < 10_000_000

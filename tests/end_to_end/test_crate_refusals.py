@@ -36,7 +36,7 @@ from layerscope.provenance.crate import export
 from layerscope.provenance.studies import read_study
 from layerscope.run_records.content import self_digest
 
-pytestmark = pytest.mark.xdist_group("crate")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("crate")]
 
 
 class Copy(NamedTuple):

@@ -14,7 +14,7 @@ from layerscope.provenance.present import Code
 from layerscope.provenance.studies import read_study
 from layerscope.run_records.content import ENDING
 
-pytestmark = pytest.mark.xdist_group("miniature")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("keep")]
 
 PART = ("hpo-nli", "gpt-tiny")
 

@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 import pytest
 from running import (
     Finished,
+    Job,
     command,
     copy_workflow,
     environment,
@@ -510,6 +511,11 @@ def killed(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Fini
     return again
 
 
+def _is_done(folder: Path, job: Job) -> bool:
+    records = [folder / f"{output}{ENDING}" for output in job.outputs[:1]]
+    return any(path.exists() and json.loads(path.read_text())["exit"] == 0 for path in records)
+
+
 def _wait_for_training(process: subprocess.Popen[bytes], folder: Path) -> None:
     """Until one model is trained and another training has begun."""
     deadline = time.monotonic() + 1200
@@ -522,6 +528,7 @@ def _wait_for_training(process: subprocess.Popen[bytes], folder: Path) -> None:
     pytest.fail("the run ended before it could be killed")
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_with_the_same_files(
     finished: Finished, killed: Finished
 ) -> None:
@@ -532,6 +539,14 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_files(
     assert refused.returncode == 1
     assert "--unlock" in refused.stdout
     snakemake(killed.workflow, killed.folder, *options(killed), "--unlock")
+    # What was done before the kill is not done again; what ran then is, and all that waits.
+    done = {job for job in finished.everything if _is_done(killed.folder, job)}
+    assert {"prepare_task", "subsample"} <= {job.rule for job in done}
+    waiting = plan(killed.workflow, killed.folder, killed.config, "--rerun-incomplete")
+    assert waiting == finished.everything - done
+    told = snakemake(killed.workflow, killed.folder, "explain", *options(killed)).stdout
+    assert f"{len(waiting)} of {len(finished.everything)} jobs would run" in told
+    assert re.search(r"finetune, .*: it was killed", told)
     going_on = snakemake(killed.workflow, killed.folder, *options(killed), "--", *PART)
     assert going_on.returncode == 0, going_on.stdout
     rest = snakemake(killed.workflow, killed.folder, *options(killed), warm=True)

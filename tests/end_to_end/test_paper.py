@@ -27,7 +27,7 @@ from layerscope import catalogue
 from layerscope.core.files import sha256_file
 from layerscope.run_records.content import ENDING
 
-pytestmark = pytest.mark.xdist_group("paper")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("paper")]
 
 PAPER = ROOT / "config" / "paper.yaml"
 REAL_JNLPBA = ROOT.parent / "shared" / "data" / "jnlpba" / "dataset"

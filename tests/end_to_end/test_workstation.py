@@ -15,7 +15,7 @@ from running import Finished, options, snakemake
 
 from layerscope.core.files import sha256_directory
 
-pytestmark = pytest.mark.xdist_group("miniature")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("keep")]
 
 JOBS = ("hpo-nli/gpt-tiny/f50-s1", "hpo-nli/gpt-tiny/f50-s2", "hpo-ner/gpt-tiny/f50-s1")
 

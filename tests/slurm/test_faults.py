@@ -25,7 +25,7 @@ from cluster import SlurmJob, at_work, wait_for
 from running import Finished
 from runs import MINUTES, RESULTS, TUNED, Run, differing, started
 
-pytestmark = pytest.mark.xdist_group("slurm")
+pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm")]
 
 # --- with retries --------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from runs import differing
 
 from layerscope.run_records.content import find_record
 
-pytestmark = pytest.mark.xdist_group("slurm")
+pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm")]
 
 GPUS = 2  # of the lab, all of node1
 

@@ -27,6 +27,7 @@ def found() -> dict[str, dict[str, Any]]:
     return dict(json.loads(json.dumps(results)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stage_says_what_it_found_and_its_results_are_equal(
     found: dict[str, dict[str, Any]], name: str
@@ -47,6 +48,7 @@ def test_a_stage_says_what_it_found_and_its_results_are_equal(
         assert 0 < ratio["low"] <= ratio["median"] <= ratio["high"]
 
 
+@pytest.mark.slow
 def test_the_page_has_every_stage_and_keeps_what_stands_around_the_tables(
     found: dict[str, dict[str, Any]],
 ) -> None:

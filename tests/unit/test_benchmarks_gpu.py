@@ -21,6 +21,7 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", PARTS)
 def test_a_part_holds_on_a_processor(part: str, tmp_path: Path) -> None:
     results = tmp_path / "gpu.json"
@@ -34,6 +35,7 @@ def test_a_part_holds_on_a_processor(part: str, tmp_path: Path) -> None:
         assert f"| {part} | {row['what']} |" in ran.stdout
 
 
+@pytest.mark.slow
 def test_parts_that_fail_are_reported_and_the_next_one_runs(tmp_path: Path) -> None:
     """A benchmark whose `kill` is broken, beside one that is not."""
     copy = tmp_path / "benchmarks"

@@ -19,6 +19,7 @@ def _benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["activations", "attention", "cache", "finetuning"])
 def test_a_stage_can_be_measured(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -263,6 +263,42 @@ def test_digests_of_programs_differ() -> None:
     assert len({code.code_digest(program) for program in REAL}) == len(REAL)
 
 
+#: Files of workflow/scripts, and the programs of rules that an edit of it reaches.
+REACH: dict[str, set[str]] = {
+    "extract.py": {"extract"},
+    "layerscope/extraction/attention.py": {"extract"},
+    "layerscope/models/batching.py": {"extract", "finetune", "intervene"},
+    "layerscope/training/trainer.py": {"pretrain", "finetune"},
+    "layerscope/training/checkpoints.py": {"pretrain", "finetune"},
+    "layerscope/training/finetuning.py": {"finetune"},
+    "layerscope/download/sources.py": {"fetch_model", "fetch_files"},
+    "layerscope/data/hpo_ner.py": {"prepare_task"},
+    "layerscope/data/rng.py": {
+        "prepare_task",
+        "prepare_corpus",
+        "subsample",
+        "sample_for_probes",
+        "pretrain",
+        "finetune",
+        "intervene",
+    },
+    "layerscope/analysis/probing/svm.py": {"probe"},
+    "layerscope/config/probes.py": {"probe"},
+    "layerscope/config/schema.py": set(),
+    "layerscope/config/jobs.py": set(),
+    "layerscope/evaluation/baselines.py": {"baseline"},
+}
+#: They run no job of a study.
+FOR_PEOPLE = {"audit", "compare", "estimate", "explain", "export_crate", "warm", "write_schema"}
+
+
+@pytest.mark.parametrize("file", REACH)
+def test_an_edit_reaches_the_programs_that_use_it_and_no_other(file: str) -> None:
+    module = file.removesuffix(".py").replace("/", ".")
+    reached = {program for program in REAL if module in code.code_modules(program)}
+    assert reached - FOR_PEOPLE == REACH[file]
+
+
 def test_files_of_a_page_count_for_what_draws_it_alone() -> None:
     assets = {
         path.relative_to(code.SCRIPTS).as_posix()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from math import sqrt
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from forking import run_program
 from running import ROOT, copy_workflow
 
 from layerscope.config.statistics import Statistics
@@ -455,9 +455,7 @@ def test_probes_and_attention_are_means_over_seeds(tmp_path: Path) -> None:
 
 
 def run(*arguments: object, program: Path = PROGRAM) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, program, *map(str, arguments)], capture_output=True, text=True, check=False
-    )
+    return run_program(program, *arguments)
 
 
 def test_the_program_prints_text_or_json(tmp_path: Path) -> None:
@@ -588,6 +586,7 @@ def test_edits_of_code_settings_and_versions_are_found(repository: Path) -> None
     assert "rules that rerun: extract_base, " in text
 
 
+@pytest.mark.slow
 def test_a_default_that_changed_is_a_setting_that_changed(repository: Path) -> None:
     """Each commit's library resolves its own files."""
     library = repository / "workflow" / "scripts" / "layerscope"
@@ -599,6 +598,7 @@ def test_a_default_that_changed_is_a_setting_that_changed(repository: Path) -> N
     assert found["config/open-data.yaml"] == changed
 
 
+@pytest.mark.slow
 def test_a_configuration_that_is_refused_is_compared_as_it_stands(repository: Path) -> None:
     found = compared(repository, "edits", "refused")["configurations"]
     assert found["unresolved"] == ["config/config.yaml"]
@@ -607,6 +607,7 @@ def test_a_configuration_that_is_refused_is_compared_as_it_stands(repository: Pa
     }
 
 
+@pytest.mark.slow
 def test_the_program_compares_commits_of_its_checkout(repository: Path, tmp_path: Path) -> None:
     program = repository / "workflow" / "scripts" / "compare.py"
     done = run("comments", "edits", "--json", program=program)

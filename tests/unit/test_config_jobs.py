@@ -225,6 +225,26 @@ def test_variants_follow_the_grid(config: dict[str, Any]) -> None:
         (100, 2),
     ]
     assert [jobs.ceiling_variant(study, v) for v in tuned] == [None, "f10-s5", None, "f100-s5"]
+    assert jobs.intervened_variants(study) == ["f100-s5", "f100-s2"]  # of the largest share alone
+    assert jobs.intervened_variants(validate(config | {"interventions": None})) == []
+
+
+@pytest.mark.parametrize(
+    ("protocol", "scheme", "merged"),
+    [
+        ("recommended", None, False),
+        ("recommended", "merged", True),
+        ("published", None, True),
+        ("published", "iob2", False),
+    ],
+)
+def test_tags_are_merged_by_the_protocol_or_where_the_task_says_so(
+    config: dict[str, Any], protocol: str, scheme: str | None, merged: bool
+) -> None:
+    config["tasks"]["hpo-ner"]["tag_scheme"] = scheme
+    study = validate(config | {"protocol": protocol})
+    assert jobs.merges_tags(study, "hpo-ner") == merged
+    assert not jobs.merges_tags(study, "hpo-nli")
 
 
 @pytest.mark.parametrize("name", ["f10", "s1", "f10-s", "xf10-s1", "f10-s1x", "f-1-s1", ""])

@@ -5,14 +5,13 @@ from __future__ import annotations
 import copy
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 import yaml
+from forking import run_program
 from pydantic import BaseModel
 
 from layerscope.config.load import read_yaml, validate
@@ -31,11 +30,6 @@ def validator() -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(schema)
 
 
-def run_program(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(PROGRAM), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 def test_the_stored_schema_is_up_to_date() -> None:
     assert SCHEMA.read_text(encoding="utf-8") == schema_text(), (
         "run workflow/scripts/write_schema.py"
@@ -46,19 +40,19 @@ def test_check_finds_drift_in_one_line_and_writing_mends_it(tmp_path: Path) -> N
     path = tmp_path / "schema.json"
     path.write_text(schema_text().replace("peak rate", "peek rate"), encoding="utf-8")
     before = path.read_bytes()
-    stale = run_program("--check", "--output", str(path))
+    stale = run_program(PROGRAM, "--check", "--output", str(path))
     assert stale.returncode == 1
     (line,) = stale.stderr.splitlines()
     assert line.startswith(f"error: {path}: differs")
     assert path.read_bytes() == before
-    assert run_program("--output", str(path)).returncode == 0
+    assert run_program(PROGRAM, "--output", str(path)).returncode == 0
     assert path.read_text(encoding="utf-8") == schema_text()
-    fresh = run_program("--check", "--output", str(path))
+    fresh = run_program(PROGRAM, "--check", "--output", str(path))
     assert (fresh.returncode, fresh.stderr) == (0, "")
 
 
 def test_check_says_when_there_is_none(tmp_path: Path) -> None:
-    gone = run_program("--check", "--output", str(tmp_path / "none.json"))
+    gone = run_program(PROGRAM, "--check", "--output", str(tmp_path / "none.json"))
     assert gone.returncode == 1
     assert "none.json: no such file" in gone.stderr
     assert len(gone.stderr.splitlines()) == 1

@@ -2,11 +2,10 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from forking import run_program
 
 from layerscope.core.errors import UserError
 from layerscope.core.files import read_json
@@ -78,15 +77,10 @@ def test_a_part_without_text_is_refused(tmp_path, train, heldout, max_words, sai
 
 def prepare(folder, source):
     settings = {"source": {"kind": "files", **source}, "max_words": None, "seed": 1}
-    program = str(SCRIPTS / "prepare_corpus.py")
-    return subprocess.run(
-        [sys.executable, program, "--settings", json.dumps(settings), "--out-dir", "out"],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=folder,
-        env={**os.environ, "HOME": str(folder)},
-    )
+    arguments = ("--settings", json.dumps(settings), "--out-dir", "out")
+    variables = {**os.environ, "HOME": str(folder)}
+    program = SCRIPTS / "prepare_corpus.py"
+    return run_program(program, *arguments, cwd=folder, environment=variables)
 
 
 def test_the_program_writes_tables_and_a_report(tmp_path):

@@ -1,4 +1,4 @@
-"""The programs that prepare data, run as a rule runs them."""
+"""The programs that prepare data, run as a rule runs them; most of them read the ontology anew."""
 
 import json
 import os
@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from forking import run_program
 
 from layerscope.core.files import read_json, sha256_text
 from layerscope.core.formats import file_metadata, read_table
@@ -42,6 +43,7 @@ def task(request, tmp_path_factory):
     return request.param, folder
 
 
+@pytest.mark.slow
 def test_a_task_has_tables_and_a_report(task):
     kind, folder = task
     assert {path.name for path in folder.iterdir()} == {
@@ -58,6 +60,7 @@ def test_a_task_has_tables_and_a_report(task):
     assert all(set(shared.values()) == {0} for shared in report["overlap"].values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["nli"], indirect=True)
 def test_the_same_settings_give_the_same_bytes(task, tmp_path):
     kind, folder = task
@@ -67,6 +70,7 @@ def test_the_same_settings_give_the_same_bytes(task, tmp_path):
         assert path.read_bytes() == (tmp_path / path.name).read_bytes()
 
 
+@pytest.mark.slow
 def test_samples_are_nested_and_in_the_order_of_the_table(task, tmp_path):
     kind, folder = task
     train = read_table(folder / "train.parquet", kind).column("example_id").to_pylist()
@@ -86,6 +90,7 @@ def test_samples_are_nested_and_in_the_order_of_the_table(task, tmp_path):
     assert len(samples[10]) == pytest.approx(9, abs=2)
 
 
+@pytest.mark.slow
 def test_a_percentage_out_of_range_is_one_line(task, tmp_path):
     data = task[1] / "train.parquet"
     done = run("subsample", "--data", data, "--percent", 0, "--seed", 1, "--out", tmp_path / "s")
@@ -108,13 +113,14 @@ def test_a_percentage_out_of_range_is_one_line(task, tmp_path):
     ],
 )
 def test_bad_settings_are_one_line(tmp_path, program, settings, line):
-    done = run(program, "--settings", settings, "--out-dir", tmp_path)
+    done = run_program(SCRIPTS / f"{program}.py", "--settings", settings, "--out-dir", tmp_path)
     assert done.returncode == 1
     assert line in done.stderr
     assert done.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "source",
     [{"kind": "hpo-text"}, {"kind": "package-docs", "packages": ["pydantic"]}],

@@ -19,7 +19,10 @@ from layerscope.core.formats import read_table
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 BROWSER = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-pytestmark = pytest.mark.skipif(BROWSER is None, reason=f"none of {', '.join(BROWSERS)}")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(BROWSER is None, reason=f"none of {', '.join(BROWSERS)}"),
+]
 
 TASKS = {"one-nli": "nli", "one-ner": "ner"}
 SHAPES = {"minilm": (3, 2), "gpt-mini": (2, 3)}

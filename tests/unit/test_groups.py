@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 TESTS = """
 import os
 from pathlib import Path
@@ -21,6 +23,7 @@ def test_where(number):
 """
 
 
+@pytest.mark.slow
 def test_a_group_runs_in_one_process(tmp_path: Path) -> None:
     """Else each process makes all that is shared: so with pytest-xdist 3.8 on pytest 9.2."""
     (tmp_path / "test_them.py").write_text(TESTS, encoding="utf-8")

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
+from forking import run_program
 from hub import Hub, serving
 
 from layerscope.core.errors import UserError
@@ -29,14 +30,7 @@ WEIGHTS = bytes(range(256)) * 1200  # 307,200 bytes
 NEEDED = ["config.json", "model.safetensors", "tokenizer_config.json", "vocab.txt"]
 SECRET = "hf_averysecrettoken"  # noqa: S105
 
-#: Runs a program as `python PROGRAM` does, but says what it would wait for instead of waiting.
-START = """
-import os, runpy, sys, time
-time.sleep = lambda seconds: print(f"waits {seconds:g}", file=sys.stderr)
-sys.argv = sys.argv[1:]
-sys.path.insert(0, os.path.dirname(sys.argv[0]))
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
+START = Path(__file__).with_name("without_waiting.py")
 
 
 @pytest.fixture
@@ -62,8 +56,9 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
         yield hub
 
 
-def command(name: str, out: Path, settings: dict[str, Any]) -> list[str]:
-    start = [sys.executable, "-c", START, str(SCRIPTS / f"{name}.py")]
+def arguments(name: str, out: Path, settings: dict[str, Any]) -> list[str]:
+    """Of the program that starts a program without waiting."""
+    start = [str(SCRIPTS / f"{name}.py")]
     settings = dict(settings)
     digests = settings.pop("sha256")
     stated = ["--settings", json.dumps(settings), "--sha256", json.dumps(digests)]
@@ -94,14 +89,8 @@ def fetch(
     """Fetch the model, or what the settings say, to `folder/out`."""
     settings = settings or model_settings()
     name = "fetch_model" if "kind" in settings else "fetch_files"
-    return subprocess.run(
-        command(name, folder / "out", settings),
-        env=environment(hub, folder, **more),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    given = arguments(name, folder / "out", settings)
+    return run_program(START, *given, environment=environment(hub, folder, **more))
 
 
 def fetched(*arguments: Any, **more: str) -> subprocess.CompletedProcess[str]:
@@ -291,7 +280,7 @@ def test_transfers_are_not_tried_forever(hub: Hub, tmp_path: Path) -> None:
 def test_a_killed_download_goes_on_in_the_next_run(hub: Hub, tmp_path: Path) -> None:
     hub.faults.stall["model.safetensors"] = 120_000
     process = subprocess.Popen(
-        command("fetch_model", tmp_path / "out", model_settings()),
+        [sys.executable, str(START), *arguments("fetch_model", tmp_path / "out", model_settings())],
         env=environment(hub, tmp_path),
         stderr=subprocess.DEVNULL,
     )

@@ -156,6 +156,7 @@ for sys.argv in calls:
 """
 
 
+@pytest.mark.slow
 def test_what_comes_later_asks_no_hub(
     hub: Hub, fetch: Callable[[str], Path], tmp_path: Path
 ) -> None:

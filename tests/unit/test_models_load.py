@@ -206,6 +206,12 @@ def test_precision() -> None:
 # --- replicas of the published models -----------------------------------------------------------
 
 
+def test_attention_that_plans_anew_for_every_shape_of_a_batch_is_off() -> None:
+    assert not torch.backends.cuda.cudnn_sdp_enabled()
+    assert torch.backends.cuda.flash_sdp_enabled()
+    assert torch.backends.cuda.mem_efficient_sdp_enabled()
+
+
 def test_published_weights_land_where_they_belong(published: dict[str, Tiny]) -> None:
     # As the hub has them: names of TensorFlow in BERT, no prefix in BioBERT and GPT-2.
     for name, tiny in published.items():

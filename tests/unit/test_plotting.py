@@ -66,6 +66,7 @@ def figures(miniature: tuple[Path, dict[str, Path]]) -> list[Path]:
     return draw_all(tables, list(TASKS), folder / "figures")
 
 
+@pytest.mark.slow  # each is drawn and opened in the miniature study
 def test_every_program_draws_three_files_of_the_smallest_study(figures: list[Path]) -> None:
     planned = catalogue.planned(catalogue.FIGURES, CHOSEN)
     assert len(figures) == sum(len(TASKS) if figure.by_task else 1 for figure in planned)
@@ -85,6 +86,7 @@ def test_every_program_draws_three_files_of_the_smallest_study(figures: list[Pat
     assert made == {f"{svg.stem}.{e}" for svg in figures for e in ("svg", "pdf", "png")}
 
 
+@pytest.mark.slow
 def test_the_same_tables_give_the_same_bytes(
     miniature: tuple[Path, dict[str, Path]], figures: list[Path], tmp_path: Path
 ) -> None:

@@ -161,6 +161,7 @@ def test_ner_signal_is_found_where_it_was_planted(tmp_path: Path, probe: Probe) 
     assert max(shuffled) < 0.25
 
 
+@pytest.mark.slow
 def test_control_of_pairs_is_at_chance_and_selectivity_is_the_rest(tmp_path: Path) -> None:
     real = values(tmp_path, "nli", LINEAR, "accuracy")["separate"]
     controls = []

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from forking import run_program
 from tiny_models import TEXTS, Tiny, ner_table, nli_table, save_encoder
 
 import extract
@@ -40,6 +41,7 @@ FINETUNING = json.dumps(
 # Asks each program for its help in a fork, and says which libraries it brings in for that.
 HELP = """
 import contextlib, io, json, os, runpy, sys
+import matplotlib.figure, numpy, pyarrow.parquet, pydantic, yaml  # light, and many need them
 programs = sys.argv[1:]
 for name in programs:
     if os.fork():
@@ -89,12 +91,7 @@ def call(module: Any, monkeypatch: pytest.MonkeyPatch, *arguments: object) -> No
 
 def failure(name: str, *arguments: object) -> str:
     """What a program that must fail prints, from a process of its own."""
-    result = subprocess.run(
-        [sys.executable, str(SCRIPTS / name), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    result = run_program(SCRIPTS / name, *arguments)
     assert result.returncode == 1, result.stderr
     assert result.stdout == ""
     return result.stderr
@@ -342,6 +339,7 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_extraction_and_probing_restart_cleanly(
     encoder: Tiny, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

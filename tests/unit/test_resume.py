@@ -242,6 +242,7 @@ def test_a_key_depends_on_the_job(tmp_path: Path) -> None:
 # --- real processes ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_program_survives_signals(encoder: Tiny, tmp_path: Path) -> None:
     """SIGTERM saves at once; SIGKILL costs the steps since the last checkpoint; no byte differs."""
     table, sample = tmp_path / "table.parquet", tmp_path / "sample.parquet"

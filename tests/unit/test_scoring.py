@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from forking import run_program
 from seqeval.metrics import f1_score as seqeval_f1
 from sklearn.metrics import confusion_matrix
 
@@ -188,8 +187,9 @@ def test_program_writes_the_same_bytes_twice(tmp_path: Path) -> None:
     texts = []
     for name in ("a.json", "b.json"):
         out = tmp_path / name
-        command = [sys.executable, PROGRAM, "--settings", '{"resamples": 100}', "--predictions"]
-        subprocess.run([*command, *paths, "--out", out], check=True)
+        settings = ("--settings", '{"resamples": 100}')
+        done = run_program(PROGRAM, *settings, "--predictions", *paths, "--out", out)
+        assert done.returncode == 0, done.stderr
         texts.append(out.read_bytes())
     assert texts[0] == texts[1]
     content = json.loads(texts[0])

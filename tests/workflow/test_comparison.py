@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from forking import run_program
 from running import Finished
 
 from layerscope.core.files import write_json
 from layerscope.core.formats import file_metadata, read_table, write_table
 
-pytestmark = pytest.mark.xdist_group("audit")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("audit")]
 
 WRONG = "predictions/hpo-nli/minilm/f50-s1.parquet"
 
@@ -24,12 +23,7 @@ WRONG = "predictions/hpo-nli/minilm/f50-s1.parquet"
 def compare(study: Finished, a: Path, b: Path, *options: str) -> str:
     program = study.workflow / "workflow" / "scripts" / "compare.py"
     folders = [str(folder / "results" / "miniature") for folder in (a, b)]
-    done = subprocess.run(
-        [sys.executable, str(program), *folders, *options],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_program(program, *folders, *options)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,6 @@ from running import (
     ROOT,
     Config,
     Job,
-    command,
-    environment,
     plan,
     read_config,
     snakemake,
@@ -90,18 +87,11 @@ def test_a_study_without_a_hub_has_its_models_fetched(tmp_path: Path) -> None:
 
 
 def run(folder: Path, *options: str | Path, **variables: str) -> None:
-    folder.mkdir(exist_ok=True)
-    result = subprocess.run(
-        command(ROOT, folder, *options),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        env=environment() | variables,
-    )
+    result = snakemake(ROOT, folder, *options, variables=variables)
     assert result.returncode == 0, result.stdout
 
 
+@pytest.mark.slow
 def test_after_a_download_no_network_is_needed(hub: Hub, tmp_path: Path) -> None:
     """The proxies of the tests' environment lead nowhere; NO_PROXY lets the hub through."""
     config, folder = study(), tmp_path / "run"

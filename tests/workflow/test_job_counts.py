@@ -1,17 +1,19 @@
-"""How many jobs of each rule a configuration asks for: by formula, and as plain numbers."""
+"""How many jobs of each rule a configuration asks for: one formula, that other tests use too."""
 
 from __future__ import annotations
 
-import copy
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from running import (
     DEMO,
     MINIATURE,
+    PAPER,
     ROOT,
     Config,
-    Plan,
+    Job,
     count,
     plan,
     read_config,
@@ -20,6 +22,8 @@ from running import (
 )
 
 from layerscope import catalogue
+
+REFERENCES = "references.csv"
 
 BASELINES = {"nli": 4, "ner": 2}  # majority, bag of words; for pairs also of each half alone
 
@@ -34,10 +38,11 @@ def expected(config: Config) -> dict[str, int]:
     baselines = sum(BASELINES[task["kind"]] for task in tasks.values())
     on = {name for name in catalogue.SWITCHES if config.get("analyses", {}).get(name, True)}
     similar, compared = "similarity" in on, "similarity" in on and len(models) > 1
+    causal = config.get("interventions", {}) is not None
     conditions = {
         "models": compared,
-        "interventions": True,
-        "references": "references" in config,
+        "interventions": causal,
+        "references": bool(config.get("references")),
         "pretrained-here": bool(made),
     }
     on |= {name for name, holds in conditions.items() if holds}
@@ -60,7 +65,7 @@ def expected(config: Config) -> dict[str, int]:
         "compare_models": len(tasks) * (1 + largest) if compared else 0,
         "baseline": baselines * tuned,
         "score": pairs + baselines,
-        "intervene": pairs * largest,
+        "intervene": pairs * largest * causal,
         **{page.name: 1 for page in catalogue.planned(catalogue.PAGES, on)},
         **{
             figure.rule: len(tasks) if figure.by_task else 1
@@ -77,156 +82,104 @@ def expected(config: Config) -> dict[str, int]:
     return {rule: number for rule, number in counts.items() if number}
 
 
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Plan:
-    """Of the study that runs without any --configfile."""
-    return plan(ROOT, tmp_path_factory.mktemp("demo"), None)
+def _miniature(config: Config) -> Config:
+    return config
 
 
-@pytest.fixture(scope="module")
-def miniature(tmp_path_factory: pytest.TempPathFactory) -> Plan:
-    return plan(ROOT, tmp_path_factory.mktemp("miniature"), MINIATURE)
+def _demo(_: Config) -> Config:
+    return read_config(DEMO)
 
 
-def test_of_the_demo_by_formula(demo: Plan) -> None:
-    assert count(demo) == expected(read_config(DEMO))
+def _paper(_: Config) -> Config:
+    return read_config(PAPER) | {"references": REFERENCES}
 
 
-def test_of_the_miniature_by_formula(miniature: Plan) -> None:
-    assert count(miniature) == expected(read_config(MINIATURE))
-
-
-def test_of_the_miniature_in_plain_numbers(miniature: Plan) -> None:
-    """Two tasks, two models, one share, two seeds, two probes a task."""
-    assert count(miniature) == {
-        "configuration": 1,
-        "prepare_task": 2,
-        "prepare_corpus": 1,
-        "subsample": 4,
-        "sample_for_probes": 2,
-        "fetch_model": 1,
-        "pretrain": 1,
-        "finetune": 8,
-        "extract_base": 8,
-        "extract_finetuned": 8,
-        "probe": 32,
-        "similarity": 16,
-        "compare_models": 6,
-        "baseline": 12,
-        "score": 10,
-        "summary": 1,
-        "explorer": 1,
-        "table_scores": 1,
-        "part_probes": 4,
-        "part_attention": 4,
-        "part_similarity": 4,
-        "table_probes": 1,
-        "table_attention": 1,
-        "table_association": 1,
-        "table_entry": 1,
-        "table_similarity": 1,
-        "table_models": 1,
-        "part_evaluation": 4,
-        "part_interventions": 4,
-        "part_differences": 2,
-        "intervene": 8,
-        "table_evaluation": 1,
-        "table_interventions": 1,
-        "table_differences": 1,
-        "table_heads": 1,
-        "table_pretraining": 1,
-        "figure_scores": 1,
-        "figure_pretraining": 1,
-        "figure_probes": 2,
-        "figure_controls": 2,
-        "figure_attention": 2,
-        "figure_association": 2,
-        "figure_gain": 2,
-        "figure_confusion": 2,
-        "figure_entry": 2,
-        "figure_similarity": 2,
-        "figure_models": 2,
-        "figure_differences": 2,
-        "figure_heads": 2,
-        "figure_inputs": 2,
-        "figure_evaluation": 2,
-        "figure_interventions": 2,
-        "all": 1,
-    }
-
-
-def test_of_the_demo_in_plain_numbers(demo: Plan) -> None:
-    """Two tasks, four models, two shares, two seeds: what `make demo` takes its time for."""
-    counts = count(demo)
-    costly = ("pretrain", "finetune", "extract_base", "extract_finetuned", "probe")
-    assert [counts[rule] for rule in costly] == [3, 32, 16, 32, 96]
-
-
-def _one_task(config: Config) -> None:
+def _one_task(config: Config) -> Config:
     del config["tasks"]["hpo-ner"]
+    return config
 
 
-def _fetched_models_alone(config: Config) -> None:
-    config["models"] = {"minilm": config["models"]["minilm"]}
+def _fetched_models_alone(config: Config) -> Config:
+    return config | {"models": {"minilm": config["models"]["minilm"]}}
 
 
-def _more_shares_and_seeds(config: Config) -> None:
-    config["variants"] = {"percentages": [0, 10, 30, 50, 100], "seeds": [1, 2, 3]}
+def _more_shares_and_seeds(config: Config) -> Config:
+    return config | {"variants": {"percentages": [0, 10, 30, 50, 100], "seeds": [1, 2, 3]}}
 
 
-def _fewer_analyses(config: Config) -> None:
-    config["analyses"] = {"similarity": False, "heads": False, "summary": False}
+def _fewer_analyses(config: Config) -> Config:
+    return config | {"analyses": {"similarity": False, "heads": False, "summary": False}}
 
 
-def _other_analyses(config: Config) -> None:
-    config["analyses"] = dict.fromkeys(("entry", "differences", "evaluation", "explorer"), False)
+def _other_analyses(config: Config) -> Config:
+    off = ("entry", "differences", "evaluation", "explorer")
+    return config | {"analyses": dict.fromkeys(off, False)}
 
 
-def _published_values(config: Config) -> None:
-    config["references"] = str(ROOT / "config" / "references.csv")
+def _no_interventions(config: Config) -> Config:
+    return config | {"interventions": None}
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        _one_task,
-        _fetched_models_alone,
-        _more_shares_and_seeds,
-        _fewer_analyses,
-        _other_analyses,
-        _published_values,
-    ],
-)
-def test_of_other_studies_by_formula(change: object, tmp_path: Path) -> None:
-    config = copy.deepcopy(read_config(MINIATURE))
-    assert callable(change)
-    change(config)
-    jobs = plan(ROOT, tmp_path / "run", write_config(tmp_path / "study.yaml", config))
-    assert count(jobs) == expected(config) != expected(read_config(MINIATURE))
+def _published_values(config: Config) -> Config:
+    return config | {"references": REFERENCES}
+
+
+def _passing_activations(config: Config) -> Config:
+    config["variants"] = {"percentages": [0, 10, 50], "seeds": [1, 2]}
+    return config | {"activations": {"keep": "before-and-after"}}
 
 
 @pytest.mark.parametrize(
-    ("change", "merged"),
+    "study",
     [
-        ({}, False),
-        ({"protocol": "published"}, True),
-        ({"protocol": "published", "tag_scheme": "iob2"}, False),
-        ({"tag_scheme": "merged"}, True),
+        _miniature,
+        _demo,
+        _paper,
+        *(
+            pytest.param(study, marks=pytest.mark.slow)
+            for study in (
+                _one_task,
+                _fetched_models_alone,
+                _more_shares_and_seeds,
+                _fewer_analyses,
+                _other_analyses,
+                _no_interventions,
+                _published_values,
+                _passing_activations,
+            )
+        ),
     ],
 )
-def test_merged_tags_are_for_what_learns_from_entities(
-    change: Config, merged: bool, tmp_path: Path
-) -> None:
-    """By the protocol, or by the task where it says so itself."""
-    config = copy.deepcopy(read_config(MINIATURE))
-    if "tag_scheme" in change:
-        config["tasks"]["hpo-ner"]["tag_scheme"] = change["tag_scheme"]
-    config["protocol"] = change.get("protocol", "recommended")
+def test_jobs_are_those_of_the_formula(study: Callable[[Config], Config], tmp_path: Path) -> None:
+    """Their number by rule. Rules for activations that do not stay are the same work."""
+    config = study(read_config(MINIATURE))
+    run = tmp_path / "run"
+    run.mkdir()
+    shutil.copyfile(ROOT / "config" / REFERENCES, run / REFERENCES)
+    jobs = {
+        Job(job.rule.removesuffix("_temp"), job.wildcards)
+        for job in plan(ROOT, run, write_config(tmp_path / "study.yaml", config))
+    }
+    assert count(jobs) == expected(config)
+    if study is not _miniature:
+        assert expected(config) != expected(read_config(MINIATURE))
+
+
+def test_the_formula_in_plain_numbers() -> None:
+    """Of what the miniature and `make demo` take their time for, as docs have it."""
+    miniature, demo = (expected(read_config(study)) for study in (MINIATURE, DEMO))
+    costly = ("pretrain", "finetune", "extract_base", "extract_finetuned", "probe")
+    assert [miniature[rule] for rule in costly] == [1, 8, 8, 8, 32]
+    assert [demo[rule] for rule in costly] == [3, 32, 16, 32, 96]
+    assert sum(miniature.values()) == 187
+
+
+def test_merged_tags_are_for_what_learns_from_entities(tmp_path: Path) -> None:
+    config = read_config(MINIATURE) | {"protocol": "published"}
     jobs = plan(ROOT, tmp_path / "run", write_config(tmp_path / "study.yaml", config))
     told = {(job.rule, job.of("task")) for job in jobs if "--merge-tags" in job.command}
     rules = ("finetune", "extract_finetuned", "probe", "intervene")
-    learners = {(rule, "hpo-ner") for rule in rules}
-    assert told == (learners if merged else set())
+    assert told == {(rule, "hpo-ner") for rule in rules}
 
 
 def test_wrong_published_values_stop_before_anything_runs(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from running import ROOT, copy_workflow, environment, plan, with_downstream
 
 from layerscope.config.load import validate
 
-pytestmark = pytest.mark.xdist_group("own-data")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("own-data")]
 
 DOCUMENT = (ROOT / "docs" / "own-data.md").read_text(encoding="utf-8")
 

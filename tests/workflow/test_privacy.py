@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from running import MINIATURE, ROOT, Config, plan, read_config, snakemake, write_config
 
+pytestmark = pytest.mark.slow
+
 LABELS = ("entailment", "neutral", "contradiction")
 FILES = {split: f"mli_{split[:5].replace('valid', 'dev')}_v1.jsonl" for split in
          ("train", "validation", "test")}  # fmt: skip

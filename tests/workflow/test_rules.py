@@ -22,6 +22,8 @@ from running import MINIATURE, ROOT, Job, Plan, plan, read_config, write_config
 from layerscope.catalogue import programs
 from layerscope.core.code import code_digest
 
+pytestmark = pytest.mark.xdist_group("rules")  # they share a plan
+
 PROGRAMS = ROOT / "workflow" / "scripts"
 #: Rules that make results, by name; the others tell of a study, or are targets.
 RULES = {name: rule for name, rule in rules().items() if rule.benchmark}
@@ -214,18 +216,3 @@ def test_the_shell_of_a_job_waits_for_a_program_that_is_told_to_end(tmp_path: Pa
         os.killpg(process.pid, signal.SIGTERM)
         assert process.wait(timeout=60) == 128 + signal.SIGTERM
     assert (tmp_path / "saved").exists()
-
-
-def _check(*arguments: str) -> None:
-    result = subprocess.run(
-        [sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-
-
-def test_lint_finds_nothing() -> None:
-    _check("snakemake", "--lint")
-
-
-def test_layout_is_that_of_snakefmt() -> None:
-    _check("snakefmt", "--check", "Snakefile", "workflow")

@@ -16,6 +16,7 @@ from running import ROOT, Config, count, environment, plan, write_config
 BENCHMARK = ROOT / "benchmarks" / "dag.py"
 #: Bytes of one argument on Linux (MAX_ARG_STRLEN). A job's command is one, to the shell.
 LIMIT = 131_072
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

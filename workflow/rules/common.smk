@@ -9,7 +9,16 @@ import sys
 
 from snakemake.exceptions import WorkflowError
 
-PROGRAMS = f"{workflow.basedir}/workflow/scripts"
+if not workflow.current_basedir.is_local:
+    raise WorkflowError(
+        f"{workflow.current_basedir}: programs cannot run from there;"
+        " allowed: the path of a checkout of layerscope"
+    )
+#: The checkout that this file is part of, wherever the main Snakefile lies.
+CHECKOUT = os.path.abspath(f"{workflow.current_basedir}/../..")
+PROGRAMS = f"{CHECKOUT}/workflow/scripts"
+#: Whether another workflow uses this one, with a configuration of its choice.
+IS_MODULE = not workflow.modifier.is_main_snakefile()
 # The library is not installed; jobs find it beside their program, the Snakefile finds it here.
 sys.path.insert(0, PROGRAMS)
 
@@ -28,12 +37,14 @@ use_this_python()
 collect_seldom()
 # A polite kill reaches a job's shell too. With a trap it waits for the program, which may be saving.
 shell.prefix("set -euo pipefail; trap : TERM; ")
+#: Gives a path the prefix of a module. Snakemake itself does so in inputs, outputs, logs and benchmarks alone.
+placed = workflow.modifier.path_modifier.replace_prefix
 
 try:
-    for path in workflow.configfiles:
+    for path in [] if IS_MODULE else workflow.configfiles:
         read_yaml(path)  # refuses keys that stand twice, which Snakemake drops
     STUDY = validate(config)
-    check_pins(jobs.pins(STUDY))
+    check_pins(pin._replace(record=placed(pin.record)) for pin in jobs.pins(STUDY))
     if STUDY.references:
         read_references(STUDY.references)  # now, and not after days of training
 except UserError as error:
@@ -66,11 +77,11 @@ LOGS = f"logs/{STUDY.study}"
 TIMES = f"{RESULTS}/benchmarks"
 ACTIVATIONS = jobs.activation_settings(STUDY)
 STATISTICS = jobs.statistics_settings(STUDY)
-SIZES = read_sizes(STUDY)
+SIZES = read_sizes(STUDY, placed(""))
 
 if jobs.is_private(STUDY):
     try:  # every process of Snakemake comes here, and its jobs inherit the mask
-        keep_private([RESULTS, LOGS, ".snakemake/log"])
+        keep_private([placed(RESULTS), placed(LOGS), ".snakemake/log"])
     except UserError as error:
         raise WorkflowError(str(error)) from None
 

@@ -9,14 +9,15 @@ Gives: results/{study}/config.json (the resolved configuration),
 """
 
 #: Where the configuration was read from; an audit compares these files with what it was then.
-CONFIGURED = {
-    "files": [os.path.relpath(path) for path in workflow.configfiles],
-    "given": dict(workflow.config_settings.config),
-}
-
-
-localrules:
-    configuration,
+#: A module's comes from the workflow that uses it, which may have computed it.
+CONFIGURED = (
+    {"files": [], "given": dict(config)}
+    if IS_MODULE
+    else {
+        "files": [os.path.relpath(path) for path in workflow.configfiles],
+        "given": dict(workflow.config_settings.config),
+    }
+)
 
 
 rule configuration:
@@ -44,7 +45,7 @@ rule prepare_task:
     """Make a task's canonical tables, derived or read from files, with a report."""
     input:
         own_files,
-        fetched_files,
+        fetched=fetched_files,
     output:
         train=f"{RESULTS}/data/{{task}}/train.parquet",
         validation=f"{RESULTS}/data/{{task}}/validation.parquet",
@@ -65,7 +66,7 @@ rule prepare_task:
         folder=subpath(output.report, parent=True),
         settings=lambda wildcards: jobs.task_settings(STUDY, wildcards.task),
         statements=task_statements,
-        data=data_folder,
+        data=data_folder_given,
         packages=task_packages,
     shell:
         "python {params.program} --settings {params.settings:q}"
@@ -149,3 +150,6 @@ rule sample_for_probes:
         "python {params.program} --data {input} --kind {params.kind}"
         " --limit {params.limit} --seed {params.seed} --out {output}"
         " --record {params.record:q} > {log} 2>&1"
+
+
+run_here("configuration")

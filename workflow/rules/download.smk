@@ -7,11 +7,6 @@ Gives: resources/models/{model}/ (safetensors, configuration, tokenizer, source.
 """
 
 
-localrules:
-    fetch_model,
-    fetch_files,
-
-
 rule fetch_model:
     """Copy or download a model's files, hashed, so that nothing later reads outside the project."""
     input:
@@ -57,3 +52,6 @@ rule fetch_files:
         "python {params.program} --settings {params.settings:q} --sha256 {params.sha256:q}"
         " --out {output}"
         " --record {params.record:q} > {log} 2>&1"
+
+
+run_here("fetch_model", "fetch_files")

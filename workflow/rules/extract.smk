@@ -36,6 +36,7 @@ rule extract_base:
         settings=ACTIVATIONS,
         attention=jobs.attention_settings(STUDY),
         predictions=prediction_options,
+        prediction_files=prediction_files,
     shell:
         "python {params.program} --gpus {resources.gpu} --task {wildcards.task} --name {wildcards.model}"
         " --variant {wildcards.variant} --kind {params.kind} --architecture {params.architecture}"
@@ -43,7 +44,7 @@ rule extract_base:
         " --train {input.train} --train-sample {input.sample} --test {input.test}"
         " --views {params.views} --model {input.model}"
         " --out-activations {output.activations} --out-attention {output.attention}"
-        " {params.predictions}"
+        " {params.prediction_files} {params.predictions}"
         " --record {params.record:q} > {log} 2>&1"
 
 

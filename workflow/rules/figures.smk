@@ -34,12 +34,9 @@ for _figure in catalogue.FIGURES:
             **job(_figure.rule, "draw", _figure.module),
             figure=_figure.name,
             task="--task {task}" if _figure.by_task else "",
-            tables=named(
-                "--tables",
-                {name: f"{TABLES}/{name}.parquet" for name in _figure.tables},
-            ),
+            tables=named_inputs("--tables"),
         shell:
             "python {params.program} {params.figure} {params.task} {params.tables} --out {output.svg}"
             " --record {params.record:q} > {log} 2>&1"
 
-    workflow.get_rule(_figure.rule).docstring = _figure.about
+    describe(_figure.rule, _figure.about)

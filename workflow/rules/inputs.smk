@@ -1,5 +1,9 @@
 """Input functions, and params that say what of the configuration is a job's own.
 
+Params name files by `input` and `output`, which have the prefix of a module; Snakemake leaves such params out
+when it compares a job with the last run, since it compares inputs themselves. The user's own files are `local`:
+they are where the configuration says, whatever the prefix.
+
 Needs: STUDY, names and folders (common.smk), distributions() (job.smk).
 Gives: functions of wildcards, each named for what it gives.
 """
@@ -35,11 +39,14 @@ def folder_of(model):
 
 
 def data_folder(wildcards):
-    """Where files of a task's source lie. A path, which counts for nothing when jobs are compared."""
+    """Where the user's files of a task lie."""
     source = STUDY.tasks[wildcards.task].source
-    if source.kind == "hub":
-        return Path(f"resources/datasets/{wildcards.task}")
     return Path(getattr(source, "folder", ".")).expanduser()
+
+
+def data_folder_given(wildcards, input):
+    """Where files of a task's source lie: the user's or fetched ones."""
+    return input.fetched or data_folder(wildcards)
 
 
 def task_statements(wildcards, output):
@@ -61,7 +68,11 @@ def model_files(wildcards):
     """Files of a model folder of the user's: when one changes, the model is copied again."""
     folder = jobs.own_folder(STUDY, wildcards.model)
     paths = sorted(Path(folder).expanduser().iterdir()) if folder else []
-    return [path for path in paths if path.suffix in (".json", ".safetensors", ".txt")]
+    return [
+        local(path)
+        for path in paths
+        if path.suffix in (".json", ".safetensors", ".txt")
+    ]
 
 
 def model_packages(wildcards):
@@ -86,7 +97,7 @@ def own_files(wildcards):
         return []
     names = [*source.files.model_dump().values(), "SHA256SUMS.txt"]
     paths = [data_folder(wildcards) / name for name in dict.fromkeys(names)]
-    return [path for path in paths if os.path.isfile(path)]
+    return [local(path) for path in paths if os.path.isfile(path)]
 
 
 def own_texts(wildcards):
@@ -95,7 +106,7 @@ def own_texts(wildcards):
     if source.kind != "files":
         return []
     paths = [Path(path).expanduser() for path in (source.train, source.heldout)]
-    return [path for path in paths if os.path.isfile(path)]
+    return [local(path) for path in paths if os.path.isfile(path)]
 
 
 def task_packages(wildcards):
@@ -119,9 +130,15 @@ def corpus_part(wildcards, part):
     return f"{RESULTS}/corpora/{jobs.corpus_of(STUDY, wildcards.model)}/{part}.parquet"
 
 
-def base_option(wildcards):
-    base = base_folder(wildcards)
-    return f"--base {base}" if base else ""
+def base_option(wildcards, input):
+    return f"--base {input.base}" if input.base else ""
+
+
+def checkpoints(made, stage):
+    """Param: where a training keeps its state, beside the models, which go when a job fails."""
+    models = placed(f"{RESULTS}/{made}/")
+    states = placed(f"{RESULTS}/checkpoints/{stage}/")
+    return lambda wildcards, output: output[0].replace(models, states)
 
 
 def extracted_from(wildcards):
@@ -147,14 +164,16 @@ def prediction_options(wildcards):
     """Options for a fine-tuned model, whose predictions are made too; none for others."""
     if wildcards.variant not in FINETUNED:
         return ""
-    found = extracted_from(wildcards)
-    other = f"--other-seed {found['other_seed']}" if found["other_seed"] else ""
-    out = f"{RESULTS}/predictions/{wildcards.task}/{wildcards.model}/{wildcards.variant}.parquet"
     limit = jobs.prediction_limit(STUDY, wildcards.task, wildcards.model)
-    return (
-        f"--before {found['before']} {other} --out-predictions {out} --max-length {limit}"
-        f" {merge_tags(wildcards)}"
-    )
+    return f"--max-length {limit} {merge_tags(wildcards)}"
+
+
+def prediction_files(wildcards, input, output):
+    """What such a model is compared with, and where its predictions go."""
+    if wildcards.variant not in FINETUNED:
+        return ""
+    other = f"--other-seed {input.other_seed}" if input.other_seed else ""
+    return f"--before {input.before} {other} --out-predictions {output.predictions}"
 
 
 def predictions_of_system(wildcards):
@@ -172,6 +191,5 @@ def pretrained_activations(wildcards):
     return f"{RESULTS}/activations/{wildcards.task}/{wildcards.model}/{jobs.PRETRAINED}"
 
 
-def before_option(wildcards):
-    before = pretrained_activations(wildcards)
-    return f"--before {before}" if before else ""
+def before_option(wildcards, input):
+    return f"--before {input.before}" if input.before else ""

@@ -1,7 +1,8 @@
 """What every job has: program, digest of its code, record, memory, time and group.
 
 Needs: STUDY, names and folders (common.smk).
-Gives: job(), needed() and grouped(), which rules call; this_call() for `estimate` and `explain`.
+Gives: job(), needed(), grouped(), describe() and run_here(), which rules call; this_call() for `estimate`
+    and `explain`.
 """
 
 import subprocess
@@ -30,7 +31,7 @@ def checkout():
 
     def git(*arguments):
         ran = subprocess.run(
-            ["git", "-C", workflow.basedir, *arguments], capture_output=True, text=True
+            ["git", "-C", CHECKOUT, *arguments], capture_output=True, text=True
         )
         return ran.stdout.strip() if ran.returncode == 0 else None
 
@@ -55,10 +56,10 @@ def record(rule, part=None, packages=None, configuration=None):
         named = packages(wildcards).split()[::2] if packages else []
         # `sklearn` is of the package scikit-learn.
         named = [distributions().get(name, [name])[0] for name in named]
-        log = workflow.get_rule(rule).log
+        (log,) = own_rules(rule)[0].log
         # Snakemake does not tell a function which outputs are temporary.
         transient = getattr(wildcards, "variant", None) in TRANSIENT
-        gone = f"{RESULTS}/activations/" if transient else "//"
+        gone = placed(f"{RESULTS}/activations/") if transient else "//"
         return canonical_json(
             {
                 "rule": rule,
@@ -71,7 +72,7 @@ def record(rule, part=None, packages=None, configuration=None):
                     for path in output
                 ],
                 "packages": named,
-                "log": apply_wildcards(log[0], wildcards),
+                "log": apply_wildcards(log, wildcards),
                 "configuration": configuration,
                 **checkout(),
             }
@@ -110,6 +111,22 @@ def needed(rule, gpu=False):
         return needs(STUDY, SIZES, rule, wildcards).gpu
 
     return {"mem_mb": memory, "runtime": minutes} | ({"gpu": gpus} if gpu else {})
+
+
+def own_rules(*names):
+    """Rules that were defined by these names: a module has others for them, or uses but some."""
+    return [getattr(rules, name).rule for name in names if rules.has(name)]
+
+
+def describe(name, text):
+    """Give a rule that a loop makes its docstring."""
+    for found in own_rules(name):
+        found.docstring = text
+
+
+def run_here(*names):
+    """Let jobs of these rules run where Snakemake runs, as `localrules` does for rules of no module."""
+    workflow.localrules(*(found.name for found in own_rules(*names)))
 
 
 def grouped(name):

@@ -33,7 +33,7 @@ rule summary:
         **job("summary", "summarise"),
         statistics=STATISTICS,
         study=STUDY.study,
-        tables=named("--tables", SUMMARISED),
+        tables=named_inputs("--tables"),
     shell:
         "python {params.program} --study {params.study} --settings {params.statistics:q}"
         " {params.tables} --out {output}"
@@ -64,7 +64,7 @@ rule explorer:
     params:
         **job("explorer", "draw_explorer"),
         study=STUDY.study,
-        tables=named("--tables", EXPLORED),
+        tables=named_inputs("--tables"),
     shell:
         "python {params.program} --study {params.study} {params.tables} --out {output}"
         " --record {params.record:q} > {log} 2>&1"

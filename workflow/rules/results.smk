@@ -47,6 +47,22 @@ def named(option, paths):
     return " ".join([option, *pairs]) if pairs else ""
 
 
+def named_inputs(option, *others):
+    """Param: inputs by name as an option of a program, without those that the shell command names."""
+    return lambda wildcards, input: named(
+        option,
+        {name: paths for name, paths in input.items() if name not in others},
+    )
+
+
+def named_tables(wildcards, output):
+    """Param: tables that a program makes, by name."""
+    return named(
+        "--out",
+        {Path(path).stem: path for path in output if path.endswith(".parquet")},
+    )
+
+
 def of_variants(stage, variants):
     """Input function: what a stage made of a model's variants on a task."""
     return lambda wildcards: [
@@ -111,7 +127,9 @@ TABLE_FILES = {
     "pretraining": collect(f"{RESULTS}/pretrained/{{model}}.json", model=MADE),
 }
 #: Files that a table is made from besides other tables.
-TABLE_DATA = {"verdict": {"references": STUDY.references or []}}
+TABLE_DATA = {
+    "verdict": {"references": local(STUDY.references) if STUDY.references else []}
+}
 #: Settings that a table or its parts are computed with.
 SETTINGS = {
     "statistics": STATISTICS,
@@ -138,12 +156,6 @@ def part_inputs(table):
         "files": PART_FILES[table.name](wildcards),
         **data(wildcards),
     }
-
-
-def part_data(table):
-    """The data alone, as an option of its program."""
-    data = PART_DATA.get(table.name, lambda wildcards: {})
-    return lambda wildcards: named("--inputs", data(wildcards))
 
 
 def part_path(table):

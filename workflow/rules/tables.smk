@@ -33,7 +33,7 @@ for _table in [table for table in catalogue.TABLES if table.part]:
         params:
             **job(_rule, "make_table", _table.part.module),
             module=_table.part.module,
-            data=part_data(_table),
+            data=named_inputs("--inputs", "files"),
             settings=settings_of(_table.part),
             table=_table.name,
         shell:
@@ -41,7 +41,7 @@ for _table in [table for table in catalogue.TABLES if table.part]:
             " --out {params.table}={output}"
             " --record {params.record:q} > {log} 2>&1"
 
-    workflow.get_rule(_rule).docstring = _table.part.about
+    describe(_rule, _table.part.about)
 
 
 for _table in [table for table in catalogue.TABLES if not table.module]:
@@ -71,7 +71,7 @@ for _table in [table for table in catalogue.TABLES if not table.module]:
             "python {params.program} --kind {params.kind} --parts {input} --out {output.table}"
             " --record {params.record:q} > {log} 2>&1"
 
-    workflow.get_rule(_table.rule).docstring = _table.about
+    describe(_table.rule, _table.about)
 
 
 for _table in [table for table in catalogue.TABLES if table.module]:
@@ -101,14 +101,12 @@ for _table in [table for table in catalogue.TABLES if table.module]:
         params:
             **job(_table.rule, "make_table", _table.module),
             module=_table.module,
-            inputs=named("--inputs", table_inputs(_table)),
+            inputs=named_inputs("--inputs", "files"),
             settings=settings_of(_table),
-            out=named(
-                "--out", {name: f"{TABLES}/{name}.parquet" for name in _table.names}
-            ),
+            out=named_tables,
         shell:
             "python {params.program} {params.module} {input.files} {params.inputs} {params.settings}"
             " {params.out} --csv"
             " --record {params.record:q} > {log} 2>&1"
 
-    workflow.get_rule(_table.rule).docstring = _table.about
+    describe(_table.rule, _table.about)

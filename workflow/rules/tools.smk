@@ -5,12 +5,6 @@ Gives: text on the terminal; results/{study}/crate/.
 """
 
 
-localrules:
-    crate,
-    estimate,
-    explain,
-
-
 rule estimate:
     """Print jobs, hours of cores and GPUs, memory and disk of the study."""
     log:
@@ -19,12 +13,13 @@ rule estimate:
         "../../envs/plot.yaml"
     params:
         call=this_call,
+        prefix=lambda wildcards: rules.estimate.rule.name.removesuffix("estimate"),
         configuration=canonical_json(STUDY.model_dump(mode="json")),
         python=sys.executable,  # Snakemake's own, since it asks Snakemake
         program=program("estimate"),
     shell:
         "{params.python:q} {params.program} --call {params.call:q}"
-        " --configuration {params.configuration:q} 2>&1 | tee {log}"
+        " --prefix {params.prefix:q} --configuration {params.configuration:q} 2>&1 | tee {log}"
 
 
 rule crate:
@@ -41,9 +36,9 @@ rule crate:
         configuration=canonical_json(STUDY.model_dump(mode="json")),
         given=CONFIGURED["files"],
         rules=lambda wildcards: canonical_json(
-            {rule.name: rule.docstring or "" for rule in workflow.rules}
+            {name: each.rule.docstring or "" for name, each in rules._rules.items()}
         ),
-        out=f"{RESULTS}/crate",
+        out=placed(f"{RESULTS}/crate"),
         program=program("export_crate"),
     shell:
         "python {params.program} --study {params.study} --targets {params.targets:q}"
@@ -63,3 +58,6 @@ rule explain:
         program=program("explain"),
     shell:
         "{params.python:q} {params.program} --call {params.call:q} 2>&1 | tee {log}"
+
+
+run_here("crate", "estimate", "explain")

@@ -29,9 +29,7 @@ rule pretrain:
         corpus=lambda wildcards: jobs.corpus_of(STUDY, wildcards.model),
         architecture=architecture,
         settings=lambda wildcards: jobs.pretraining_settings(STUDY, wildcards.model),
-        checkpoints=lambda wildcards: Path(
-            f"{RESULTS}/checkpoints/pretrain/{wildcards.model}"
-        ),
+        checkpoints=checkpoints("pretrained", "pretrain"),
     shell:
         "python {params.program} --gpus {resources.gpu} --name {wildcards.model} --corpus-name {params.corpus}"
         " --architecture {params.architecture} --settings {params.settings:q} {params.base}"
@@ -65,12 +63,7 @@ rule finetune:
             STUDY, wildcards.task, wildcards.model
         ),
         merge_tags=merge_tags,
-        checkpoints=lambda wildcards: Path(
-            f"{RESULTS}/checkpoints/finetune",
-            wildcards.task,
-            wildcards.model,
-            f"f{wildcards.percent}-s{wildcards.seed}",
-        ),
+        checkpoints=checkpoints("finetuned", "finetune"),
     shell:
         "python {params.program} --gpus {resources.gpu} --kind {params.kind} --architecture {params.architecture}"
         " --settings {params.settings:q} --seed {wildcards.seed} --model {input.model}"

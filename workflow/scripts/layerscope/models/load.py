@@ -29,6 +29,9 @@ from layerscope.core.errors import UserError
 
 transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
 transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+# On Hopper torch 2.11 prefers cuDNN's attention, which takes up to a second to plan for each shape
+# of a batch that it has not seen yet; batches here nearly all have a shape of their own.
+torch.backends.cuda.enable_cudnn_sdp(False)
 
 _LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 _WEIGHTS: dict[str, Any] = {**_LOCAL, "use_safetensors": True, "dtype": torch.float32}

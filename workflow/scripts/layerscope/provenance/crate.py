@@ -103,7 +103,11 @@ def _entry(path: str, file: Path) -> Entry:
 
 
 def _sources(workflow: Path) -> Copies:
-    files = [workflow / WORKFLOW, *sorted(workflow.glob("workflow/rules/*.smk"))]
+    files = [
+        workflow / WORKFLOW,
+        workflow / "workflow" / "Snakefile",
+        *sorted(workflow.glob("workflow/rules/*.smk")),
+    ]
     return {file.relative_to(workflow).as_posix(): file for file in files}
 
 

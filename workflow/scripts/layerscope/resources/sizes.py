@@ -83,16 +83,18 @@ class Sizes:
     tasks: Mapping[str, TaskSize]
 
 
-def read_sizes(study: Study) -> Sizes:
+def read_sizes(study: Study, root: str | Path = ".") -> Sizes:
     """Sizes of a study's models and tasks.
 
     A model's `config.json` and a task's `report.json` are read where they are there; before that
     counts what the configuration states (`size` of a model, `examples` and `limit` of a task), and
-    last a usual size. So estimates grow better as a study goes on.
+    last a usual size. So estimates grow better as a study goes on. `root` holds `results` and
+    `resources`.
     """
+    root = Path(root)
     return Sizes(
-        models={name: _model(study, name) for name in study.models},
-        tasks={name: _task(study, name) for name in study.tasks},
+        models={name: _model(study, name, root) for name in study.models},
+        tasks={name: _task(study, name, root) for name in study.tasks},
     )
 
 
@@ -114,28 +116,28 @@ def size_of_config(config: Mapping[str, Any]) -> ModelSize | None:
     return ModelSize(layers, width, heads, vocabulary, positions, inner)
 
 
-def _model(study: Study, name: str) -> ModelSize:
+def _model(study: Study, name: str, root: Path) -> ModelSize:
     entry = study.models[name]
     source = entry.source
     if isinstance(source, ContinuedModel):
-        return _model(study, source.base)
+        return _model(study, source.base, root)
     if isinstance(source, ScratchModel):
         shape = source.shape
         return ModelSize(
             shape.layers, shape.width, shape.heads, shape.vocabulary, shape.positions,
             4 * shape.width,
         )  # fmt: skip
-    return _read_config(_folder(name, source)) or _stated(source) or USUAL[entry.architecture]
+    return _read_config(_folder(name, source, root)) or _stated(source) or USUAL[entry.architecture]
 
 
-def _folder(name: str, source: ModelSource) -> Path | None:
+def _folder(name: str, source: ModelSource, root: Path) -> Path | None:
     if isinstance(source, LocalModel):
         return Path(source.path).expanduser()
     if isinstance(source, PackagedModel):
         found = importlib.util.find_spec(source.package) if source.package.isidentifier() else None
         places = found.submodule_search_locations if found else None
         return Path(places[0]) / source.folder if places else None
-    return Path("resources/models") / name
+    return root / "resources" / "models" / name
 
 
 def _read_config(folder: Path | None) -> ModelSize | None:
@@ -154,9 +156,9 @@ def _stated(source: ModelSource) -> ModelSize | None:
     return ModelSize(size.layers, size.width, size.heads, size.vocabulary, 1024, 4 * size.width)
 
 
-def _task(study: Study, name: str) -> TaskSize:
+def _task(study: Study, name: str, root: Path) -> TaskSize:
     task = study.tasks[name]
-    reported = _read_report(Path("results") / study.study / "data" / name / "report.json")
+    reported = _read_report(root / "results" / study.study / "data" / name / "report.json")
     size = reported or _configured(task)
     limits = task.limit.model_dump()
     examples = {split: min(count, limits[split] or count) for split, count in size.examples.items()}

@@ -148,6 +148,22 @@ def read_layer(path: str | Path, layer: int) -> npt.NDArray[np.float32]:
 
     Raises:
         UserError: not a file of activations, or it has no such layer.
+
+    A study has them in `results/{study}/activations/{task}/{model}/{variant}/{view}/`.
+    Here, two examples and three layers:
+
+    >>> shape = {"layers": 3, "width": 4, "dtype": "float16", "metadata": {}}
+    >>> keys = {"example_id": ["a", "b"], "group_id": ["a", "b"], "word_index": [0, 0]}
+    >>> keys |= {"word": ["", ""], "label": ["neutral", "entailment"]}
+    >>> with ActivationWriter("test.parquet", **shape) as file:
+    ...     file.write(keys, np.arange(24.0).reshape(2, 3, 4))
+    >>> read_layer("test.parquet", 0)
+    array([[ 0.,  1.,  2.,  3.],
+           [12., 13., 14., 15.]], dtype=float32)
+    >>> read_keys("test.parquet")["label"]
+    ['neutral', 'entailment']
+    >>> activation_metadata("test.parquet")["layers"]
+    3
     """
     described = activation_metadata(path)
     if not 0 <= layer < described["layers"]:

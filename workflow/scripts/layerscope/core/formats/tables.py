@@ -88,6 +88,18 @@ def read_table(
 
     Raises:
         UserError: not of this kind, or a column is missing or of another type.
+
+    The tables of a study are `results/{study}/tables/{name}.parquet`, of the kind `{name}-table`.
+    Here, one row of one:
+
+    >>> row = {"model": "gpt", "corpus": "hpo", "objective": "clm", "step": 500}
+    >>> row |= {"metric": "perplexity", "value": 12.5}
+    >>> write_table("pretraining.parquet", "pretraining-table", [row])
+    >>> read_table("pretraining.parquet", "pretraining-table").to_pandas()
+      model corpus objective  step      metric  value
+    0   gpt    hpo       clm   500  perplexity   12.5
+    >>> read_table("pretraining.parquet", "pretraining-table", ["step"])["step"].to_pylist()
+    [500]
     """
     file_metadata(path, kind)
     schema = pq.read_schema(path)

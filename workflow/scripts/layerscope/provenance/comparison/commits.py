@@ -136,7 +136,8 @@ def _programs(folder: Path, commit: str) -> dict[str, dict[str, str]]:
 
 
 def _smk(folder: Path) -> Iterator[Path]:
-    yield from (path for path in [folder / "Snakefile"] if path.is_file())
+    entries = (folder / "Snakefile", folder / "workflow" / "Snakefile")
+    yield from (path for path in entries if path.is_file())
     yield from sorted((folder / "workflow" / "rules").glob("*.smk"))
 
 
