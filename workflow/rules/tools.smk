@@ -13,13 +13,12 @@ rule estimate:
         "../../envs/plot.yaml"
     params:
         call=this_call,
-        prefix=lambda wildcards: rules.estimate.rule.name.removesuffix("estimate"),
         configuration=canonical_json(STUDY.model_dump(mode="json")),
         python=sys.executable,  # Snakemake's own, since it asks Snakemake
         program=program("estimate"),
     shell:
         "{params.python:q} {params.program} --call {params.call:q}"
-        " --prefix {params.prefix:q} --configuration {params.configuration:q} 2>&1 | tee {log}"
+        " --rule {rule} --configuration {params.configuration:q} 2>&1 | tee {log}"
 
 
 rule crate:

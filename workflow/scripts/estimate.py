@@ -12,7 +12,7 @@ def main() -> None:
     """Plan as Snakemake would, add up what all jobs need, and print it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--call", required=True, help="JSON: how Snakemake was called")
-    parser.add_argument("--prefix", required=True, help="of names of rules, in another workflow")
+    parser.add_argument("--rule", required=True, help="name of this rule")
     parser.add_argument("--configuration", required=True, help="JSON of a whole study")
     arguments = parser.parse_args()
 
@@ -22,11 +22,12 @@ def main() -> None:
     from layerscope.resources.sizes import read_sizes
 
     study = validate(json.loads(arguments.configuration))
+    prefix = arguments.rule.removesuffix("estimate")  # of all rules, where they are a module's
     # A target has no command. Extracting is the same work if its activations do not stay.
     jobs = [
-        (job.rule.removeprefix(arguments.prefix).removesuffix("_temp"), job.wildcards)
+        (job.rule.removeprefix(prefix).removesuffix("_temp"), job.wildcards)
         for job in planned(json.loads(arguments.call))
-        if job.command and job.rule.startswith(arguments.prefix)
+        if job.command and job.rule.startswith(prefix)
     ]
     print(in_words(study, estimate(study, read_sizes(study), jobs)))
 
