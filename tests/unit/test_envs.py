@@ -120,7 +120,7 @@ def programs_by_environment() -> dict[str, set[Called]]:
     found: dict[str, set[Called]] = {name: set() for name in ENVIRONMENTS}
     parts = programs()
     for name, rule in rules().items():
-        # `explain` runs Snakemake's own Python, which asks Snakemake.
+        # `estimate` and `explain` run Snakemake's own Python: they ask Snakemake.
         if rule.shell and "{params.python" not in rule.shell:
             found[Path(rule.conda).stem].add(parts.get(name, (rule.program, None)))
     return found
@@ -155,6 +155,6 @@ def test_an_environment_has_what_its_programs_import(name: str) -> None:
 def test_the_rules_do_name_environments() -> None:
     found = programs_by_environment()
     assert ("finetune", None) in found["gpu"]
-    assert {("draw", "figures.scores"), ("estimate", None)} <= found["plot"]
+    assert {("draw", "figures.scores"), ("write_config", None)} <= found["plot"]
     assert {"torch", "transformers"} <= third_party("finetune")
     assert "matplotlib" in third_party("draw", "figures.scores")

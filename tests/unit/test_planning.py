@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from layerscope.config.load import read_yaml, validate
 from layerscope.config.schema import Study
 from layerscope.core.errors import UserError
 from layerscope.resources import rates
-from layerscope.resources.estimate import estimate, in_words, planned_jobs
+from layerscope.resources.estimate import Estimate, estimate, in_words
 from layerscope.resources.needs import GPU_FROM, WRITTEN, Needs, needs, probed_rows
 from layerscope.resources.sizes import (
     USUAL,
@@ -31,6 +32,7 @@ ROOT = Path(__file__).parents[2]
 DEMO, PAPER = ROOT / "config" / "config.yaml", ROOT / "config" / "paper.yaml"
 
 Config = dict[str, Any]
+Job = tuple[str, dict[str, str]]
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +49,28 @@ def paper(**changes: Any) -> Study:
 
 def need(study: Study, rule: str, **wildcards: str) -> Needs:
     return needs(study, read_sizes(study), rule, wildcards)
+
+
+def some_jobs(study: Study) -> list[Job]:
+    """Of each rule whose needs depend on the study, those that `keep` is about among them."""
+    found: list[Job] = [("score", {"task": task, "system": "majority"}) for task in study.tasks]
+    for task, model in product(study.tasks, study.models):
+        both = {"task": task, "model": model}
+        for variant in jobs.all_variants(study):
+            tuned = variant in jobs.finetuned_variants(study)
+            of = both | {"variant": variant}
+            found.append(("extract_finetuned" if tuned else "extract_base", of))
+            found += [("probe", of | {"probe": probe}) for probe in study.tasks[task].probes]
+            found.append(("similarity", of))
+            if tuned:
+                percent, seed = jobs.parse_variant(variant)
+                found.append(("finetune", both | {"percent": str(percent), "seed": str(seed)}))
+        found += [("intervene", both | {"variant": v}) for v in jobs.intervened_variants(study)]
+    return found
+
+
+def estimated(study: Study) -> Estimate:
+    return estimate(study, read_sizes(study), some_jobs(study))
 
 
 # --- sizes -----------------------------------------------------------------------------------
@@ -95,12 +119,11 @@ def test_nothing_known_is_assumed_and_said(elsewhere: Path) -> None:
     del config["models"]["biogpt"]["source"]["size"]
     del config["tasks"]["jnlpba"]["source"]["examples"]
     study = validate(config)
-    sizes = read_sizes(study)
-    assert sizes.models["biogpt"] == USUAL["decoder"]
-    found = estimate(study, sizes)
+    assert read_sizes(study).models["biogpt"] == USUAL["decoder"]
+    found = estimated(study)
     assert found.assumed == ("models.biogpt", "tasks.jnlpba")
     assert "were assumed: models.biogpt, tasks.jnlpba." in in_words(study, found)
-    assert estimate(paper(), read_sizes(paper())).assumed == ()
+    assert estimated(paper()).assumed == ()
 
 
 def test_a_model_made_here_has_its_shape_and_a_continued_one_its_bases() -> None:
@@ -197,7 +220,7 @@ def test_measured_rates_of_a_gpu_stand_in_for_assumed_ones(
     study, sizes = paper(), read_sizes(paper())
     for part in (module, words):
         monkeypatch.setattr(part, "read_rates", lambda: rates.ASSUMED)
-    assert "Rates of the GPU: assumed, not measured." in in_words(study, estimate(study, sizes))
+    assert "Rates of the GPU: assumed, not measured." in in_words(study, estimated(study))
     assumed = need(study, "finetune", **TUNE)
     measured = rates.read_rates(write_rates(elsewhere, RATED))
     for part in (module, words):
@@ -211,7 +234,7 @@ def test_measured_rates_of_a_gpu_stand_in_for_assumed_ones(
     steps = (examples + task.examples["validation"]) / settings.batch_size
     assert found.seconds == pytest.approx(10 + operations / 3e14 + steps * 12 * 1e-3)
     assert found.seconds < assumed.seconds
-    text = in_words(study, estimate(study, sizes))
+    text = in_words(study, estimated(study))
     assert "Rates of the GPU: measured on NVIDIA H200, 2026-11-28." in text
 
 
@@ -237,7 +260,7 @@ def test_a_gpu_is_asked_for_where_a_core_would_take_long() -> None:
     assert need(paper(), "finetune", **TUNE).gpu == 1
     demo = validate(read_yaml(DEMO))
     sizes = read_sizes(demo)
-    for rule, wildcards in planned_jobs(demo):
+    for rule, wildcards in some_jobs(demo):
         found = needs(demo, sizes, rule, wildcards)
         assert found.gpu == 0, rule
         assert found.seconds < GPU_FROM, rule
@@ -246,19 +269,19 @@ def test_a_gpu_is_asked_for_where_a_core_would_take_long() -> None:
 def test_light_rules_never_ask_for_a_gpu() -> None:
     study = paper()
     sizes = read_sizes(study)
-    asked = {rule for rule, w in planned_jobs(study) if needs(study, sizes, rule, w).gpu}
-    assert asked <= {"pretrain", "finetune", "extract_base", "extract_finetuned", "intervene"}
+    asked = {rule for rule, w in some_jobs(study) if needs(study, sizes, rule, w).gpu}
+    assert asked == {"finetune", "extract_base", "extract_finetuned", "intervene"}
 
 
 def test_a_scheduler_is_asked_for_more_time_than_is_estimated() -> None:
     study = paper()
     sizes = read_sizes(study)
-    for rule, wildcards in planned_jobs(study):
+    for rule, wildcards in some_jobs(study):
         found = needs(study, sizes, rule, wildcards)
         assert found.minutes * 60 >= 3 * found.seconds
 
 
-def test_interventions_are_counted_in_passes_and_planned_where_they_are_made() -> None:
+def test_interventions_are_counted_in_passes() -> None:
     """Each share takes two passes over the test data and one a draw, after what a layer takes."""
     intervened = {"task": "jnlpba", "model": "bert", "variant": "f100-s1"}
 
@@ -273,8 +296,6 @@ def test_interventions_are_counted_in_passes_and_planned_where_they_are_made() -
         seconds(head_shares=[10], random_draws=4) - one
     )
     assert seconds(head_shares=[10, 50], random_draws=1) > one
-    planned = [rule for rule, _ in planned_jobs(paper(interventions=None))]
-    assert not [rule for rule in planned if "interven" in rule]
 
 
 def test_an_unknown_rule_is_an_error() -> None:
@@ -334,23 +355,23 @@ def test_what_each_policy_keeps(keep: str, expected: list[str]) -> None:
     study = validate(config)
     assert jobs.kept_variants(study) == expected
     sizes = read_sizes(study)
-    found = estimate(study, sizes)
+    found = estimate(study, sizes, some_jobs(study))
     assert found.activations_mb["none"] == 0
     assert found.activations_mb["all"] == pytest.approx(
         2 * found.activations_mb["before-and-after"]
     )
     disk = sum(line.disk_mb for line in found.lines.values())
     without = sum(
-        needs(study, sizes, rule, wildcards).other_mb for rule, wildcards in planned_jobs(study)
+        needs(study, sizes, rule, wildcards).other_mb for rule, wildcards in some_jobs(study)
     )
     assert disk == pytest.approx(without + found.activations_mb[keep])
 
 
 def test_the_estimate_adds_up() -> None:
     study = paper()
-    found = estimate(study, read_sizes(study))
+    found = estimated(study)
     lines = found.lines.values()
-    assert sum(line.jobs for line in lines) == len(list(planned_jobs(study)))
+    assert sum(line.jobs for line in lines) == len(some_jobs(study))
     text = in_words(study, found)
     (total,) = (line for line in text.splitlines() if line.startswith("total"))
     assert f"{sum(line.jobs for line in lines):,}" in total.split()

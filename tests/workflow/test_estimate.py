@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from running import MINIATURE, PAPER, ROOT, snakemake
+from running import MINIATURE, PAPER, ROOT, read_config, snakemake, write_config
 
 pytestmark = pytest.mark.xdist_group("estimate")  # they share a plan
 
@@ -50,14 +50,18 @@ def test_larger_models_ask_for_more_memory_and_time(paper: str) -> None:
 
 
 def test_the_table_is_printed_and_kept_and_nothing_else_happens(tmp_path: Path) -> None:
+    """Activations that go are the same work: their jobs are counted with those that stay."""
+    config = read_config(MINIATURE) | {"activations": {"keep": "before-and-after"}}
+    file = write_config(tmp_path / "study.yaml", config)
     profile = ROOT / "profiles" / "local"
-    result = snakemake(ROOT, tmp_path, "estimate", "--profile", profile, "--configfile", MINIATURE)
+    result = snakemake(ROOT, tmp_path, "estimate", "--profile", profile, "--configfile", file)
     assert result.returncode == 0, result.stdout
     (log,) = tmp_path.glob("logs/miniature/estimate.log")
     kept = log.read_text(encoding="utf-8")
     assert kept in result.stdout
-    (line,) = (line for line in kept.splitlines() if line.startswith("finetune"))
-    assert line.split()[1] == "8"
+    jobs = dict(re.findall(r"^(\w+) +([\d,]+) ", kept, re.MULTILINE))
+    assert "all" not in jobs
+    assert [jobs[rule] for rule in ("finetune", "extract_base", "extract_finetuned")] == ["8"] * 3
     assert "Activations that stay, by activations.keep: all " in kept
     assert not (tmp_path / "results").exists()
     assert not (tmp_path / "resources").exists()

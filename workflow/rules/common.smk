@@ -30,7 +30,6 @@ from layerscope.config.references import read_references
 from layerscope.core.errors import UserError
 from layerscope.core.files import canonical_json
 from layerscope.core.measures import BASELINES_OF_KIND
-from layerscope.resources.estimate import planned_jobs
 from layerscope.resources.sizes import read_sizes
 from layerscope.runtime.environment import keep_private, tune_gc, use_this_python
 

@@ -1,7 +1,8 @@
 """What every job has: program, digest of its code, record, memory, time and group.
 
 Needs: STUDY, names and folders (common.smk).
-Gives: job(), needed(), grouped(), describe() and run_here(), which rules call; this_call() for `explain`.
+Gives: job(), needed(), grouped(), describe() and run_here(), which rules call; this_call() for `estimate`
+    and `explain`.
 """
 
 import subprocess

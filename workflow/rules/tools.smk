@@ -12,10 +12,13 @@ rule estimate:
     conda:
         "../../envs/plot.yaml"
     params:
+        call=this_call,
         configuration=canonical_json(STUDY.model_dump(mode="json")),
+        python=sys.executable,  # Snakemake's own, since it asks Snakemake
         program=program("estimate"),
     shell:
-        "python {params.program} --configuration {params.configuration:q} 2>&1 | tee {log}"
+        "{params.python:q} {params.program} --call {params.call:q}"
+        " --rule {rule} --configuration {params.configuration:q} 2>&1 | tee {log}"
 
 
 rule crate:
@@ -50,11 +53,10 @@ rule explain:
         "../../envs/plot.yaml"
     params:
         call=this_call,
-        total=lambda wildcards: 1 + sum(1 for _ in planned_jobs(STUDY)),  # with `all`
-        python=sys.executable,  # Snakemake's own, since it asks Snakemake
+        python=sys.executable,
         program=program("explain"),
     shell:
-        "{params.python:q} {params.program} --call {params.call:q} --total {params.total} 2>&1 | tee {log}"
+        "{params.python:q} {params.program} --call {params.call:q} 2>&1 | tee {log}"
 
 
 run_here("crate", "estimate", "explain")

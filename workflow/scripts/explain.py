@@ -16,7 +16,6 @@ def main() -> None:
     """Plan as Snakemake would, compare each job with its record, and print why it runs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--call", required=True, help="JSON: how Snakemake was called")
-    parser.add_argument("--total", required=True, type=int, help="number of jobs of the study")
     arguments = parser.parse_args()
 
     from layerscope.core.code import code_modules
@@ -41,7 +40,7 @@ def main() -> None:
         )
 
     jobs = planned(json.loads(arguments.call))
-    print(explanation([(job, facts(job)) for job in jobs], arguments.total))
+    print(explanation([(job, facts(job)) for job in jobs if job.reason], len(jobs)))
 
 
 if __name__ == "__main__":

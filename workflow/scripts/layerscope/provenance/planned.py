@@ -1,8 +1,6 @@
-"""Which jobs Snakemake would run, by its own word: a dry run in this process.
+"""All jobs of a study and which of them would run, from a dry run of Snakemake in this process.
 
-Jobs come as the structured events that Snakemake gives to loggers (`LogEvent.JOB_INFO`), not as
-printed text. Only the reasons are text there; they name files, and say whether a job runs merely
-because another does.
+Only the reasons are text; they name files, and say whether a job runs merely because another does.
 """
 
 from __future__ import annotations
@@ -23,14 +21,14 @@ _UPDATED = re.compile(r"Updated input files: (.*?)(?:; (?=[A-Z])|$)")
 
 @dataclass(frozen=True)
 class Planned:
-    """A job that would run, and why in Snakemake's words."""
+    """A job of the study, and why it would run in Snakemake's words."""
 
     rule: str
     wildcards: Mapping[str, str]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     command: str
-    reason: str
+    reason: str  # empty if it would not run
 
     @property
     def updated(self) -> list[str]:
@@ -39,32 +37,22 @@ class Planned:
         return found[1].split(", ") if found and found[1] else []
 
 
-class _Listener(logging.Handler):
-    """Keeps the jobs that Snakemake speaks of."""
+class _Reasons(logging.Handler):
+    """Why each job runs, as Snakemake says when it would start it; afterwards it says less."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.jobs: list[Planned] = []
+        self.of: dict[int, str] = {}  # by number of the job
 
     def emit(self, record: logging.LogRecord) -> None:
         from snakemake_interface_logger_plugins.common import LogEvent
 
         if getattr(record, "event", None) == LogEvent.JOB_INFO:
-            said = record.__dict__
-            self.jobs.append(
-                Planned(
-                    rule=said["rule_name"],
-                    wildcards=dict(said["wildcards"] or {}),
-                    inputs=tuple(map(str, said["input"])),
-                    outputs=tuple(map(str, said["output"])),
-                    command=said["shellcmd"] or "",
-                    reason=said["reason"],
-                )
-            )
+            self.of[record.__dict__["jobid"]] = record.__dict__["reason"]
 
 
 def planned(call: Mapping[str, Any]) -> list[Planned]:
-    """Jobs that Snakemake would run for all of a study, in its order. Nothing is run or written.
+    """All jobs of a study, in the order of the rules in the workflow. Nothing is run or written.
 
     Args:
         call: how Snakemake was called: `snakefile`, `configfiles`, `config` and
@@ -87,11 +75,11 @@ def planned(call: Mapping[str, Any]) -> list[Planned]:
         ResourceSettings,
     )
 
-    listener = _Listener()
+    reasons = _Reasons()
     with SnakemakeApi(OutputSettings(dryrun=True)) as api:
         for handler in list(logger.handlers):
             logger.removeHandler(handler)  # those that print
-        logger.addHandler(listener)
+        logger.addHandler(reasons)
         logger.propagate = False
         try:
             workflow = api.workflow(
@@ -116,4 +104,15 @@ def planned(call: Mapping[str, Any]) -> list[Planned]:
             ).execute_workflow(executor="dryrun")
         except WorkflowError as error:
             raise UserError(" ".join(str(error).split())) from None
-    return listener.jobs
+        dag, order = workflow._workflow.dag, [rule.name for rule in workflow._workflow.rules]
+        return [
+            Planned(
+                rule=job.rule.name,
+                wildcards=dict(job.wildcards_dict),
+                inputs=tuple(map(str, job.input)),
+                outputs=tuple(map(str, job.output)),
+                command=job.shellcmd or "",
+                reason=reasons.of.get(dag.jobid(job), ""),
+            )
+            for job in sorted(dag.jobs, key=lambda job: order.index(job.rule.name))
+        ]

@@ -2,83 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import product
 
-from layerscope.catalogue import FIGURES, PAGES, TABLES, planned
 from layerscope.config import jobs
 from layerscope.config.schema import Study
-from layerscope.core.measures import BASELINES_OF_KIND
 from layerscope.resources.needs import needs
 from layerscope.resources.rates import read_rates
 from layerscope.resources.sizes import Sizes
-
-Wildcards = dict[str, str]
-
-
-def planned_jobs(study: Study) -> Iterator[tuple[str, Wildcards]]:
-    """Rule and wildcards of every job of a study, as if nothing had been made yet."""
-    made = [model for model in study.models if jobs.is_pretrained_here(study, model)]
-    chosen = jobs.analyses(study)
-    yield "configuration", {}
-    for corpus in dict.fromkeys(jobs.corpus_of(study, model) for model in made):
-        yield "prepare_corpus", {"corpus": str(corpus)}
-    for model in study.models:
-        yield ("pretrain" if model in made else "fetch_model"), {"model": model}
-    for task, entry in study.tasks.items():
-        if entry.source.kind == "hub":
-            yield "fetch_files", {"task": task}
-        yield "prepare_task", {"task": task}
-        yield "sample_for_probes", {"task": task}
-        for variant in jobs.finetuned_variants(study):
-            yield "subsample", {"task": task, **_parts(variant)}
-            for baseline in BASELINES_OF_KIND[entry.kind]:
-                yield "baseline", {"task": task, "baseline": baseline, **_parts(variant)}
-        for system in (*study.models, *BASELINES_OF_KIND[entry.kind]):
-            yield "score", {"task": task, "system": system}
-        for model in study.models:
-            yield from _jobs_of_model(study, task, model)
-        if "models" in chosen:
-            for variant in jobs.compared_variants(study):
-                yield "compare_models", {"task": task, "variant": variant}
-    yield from _jobs_of_results(study, chosen)
-
-
-def _jobs_of_model(study: Study, task: str, model: str) -> Iterator[tuple[str, Wildcards]]:
-    both = {"task": task, "model": model}
-    for variant in jobs.all_variants(study):
-        if variant in (jobs.PRETRAINED, jobs.RANDOM):
-            yield "extract_base", {**both, "variant": variant}
-        else:
-            yield "finetune", {**both, **_parts(variant)}
-            yield "extract_finetuned", {**both, "variant": variant}
-        for probe in study.tasks[task].probes:
-            yield "probe", {**both, "variant": variant, "probe": probe}
-        if "similarity" in jobs.analyses(study):
-            yield "similarity", {**both, "variant": variant}
-    for variant in jobs.intervened_variants(study):
-        yield "intervene", {**both, "variant": variant}
-
-
-def _jobs_of_results(study: Study, chosen: set[str]) -> Iterator[tuple[str, Wildcards]]:
-    """Tables with their parts, figures and pages, as the catalogue has them."""
-    values = {"task": list(study.tasks), "model": list(study.models)}
-    for table in planned(TABLES, chosen):
-        if table.part:
-            for found in product(*(values[name] for name in table.part.by)):
-                yield f"part_{table.name}", dict(zip(table.part.by, found, strict=True))
-        yield table.rule, {}
-    for figure in planned(FIGURES, chosen):
-        for wildcards in [{"task": task} for task in study.tasks] if figure.by_task else [{}]:
-            yield figure.rule, wildcards
-    for page in planned(PAGES, chosen):
-        yield page.name, {}
-
-
-def _parts(variant: str) -> Wildcards:
-    percent, seed = jobs.parse_variant(variant)
-    return {"percent": str(percent), "seed": str(seed)}
 
 
 @dataclass
@@ -103,8 +34,10 @@ class Estimate:
     assumed: tuple[str, ...]  # entries of the configuration whose size is not known
 
 
-def estimate(study: Study, sizes: Sizes) -> Estimate:
-    """Add up the needs of all jobs of a study.
+def estimate(
+    study: Study, sizes: Sizes, planned: Iterable[tuple[str, Mapping[str, str]]]
+) -> Estimate:
+    """Add up the needs of the jobs of a study, given by rule and wildcards.
 
     A job with a GPU counts hours of the GPU and of the one core beside it.
     """
@@ -113,7 +46,7 @@ def estimate(study: Study, sizes: Sizes) -> Estimate:
     kept = {policy: _kept(study, policy) for policy in policies}
     activations = dict.fromkeys(policies, 0.0)
     largest = 0.0
-    for rule, wildcards in planned_jobs(study):
+    for rule, wildcards in planned:
         need = needs(study, sizes, rule, wildcards)
         line = lines.setdefault(rule, Line())
         line.jobs += 1
@@ -171,7 +104,7 @@ def in_words(study: Study, found: Estimate) -> str:
     table.insert(-1, "-" * len(table[0]))
     policies = ", ".join(f"{name} {_size(mb)}" for name, mb in found.activations_mb.items())
     text = [
-        f"Study '{study.study}', all of its jobs, whatever has been made already:",
+        f"Study '{study.study}': the cost of all jobs, whatever has been made already.",
         "",
         *table,
         "",
