@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 import yaml
-from synthetic_tables import MODELS, run_program, tabulate, write_study
+from synthetic_tables import MODELS, records, run_program, tabulate, write_study
 
 from layerscope.config.references import Reference, read_references
 from layerscope.core.errors import UserError
 from layerscope.core.formats import SCHEMAS, read_table
 from layerscope.core.looks import METRICS
+from layerscope.core.table_files import read_frame
 from layerscope.evaluation.reproduction import VERDICTS, judge, verdict_rows
 from layerscope.figures import verdict as figure
 from layerscope.figures.style import COLUMN
@@ -247,10 +248,10 @@ def test_the_table_has_a_row_a_reference_and_a_csv(study: dict[str, Path]) -> No
 
 
 def test_the_figure_shows_each_reference_and_our_value(study: dict[str, Path]) -> None:
-    rows = read_table(study["verdict"], "verdict-table").to_pylist()
+    rows = read_frame(study["verdict"], "verdict-table")
     drawn = figure.draw(rows)
     assert drawn.get_figwidth() == COLUMN
-    panels = figure.panels_of(rows)
+    panels = {place: records(own) for place, own in figure.panels_of(rows).items()}
     assert [len(axes.patches) for axes in drawn.axes] == [len(p) for p in panels.values()]
     for axes, ((task, metric, _), chosen) in zip(drawn.axes, panels.items(), strict=True):
         assert axes.get_title(loc="left").startswith(f"{task}: {METRICS[metric]}")

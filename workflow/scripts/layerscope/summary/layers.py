@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from layerscope.core.encodings import COMBINED, SEPARATE, encoding, is_half, of_main_views, part_of
+from layerscope.core.encodings import COMBINED, SEPARATE, encoding, is_half, main_views, part_of
 from layerscope.core.variants import PRETRAINED
 from layerscope.summary.intervals import (
     LEAST_SEEDS,
@@ -16,6 +16,11 @@ from layerscope.summary.intervals import (
     over_seeds,
     supported,
 )
+
+
+def _of_main_views(rows: Sequence[Row]) -> list[Row]:
+    chosen = set(main_views(row["view"] for row in rows))
+    return [row for row in rows if row["view"] in chosen]
 
 
 def probe_findings(rows: Sequence[Row], metric: str, confidence: float) -> list[str]:
@@ -31,7 +36,7 @@ def probe_findings(rows: Sequence[Row], metric: str, confidence: float) -> list[
         return []
     most = max(tuned)
     best: dict[tuple[str, str, str], dict[str, float]] = {}
-    for row in of_main_views(rows):
+    for row in _of_main_views(rows):
         if row["metric"] == metric and row["value"] is not None and not is_half(row["view"]):
             by_variant = best.setdefault((row["probe"], row["view"], row["model"]), {})
             variant = row["variant"]
@@ -112,7 +117,7 @@ def similarity_findings(rows: Sequence[Row], confidence: float) -> list[str]:
         rows: one task's rows of the table of similarity.
         confidence: of intervals over seeds.
     """
-    rows = of_main_views(rows)
+    rows = _of_main_views(rows)
     tuned = [row for row in rows if row["measure"] == "cka" and row["percent"] > 0]
     tuned = [row for row in tuned if row["value"] is not None]
     if not tuned:
