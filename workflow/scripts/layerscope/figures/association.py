@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from layerscope.core.looks import METRICS, looks
+from layerscope.core.looks import METRICS, Look, looks
 from layerscope.core.measures import chosen_measures, task_metrics
 from layerscope.core.table_files import Drawn
 from layerscope.figures.style import GREY, PAGE, model_handles, models_of, styled
@@ -57,21 +57,13 @@ def draw(
     for index, name in enumerate(shown):
         axes = figure.add_subplot(grid[index // 2, index % 2], sharey=first)
         first = first or axes
-        for point in points[points["inner measure"] == name].itertuples():
-            look = known[point.model]
-            axes.scatter(
-                point.inner, point.score, s=sizes[point.percent], color=look.colour,
-                marker=look.marker, alpha=0.75, linewidths=0.3, edgecolors="white",
-            )  # fmt: skip
+        _scatter(axes, points[points["inner measure"] == name], known, sizes)
         axes.set_xlabel(_AXES[name.split(": ")[-1]])
         axes.set_title(_correlation(statistics[name, "spearman"]), fontsize=6.5)
         if index % 2:
             axes.tick_params(labelleft=False)
         else:
             axes.set_ylabel(METRICS[metric])
-        axes.locator_params(axis="x", nbins=4)
-        axes.locator_params(axis="y", nbins=5)
-        axes.margins(0.1)
     _forest(figure.add_subplot(grid[:, 2]), lines, statistics)
     count = points["model"].nunique()
     n = points["inner measure"].value_counts().max() if len(points) else 0
@@ -86,20 +78,41 @@ def draw(
         ha="left",
     )
     handles = model_handles([m for m in models if m in set(points["model"])], known, "")
-    handles += [
+    figure.legend(handles=handles + _size_handles(sizes), loc="outside lower left", ncols=4)
+    figure.legend(handles=_forest_handles(confidence), loc="outside lower right")
+    return figure
+
+
+def _scatter(
+    axes: Axes, points: pd.DataFrame, known: Mapping[str, Look], sizes: Mapping[int, float]
+) -> None:
+    """Scores against one inner measure, a marker for each fine-tuned variant."""
+    for point in points.itertuples():
+        look = known[point.model]
+        axes.scatter(
+            point.inner, point.score, s=sizes[point.percent], color=look.colour,
+            marker=look.marker, alpha=0.75, linewidths=0.3, edgecolors="white",
+        )  # fmt: skip
+    axes.locator_params(axis="x", nbins=4)
+    axes.locator_params(axis="y", nbins=5)
+    axes.margins(0.1)
+
+
+def _size_handles(sizes: Mapping[int, float]) -> list[Line2D]:
+    return [
         Line2D([], [], color=GREY, marker="o", linestyle="", markersize=size**0.5,
                markeredgewidth=0, label=f"{percent} %")
         for percent, size in sizes.items()
     ]  # fmt: skip
-    figure.legend(handles=handles, loc="outside lower left", ncols=4)
-    forest = [
+
+
+def _forest_handles(confidence: float) -> list[Line2D]:
+    return [
         Line2D([], [], color="black", marker="o", markersize=2.6, linewidth=0.8,
                label=f"ρ and {100 * confidence:g} % interval"),
         Line2D([], [], color=_PALE, linewidth=3.5, label="range with one model left out"),
         Line2D([], [], linestyle="", label="+ − 0 at the right: interval of mixed-effects slope"),
     ]  # fmt: skip
-    figure.legend(handles=forest, loc="outside lower right")
-    return figure
 
 
 _PALE = "#bcd3e6"

@@ -65,15 +65,7 @@ def planned(call: Mapping[str, Any]) -> list[Planned]:
     from snakemake.api import SnakemakeApi
     from snakemake.exceptions import WorkflowError
     from snakemake.logging import logger
-    from snakemake.settings.enums import RerunTrigger
-    from snakemake.settings.types import (
-        ConfigSettings,
-        DAGSettings,
-        DeploymentMethod,
-        DeploymentSettings,
-        OutputSettings,
-        ResourceSettings,
-    )
+    from snakemake.settings.types import OutputSettings
 
     reasons = _Reasons()
     with SnakemakeApi(OutputSettings(dryrun=True)) as api:
@@ -82,29 +74,10 @@ def planned(call: Mapping[str, Any]) -> list[Planned]:
         logger.addHandler(reasons)
         logger.propagate = False
         try:
-            workflow = api.workflow(
-                resource_settings=ResourceSettings(cores=1),
-                config_settings=ConfigSettings(
-                    config=call["config"],
-                    configfiles=[Path(path) for path in call["configfiles"]],
-                    replace_workflow_config=call["replace_workflow_config"],
-                ),
-                deployment_settings=DeploymentSettings(
-                    deployment_method=DeploymentMethod.parse_choices_set(call["deployment_method"])
-                ),
-                snakefile=Path(call["snakefile"]),
-                workdir=Path.cwd(),
-            )
-            workflow.dag(
-                DAGSettings(
-                    force_incomplete=True,  # what a killed run left is made again
-                    rerun_triggers=RerunTrigger.parse_choices_set(call["rerun_triggers"]),
-                    max_checksum_file_size=call["max_checksum_file_size"],
-                )
-            ).execute_workflow(executor="dryrun")
+            workflow = _dry_run(api, call)
         except WorkflowError as error:
             raise UserError(" ".join(str(error).split())) from None
-        dag, order = workflow._workflow.dag, [rule.name for rule in workflow._workflow.rules]
+        dag, order = workflow.dag, [rule.name for rule in workflow.rules]
         return [
             Planned(
                 rule=job.rule.name,
@@ -116,3 +89,37 @@ def planned(call: Mapping[str, Any]) -> list[Planned]:
             )
             for job in sorted(dag.jobs, key=lambda job: order.index(job.rule.name))
         ]
+
+
+def _dry_run(api: Any, call: Mapping[str, Any]) -> Any:
+    """Plan a study with the settings of a call; Snakemake's own workflow after that."""
+    from snakemake.settings.enums import RerunTrigger
+    from snakemake.settings.types import (
+        ConfigSettings,
+        DAGSettings,
+        DeploymentMethod,
+        DeploymentSettings,
+        ResourceSettings,
+    )
+
+    workflow = api.workflow(
+        resource_settings=ResourceSettings(cores=1),
+        config_settings=ConfigSettings(
+            config=call["config"],
+            configfiles=[Path(path) for path in call["configfiles"]],
+            replace_workflow_config=call["replace_workflow_config"],
+        ),
+        deployment_settings=DeploymentSettings(
+            deployment_method=DeploymentMethod.parse_choices_set(call["deployment_method"])
+        ),
+        snakefile=Path(call["snakefile"]),
+        workdir=Path.cwd(),
+    )
+    workflow.dag(
+        DAGSettings(
+            force_incomplete=True,  # what a killed run left is made again
+            rerun_triggers=RerunTrigger.parse_choices_set(call["rerun_triggers"]),
+            max_checksum_file_size=call["max_checksum_file_size"],
+        )
+    ).execute_workflow(executor="dryrun")
+    return workflow._workflow

@@ -74,36 +74,50 @@ def score_findings(
             f"correction: {tests} pairs need at least {tests / LEVEL:.0f}."
         )
     if least < most:
-        gains = [name for name in models if above(scores[most][name], scores[least][name])]
-        flat = [name for name in models if name not in gains]
-        if gains:
-            each = [f"{n} from {scores[least][n]} to {scores[most][n]}" for n in gains]
-            found.append(f"From {least} % to {most} % of the data gain: {listed(each)}.")
-        if flat:
-            found.append(
-                f"No gain from {least} % to {most} % is told apart from none: {listed(flat)}."
-            )
+        found += _gains(scores, models)
+    if differences is not None:
+        found += _domains(rows, models, largest, pairs)
+    return found
+
+
+def _gains(scores: dict[int, dict[str, Interval]], models: list[str]) -> list[str]:
+    """What more data gives; `scores` as from `_scores`."""
+    least, most = min(scores), max(scores)
+    gains = [name for name in models if above(scores[most][name], scores[least][name])]
+    flat = [name for name in models if name not in gains]
+    found = []
+    if gains:
+        each = [f"{n} from {scores[least][n]} to {scores[most][n]}" for n in gains]
+        found.append(f"From {least} % to {most} % of the data gain: {listed(each)}.")
+    if flat:
+        found.append(f"No gain from {least} % to {most} % is told apart from none: {listed(flat)}.")
+    return found
+
+
+def _domains(
+    rows: pd.DataFrame,
+    models: list[str],
+    scores: dict[str, Interval],
+    pairs: dict[tuple[str, str], tuple[Interval, bool]],
+) -> list[str]:
+    """General against biomedical models of each architecture; `pairs` as from `_compared`."""
     about = {row.model: (row.architecture, row.domain) for row in rows.itertuples()}
-    compared = models if differences is not None else []
-    for architecture in dict.fromkeys(about[name][0] for name in compared):
+    found = []
+    for architecture in dict.fromkeys(about[name][0] for name in models):
         kinds = {
             domain: [name for name in models if about[name] == (architecture, domain)]
             for domain in ("general", "biomedical")
         }
         for general in kinds["general"]:
             for special in kinds["biomedical"]:
-                a, b = largest[special], largest[general]
                 change, told = pairs.get((special, general), (None, False))
                 if change is not None and told:
                     verb, by = ("above", change) if change.value > 0 else ("below", change.turned())
-                    found.append(
-                        f"The biomedical {special} is {verb} the general {general} by {by}."
-                    )
+                    text = f"The biomedical {special} is {verb} the general {general} by {by}."
                 else:
-                    found.append(
-                        f"The biomedical {special}, {a}, and the general {general}, {b}, "
-                        "are not told apart."
-                    )
+                    text = f"The biomedical {special}, {scores[special]}, and the general "
+                    text += f"{general}, {scores[general]}, are not told apart."
+                found.append(text)
     return found
 
 

@@ -45,36 +45,43 @@ def summarise(
     ]
     for task in tables["scores"]["task"].unique():
         own = {name: rows[rows["task"] == task] for name, rows in tables.items()}
-        scores = own["scores"]
-        metric, _ = task_metrics(set(scores["metric"]))
-        decoders = set(scores.loc[scores["architecture"] == "decoder", "model"])
-        models = len(set(scores["model"]) - set(BASELINES))
-        parts = {
-            f"Scores ({METRICS[metric]})": score_findings(
-                scores, metric, own.get("differences"), resamples
-            )
-        }
-        if "evaluation" in own:
-            parts["Calibration"] = calibration_findings(own["evaluation"])
-            if "f1_gap" in set(own["evaluation"]["measure"]):
-                parts["Seen and unseen entities"] = novelty_findings(own["evaluation"])
-        parts["What layers encode"] = probe_findings(own["probes"], metric, confidence)
-        parts["Pooling and features of decoders"] = input_findings(
-            own["probes"], decoders, metric, confidence
-        )
-        if "similarity" in own:
-            parts["How representations change"] = similarity_findings(own["similarity"], confidence)
-        if "heads" in own:
-            parts["Attention heads"] = head_findings(own["heads"], confidence)
-        if "interventions" in own:
-            parts["What the score depends on"] = intervention_findings(
-                own["interventions"], metric, confidence
-            )
-        parts["Inner measures and the score"] = association_findings(
-            own["association"], metric, confidence, models
-        )
         lines += ["", f"## {task}"]
-        for title, findings in parts.items():
+        for title, findings in _task_findings(own, confidence, resamples).items():
             lines += ["", f"### {title}", ""]
             lines += [f"- {text}" for text in findings] or ["- Nothing that an interval supports."]
     return "\n".join(lines) + "\n"
+
+
+def _task_findings(
+    own: Mapping[str, pd.DataFrame], confidence: float, resamples: int
+) -> dict[str, list[str]]:
+    """Findings by heading, from one task's rows of each table; arguments as of `summarise`."""
+    scores = own["scores"]
+    metric, _ = task_metrics(set(scores["metric"]))
+    decoders = set(scores.loc[scores["architecture"] == "decoder", "model"])
+    models = len(set(scores["model"]) - set(BASELINES))
+    parts = {
+        f"Scores ({METRICS[metric]})": score_findings(
+            scores, metric, own.get("differences"), resamples
+        )
+    }
+    if "evaluation" in own:
+        parts["Calibration"] = calibration_findings(own["evaluation"])
+        if "f1_gap" in set(own["evaluation"]["measure"]):
+            parts["Seen and unseen entities"] = novelty_findings(own["evaluation"])
+    parts["What layers encode"] = probe_findings(own["probes"], metric, confidence)
+    parts["Pooling and features of decoders"] = input_findings(
+        own["probes"], decoders, metric, confidence
+    )
+    if "similarity" in own:
+        parts["How representations change"] = similarity_findings(own["similarity"], confidence)
+    if "heads" in own:
+        parts["Attention heads"] = head_findings(own["heads"], confidence)
+    if "interventions" in own:
+        parts["What the score depends on"] = intervention_findings(
+            own["interventions"], metric, confidence
+        )
+    parts["Inner measures and the score"] = association_findings(
+        own["association"], metric, confidence, models
+    )
+    return parts
