@@ -181,10 +181,11 @@ def test_columns_are_the_fixed_ones(table: str, results: Path) -> None:
 
 def test_tables_are_all(results: Path) -> None:
     names = {path.name for path in (results / "tables").iterdir()}
-    tables = (*COLUMNS, "association")
+    tables = (*COLUMNS, "association", "association-points")
     files = {f"{name}.{ending}" for name in tables for ending in ("parquet", "csv")}
-    # One job makes the scores and the confusion of labels, and leaves one record.
-    records = {f"{name}.parquet{ENDING}" for name in tables if name != "confusion"}
+    # One job makes scores and confusion, one the association and its points; each has one record.
+    further = ("confusion", "association-points")
+    records = {f"{name}.parquet{ENDING}" for name in tables if name not in further}
     assert names == files | records
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
+import pandas as pd
 
 from layerscope import catalogue
 from layerscope.core.files import write_json
@@ -54,6 +55,11 @@ BASELINES = {
     "nli": {"majority": 0.33, "bag-of-words": 0.56, "premise-only": 0.54, "hypothesis-only": 0.33},
     "ner": {"majority": 0.0, "bag-of-words": 0.41},
 }
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a data frame, with None in place of NaN."""
+    return table.astype(object).where(table.notna(), None).to_dict("records")
 
 
 def run_program(name: str, *arguments: Any) -> None:

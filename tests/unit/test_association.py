@@ -5,13 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.stats
 
 from layerscope.core.errors import UserError
-from layerscope.core.measures import Point, task_metrics
-from layerscope.evaluation.association import associate, association_rows, centred_slope
-from layerscope.statistics.inner_measures import (
+from layerscope.core.measures import task_metrics
+from layerscope.evaluation.association import (
+    associate,
+    association_rows,
+    centred_slope,
+    task_points,
+)
+from layerscope.evaluation.inner_measures import (
     attention_measures,
     centre_of_mass,
     points,
@@ -19,19 +25,29 @@ from layerscope.statistics.inner_measures import (
 )
 
 Row = dict[str, Any]
+POINT = ["model", "percent", "seed", "inner", "score"]
 
 
-def probes(scores: dict[str, list[float]], model: str = "m", view: str = "joint") -> list[Row]:
+def probes(scores: dict[str, list[float]], model: str = "m", view: str = "joint") -> pd.DataFrame:
     """Rows of the table of probes: a score a layer for each variant."""
-    return [
+    rows = [
         {"model": model, "variant": variant, "probe": "linear", "view": view, "layer": layer,
          "depth": layer / (len(values) - 1), "metric": "accuracy", "value": value}
         for variant, values in scores.items()
         for layer, value in enumerate(values)
     ]  # fmt: skip
+    return pd.DataFrame(rows)
 
 
-def made_up(models: int, relation: float, shift: float, seed: int, each: int = 6) -> list[Point]:
+def by_name(found: pd.DataFrame) -> dict[str, dict[tuple[str, str], float]]:
+    """Value of each inner measure by (model, variant)."""
+    return {
+        name: own.set_index(["model", "variant"])["inner"].to_dict()
+        for name, own in found.groupby("inner measure", sort=False)
+    }
+
+
+def made_up(models: int, relation: float, shift: float, seed: int, each: int = 6) -> pd.DataFrame:
     """Points whose score follows the inner measure within models, plus `shift` a model."""
     rng = np.random.default_rng(seed)
     made = []
@@ -39,8 +55,8 @@ def made_up(models: int, relation: float, shift: float, seed: int, each: int = 6
         for s in range(each):
             inner = rng.standard_normal()
             score = relation * inner + shift * model + 0.1 * rng.standard_normal()
-            made.append(Point(f"m{model}", 10, s, inner, score))
-    return made
+            made.append((f"m{model}", 10, s, inner, score))
+    return pd.DataFrame(made, columns=POINT)
 
 
 def by_statistic(rows: list[Row]) -> dict[str, Row]:
@@ -58,7 +74,7 @@ def test_probe_measures_in_closed_form() -> None:
     rows = probes(
         {"pretrained": [0.3, 0.5, 0.4], "random": [0.3, 0.3, 0.3], "f10-s1": [0.4, 0.6, 0.8]}
     )
-    found = probe_measures(rows, "accuracy")
+    found = by_name(probe_measures(rows, "accuracy"))
     name = "linear probe, joint view: "
     key = ("m", "f10-s1")
     assert [n.removeprefix(name) for n in found] == [
@@ -69,23 +85,24 @@ def test_probe_measures_in_closed_form() -> None:
     assert found[name + "mean of layers"][key] == pytest.approx(0.6)
     assert found[name + "gain of best layer"][key] == pytest.approx(0.3)
     assert found[name + "depth"][key] == pytest.approx((0.2 * 0.5 + 0.4) / 0.6)
-    assert probe_measures(rows, "macro_f1") == {}
+    assert probe_measures(rows, "macro_f1").empty
 
 
 def test_other_features_and_poolings_of_the_same_states_are_no_further_inner_measures() -> None:
     scores = {"pretrained": [0.3, 0.5], "f10-s1": [0.4, 0.6]}
 
-    def of(*views: str) -> list[Row]:
-        return [row for view in views for row in probes(scores, view=view)]
+    def of(*views: str) -> pd.DataFrame:
+        return pd.concat([probes(scores, view=view) for view in views])
 
     plain = of("separate", "premise", "hypothesis", "joint")
     further = of("combined", "joint-last", "separate-last", "premise-last", "combined-last")
-    assert probe_measures(plain + further, "accuracy") == probe_measures(plain, "accuracy")
+    both = probe_measures(pd.concat([plain, further]), "accuracy")
+    pd.testing.assert_frame_equal(both, probe_measures(plain, "accuracy"))
     assert len(probe_measures(of("joint-last"), "accuracy")) == 4  # where there is no mean
 
 
 def test_gain_needs_the_pretrained_model() -> None:
-    found = probe_measures(probes({"f10-s1": [0.4, 0.6]}), "accuracy")
+    found = by_name(probe_measures(probes({"f10-s1": [0.4, 0.6]}), "accuracy"))
     assert np.isnan(found["linear probe, joint view: gain of best layer"]["m", "f10-s1"])
 
 
@@ -99,7 +116,7 @@ def test_attention_measures_in_closed_form() -> None:
         for layer, heads in values.items()
         for head, value in enumerate(heads)
     ]  # fmt: skip
-    found = attention_measures(rows)
+    found = by_name(attention_measures(pd.DataFrame(rows)))
     key = ("m", "f10-s1")
     assert all(list(v) == [key] for v in found.values())
     assert found["attention JSD"][key] == pytest.approx(0.4)
@@ -115,22 +132,23 @@ def test_points_are_single_seeds_that_have_both_sides() -> None:
 
     scores = [score("f10-s1", 1), score("f10-s2", 2), score("f10-s3", 3), score("f10", None),
               score("f10-s1", 1, "macro_f1")]  # fmt: skip
-    inner = {("m", "f10-s1"): 0.5, ("m", "f10-s2"): float("nan"), ("m", "f10"): 0.5}
-    assert points(scores, inner, "accuracy") == [Point("m", 10, 1, 0.5, 0.7)]
+    inner = pd.DataFrame(
+        {"model": "m", "variant": ["f10-s1", "f10-s2", "f10"], "inner": [0.5, np.nan, 0.5]}
+    )
+    found = points(pd.DataFrame(scores), inner, "accuracy")
+    assert found[POINT].to_numpy().tolist() == [["m", 10, 1, 0.5, 0.7]]
 
 
 def test_spearman_agrees_with_scipy_and_leave_one_out_with_its_definition() -> None:
     chosen = made_up(4, 0.05, 0.1, seed=3)
     found = by_statistic(associate(chosen, 200, 0.95, 0))
-    x, y = [p.inner for p in chosen], [p.score for p in chosen]
+    x, y = chosen["inner"], chosen["score"]
     assert found["spearman"]["value"] == pytest.approx(scipy.stats.spearmanr(x, y).statistic)
     assert found["spearman"]["n"] == 24
     left = []
     for model in ("m0", "m1", "m2", "m3"):
-        kept = [p for p in chosen if p.model != model]
-        left.append(
-            scipy.stats.spearmanr([p.inner for p in kept], [p.score for p in kept]).statistic
-        )
+        kept = chosen[chosen["model"] != model]
+        left.append(scipy.stats.spearmanr(kept["inner"], kept["score"]).statistic)
     row = found["spearman leave-one-model-out"]
     assert row["value"] == pytest.approx(np.mean(left))
     assert (row["low"], row["high"]) == (pytest.approx(min(left)), pytest.approx(max(left)))
@@ -138,9 +156,9 @@ def test_spearman_agrees_with_scipy_and_leave_one_out_with_its_definition() -> N
 
 def test_within_model_slope_is_the_slope_with_an_intercept_for_each_model() -> None:
     chosen = made_up(5, 0.8, 2.0, seed=1)
-    models = sorted({p.model for p in chosen})
-    design = np.array([[p.inner, *(float(p.model == m) for m in models)] for p in chosen])
-    expected = np.linalg.lstsq(design, np.array([p.score for p in chosen]), rcond=None)[0][0]
+    intercepts = pd.get_dummies(chosen["model"], dtype=float)
+    design = np.column_stack([chosen["inner"], intercepts])
+    expected = np.linalg.lstsq(design, chosen["score"].to_numpy(), rcond=None)[0][0]
     found = by_statistic(associate(chosen, 200, 0.95, 0))["within-model slope"]
     assert found["value"] == pytest.approx(expected)
     assert found["value"] == pytest.approx(0.8, abs=0.1)
@@ -148,7 +166,8 @@ def test_within_model_slope_is_the_slope_with_an_intercept_for_each_model() -> N
 
 
 def test_within_model_slope_ignores_what_only_differs_between_models() -> None:
-    chosen = [Point(f"m{m}", 10, s, m + 0.1, 2.0 * m + 0.01 * s) for m in range(4) for s in (0, 1)]
+    made = [(f"m{m}", 10, s, m + 0.1, 2.0 * m + 0.01 * s) for m in range(4) for s in (0, 1)]
+    chosen = pd.DataFrame(made, columns=POINT)
     found = by_statistic(associate(chosen, 200, 0.95, 0))
     assert found["spearman"]["value"] > 0.9
     assert found["within-model slope"]["value"] is None
@@ -167,8 +186,7 @@ def test_a_shuffled_relation_is_not() -> None:
     missed = 0
     for seed in range(40):
         chosen = made_up(8, 0.5, 0.0, seed)
-        shuffled = rng.permutation([p.inner for p in chosen])
-        mixed = [p._replace(inner=float(x)) for p, x in zip(chosen, shuffled, strict=True)]
+        mixed = chosen.assign(inner=rng.permutation(chosen["inner"]))
         row = by_statistic(associate(mixed, 200, 0.95, 0))["spearman"]
         missed += not row["low"] <= 0 <= row["high"]
     assert missed <= 8
@@ -177,8 +195,9 @@ def test_a_shuffled_relation_is_not() -> None:
 def test_intervals_know_that_points_of_a_model_go_together() -> None:
     """Twelve copies of each of 5 points say no more than the points themselves."""
     rng = np.random.default_rng(2)
-    few = [Point(f"m{m}", 10, 0, rng.random(), rng.random()) for m in range(5)]
-    many = [p._replace(seed=s) for p in few for s in range(12)]
+    made = [(f"m{m}", 10, 0, rng.random(), rng.random()) for m in range(5)]
+    few = pd.DataFrame(made, columns=POINT)
+    many = few.loc[few.index.repeat(12)]
     one = by_statistic(associate(few, 400, 0.95, 0))["spearman"]
     twelve = by_statistic(associate(many, 400, 0.95, 0))["spearman"]
     assert twelve["value"] == pytest.approx(one["value"])
@@ -208,8 +227,11 @@ def test_rows_of_a_task_hold_every_measure_metric_and_statistic() -> None:
             curves[f"f10-s{s}"] = [0.3, value]
             scores.append({"model": f"m{m}", "variant": f"f10-s{s}", "percent": 10, "seed": s,
                            "metric": "accuracy", "value": value})  # fmt: skip
-        probed += probes(curves, f"m{m}")
-    rows = association_rows("t", ["accuracy"], scores, probed, [], 100, 0.95, 0)
+        probed.append(probes(curves, f"m{m}"))
+    attention = pd.DataFrame(columns=["model", "variant", "percent", "measure", "layer", "value"])
+    found = task_points(pd.DataFrame(scores), pd.concat(probed), attention)
+    assert {(metric, len(each)) for (metric, _), each in found.items()} == {("accuracy", 6)}
+    rows = association_rows("t", found, 100, 0.95, 0)
     assert len(rows) == 4 * 4
     best = [r for r in rows if r["inner measure"].endswith("best layer")
             and r["statistic"] == "spearman"]  # fmt: skip

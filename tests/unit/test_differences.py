@@ -99,7 +99,7 @@ def test_a_table_of_parts_is_corrected_by_task(tmp_path: Path) -> None:
         part = tmp_path / "parts" / f"{task}.parquet"
         run_program(
             "make_table",
-            "differences",
+            "evaluation.significance",
             *paths,
             "--settings",
             SETTINGS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 
 from layerscope.analysis.layer_localization import entry_rows, expected_layer, reaching_layer
@@ -40,7 +41,10 @@ def test_rows_are_of_the_tasks_metric_and_of_each_probe_and_view() -> None:
         for layer, score in enumerate(scores)
         for metric, value in (("accuracy", score), ("macro_f1", 1 - score), ("selectivity", 0.0))
     ]
-    found = {(row["view"], row["measure"]): row for row in entry_rows(rows)}
+    found = {
+        (row["view"], row["measure"]): row
+        for row in entry_rows(pd.DataFrame(rows)).to_dict("records")
+    }
     assert len(found) == 8
     assert found["joint", "best"]["value"] == 0.6
     assert found["joint", "best"]["depth"] == 0.5

@@ -244,7 +244,7 @@ def test_a_model_that_only_memorises_finds_all_that_is_seen_and_nothing_else(
         write_table(samples / f"{variant}.parquet", "sample", {"example_id": kept})
     out = tmp_path / "out.parquet"
     run = [
-        "make_table", "evaluation", *sorted(predictions.iterdir()),
+        "make_table", "evaluation.error_analysis", *sorted(predictions.iterdir()),
         "--settings", SETTINGS.model_dump_json(), "--out", f"evaluation={out}",
         "--inputs", *(f"{name}={tmp_path / name}.parquet" for name in ("test", "train")),
     ]  # fmt: skip

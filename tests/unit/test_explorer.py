@@ -9,13 +9,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
+import pandas as pd
 import pytest
 from synthetic_tables import MODELS, run_program, tabulate, write_study
 
-from layerscope.core.formats import SCHEMAS, read_table
+from layerscope.core.formats import read_table
 from layerscope.core.lineage import Origin, marked, running
-from layerscope.core.measures import Point
 from layerscope.explorer import page as page_module
 from layerscope.explorer.content import contents, measure_name, short
 from layerscope.explorer.page import embedded, page
@@ -23,7 +22,15 @@ from layerscope.explorer.page import embedded, page
 TASKS = {"one-nli": "nli", "one-ner": "ner"}
 SHAPES = {"minilm": (3, 2), "gpt-mini": (2, 3)}
 FILES = Path(page_module.__file__).parent
-NAMES = ("scores", "probes", "attention", "association", "similarity", "entry")
+NAMES = (
+    "scores",
+    "probes",
+    "attention",
+    "association",
+    "association-points",
+    "similarity",
+    "entry",
+)
 EVIL = "</script><script>alert('&amp;')</script><!--"
 Row = dict[str, Any]
 
@@ -203,7 +210,7 @@ def test_the_same_tables_give_the_same_bytes(
 def test_a_table_that_is_not_there_shows_as_nothing(
     tables: dict[str, Path], content: Row, tmp_path: Path
 ) -> None:
-    without = content_of(write_page(tables, tmp_path / "less.html", NAMES[:4]))
+    without = content_of(write_page(tables, tmp_path / "less.html", NAMES[:5]))
     for task, found in without["tasks"].items():
         whole = content["tasks"][task]
         assert found["entry"] == {}
@@ -215,13 +222,11 @@ def test_a_table_that_is_not_there_shows_as_nothing(
 
 
 def test_a_study_of_nothing_and_one_without_attention() -> None:
-    assert contents("none", {}, {}, 0.95)["tasks"] == {}
-    schema = pa.schema(list(SCHEMAS["probes-table"].items()))
+    assert contents("none", {}, 0.95)["tasks"] == {}
     row = {"task": "t", "model": "m", "variant": "pretrained", "percent": 0, "seed": None,
            "probe": "linear", "view": "word", "layer": 1, "depth": 1.0, "metric": "entity_f1",
            "value": math.nan}  # fmt: skip
-    probes = pa.Table.from_pylist([row], schema=schema)
-    found = contents("one", {"probes": probes, "attention": None}, {}, 0.95)["tasks"]["t"]
+    found = contents("one", {"probes": pd.DataFrame([row])}, 0.95)["tasks"]["t"]
     assert found["layers"] == {"m": {"linear|word|entity_f1": {"pretrained": [None, None]}}}
     assert (found["models"], found["shares"], found["attention"]) == (["m"], [], {})
 
@@ -318,14 +323,17 @@ def test_an_unknown_measure_has_its_own_name() -> None:
 
 
 def test_a_point_keeps_its_place(content: Row) -> None:
-    points = {"one-nli": {"accuracy": {"x": [Point("minilm", 10, 2, 0.5, 0.25)]}}}
-    scores = pa.Table.from_pylist(
+    scores = pd.DataFrame(
         [{"task": "one-nli", "model": "minilm", "architecture": "encoder", "domain": "general",
           "variant": "f10-s2", "percent": 10, "seed": 2, "metric": "accuracy", "value": 0.25,
-          "low": None, "high": None}],
-        schema=pa.schema(list(SCHEMAS["scores-table"].items())),
+          "low": None, "high": None}]
     )  # fmt: skip
-    found = contents("one", {"scores": scores}, points, 0.9)
+    same = {"task": ["one-nli"], "metric": ["accuracy"], "inner measure": ["x"]}
+    point = {"model": ["minilm"], "percent": [10], "seed": [2], "inner": [0.5], "score": [0.25]}
+    correlation = {"statistic": ["spearman"], "value": [1.0], "low": None, "high": None, "n": [1]}
+    tables = {"scores": scores, "association": pd.DataFrame(same | correlation),
+              "association-points": pd.DataFrame(same | point)}  # fmt: skip
+    found = contents("one", tables, 0.9)
     assert found["tasks"]["one-nli"]["points"]["accuracy"]["x"] == [["minilm", 10, 2, 0.5, 0.25]]
     assert found["tasks"]["one-nli"]["scores"]["accuracy"]["minilm"]["f10-s2"] == [0.25, None, None]
     assert found["confidence"] == 0.9

@@ -16,6 +16,7 @@ import pytest
 from synthetic_tables import MODELS, run_program, tabulate, write_study
 
 from layerscope.core.formats import read_table
+from layerscope.core.table_files import read_frame
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 BROWSER = next((path for name in BROWSERS if (path := shutil.which(name))), None)
@@ -26,7 +27,15 @@ pytestmark = [
 
 TASKS = {"one-nli": "nli", "one-ner": "ner"}
 SHAPES = {"minilm": (3, 2), "gpt-mini": (2, 3)}
-NAMES = ("scores", "probes", "attention", "association", "similarity", "entry")
+NAMES = (
+    "scores",
+    "probes",
+    "attention",
+    "association",
+    "association-points",
+    "similarity",
+    "entry",
+)
 VOID = {"meta", "input", "br", "link", "img", "hr"}
 Row = dict[str, Any]
 
@@ -331,13 +340,10 @@ def test_a_name_is_never_markup(tables: dict[str, Path], tmp_path: Path) -> None
     evil = "</script><img src=x onerror=alert(1)>"
     renamed = {}
     for name in ("scores", "probes", "attention"):
-        table = read_table(tables[name], f"{name}-table")
-        for column, old in (("task", "one-nli"), ("model", "minilm")):
-            texts = [evil if text == old else text for text in table[column].to_pylist()]
-            table = table.set_column(table.schema.names.index(column), column, [texts])
-        renamed[name] = table
+        table = read_frame(tables[name], f"{name}-table")
+        renamed[name] = table.replace({"task": {"one-nli": evil}, "model": {"minilm": evil}})
     out = tmp_path / "explorer.html"
-    out.write_text(whole(contents(evil, renamed, {}, 0.95)), encoding="utf-8")
+    out.write_text(whole(contents(evil, renamed, 0.95)), encoding="utf-8")
     there, console = browse(out, tmp_path / "profile")
     assert console == []
     assert "img" not in there.tags
@@ -352,7 +358,7 @@ def test_a_study_of_nothing_is_shown_as_such_and_errors_are_heard(
     from layerscope.explorer.page import page as whole
 
     out = tmp_path / "explorer.html"
-    out.write_text(whole(contents("none", {}, {}, 0.95)), encoding="utf-8")
+    out.write_text(whole(contents("none", {}, 0.95)), encoding="utf-8")
     there, console = browse(out, tmp_path / "profile")
     assert console == []
     assert there.texts["main"] == "The study's tables are empty."

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from synthetic_tables import records
 
-from layerscope.analysis.heads import MEASURES, Place, head_rows, ranks, relative_change
+from layerscope.analysis.heads import MEASURES, head_rows, relative_change
 from layerscope.extraction.attention import layer_measures
 
 Row = dict[str, Any]
@@ -50,8 +52,12 @@ def rows_of(before: np.ndarray, after: np.ndarray, other: np.ndarray | None) -> 
     return found
 
 
+def tabled(rows: list[Row]) -> list[Row]:
+    return records(head_rows(pd.DataFrame(rows)))
+
+
 def by_place(rows: list[Row]) -> dict[tuple[int, int], Row]:
-    found = {(each["layer"], each["head"]): each for each in head_rows(rows)}
+    found = {(each["layer"], each["head"]): each for each in tabled(rows)}
     assert len(found) == LAYERS * HEADS
     return found
 
@@ -81,29 +87,28 @@ def test_what_seeds_do_not_agree_on_is_no_move() -> None:
 def test_shuffled_heads_are_at_one() -> None:
     before = maps(0)
     after = before[:, :, [3, 5, 4, 1, 0, 2]]  # no head stays, and none comes to its neighbour
-    found = head_rows(rows_of(before, after, None))
+    found = tabled(rows_of(before, after, None))
     assert np.mean([each["moved"] for each in found]) == pytest.approx(1, abs=0.1)
     assert {each["ceiling"] for each in found} == {None}
 
 
 def test_the_place_in_closed_form() -> None:
-    assert relative_change(0.1, 0.1, 0.5) == 0
-    assert relative_change(0.5, 0.1, 0.5) == 1
-    assert relative_change(0.2, 0.1, 0.5) == pytest.approx(0.25)
-    assert relative_change(0.02, 0.1, 0.5) == 0
-    assert relative_change(0.3, 0.0, 0.2) == 1
-    assert (
-        relative_change(0.3, 0.2, 0.2)
-        is relative_change(0.3, 0.2, 0.1)
-        is relative_change(0.3, 0.2, None)
-        is None
-    )
-    assert relative_change(None, 0.1, 0.5) is None
+    nan = np.nan
+    cases = pd.DataFrame(
+        [(0.1, 0.1, 0.5, 0), (0.5, 0.1, 0.5, 1), (0.2, 0.1, 0.5, 0.25), (0.02, 0.1, 0.5, 0),
+         (0.3, 0.0, 0.2, 1), (0.3, 0.2, 0.2, nan), (0.3, 0.2, 0.1, nan), (0.3, 0.2, nan, nan),
+         (nan, 0.1, 0.5, nan)],
+        columns=["jsd", "ceiling", "null", "place"],
+    )  # fmt: skip
+    places = relative_change(cases["jsd"], cases["ceiling"], cases["null"])
+    np.testing.assert_allclose(places, cases["place"])
 
 
 def test_equal_heads_are_ranked_in_their_order() -> None:
-    values = {Place(2, 0): 0.5, Place(1, 1): 0.2, Place(1, 0): 0.5, Place(1, 2): 0.9}
-    assert ranks(values) == {Place(1, 2): 1, Place(1, 0): 2, Place(2, 0): 3, Place(1, 1): 4}
+    values = {(2, 0): 0.5, (1, 1): 0.2, (1, 0): 0.5, (1, 2): 0.9}
+    found = tabled([row("f10-s1", "jsd", value, place) for place, value in values.items()])
+    ranks = [(each["layer"], each["head"], each["rank"]) for each in found]
+    assert ranks == [(1, 0, 2), (1, 1, 4), (1, 2, 1), (2, 0, 3)]
 
 
 def test_a_variant_has_the_ceiling_of_all_seeds_of_its_share_and_what_it_was_before() -> None:
@@ -116,7 +121,7 @@ def test_a_variant_has_the_ceiling_of_all_seeds_of_its_share_and_what_it_was_bef
         rows += [row(variant, "jsd_null_head", null, (1, h)) for h, null in enumerate((0.2, 0.3))]
         rows += [row(variant, "cosine", 0.9)]
         rows += [] if ceiling is None else [row(variant, "jsd_ceiling", ceiling)]
-    found = {each["variant"]: each for each in head_rows(rows)}
+    found = {each["variant"]: each for each in tabled(rows)}
     assert list(found) == ["f10-s1", "f10-s2", "f10-s3", "f100-s1"]
     for seed in (1, 2, 3):
         each = found[f"f10-s{seed}"]
@@ -140,9 +145,9 @@ def test_models_are_kept_apart_and_what_is_not_needed_is_left_out() -> None:
         for model, jsd in (("a", 0.1), ("b", 0.3))
         for measure, value in (("jsd", jsd), ("jsd_ceiling", jsd / 10), ("jsd_null_head", 0.5))
     ]
-    found = {each["model"]: each for each in head_rows(rows)}
+    found = {each["model"]: each for each in tabled(rows)}
     assert (found["a"]["ceiling"], found["b"]["ceiling"]) == pytest.approx((0.01, 0.03))
     assert found["a"]["rank"] == found["b"]["rank"] == 1
     assert found["a"]["entropy_before"] is None
-    assert head_rows([row("pretrained", "entropy", 2.0)]) == []
+    assert tabled([row("pretrained", "entropy", 2.0)]) == []
     assert "cosine" not in MEASURES

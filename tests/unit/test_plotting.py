@@ -8,15 +8,16 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
-from synthetic_tables import CHOSEN, MODELS, draw, draw_all, tabulate, write_study
+from synthetic_tables import CHOSEN, MODELS, draw, draw_all, records, tabulate, write_study
 
 from layerscope import catalogue
 from layerscope.core.errors import UserError
-from layerscope.core.formats import read_table
 from layerscope.core.looks import looks
-from layerscope.core.measures import Point, chosen_measures
+from layerscope.core.measures import chosen_measures
+from layerscope.core.table_files import read_frame
 from layerscope.figures import (
     attention,
     confusion,
@@ -55,9 +56,8 @@ def miniature(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str,
     return folder, tabulate(files, {m: MODELS[m] for m in shapes}, folder / "tables")
 
 
-def rows(study: dict[str, Path], name: str, task: str | None = None) -> list[Row]:
-    found = read_table(study[name], f"{name}-table").to_pylist()
-    return [r for r in found if task is None or r["task"] == task]
+def rows(study: dict[str, Path], name: str, task: str | None = None) -> pd.DataFrame:
+    return read_frame(study[name], f"{name}-table", task)
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def test_drawing_needs_no_model_library() -> None:
         "from importlib import import_module\n"
         "from layerscope.catalogue import FIGURES\n"
         "for figure in FIGURES: import_module(f'layerscope.{figure.module}')\n"
-        "print(sorted({'torch', 'transformers', 'sklearn', 'pandas'} & set(sys.modules)))"
+        "print(sorted({'torch', 'transformers', 'sklearn'} & set(sys.modules)))"
     )
     scripts = Path(__file__).parents[2] / "workflow" / "scripts"
     done = subprocess.run(
@@ -122,13 +122,13 @@ def test_scores_are_drawn_at_fine_tuned_shares_alone(study: dict[str, Path]) -> 
     untrained = {"task": "one-nli", "model": "minilm", "architecture": "encoder",
                  "domain": "general", "variant": "pretrained", "percent": 0, "seed": None,
                  "metric": "accuracy", "value": 0.99, "low": 0.98, "high": 1.0}  # fmt: skip
-    figure = scores.draw([*table, untrained])
+    figure = scores.draw(pd.concat([table, pd.DataFrame([untrained])]))
     panel = figure.axes[0]
     colour = looks(["minilm"])["minilm"].colour
     line = next(x for x in panel.lines if x.get_color() == colour and len(x.get_xdata()) == 2)
     expected = {
         r["percent"]: r["value"]
-        for r in table
+        for r in records(table)
         if (r["task"], r["model"], r["metric"], r["seed"])
         == ("one-nli", "minilm", "accuracy", None)
     }
@@ -141,8 +141,8 @@ def test_a_single_seed_is_drawn_where_there_is_no_mean() -> None:
     row = {"model": "m", "percent": 10, "seed": 4, "value": 0.5}
     mean = {"model": "m", "percent": 100, "seed": None, "value": 0.7}
     other = {"model": "m", "percent": 100, "seed": 4, "value": 0.9}
-    assert scores.line_of([row, other, mean], "m") == [row, mean]
-    assert scores.line_of([{**row, "percent": 0}], "m") == []
+    assert records(scores.line_of(pd.DataFrame([row, other, mean]), "m")) == [row, mean]
+    assert scores.line_of(pd.DataFrame([{**row, "percent": 0}]), "m").empty
 
 
 def test_probe_panels_show_before_after_and_random(study: dict[str, Path]) -> None:
@@ -154,7 +154,7 @@ def test_probe_panels_show_before_after_and_random(study: dict[str, Path]) -> No
     assert len(panel.lines) == 4
     expected = [
         r["value"]
-        for r in table
+        for r in records(table)
         if (r["model"], r["variant"], r["probe"], r["metric"])
         == ("minilm", "pretrained", "linear", "entity_f1")
     ]
@@ -163,7 +163,9 @@ def test_probe_panels_show_before_after_and_random(study: dict[str, Path]) -> No
 
 def test_curves_are_means_with_ranges() -> None:
     made = [{"layer": layer, "value": layer + seed} for seed in (0, 1, 5) for layer in (1, 0)]
-    assert curves.curve(made, "layer") == ([0, 1], [2, 3], [0, 1], [5, 6])
+    found = curves.curve(pd.DataFrame(made), "layer")
+    assert found.index.tolist() == [0, 1]
+    assert found.to_numpy().T.tolist() == [[2, 3], [0, 1], [5, 6]]
 
 
 def test_interventions_are_drawn_from_the_model_as_it_is(study: dict[str, Path]) -> None:
@@ -171,7 +173,7 @@ def test_interventions_are_drawn_from_the_model_as_it_is(study: dict[str, Path])
     figure = interventions.draw(table)
     assert len(figure.axes) == 3 * 2
     heads, layers_of = figure.axes[:2]
-    own = [r for r in table if r["model"] == "minilm" and r["metric"] == "accuracy"]
+    own = [r for r in records(table) if r["model"] == "minilm" and r["metric"] == "accuracy"]
 
     def mean(name: str, key: str, at: int | None) -> float:
         found = [r["value"] for r in own if r["intervention"] == name and r[key] == at]
@@ -179,9 +181,9 @@ def test_interventions_are_drawn_from_the_model_as_it_is(study: dict[str, Path])
         return float(np.mean(found))
 
     drawn = {line.get_color(): list(line.get_ydata()) for line in heads.lines}
-    for name, line in interventions.HEADS.items():
+    for name, (_, look) in interventions.HEADS.items():
         expected = [mean("none", "share", None), *(mean(name, "share", s) for s in (10, 25, 50))]
-        assert drawn[line.colour] == pytest.approx(expected)
+        assert drawn[look.colour] == pytest.approx(expected)
     level, *erased = layers_of.lines
     assert list(level.get_ydata()) == pytest.approx([mean("none", "layer", None)] * 2)
     assert list(erased[0].get_ydata()) == pytest.approx(
@@ -194,12 +196,12 @@ def test_gain_is_the_difference_at_the_same_layer() -> None:
         return {"model": "m", "probe": "linear", "view": "word", "metric": "accuracy",
                 "variant": variant, "percent": percent, "layer": layer, "value": value}  # fmt: skip
 
-    found = gain.gains(
-        [row("pretrained", 0, 0, 0.2), row("pretrained", 0, 1, 0.3), row("random", 0, 0, 0.1),
-         row("f10-s1", 10, 0, 0.25), row("f10-s1", 10, 1, 0.7), row("f10-s1", 10, 2, 0.9)],
-        "accuracy",
-    )  # fmt: skip
-    assert [(r["layer"], pytest.approx(r["gain"])) for r in found] == [(0, 0.05), (1, 0.4)]
+    made = [
+        row("pretrained", 0, 0, 0.2), row("pretrained", 0, 1, 0.3), row("random", 0, 0, 0.1),
+        row("f10-s1", 10, 0, 0.25), row("f10-s1", 10, 1, 0.7), row("f10-s1", 10, 2, 0.9),
+    ]  # fmt: skip
+    found = gain.gains(pd.DataFrame(made), "accuracy")
+    assert [(r["layer"], pytest.approx(r["gain"])) for r in records(found)] == [(0, 0.05), (1, 0.4)]
 
 
 def test_gain_has_a_panel_for_each_share_and_view(study: dict[str, Path]) -> None:
@@ -228,7 +230,7 @@ def test_inputs_show_the_best_layer_of_each_view_beside_the_baselines(
     def best(view: str, variant: str) -> float:
         place = ("minilm", "linear", view, variant, "accuracy")
         keys = ("model", "probe", "view", "variant", "metric")
-        return max(r["value"] for r in table if tuple(r[k] for k in keys) == place)
+        return max(r["value"] for r in records(table) if tuple(r[k] for k in keys) == place)
 
     assert marks[3, "d"] == best("combined", "pretrained")
     assert marks[0, "x"] == best("premise", "random")
@@ -239,7 +241,7 @@ def test_inputs_show_the_best_layer_of_each_view_beside_the_baselines(
     assert list(levels) == ["majority", "bag-of-words", "premise-only", "hypothesis-only"]
     assert levels["bag-of-words"] == next(
         r["value"]
-        for r in table_of_scores
+        for r in records(table_of_scores)
         if (r["model"], r["variant"], r["metric"]) == ("bag-of-words", "f100", "accuracy")
     )
     drawn = {float(line.get_xdata()[0]) for line in linear.lines if line.get_color() == GREY}
@@ -248,7 +250,7 @@ def test_inputs_show_the_best_layer_of_each_view_beside_the_baselines(
 
 def test_other_poolings_and_features_have_no_panels_of_their_own(study: dict[str, Path]) -> None:
     table = rows(study, "probes", "one-nli")
-    assert {"combined", "joint-last"} <= {r["view"] for r in table}
+    assert {"combined", "joint-last"} <= set(table["view"])
     shown = [view for _, view, _ in [*probes.panels(table), *controls.panels(table)]]
     assert set(shown) == {"separate", "joint", "premise", "hypothesis"}
 
@@ -257,10 +259,11 @@ def test_attention_grid_averages_seeds_and_keeps_gaps() -> None:
     def row(layer: int, head: int, value: float) -> Row:
         return {"measure": "jsd", "layer": layer, "head": head, "value": value}
 
-    grid, first = attention.grid_of([row(1, 0, 0.2), row(1, 0, 0.4), row(2, 1, 0.5)], "jsd")
-    assert first == 1
-    np.testing.assert_allclose(grid, [[0.3, np.nan], [np.nan, 0.5]])
-    assert attention.grid_of([], "jsd")[0].size == 0
+    made = pd.DataFrame([row(1, 0, 0.2), row(1, 0, 0.4), row(3, 1, 0.5)])
+    grid = attention.grid_of(made)
+    assert grid.columns.tolist() == [1, 2, 3]
+    np.testing.assert_allclose(grid, [[0.3, np.nan, np.nan], [np.nan, np.nan, 0.5]])
+    assert attention.grid_of(made[:0]).empty
 
 
 def test_attention_figure_draws_the_largest_share(study: dict[str, Path]) -> None:
@@ -268,9 +271,8 @@ def test_attention_figure_draws_the_largest_share(study: dict[str, Path]) -> Non
     figure = attention.draw(table)
     images = [axes.images[0] for axes in figure.axes if axes.images]
     assert len(images) == 2 * 3
-    expected, _ = attention.grid_of(
-        [r for r in table if r["model"] == "minilm" and r["percent"] == 100], "cosine"
-    )
+    own = table[(table["model"] == "minilm") & (table["percent"] == 100)]
+    expected = attention.grid_of(own[own["measure"] == "cosine"])
     np.testing.assert_allclose(np.asarray(images[0].get_array()), expected)
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert "ceiling: two seeds" in labels
@@ -290,7 +292,7 @@ def test_heads_figure_draws_the_largest_share(study: dict[str, Path]) -> None:
     figure = heads.draw(table)
     images = [axes.images[0] for axes in figure.axes if axes.images]
     assert len(images) == 3
-    own = [r for r in table if r["model"] == "gpt-mini" and r["percent"] == 100]
+    own = [r for r in records(table) if r["model"] == "gpt-mini" and r["percent"] == 100]
     drawn = np.asarray(images[1].get_array())
     assert drawn.shape == (3, 2)
     for layer in (1, 2):
@@ -311,13 +313,13 @@ def test_heads_of_one_seed_have_no_ceiling_and_no_dots(
     miniature: tuple[Path, dict[str, Path]],
 ) -> None:
     table = rows(miniature[1], "heads", "one-nli")
-    assert {row["ceiling"] for row in table} == {None}
+    assert table["ceiling"].isna().all()
     figure = heads.draw(table)
     assert any("0: nothing" in axes.get_ylabel() for axes in figure.axes)
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert "more than between two seeds" not in labels
     with pytest.raises(UserError, match="no fine-tuned variant"):
-        heads.draw([])
+        heads.draw(table[:0])
 
 
 def test_heads_without_a_scale_are_left_out_and_dots_need_every_seed() -> None:
@@ -330,19 +332,17 @@ def test_heads_without_a_scale_are_left_out_and_dots_need_every_seed() -> None:
         row(1, 1, 0.3, 0.1, 0.5), row(2, 1, 0.05, 0.1, 0.0),
         row(1, 2, 0.3, None, None), row(2, 2, 0.3, None, None),
     ]  # fmt: skip
-    moved, first = heads.grid(made, lambda row: row["moved"])
-    assert first == 1
-    np.testing.assert_allclose(moved[:, 0], [0.3, 0.25, np.nan])
-    np.testing.assert_allclose(
-        heads.grid(made, heads.beyond_seeds)[0][:, 0] == 1, [True, False, False]
-    )
+    table = pd.DataFrame(made)
+    table["beyond"] = heads.beyond_seeds(table)
+    np.testing.assert_allclose(attention.grid_of(table, "moved")[1], [0.3, 0.25, np.nan])
+    assert (attention.grid_of(table, "beyond")[1] == 1).tolist() == [True, False, False]
 
 
 def test_confusion_sums_seeds_and_leaves_baselines_out(study: dict[str, Path]) -> None:
     table = rows(study, "confusion", "one-nli")
     labels = confusion.labels_of(table)
     assert labels == ["entailment", "neutral", "contradiction"]
-    chosen = [r for r in table if r["model"] == "minilm" and r["percent"] == 100]
+    chosen = table[(table["model"] == "minilm") & (table["percent"] == 100)]
     matrix = confusion.matrix_of(chosen, labels)
     assert matrix.sum(axis=1).tolist() == [300, 300, 300]  # 150 of each label, two seeds
     figure = confusion.draw(table)
@@ -355,7 +355,7 @@ def test_confusion_sums_seeds_and_leaves_baselines_out(study: dict[str, Path]) -
 def test_pretraining_has_a_panel_a_model_or_says_there_is_none(study: dict[str, Path]) -> None:
     figure = pretraining.draw(rows(study, "pretraining"))
     assert [axes.get_title().split("\n")[0] for axes in figure.axes] == ["gpt-mini", "gpt-mini-hpo"]
-    empty = pretraining.draw([])
+    empty = pretraining.draw(rows(study, "pretraining")[:0])
     assert not empty.axes
     assert "No model" in empty.texts[0].get_text()
 
@@ -412,7 +412,7 @@ def test_evaluation_draws_the_means_of_the_largest_share(study: dict[str, Path])
 
     def value(model: str, measure: str) -> float:
         (found,) = [
-            r["value"] for r in table
+            r["value"] for r in records(table)
             if (r["model"], r["measure"], r["percent"], r["seed"]) == (model, measure, 100, None)
         ]  # fmt: skip
         return float(found)
@@ -432,7 +432,7 @@ def test_evaluation_draws_the_means_of_the_largest_share(study: dict[str, Path])
 def test_bins_of_few_rows_are_left_out_and_pairs_have_no_novelty(study: dict[str, Path]) -> None:
     table = rows(study, "evaluation", "one-nli")
     assert len(evaluation.draw(table).axes) == 4
-    few = [{**r, "n": 9 if r["bin"] == 7 else r["n"]} for r in table]
+    few = table.assign(n=table["n"].mask(table["bin"] == 7, 9))
     curve = next(x for x in evaluation.draw(few).axes[0].lines if x.get_marker() == "o")
     assert len(curve.get_xdata()) == 10
 
@@ -442,13 +442,14 @@ def test_the_side_of_a_mixed_effects_slope_stands_beside_its_measure(
 ) -> None:
     from layerscope.figures.association import draw as draw_association
 
-    table = [r for r in rows(study, "association", "one-nli") if r["metric"] == "accuracy"]
-    names = list(dict.fromkeys(r["inner measure"] for r in table))
+    table = rows(study, "association", "one-nli").query("metric == 'accuracy'")
+    names = list(table["inner measure"].unique())
     ends = {names[0]: (0.1, 0.5), names[1]: (-0.5, -0.1), names[2]: (-0.1, 0.1)}
-    for row in table:
-        if row["statistic"] == "mixed-effects slope":
-            row["low"], row["high"] = ends.get(row["inner measure"], (None, None))
-    points = {name: [Point("minilm", 10, 1, 0.5, 0.5)] for name in names}
+    for row in table.query("statistic == 'mixed-effects slope'").itertuples():
+        found = ends.get(table.at[row.Index, "inner measure"], (None, None))
+        table.loc[row.Index, ["low", "high"]] = found
+    point = {"model": "minilm", "percent": 10, "seed": 1, "inner": 0.5, "score": 0.5}
+    points = pd.DataFrame([{"inner measure": name, **point} for name in names])
     figure = draw_association(points, table, ["minilm"], "accuracy", 0.95)
     signs = [text.get_text() for text in figure.axes[-1].texts]
     assert signs == ["+", "\N{MINUS SIGN}", "0"] + [""] * (len(names) - 3)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import ttest_1samp
 
+from layerscope.core.formats import SCHEMAS
 from layerscope.summary.associations import association_findings
 from layerscope.summary.heads import head_findings, intervention_findings
 from layerscope.summary.intervals import Interval, over_seeds
@@ -17,12 +20,42 @@ from layerscope.summary.scores import calibration_findings, novelty_findings, sc
 from layerscope.summary.text import summarise
 
 Row = dict[str, Any]
+#: Of a table without rows.
+COLUMNS = [
+    "percent",
+    "metric",
+    "model",
+    "measure",
+    "variant",
+    "value",
+    "low",
+    "high",
+    "holm",
+    "view",
+]
 ABOUT = {
     "bert": ("encoder", "general"),
     "biobert": ("encoder", "biomedical"),
     "gpt": ("decoder", "general"),
     "bag-of-words": ("baseline", "none"),
 }
+
+
+def frame(rows: list[Row]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=None if rows else COLUMNS)
+
+
+def findings(find: Callable[..., list[str]], *arguments: Any) -> list[str]:
+    """What a function finds in tables that are given as lists of rows."""
+    return find(*(frame(each) if isinstance(each, list) else each for each in arguments))
+
+
+def whole(tables: dict[str, list[Row]]) -> str:
+    frames = {
+        name: pd.DataFrame(rows, columns=list(SCHEMAS[f"{name}-table"]))
+        for name, rows in tables.items()
+    }
+    return summarise("demo", frames, 0.95, 1000)
 
 
 def score(model: str, percent: int, value: float, half: float, seed: int | None = None) -> Row:
@@ -54,26 +87,28 @@ def test_models_are_told_apart_by_the_paired_test_whatever_their_own_intervals()
         difference("biobert", "gpt", -0.23, 0.01),
         difference("biobert", "bag-of-words", -0.28, 0.06),
     ]
-    best, *rest = score_findings(rows, "accuracy", pairs, 1000)
+    best, *rest = findings(score_findings, rows, "accuracy", pairs, 1000)
     assert best.startswith("**biobert** scores highest")
     assert "0.830 (0.780 to 0.880)" in best
     assert "Below it: bert by 0.030 (0.010 to 0.050); and gpt by 0.230 (0.210 to 0.250)." in best
     assert "Not told apart from it: bag-of-words, 0.550 (0.530 to 0.570)." in best
     assert rest == ["The biomedical biobert is above the general bert by 0.030 (0.010 to 0.050)."]
     same = [difference("bert", "biobert", 0.03, 0.05), *pairs[1:]]
-    assert score_findings(rows, "accuracy", same, 1000)[-1] == (
+    assert findings(score_findings, rows, "accuracy", same, 1000)[-1] == (
         "The biomedical biobert, 0.830 (0.780 to 0.880), and the general bert, "
         "0.800 (0.750 to 0.850), are not told apart."
     )
     turned = [difference("bert", "biobert", -0.03, 0.01)]
-    assert score_findings(rows, "accuracy", turned, 1000)[-1] == (
+    assert findings(score_findings, rows, "accuracy", turned, 1000)[-1] == (
         "The biomedical biobert is below the general bert by 0.030 (0.010 to 0.050)."
     )
 
 
 def test_a_baseline_above_the_best_model_is_said_to_be_so() -> None:
     rows = [score("gpt", 100, 0.4, 0.02), score("bag-of-words", 100, 0.6, 0.02)]
-    (found,) = score_findings(rows, "accuracy", [difference("gpt", "bag-of-words", 0.2, 0.01)], 99)
+    (found,) = findings(
+        score_findings, rows, "accuracy", [difference("gpt", "bag-of-words", 0.2, 0.01)], 99
+    )
     assert "**gpt** scores highest of the models" in found
     assert "Above it: bag-of-words by 0.200 (0.180 to 0.220)." in found
     assert "Below" not in found
@@ -82,8 +117,10 @@ def test_a_baseline_above_the_best_model_is_said_to_be_so() -> None:
 def test_resamples_that_can_tell_no_pair_apart_are_named() -> None:
     rows = [score("bert", 100, 0.8, 0.02), score("gpt", 100, 0.6, 0.02)]
     pairs = [difference("bert", "gpt", -0.2, 0.3)] * 10
-    assert "10 pairs need at least 200." in " ".join(score_findings(rows, "accuracy", pairs, 199))
-    assert "pairs need" not in " ".join(score_findings(rows, "accuracy", pairs, 200))
+    assert "10 pairs need at least 200." in " ".join(
+        findings(score_findings, rows, "accuracy", pairs, 199)
+    )
+    assert "pairs need" not in " ".join(findings(score_findings, rows, "accuracy", pairs, 200))
 
 
 def test_gains_of_more_data_are_stated_where_intervals_are_apart() -> None:
@@ -91,7 +128,7 @@ def test_gains_of_more_data_are_stated_where_intervals_are_apart() -> None:
         score("bert", 10, 0.5, 0.05), score("bert", 100, 0.7, 0.05),
         score("gpt", 10, 0.5, 0.05), score("gpt", 100, 0.55, 0.05),
     ]  # fmt: skip
-    found = score_findings(rows, "accuracy", [], 1000)
+    found = findings(score_findings, rows, "accuracy", [], 1000)
     gain = "From 10 % to 100 % of the data gain: bert from 0.500 (0.450 to 0.550) to 0.700"
     assert any(text.startswith(gain) for text in found)
     assert "No gain from 10 % to 100 % is told apart from none: gpt." in found
@@ -100,8 +137,8 @@ def test_gains_of_more_data_are_stated_where_intervals_are_apart() -> None:
 def test_a_mean_over_seeds_stands_before_a_seed() -> None:
     rows = [score("bert", 100, 0.9, 0.01, seed=1), score("bert", 100, 0.8, 0.01)]
     for order in (rows, rows[::-1]):
-        assert "0.800 (0.790 to 0.810)" in score_findings(order, "accuracy", [], 1000)[0]
-    assert "0.900" in score_findings(rows[:1], "accuracy", [], 1000)[0]
+        assert "0.800 (0.790 to 0.810)" in findings(score_findings, order, "accuracy", [], 1000)[0]
+    assert "0.900" in findings(score_findings, rows[:1], "accuracy", [], 1000)[0]
 
 
 def test_the_interval_over_seeds_is_students() -> None:
@@ -127,14 +164,14 @@ def probes(after: list[float], before: float = 0.5) -> list[Row]:
 
 
 def test_a_probe_s_change_needs_seeds_that_agree() -> None:
-    (found,) = probe_findings(probes([0.70, 0.71, 0.69]), "accuracy", 0.95)
+    (found,) = findings(probe_findings, probes([0.70, 0.71, 0.69]), "accuracy", 0.95)
     assert found.startswith(
         "Fine-tuning on 100 % changes the best layer's score of the linear probe (joint)"
     )
     assert "bert by 0.200" in found
-    (silent,) = probe_findings(probes([0.7, 0.4, 0.55]), "accuracy", 0.95)
+    (silent,) = findings(probe_findings, probes([0.7, 0.4, 0.55]), "accuracy", 0.95)
     assert silent.startswith("No change")
-    (few,) = probe_findings(probes([0.9, 0.9]), "accuracy", 0.95)
+    (few,) = findings(probe_findings, probes([0.9, 0.9]), "accuracy", 0.95)
     assert few.startswith("Nothing is said of probes with fewer than 3 seeds")
 
 
@@ -160,15 +197,15 @@ def test_pooling_and_features_of_decoders_are_told_apart_where_seeds_agree() -> 
         {"joint": [0.5, 0.51, 0.52], "joint-last": [0.6, 0.62, 0.61],
          "separate": [0.5, 0.4, 0.6], "combined": [0.6, 0.3, 0.55]}
     )  # fmt: skip
-    told, silent = input_findings(rows, {"gpt"}, "accuracy", 0.95)
+    told, silent = findings(input_findings, rows, {"gpt"}, "accuracy", 0.95)
     assert told.startswith("The best layers of the linear probe (joint-last) and that on joint")
     assert "gpt by 0.100 (0.075 to 0.125)" in told
     assert silent.startswith("The best layers of the linear probe (combined) and that on separate")
     assert silent.endswith("are not told apart: gpt.")
-    assert input_findings(rows, {"bert"}, "accuracy", 0.95) == []
+    assert findings(input_findings, rows, {"bert"}, "accuracy", 0.95) == []
     two = [row for row in rows if row["seed"] != 2]
-    assert input_findings(two, {"gpt"}, "accuracy", 0.95) == []
-    less = input_findings(
+    assert findings(input_findings, two, {"gpt"}, "accuracy", 0.95) == []
+    less = findings(input_findings,
         of_views({"joint": [0.6, 0.62, 0.61], "joint-last": [0.5, 0.51, 0.52]}),
         {"gpt"}, "accuracy", 0.95,
     )  # fmt: skip
@@ -178,9 +215,9 @@ def test_pooling_and_features_of_decoders_are_told_apart_where_seeds_agree() -> 
 def test_other_poolings_and_features_stay_out_of_the_other_findings() -> None:
     rows = of_views({"joint": [0.5, 0.51, 0.52]}, before=0.3)
     more = of_views({"joint-last": [0.9] * 3, "combined": [0.9] * 3}, before=0.3)
-    expected = probe_findings(rows, "accuracy", 0.95)
+    expected = findings(probe_findings, rows, "accuracy", 0.95)
     assert len(expected) == 1
-    assert probe_findings(rows + more, "accuracy", 0.95) == expected
+    assert findings(probe_findings, rows + more, "accuracy", 0.95) == expected
 
 
 def similarity(ends: list[float]) -> list[Row]:
@@ -193,11 +230,11 @@ def similarity(ends: list[float]) -> list[Row]:
 
 
 def test_the_layer_that_moved_is_named_where_seeds_agree() -> None:
-    (found,) = similarity_findings(similarity([0.30, 0.31, 0.29]), 0.95)
+    (found,) = findings(similarity_findings, similarity([0.30, 0.31, 0.29]), 0.95)
     assert found.startswith(
         "In bert the last layer moves more: CKA with the pre-trained model is 0.900"
     )
-    assert similarity_findings(similarity([0.2, 0.9, 1.0]), 0.95) == []
+    assert findings(similarity_findings, similarity([0.2, 0.9, 1.0]), 0.95) == []
 
 
 def heads(model: str, moved: list[float], ceiling: float | None = 0.1) -> list[Row]:
@@ -212,13 +249,13 @@ def heads(model: str, moved: list[float], ceiling: float | None = 0.1) -> list[R
 
 
 def test_heads_are_counted_where_every_seed_moves_them() -> None:
-    (found,) = head_findings(heads("bert", [0.5, 0.6, 0.5]), 0.95)
+    (found,) = findings(head_findings, heads("bert", [0.5, 0.6, 0.5]), 0.95)
     assert found.endswith("in every seed: bert 1 of 2.")
-    (far,) = head_findings(heads("bert", [1.1, 1.2, 1.1]), 0.95)
+    (far,) = findings(head_findings, heads("bert", [1.1, 1.2, 1.1]), 0.95)
     assert far.endswith("bert 1 of 2, 1 of them by more than heads of a layer differ.")
-    (one_seed_did_not,) = head_findings(heads("bert", [0.5, 0.6, 0.0]), 0.95)
+    (one_seed_did_not,) = findings(head_findings, heads("bert", [0.5, 0.6, 0.0]), 0.95)
     assert one_seed_did_not.endswith("bert 0 of 2.")
-    (unknown,) = head_findings(heads("bert", [0.5], None), 0.95)
+    (unknown,) = findings(head_findings, heads("bert", [0.5], None), 0.95)
     assert unknown.startswith("Nothing is said of heads with one seed")
 
 
@@ -227,12 +264,15 @@ def test_whose_heads_move_most_needs_seeds_that_agree() -> None:
         *heads("gpt", [0.30, 0.31, 0.29]), *heads("bert", [0.80, 0.82, 0.81]),
         *heads("biobert", [0.7, 0.9, 0.8]),
     ]  # fmt: skip
-    _, found = head_findings(rows, 0.95)
+    _, found = findings(head_findings, rows, 0.95)
     assert "the heads of bert move most, on average 0.405 (" in found
     assert "Less: gpt, 0.150 (" in found
     assert "biobert" not in found
     wide = [*heads("gpt", [0.1, 0.6, 0.3]), *heads("bert", [0.2, 0.9, 0.6])]
-    assert head_findings(wide, 0.95)[1] == "Whose heads move most on average is not told apart."
+    assert (
+        findings(head_findings, wide, 0.95)[1]
+        == "Whose heads move most on average is not told apart."
+    )
 
 
 def interventions(costs: dict[str, list[float]]) -> list[Row]:
@@ -262,14 +302,14 @@ def test_what_the_score_depends_on_is_stated_above_the_control_alone() -> None:
             "erased-control": level,
         }
     )
-    heads, erased = intervention_findings(rows, "accuracy", 0.95)
+    heads, erased = findings(intervention_findings, rows, "accuracy", 0.95)
     assert heads.startswith("In bert masking the most changed 25 % of heads costs 0.187 (0.1")
     assert "than masking the least changed" in heads
     assert erased.startswith("In bert erasing the label after a layer costs 0.287 (0.2")
     few = [row for row in rows if row["seed"] < 2]
-    (found,) = intervention_findings(few, "accuracy", 0.95)
+    (found,) = findings(intervention_findings, few, "accuracy", 0.95)
     assert found.startswith("Nothing is said of interventions with fewer than 3 seeds")
-    assert intervention_findings(rows, "macro_f1", 0.95) == []
+    assert findings(intervention_findings, rows, "macro_f1", 0.95) == []
 
 
 def test_what_a_study_has_no_table_of_is_not_spoken_of() -> None:
@@ -282,21 +322,21 @@ def test_what_a_study_has_no_table_of_is_not_spoken_of() -> None:
     tables: dict[str, list[Row]] = {name: [] for name in ("probes", "association", *titles)}
     tables["scores"] = [score("bert", 100, 0.8, 0.02), score("gpt", 100, 0.5, 0.02)]
     for name, title in titles.items():
-        assert f"### {title}" in summarise("demo", tables, 0.95, 1000)
+        assert f"### {title}" in whole(tables)
         del tables[name]
-        assert f"### {title}" not in summarise("demo", tables, 0.95, 1000)
+        assert f"### {title}" not in whole(tables)
 
 
 def test_without_tests_models_are_not_compared() -> None:
     rows = [score("bert", 100, 0.8, 0.02), score("gpt", 100, 0.5, 0.02)]
-    (found,) = score_findings(rows, "accuracy", None, 1000)
+    (found,) = findings(score_findings, rows, "accuracy", None, 1000)
     assert found.endswith("The others, without a test: gpt, 0.500 (0.480 to 0.520).")
     assert "told apart" not in found
     tables: dict[str, list[Row]] = {"scores": rows, "probes": [], "association": []}
-    assert "Models' scores are not compared" in summarise("demo", tables, 0.95, 1000)
+    assert "Models' scores are not compared" in whole(tables)
     tables["differences"] = []
-    assert "where p of a paired test is below 0.05" in summarise("demo", tables, 0.95, 1000)
-    (tested,) = score_findings(rows, "accuracy", [], 1000)
+    assert "where p of a paired test is below 0.05" in whole(tables)
+    (tested,) = findings(score_findings, rows, "accuracy", [], 1000)
     assert "Not told apart from it: gpt" in tested
 
 
@@ -326,15 +366,17 @@ def errors(gpt: float, chance: float) -> list[Row]:
 
 
 def test_calibration_errors_are_told_apart_beyond_what_chance_gives() -> None:
-    (found,) = calibration_findings(errors(0.2, 0.02))
+    (found,) = findings(calibration_findings, errors(0.2, 0.02))
     assert found == (
         "**bert** has the smallest calibration error (ECE): 0.050 (0.030 to 0.070). "
         "Larger is that of gpt, 0.200 (0.180 to 0.220). "
         "Not told apart from it: biobert, 0.060 (0.040 to 0.080)."
     )
-    assert calibration_findings(errors(0.08, 0.02)) == []  # intervals overlap
-    assert calibration_findings(errors(0.2, 0.15)) == []  # most of it is noise of more bins
-    assert calibration_findings(errors(0.2, 0.02)[:1]) == []
+    assert findings(calibration_findings, errors(0.08, 0.02)) == []  # intervals overlap
+    assert (
+        findings(calibration_findings, errors(0.2, 0.15)) == []
+    )  # most of it is noise of more bins
+    assert findings(calibration_findings, errors(0.2, 0.02)[:1]) == []
 
 
 def test_a_gap_between_seen_and_unseen_entities_is_stated_where_its_interval_excludes_0() -> None:
@@ -345,7 +387,7 @@ def test_a_gap_between_seen_and_unseen_entities_is_stated_where_its_interval_exc
             evaluated("f1_seen", model, 0.5 + gap, 0.1),
             evaluated("f1_unseen", model, 0.5, 0.1),
         ]
-    higher, lower, silent = novelty_findings(rows)
+    higher, lower, silent = findings(novelty_findings, rows)
     assert higher == (
         "F1 of seen entities is higher (seen against unseen): "
         "bert by 0.400 (0.300 to 0.500), 0.900 against 0.500."
@@ -361,16 +403,16 @@ def test_associations_are_counted_beside_what_chance_gives() -> None:
                 "value": value, "low": low, "high": high, "n": 9}  # fmt: skip
 
     rows = [row("a", 0.8, 0.5, 0.9), row("b", -0.9, -0.95, -0.6), row("c", 0.2, -0.3, 0.6)]
-    found, power = association_findings(rows, "accuracy", 0.95, 6)
+    found, power = findings(association_findings, rows, "accuracy", 0.95, 6)
     assert "6 independent models is told from 0 at 5 % from 0.89 on" in power
     assert found.startswith("Of 3 inner measures 2 go with the score")
     assert "chance alone would give about 0" in found
     assert found.index("b, -0.900") < found.index("a, 0.800")
     assert "c, " not in found
-    none, power = association_findings(rows[2:], "accuracy", 0.95, 4)
+    none, power = findings(association_findings, rows[2:], "accuracy", 0.95, 4)
     assert "no rank correlation of 4 independent models" in power
     assert none.startswith("Of 1 inner measures 0 go with the score")
-    (few,) = association_findings([row("a", 0.8, None, None)], "accuracy", 0.95, 2)
+    (few,) = findings(association_findings, [row("a", 0.8, None, None)], "accuracy", 0.95, 2)
     assert "too few models" in few
 
 
@@ -384,7 +426,7 @@ def test_the_whole_has_every_task_and_says_where_there_is_nothing() -> None:
         "heads": [],
         "association": [],
     }
-    text = summarise("demo", tables, 0.95, 1000)
+    text = whole(tables)
     assert text.startswith("# Study demo")
     assert "## t\n" in text
     assert text.count("Nothing that an interval supports.") == 5
@@ -392,5 +434,5 @@ def test_the_whole_has_every_task_and_says_where_there_is_nothing() -> None:
     assert "entities" not in text  # the task has none
     gap = evaluated("f1_gap", "bert", 0.4, 0.1)
     sides = [evaluated(f"f1_{side}", "bert", 0.5, 0.1) for side in ("seen", "unseen")]
-    text = summarise("demo", {**tables, "evaluation": [gap, *sides]}, 0.95, 1000)
+    text = whole({**tables, "evaluation": [gap, *sides]})
     assert "### Seen and unseen entities\n\n- F1 of seen entities is higher" in text

@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
-from synthetic_tables import MODELS, SETTINGS, run_program, tabulate, write_study
+from synthetic_tables import MODELS, SETTINGS, records, run_program, tabulate, write_study
 
 from layerscope.core.errors import UserError
 from layerscope.core.files import write_json
 from layerscope.core.formats import SCHEMAS, read_table, write_table
-from layerscope.core.table_files import join, path_parts, read_task, write_csv
+from layerscope.core.table_files import join, path_parts, read_frame, write_csv
 from layerscope.core.variants import parse_variant
 from layerscope.tables.rows import (
     attention_rows,
@@ -76,7 +76,16 @@ def test_other_names_are_no_variants(variant: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["scores", "confusion", "probes", "attention", "association", "pretraining"]
+    "name",
+    [
+        "scores",
+        "confusion",
+        "probes",
+        "attention",
+        "association",
+        "association-points",
+        "pretraining",
+    ],
 )
 def test_tables_have_the_fixed_columns_and_a_csv_of_the_same(
     study: dict[str, Path], name: str
@@ -125,7 +134,7 @@ def test_probe_rows_average_probe_seeds_and_scale_depth() -> None:
             "probe_seed": [seed for _, seed in values],
         }
     )
-    rows = probe_rows(table, "t", "m", "f30-s4", "bilstm-crf")
+    rows = records(probe_rows(table, "t", "m", "f30-s4", "bilstm-crf"))
     assert [r["depth"] for r in rows] == [0, 0.25, 0.5, 0.75, 1]
     assert [r["value"] for r in rows] == pytest.approx([0.1 * layer + 0.1 for layer in range(5)])
     assert {(r["percent"], r["seed"], r["probe"]) for r in rows} == {(30, 4, "bilstm-crf")}
@@ -207,20 +216,20 @@ def test_the_path_says_what_a_file_is_of(tmp_path: Path) -> None:
 
 def test_a_task_that_is_not_in_the_table_is_named(study: dict[str, Path]) -> None:
     with pytest.raises(UserError, match="no task 'nli'; allowed: one-nli, one-ner"):
-        read_task(study["scores"], "scores-table", "nli")
+        read_frame(study["scores"], "scores-table", "nli")
 
 
 def test_of_a_task_only_the_measures_asked_for_are_read(study: dict[str, Path]) -> None:
     everything = read_table(study["attention"], "attention-table").to_pylist()
-    rows = read_task(study["attention"], "attention-table", "one-ner", ("jsd", "cosine"))
-    assert rows.to_pylist() == [
+    rows = read_frame(study["attention"], "attention-table", "one-ner", ("jsd", "cosine"))
+    assert records(rows) == [
         row
         for row in everything
         if row["task"] == "one-ner" and row["measure"] in ("jsd", "cosine")
     ]
-    assert rows.num_rows
+    assert len(rows)
     # A task without such a measure is there all the same.
-    assert not read_task(study["attention"], "attention-table", "one-ner", ("none",)).num_rows
+    assert not read_frame(study["attention"], "attention-table", "one-ner", ("none",)).size
 
 
 def test_the_same_files_give_the_same_bytes(tmp_path: Path) -> None:

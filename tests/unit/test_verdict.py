@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
-from synthetic_tables import MODELS, run_program, tabulate, write_study
+from synthetic_tables import MODELS, records, run_program, tabulate, write_study
 
 from layerscope.config.references import Reference, read_references
 from layerscope.core.errors import UserError
 from layerscope.core.formats import SCHEMAS, read_table
 from layerscope.core.looks import METRICS
+from layerscope.core.table_files import read_frame
 from layerscope.evaluation.reproduction import VERDICTS, judge, verdict_rows
 from layerscope.figures import verdict as figure
 from layerscope.figures.style import COLUMN
@@ -22,6 +24,10 @@ PUBLISHED = ROOT / "config" / "references.csv"
 HEADER = "task,model,metric,percent,value,tolerance,comparable,source,note\n"
 GOOD = "mednli,bert,accuracy,100,0.776,0.02,yes,a paper,\n"
 Row = dict[str, Any]
+
+
+def verdicts(references: list[Reference], scores: list[Row]) -> list[Row]:
+    return records(verdict_rows(references, pd.DataFrame(scores)))
 
 
 def write(path: Path, text: str) -> Path:
@@ -163,20 +169,20 @@ def test_a_bound_is_judged_by_the_value_of_the_best_model() -> None:
         score("other", 0.95, task="u"),
         score("small", 0.97, percent=10),
     ]
-    (row,) = verdict_rows([bound], scores)
+    (row,) = verdicts([bound], scores)
     assert (row["value"], row["verdict"]) == (0.79, "agrees")
-    (row,) = verdict_rows([bound], [*scores, score("wrong", 0.81, low=0.7, high=0.9)])
+    (row,) = verdicts([bound], [*scores, score("wrong", 0.81, low=0.7, high=0.9)])
     assert (row["value"], row["verdict"]) == (0.81, "above")
-    (row,) = verdict_rows([bound], [score(task="u")])
+    (row,) = verdicts([bound], [score(task="u")])
     assert (row["value"], row["verdict"]) == (None, "not run")
 
 
 def test_the_mean_over_seeds_is_compared_and_else_the_only_seed() -> None:
     one = score(value=0.5, seed=1)
-    assert verdict_rows([reference()], [one])[0]["value"] == 0.5
+    assert verdicts([reference()], [one])[0]["value"] == 0.5
     mean = score(value=0.8, low=0.7, high=0.9)
     for order in ([one, mean], [mean, one]):
-        row = verdict_rows([reference()], order)[0]
+        row = verdicts([reference()], order)[0]
         assert (row["value"], row["low"], row["high"]) == (0.8, 0.7, 0.9)
 
 
@@ -195,9 +201,9 @@ def test_the_mean_over_seeds_is_compared_and_else_the_only_seed() -> None:
 def test_without_a_comparison_the_reason_is_said(
     changes: dict[str, Any], value: float | None, expected: str
 ) -> None:
-    (row,) = verdict_rows([reference(**changes)], [score()])
+    (row,) = verdicts([reference(**changes)], [score()])
     assert (row["value"], row["verdict"]) == (value, expected)
-    (row,) = verdict_rows([reference()], [score(value=None)])
+    (row,) = verdicts([reference()], [score(value=None)])
     assert row["verdict"] == "not run"
 
 
@@ -226,7 +232,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     references = write(folder / "references.csv", HEADER + "\n".join(lines) + "\n")
     table = folder / "verdict.parquet"
     run_program(
-        "make_table", "verdict", "--inputs", f"references={references}",
+        "make_table", "evaluation.reproduction", "--inputs", f"references={references}",
         f"scores={tables['scores']}", "--out", f"verdict={table}", "--csv",
     )  # fmt: skip
     return {"verdict": table}
@@ -247,10 +253,10 @@ def test_the_table_has_a_row_a_reference_and_a_csv(study: dict[str, Path]) -> No
 
 
 def test_the_figure_shows_each_reference_and_our_value(study: dict[str, Path]) -> None:
-    rows = read_table(study["verdict"], "verdict-table").to_pylist()
+    rows = read_frame(study["verdict"], "verdict-table")
     drawn = figure.draw(rows)
     assert drawn.get_figwidth() == COLUMN
-    panels = figure.panels_of(rows)
+    panels = {place: records(own) for place, own in figure.panels_of(rows).items()}
     assert [len(axes.patches) for axes in drawn.axes] == [len(p) for p in panels.values()]
     for axes, ((task, metric, _), chosen) in zip(drawn.axes, panels.items(), strict=True):
         assert axes.get_title(loc="left").startswith(f"{task}: {METRICS[metric]}")

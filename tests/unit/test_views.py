@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
+import pandas as pd
 import pytest
 
 from layerscope.config.extraction import View
@@ -32,8 +33,8 @@ def test_a_mean_stands_before_its_last_sub_word_and_nothing_is_summed_up_twice(
     views: list[str], expected: list[str]
 ) -> None:
     assert main_views(views) == expected
-    rows = [{"view": view, "layer": layer} for view in views for layer in range(2)]
-    assert [row["view"] for row in of_main_views(rows)] == [
+    rows = pd.DataFrame({"view": [view for view in views for _ in range(2)]}, dtype="str")
+    assert list(of_main_views(rows)["view"]) == [
         view for view in views for _ in range(2) if view in expected
     ]
 

@@ -101,7 +101,7 @@ def test_the_digest_is_of_the_program_that_is_called(rule: str, jobs: Plan, run:
         assert (run / words[1]).resolve() == PROGRAMS / f"{named}.py"
         assert _record(job)["part"] == part
         if part:  # the module that it imports is the one in the digest
-            assert words[2] == part.removeprefix("plotting." if named == "draw" else "")
+            assert words[2] == part.removeprefix("figures." if named == "draw" else "")
 
 
 def _record(job: Job) -> dict[str, Any]:

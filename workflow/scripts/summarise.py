@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 
 from layerscope.core.files import whole_file
-from layerscope.core.formats import read_table
-from layerscope.core.table_files import by_name, only_path
 from layerscope.runtime.program import run
 
 
@@ -21,13 +19,12 @@ def main() -> None:
     arguments = parser.parse_args()
 
     from layerscope.config.statistics import Statistics
+    from layerscope.core.table_files import by_name, only_path, read_frame
     from layerscope.summary.text import summarise
 
     settings = Statistics.model_validate_json(arguments.settings)
     paths = by_name(arguments.tables)
-    tables = {
-        name: read_table(only_path(paths, name), f"{name}-table").to_pylist() for name in paths
-    }
+    tables = {name: read_frame(only_path(paths, name), f"{name}-table") for name in paths}
     with whole_file(arguments.out) as partial:
         text = summarise(arguments.study, tables, settings.confidence, settings.resamples)
         partial.write_text(text, encoding="utf-8")

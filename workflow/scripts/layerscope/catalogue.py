@@ -186,10 +186,11 @@ TABLES = (
     ),
     Table(
         "association",
-        "How inner measures are associated with downstream scores.",
+        "How inner measures are associated with downstream scores, and the points of both.",
         module="evaluation.association",
         inputs=("scores", "probes", "attention"),
         settings="statistics",
+        also=("association-points",),
     ),
     Table(
         "pretraining",
@@ -223,7 +224,7 @@ FIGURES = (
     Figure("attention", "Attention", "Similarity before and after", ("attention",),
            "How similar each head's attention is before and after fine-tuning."),
     Figure("association", "Association", "Inner measures and performance",
-           ("association", "scores", "probes", "attention"),
+           ("association", "association-points", "scores"),
            "Whether inner measures explain the downstream score."),
     Figure("gain", "Layers", "Gain of fine-tuning by layer", ("probes",),
            "How much fine-tuning adds to each layer's probe score."),
@@ -265,7 +266,10 @@ EXPLORER = Page(
     "explorer.html",
     "Layers, heads and scores, to choose from",
     "Explorer",
-    ("scores", "probes", "attention", "association", "similarity", "entry"),
+    (
+        *("scores", "probes", "attention", "association", "association-points"),
+        *("similarity", "entry"),
+    ),
 )
 PAGES = (SUMMARY, EXPLORER)
 

@@ -18,126 +18,78 @@ that has one head. Its interval is that of the divergence over examples, the sca
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
 
-from layerscope.core.table_files import Sources, Table, read_task, tasks_of
+import pandas as pd
 
-Row = dict[str, Any]
+from layerscope.core.table_files import Sources, Table
+from layerscope.core.variants import PRETRAINED
+
 #: One model's own properties, which the table has before and after.
-PROPERTIES = ("entropy", "distance", "special", "first")
+PROPERTIES = ["entropy", "distance", "special", "first"]
 #: What is taken from the table of attention.
-MEASURES = ("jsd", "jsd_ceiling", "jsd_null_head", "jsd_null_sentence", *PROPERTIES)
-KEYS = ("task", "model", "variant", "percent", "seed")
+MEASURES = ["jsd", "jsd_ceiling", "jsd_null_head", "jsd_null_sentence", *PROPERTIES]
+VARIANT, HEAD = ["model", "variant"], ["layer", "head"]
 
 
-class Place(NamedTuple):
-    """A head of a model."""
+def relative_change(jsd: pd.Series, ceiling: pd.Series, null: pd.Series) -> pd.Series:
+    """Place of divergences on the scale from `ceiling` (0) to `null` (1), within it.
 
-    layer: int
-    head: int
-
-
-def relative_change(jsd: float | None, ceiling: float, null: float | None) -> float | None:
-    """Place of a divergence on the scale from `ceiling` (0) to `null` (1), within it.
-
-    None where there is no divergence, or no scale: no null, or one that is not above the ceiling.
+    NaN where there is no divergence, or no scale: no null, or one that is not above the ceiling.
     """
-    if jsd is None or null is None or null <= ceiling:
-        return None
-    return min(max((jsd - ceiling) / (null - ceiling), 0.0), 1.0)
+    place = (jsd - ceiling) / (null - ceiling)
+    return place.clip(0, 1).where(null > ceiling)
 
 
-def ranks(values: Mapping[Place, float]) -> dict[Place, int]:
-    """Rank of each head, 1 the largest; equal ones in the order of layers and heads."""
-    order = sorted(values, key=lambda place: (-values[place], place))
-    return {place: rank for rank, place in enumerate(order, start=1)}
+def _mean(values: Sequence[float]) -> float:
+    """Exactly rounded, whatever the order."""
+    return math.fsum(values) / len(values) if len(values) else math.nan
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return math.fsum(known) / len(known) if known else None
-
-
-def head_rows(rows: Sequence[Row]) -> list[Row]:
+def head_rows(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows of the table of heads, from one task's rows of the table of attention.
 
     Args:
         rows: of `MEASURES`; others are left out.
 
     Returns:
-        A row a fine-tuned variant, layer and head, with keys of the format "heads-table".
+        A row a fine-tuned variant, layer and head, with the columns of the format "heads-table".
     """
-    variants: dict[tuple[Any, ...], dict[str, dict[Place, Row]]] = {}
-    for row in rows:
-        if row["measure"] in MEASURES:
-            by_measure = variants.setdefault(tuple(row[key] for key in KEYS), {})
-            place = Place(row["layer"], row["head"])
-            by_measure.setdefault(row["measure"], {})[place] = row
-    found = []
-    for keys, own in variants.items():
-        known = dict(zip(KEYS, keys, strict=True))
-        if known["percent"] == 0 or "jsd" not in own:
-            continue
-        same = [  # all seeds of the same share, this one among them
-            each for other, each in variants.items() if other[1] == known["model"]
-            and other[3] == known["percent"]
-        ]  # fmt: skip
-        before = next(
-            (each for other, each in variants.items() if other[1:3] == (keys[1], "pretrained")), {}
-        )
-        found += _of_variant(known, own, before, [each.get("jsd_ceiling", {}) for each in same])
+    of = {measure: rows[rows["measure"] == measure] for measure in MEASURES}
+    ends = {"value": "jsd", "low": "jsd_low", "high": "jsd_high"}
+    found = of["jsd"].drop(columns="measure").rename(columns=ends)
+    found = found[found["percent"] > 0]
+    order = found.groupby(VARIANT, sort=False).ngroup()
+    found = found.assign(order=order).sort_values(["order", *HEAD]).drop(columns="order")
+    jsd = found.groupby(VARIANT)["jsd"]
+    found["rank"] = jsd.rank(method="first", ascending=False)  # equal ones in the order of heads
+
+    share = ["model", "percent", *HEAD]
+    ends = {"value": "ceiling", "low": "ceiling_low", "high": "ceiling_high"}
+    ceilings = of["jsd_ceiling"].groupby(share)[list(ends)].agg(lambda each: _mean(each.dropna()))
+    found = found.merge(ceilings.rename(columns=ends).reset_index(), how="left", on=share)
+    layer = [*VARIANT, "layer"]
+    nulls = of["jsd_null_head"].groupby(layer)["value"].agg(_mean).rename("null")
+    found = found.merge(nulls.reset_index(), how="left", on=layer)
+    for name in ("jsd", "jsd_low", "jsd_high"):
+        scale = (found["ceiling"].fillna(0), found["null"])
+        found[name.replace("jsd", "moved")] = relative_change(found[name], *scale)
+
+    def add(name: str, measured: pd.DataFrame, keys: list[str]) -> None:
+        known = measured[[*keys, "value"]].rename(columns={"value": name})
+        found[name] = found[keys].merge(known, how="left", on=keys)[name]
+
+    add("null_sentence", of["jsd_null_sentence"], [*VARIANT, *HEAD])
+    for name in PROPERTIES:
+        add(name, of[name], [*VARIANT, *HEAD])
+        before = of[name][of[name]["variant"] == PRETRAINED]
+        add(f"{name}_before", before, ["model", *HEAD])
     return found
-
-
-def _of_variant(
-    known: Row,
-    own: dict[str, dict[Place, Row]],
-    before: dict[str, dict[Place, Row]],
-    ceilings: Sequence[dict[Place, Row]],
-) -> list[Row]:
-    """Rows of one variant; `ceilings` are of all seeds, as far as they have one."""
-    rank = ranks({place: row["value"] for place, row in own["jsd"].items()})
-    nulls: dict[int, list[float | None]] = {}
-    for place, row in own.get("jsd_null_head", {}).items():
-        nulls.setdefault(place.layer, []).append(row["value"])
-    found = []
-    for place in sorted(own["jsd"]):
-        row = own["jsd"][place]
-        ceiling = [
-            _mean([each[place][end] for each in ceilings if place in each])
-            for end in ("value", "low", "high")
-        ]
-        floor, null = ceiling[0] or 0.0, _mean(nulls.get(place.layer, []))
-        values = {"jsd": row["value"], "jsd_low": row["low"], "jsd_high": row["high"]}
-        places = {
-            name.replace("jsd", "moved"): relative_change(value, floor, null)
-            for name, value in values.items()
-        }
-        found.append(
-            known
-            | place._asdict()
-            | values
-            | dict(zip(("ceiling", "ceiling_low", "ceiling_high"), ceiling, strict=True))
-            | {"null": null, "null_sentence": _value(own, "jsd_null_sentence", place)}
-            | places
-            | {"rank": rank[place]}
-            | {name: _value(own, name, place) for name in PROPERTIES}
-            | {f"{name}_before": _value(before, name, place) for name in PROPERTIES}
-        )
-    return found
-
-
-def _value(measures: dict[str, dict[Place, Row]], measure: str, place: Place) -> float | None:
-    row = measures.get(measure, {}).get(place)
-    return row["value"] if row else None
 
 
 def tabulate(sources: Sources) -> dict[str, Table]:
     """The table, from that of attention."""
-    path, kind = sources.path("attention"), "attention-table"
     blocks = (
-        head_rows(read_task(path, kind, task, MEASURES).to_pylist())
-        for task in tasks_of(path, kind)
+        head_rows(sources.table("attention", task, MEASURES)) for task in sources.tasks("attention")
     )
     return {"heads": Table(blocks)}

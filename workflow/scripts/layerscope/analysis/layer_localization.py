@@ -14,15 +14,13 @@ A score that never rises above that of layer 0 has its expected layer at 0.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
-from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from layerscope.core.measures import task_metrics
-from layerscope.core.table_files import Sources, Table, read_task, tasks_of
+from layerscope.core.table_files import Sources, Table
 
-Row = dict[str, Any]
 SHARE = 0.95
 
 
@@ -40,22 +38,18 @@ def expected_layer(scores: Sequence[float]) -> float:
     return float((added * np.arange(1, len(best))).sum() / added.sum())
 
 
-def entry_rows(rows: Sequence[Row]) -> list[Row]:
+def entry_rows(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows of the table of entry, from one task's rows of the table of probes.
 
     Probes are judged by the task's own metric. Layers are given as depth too, the layer over the
     last one; of `best` the depth is that of its layer.
     """
-    metric, _ = task_metrics({row["metric"] for row in rows})
-    curves: dict[tuple[Any, ...], dict[int, float]] = {}
-    keys = ("task", "model", "variant", "percent", "seed", "probe", "view")
-    for row in rows:
-        if row["metric"] == metric and row["value"] is not None:
-            place = tuple(row[key] for key in keys)
-            curves.setdefault(place, {})[row["layer"]] = row["value"]
+    metric, _ = task_metrics(set(rows["metric"]))
+    chosen = rows[(rows["metric"] == metric) & rows["value"].notna()]
+    keys = ["task", "model", "variant", "percent", "seed", "probe", "view"]
     found = []
-    for place, curve in curves.items():
-        scores = [curve[layer] for layer in sorted(curve)]
+    for place, curve in chosen.groupby(keys, sort=False, dropna=False):
+        scores = curve.sort_values("layer")["value"].tolist()
         last = max(len(scores) - 1, 1)
         best = int(np.argmax(scores))
         values = {
@@ -69,11 +63,10 @@ def entry_rows(rows: Sequence[Row]) -> list[Row]:
             | {"metric": metric, "measure": name, "value": float(value), "depth": at / last}
             for name, (value, at) in values.items()
         ]
-    return found
+    return pd.DataFrame(found, columns=[*keys, "metric", "measure", "value", "depth"])
 
 
 def tabulate(sources: Sources) -> dict[str, Table]:
     """The table, from that of probe scores."""
-    path, kind = sources.path("probes"), "probes-table"
-    rows = (entry_rows(read_task(path, kind, task).to_pylist()) for task in tasks_of(path, kind))
-    return {"entry": Table([list(chain.from_iterable(rows))])}
+    rows = [entry_rows(sources.table("probes", task)) for task in sources.tasks("probes")]
+    return {"entry": Table([pd.concat(rows)])}

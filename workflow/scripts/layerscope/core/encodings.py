@@ -6,8 +6,11 @@ last one instead. Probes split `separate` into halves and combine them: parts ha
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Ends the name of a view of the last real sub-word.
 LAST = "-last"
@@ -16,8 +19,6 @@ SEPARATE = "separate"
 HALVES = ("premise", "hypothesis")
 #: What InferSent makes of the halves.
 COMBINED = "combined"
-
-Row = TypeVar("Row", bound=Mapping[str, Any])
 
 
 def is_last(view: str) -> bool:
@@ -40,7 +41,7 @@ def is_half(view: str) -> bool:
     return encoding(view) in HALVES
 
 
-def main_views(views: Collection[str]) -> list[str]:
+def main_views(views: Iterable[str]) -> list[str]:
     """Views that a study is summed up by, in the order given.
 
     The rest asks what another way to sum up the same states gives: combined features, and the last
@@ -54,7 +55,6 @@ def main_views(views: Collection[str]) -> list[str]:
     ]
 
 
-def of_main_views(rows: Sequence[Row]) -> list[Row]:
+def of_main_views(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows of one task whose `view` is a main one."""
-    chosen = set(main_views([row["view"] for row in rows]))
-    return [row for row in rows if row["view"] in chosen]
+    return rows[rows["view"].isin(main_views(rows["view"]))]

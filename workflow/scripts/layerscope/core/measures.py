@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
 
 from layerscope.core.errors import UserError
 
@@ -18,16 +17,6 @@ BASELINES = ("majority", "bag-of-words", "premise-only", "hypothesis-only")
 
 #: Which of them each kind of task has: a sentence has no halves.
 BASELINES_OF_KIND = {"nli": BASELINES, "ner": BASELINES[:2]}
-
-
-class Point(NamedTuple):
-    """A fine-tuned variant: one inner measure and its downstream score."""
-
-    model: str
-    percent: int
-    seed: int
-    inner: float
-    score: float
 
 
 def task_metrics(names: Collection[str]) -> tuple[str, str]:

@@ -6,9 +6,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as csv
 import pyarrow.parquet as pq
@@ -16,7 +15,11 @@ import pyarrow.parquet as pq
 from layerscope.core.errors import UserError
 from layerscope.core.files import whole_file
 from layerscope.core.formats import file_metadata, read_table, write_blocks
+from layerscope.core.formats.tables import Rows
 from layerscope.core.variants import parse_variant
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Row = dict[str, Any]
 
@@ -46,11 +49,21 @@ class Sources:
         """
         return only_path(self.paths, name)
 
+    def table(
+        self, name: str, task: str | None = None, measures: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """Rows of a table; `task` and `measures` as in `read_frame`."""
+        return read_frame(self.path(name), f"{name}-table", task, measures)
+
+    def tasks(self, name: str) -> list[str]:
+        """Tasks of a table, in its order."""
+        return tasks_of(self.path(name), f"{name}-table")
+
 
 class Table(NamedTuple):
     """A table to be written: blocks of rows, and what readers should know besides."""
 
-    blocks: Iterable[Sequence[Row]]
+    blocks: Iterable[Rows]
     metadata: Mapping[str, Any] = {}
 
 
@@ -66,17 +79,9 @@ class Drawn:
     paths: Mapping[str, Sequence[str]]
     task: str | None = None
 
-    def table(self, name: str, measures: Sequence[str] | None = None) -> pa.Table:
-        """Rows of a table; `measures` as in `read_task`."""
-        path, kind = only_path(self.paths, name), f"{name}-table"
-        if self.task is None:
-            return read_table(path, kind)
-        return read_task(path, kind, self.task, measures)
-
-    def rows(self, name: str, measures: Sequence[str] | None = None) -> list[Row]:
-        """The same as a list."""
-        found: list[Row] = self.table(name, measures).to_pylist()
-        return found
+    def table(self, name: str, measures: Sequence[str] | None = None) -> pd.DataFrame:
+        """Rows of a table; `measures` as in `read_frame`."""
+        return read_frame(only_path(self.paths, name), f"{name}-table", self.task, measures)
 
     def confidence(self, name: str) -> float:
         """Of the intervals in a table."""
@@ -133,30 +138,30 @@ def join(paths: Sequence[str | Path], kind: str, out: str | Path) -> None:
     write_csv(out)
 
 
-def read_task(
-    path: str | Path, kind: str, task: str, measures: Sequence[str] | None = None
-) -> pa.Table:
-    """Rows of one task of a table; of the others, nothing is kept in memory.
+def read_frame(
+    path: str | Path, kind: str, task: str | None = None, measures: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Rows of a table, null as NaN; of what is not asked for, nothing is kept in memory.
 
     Args:
         path: the table.
         kind: a key of `SCHEMAS`.
-        task: its name.
+        task: whose rows to read; None for all.
         measures: values of the column `measure` to read; None for all.
 
     Raises:
         UserError: the table is of another kind or does not hold the task.
     """
-    wanted = pc.field("task") == task
+    wanted = pc.scalar(True) if task is None else pc.field("task") == task
     if measures is not None:
         wanted &= pc.field("measure").isin(measures)
     chosen = read_table(path, kind, rows=wanted)
-    if not len(chosen):
+    if task is not None and not len(chosen):
         known = tasks_of(path, kind)
         if task not in known:
             names = ", ".join(known) or "none, it is empty"
             raise UserError(f"{path}: no task '{task}'; allowed: {names}")
-    return chosen
+    return chosen.to_pandas()
 
 
 def tasks_of(path: str | Path, kind: str) -> list[str]:

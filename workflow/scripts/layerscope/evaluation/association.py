@@ -9,15 +9,17 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from layerscope.config.statistics import Statistics
-from layerscope.core.measures import Point, task_metrics
-from layerscope.core.table_files import Sources, Table, read_task, tasks_of
+from layerscope.core.measures import task_metrics
+from layerscope.core.table_files import Sources, Table
+from layerscope.evaluation.inner_measures import ATTENTION, inner_measures, points
 from layerscope.statistics.inference import (
     Floats,
     bootstrap_weights,
@@ -26,7 +28,6 @@ from layerscope.statistics.inference import (
     slope,
     spearman,
 )
-from layerscope.statistics.inner_measures import ATTENTION, inner_measures, points
 from layerscope.statistics.mixed import mixed_slope
 
 Row = dict[str, Any]
@@ -50,7 +51,7 @@ def _statistic(statistic: str, value: float, low: float, high: float, n: int) ->
     return dict(zip(("statistic", "value", "low", "high", "n"), (statistic, *ends, n), strict=True))
 
 
-def associate(chosen: Sequence[Point], resamples: int, confidence: float, seed: int) -> list[Row]:
+def associate(chosen: pd.DataFrame, resamples: int, confidence: float, seed: int) -> list[Row]:
     """How an inner measure goes with the score.
 
     Statistics: `spearman`, over all points, with a percentile bootstrap interval that resamples
@@ -60,12 +61,15 @@ def associate(chosen: Sequence[Point], resamples: int, confidence: float, seed: 
     per unit of the inner measure, with the same kind of interval. With one model there is no
     interval; what is undefined is null.
 
+    Args:
+        chosen: points of one inner measure and metric: `model`, `inner` and `score`.
+        resamples, confidence, seed: of the intervals.
+
     Returns:
         Rows of `statistic`, `value`, `low`, `high`, `n` (points).
     """
-    inner = np.asarray([p.inner for p in chosen], dtype=float)
-    score = np.asarray([p.score for p in chosen], dtype=float)
-    models = [p.model for p in chosen]
+    inner, score = chosen["inner"].to_numpy(float), chosen["score"].to_numpy(float)
+    models = chosen["model"].tolist()
     clusters = cluster_index(models)
     row = partial(_statistic, n=len(chosen))
 
@@ -102,12 +106,27 @@ def associate(chosen: Sequence[Point], resamples: int, confidence: float, seed: 
     ]
 
 
+def task_points(
+    scores: pd.DataFrame, probes: pd.DataFrame, attention: pd.DataFrame
+) -> dict[tuple[str, str], pd.DataFrame]:
+    """Points of one task by metric of the score and inner measure, of which some may have none.
+
+    Args:
+        scores, probes, attention: the task's rows of these tables. Probes are taken in the metric
+            of the score.
+    """
+    return {
+        (metric, name): points(scores, inner, metric)
+        for metric in task_metrics(set(scores["metric"]))
+        for name, inner in inner_measures(probes, attention, metric).groupby(
+            "inner measure", sort=False
+        )
+    }
+
+
 def association_rows(
     task: str,
-    metrics: Sequence[str],
-    scores: Sequence[Row],
-    probes: Sequence[Row],
-    attention: Sequence[Row],
+    points_of: Mapping[tuple[str, str], pd.DataFrame],
     resamples: int,
     confidence: float,
     seed: int,
@@ -119,26 +138,18 @@ def association_rows(
 
     Args:
         task: its name.
-        metrics: of the score; probes are taken in the same one.
-        scores, probes, attention: the task's rows of these tables.
+        points_of: as from `task_points`.
         resamples, confidence, seed: of the intervals. Every inner measure draws from the same
             seed, so one more measure changes no interval of the others.
     """
     rows: list[Row] = []
     reasons: Counter[str] = Counter()
-    for metric in metrics:
-        for name, inner in inner_measures(probes, attention, metric).items():
-            chosen = points(scores, inner, metric)
-            mixed = mixed_slope(
-                [p.inner for p in chosen],
-                [p.score for p in chosen],
-                [p.model for p in chosen],
-                confidence,
-            )
-            reasons[mixed.reason] += 1
-            found = associate(chosen, resamples, confidence, seed)
-            found.append(_statistic("mixed-effects slope", *mixed[:3], len(chosen)))
-            rows += [{"task": task, "inner measure": name, "metric": metric, **r} for r in found]
+    for (metric, name), chosen in points_of.items():
+        mixed = mixed_slope(chosen["inner"], chosen["score"], chosen["model"].tolist(), confidence)
+        reasons[mixed.reason] += 1
+        found = associate(chosen, resamples, confidence, seed)
+        found.append(_statistic("mixed-effects slope", *mixed[:3], len(chosen)))
+        rows += [{"task": task, "inner measure": name, "metric": metric, **r} for r in found]
     missing = [f"{reason} ({number})" for reason, number in reasons.items() if reason]
     if missing:
         log.warning(
@@ -149,19 +160,23 @@ def association_rows(
 
 
 def tabulate(sources: Sources) -> dict[str, Table]:
-    """The table, from those of scores, probes and attention; the settings are of statistics."""
+    """The table and that of points, from those of scores, probes and attention.
+
+    The settings are of statistics.
+    """
     settings = Statistics.model_validate_json(sources.settings)
-    rows = []
-    for task in tasks_of(sources.path("scores"), "scores-table"):
-        scores = read_task(sources.path("scores"), "scores-table", task).to_pylist()
-        rows += association_rows(
-            task,
-            task_metrics({row["metric"] for row in scores}),
-            scores,
-            read_task(sources.path("probes"), "probes-table", task).to_pylist(),
-            read_task(sources.path("attention"), "attention-table", task, ATTENTION).to_pylist(),
-            settings.resamples,
-            settings.confidence,
-            settings.seed,
+    found = {
+        task: task_points(
+            sources.table("scores", task),
+            sources.table("probes", task),
+            sources.table("attention", task, list(ATTENTION)),
         )
-    return {"association": Table([rows], {"confidence": settings.confidence})}
+        for task in sources.tasks("scores")
+    }
+    resampling = (settings.resamples, settings.confidence, settings.seed)
+    rows = [row for task, own in found.items() for row in association_rows(task, own, *resampling)]
+    all_points = [each.assign(task=task) for task, own in found.items() for each in own.values()]
+    return {
+        "association": Table([rows], {"confidence": settings.confidence}),
+        "association-points": Table([pd.concat(all_points)] if all_points else []),
+    }

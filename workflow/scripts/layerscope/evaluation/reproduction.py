@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import pandas as pd
+
 from layerscope.config.references import ANY, Reference, read_references
-from layerscope.core.formats import read_table
 from layerscope.core.measures import BASELINES
 from layerscope.core.table_files import Sources, Table
 
@@ -17,21 +18,19 @@ NOT_COMPARABLE, OTHER_MODEL, NOT_RUN = "not comparable", "other model", "not run
 VERDICTS = (AGREES, BELOW, ABOVE, NOT_COMPARABLE, OTHER_MODEL, NOT_RUN)
 
 
-def our_score(reference: Reference, scores: Sequence[Row]) -> Row | None:
+def our_score(reference: Reference, scores: pd.DataFrame) -> Row | None:
     """The row that a reference is compared with: the mean over seeds, or the only seed.
 
     For the model `any` it is that of the model with the highest score; baselines are no models.
     """
-    best: dict[str, Row] = {}
-    for row in scores:
-        same = all(row[key] == getattr(reference, key) for key in ("task", "metric", "percent"))
-        if not same or row["value"] is None or row["model"] in BASELINES:
-            continue
-        if row["model"] not in best or row["seed"] is None:
-            best[row["model"]] = row
+    compared = scores["value"].notna() & ~scores["model"].isin(BASELINES)
+    for key in ("task", "metric", "percent"):
+        compared &= scores[key] == getattr(reference, key)
     if reference.model != ANY:
-        return best.get(reference.model)
-    return max(best.values(), key=lambda row: row["value"], default=None)
+        compared &= scores["model"] == reference.model
+    means_first = scores[compared].sort_values("seed", key=pd.Series.notna, kind="stable")
+    best = means_first.drop_duplicates("model")
+    return None if best.empty else best.loc[best["value"].idxmax()].to_dict()
 
 
 def judge(reference: Reference, ours: Row) -> str:
@@ -43,14 +42,14 @@ def judge(reference: Reference, ours: Row) -> str:
     highest = reference.value + reference.tolerance
     if reference.comparable == "bound":
         return ABOVE if ours["value"] > highest else AGREES
-    low = ours["value"] if ours["low"] is None else min(ours["low"], ours["value"])
-    high = ours["value"] if ours["high"] is None else max(ours["high"], ours["value"])
+    low = ours["value"] if pd.isna(ours["low"]) else min(ours["low"], ours["value"])
+    high = ours["value"] if pd.isna(ours["high"]) else max(ours["high"], ours["value"])
     if high < lowest:
         return BELOW
     return ABOVE if low > highest else AGREES
 
 
-def verdict_rows(references: Sequence[Reference], scores: Sequence[Row]) -> list[Row]:
+def verdict_rows(references: Sequence[Reference], scores: pd.DataFrame) -> pd.DataFrame:
     """Rows of the table of verdicts, in the order of the references.
 
     Verdicts: `agrees`, `below` and `above` (see `judge`); `not comparable` where the reference says
@@ -61,8 +60,7 @@ def verdict_rows(references: Sequence[Reference], scores: Sequence[Row]) -> list
         references: published values.
         scores: rows of the table of scores.
     """
-    models = {row["model"] for row in scores} | {ANY}
-    tasks = {row["task"] for row in scores}
+    models, tasks = {ANY, *scores["model"]}, set(scores["task"])
     rows = []
     for reference in references:
         ours = our_score(reference, scores)
@@ -87,10 +85,10 @@ def verdict_rows(references: Sequence[Reference], scores: Sequence[Row]) -> list
                 "verdict": verdict,
             }
         )
-    return rows
+    return pd.DataFrame(rows)
 
 
 def tabulate(sources: Sources) -> dict[str, Table]:
     """The table, from published values and the table of scores."""
-    scores = read_table(sources.path("scores"), "scores-table").to_pylist()
-    return {"verdict": Table([verdict_rows(read_references(sources.path("references")), scores)])}
+    references = read_references(sources.path("references"))
+    return {"verdict": Table([verdict_rows(references, sources.table("scores"))])}

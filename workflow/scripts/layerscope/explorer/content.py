@@ -9,22 +9,24 @@ left out: they are half of all numbers. The published study (4 models, up to 24 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
+import pandas as pd
 
 from layerscope.core.encodings import is_half
+from layerscope.core.formats import SCHEMAS
 from layerscope.core.looks import METRICS
-from layerscope.core.measures import Point, chosen_measures, task_metrics
+from layerscope.core.measures import chosen_measures, task_metrics
 from layerscope.core.variants import RANDOM
 
 DIGITS = 5
 
-#: Points of each inner measure, by metric of the score; made by
-#: `layerscope.statistics.inner_measures`.
-Points = Mapping[str, Mapping[str, Sequence[Point]]]
+#: Tables with rows of single variants, and all that are shown.
+WITH_VARIANTS = ("scores", "probes", "attention", "similarity")
+TABLES = (*WITH_VARIANTS, "entry", "association", "association-points")
+
 Json = dict[str, Any]
 
 _NAMES = METRICS | {
@@ -70,125 +72,120 @@ def _is_reference(measure: str) -> bool:
     return measure.endswith(tuple(_REFERENCES))
 
 
-def contents(
-    study: str,
-    tables: Mapping[str, pa.Table | None],
-    points: Mapping[str, Points],
-    confidence: float,
-) -> Json:
+def contents(study: str, tables: Mapping[str, pd.DataFrame], confidence: float) -> Json:
     """All that the page shows.
 
     Args:
         study: its name.
-        tables: `scores`, `probes`, `attention`, `association`, `similarity` and `entry`, each of
-            the kind of that name. One that is None or left out shows as nothing.
-        points: of each task, what the association is of.
+        tables: by name, each of the kind of that name; of `TABLES`, what is left out shows as
+            nothing.
         confidence: of the intervals.
 
     Returns:
         JSON that depends on the tables alone, in their order.
     """
-    there = {name: table for name, table in tables.items() if table is not None and len(table)}
-    about: dict[str, Json] = {}
-    for row in _rows(there, "scores", "model", "architecture", "domain"):
-        if row[1] != "baseline":
-            about.setdefault(row[0], {"architecture": row[1], "domain": row[2]})
-    tasks: dict[str, Json] = {}
-    for name in ("scores", "probes", "attention", "similarity"):
-        for task, model in _rows(there, name, "task", "model"):
-            tasks.setdefault(task, {})
-            if name != "scores":
-                about.setdefault(model, {})
-    for task, content in tasks.items():
-        own = {name: table.filter(pc.field("task") == task) for name, table in there.items()}
-        content |= _task(own, points.get(task, {}), list(about))
+    there = {name: tables.get(name, _empty(name)) for name in TABLES}
+    scores, *inside = (there[name] for name in WITH_VARIANTS)
+    known = scores[scores["architecture"] != "baseline"].drop_duplicates("model")
+    about = known.set_index("model")[["architecture", "domain"]].to_dict("index")
+    for model in pd.concat([table["model"] for table in inside]).unique():
+        about.setdefault(model, {})
+    tasks = pd.concat([table["task"] for table in (scores, *inside)]).unique()
     return {
         "study": study,
         "confidence": confidence,
         "models": about,
-        "tasks": tasks,
+        "tasks": {
+            task: _task({name: rows[rows["task"] == task] for name, rows in there.items()}, about)
+            for task in tasks
+        },
     }
 
 
-def _rows(tables: Mapping[str, pa.Table], name: str, *columns: str) -> Iterator[tuple[Any, ...]]:
-    """Rows of a table as tuples of the columns; none if it is not there."""
-    if name in tables:
-        yield from zip(*(tables[name][column].to_pylist() for column in columns), strict=True)
+def _empty(name: str) -> pd.DataFrame:
+    return pd.DataFrame(columns=list(SCHEMAS[f"{name}-table"]))
 
 
-def _task(own: Mapping[str, pa.Table], points: Points, models: Sequence[str]) -> Json:
-    tuned = {
-        (percent, seed)
-        for name in ("scores", "probes", "attention", "similarity")
-        for percent, seed in _rows(own, name, "percent", "seed")
-        if percent > 0 and seed is not None
-    }
-    scores, metrics = _scores(own)
-    curves, layers = _layers(own, metrics)
-    attention = _attention(own)
+def _nested(rows: pd.DataFrame, keys: Sequence[str], leaf: Callable[[pd.DataFrame], Any]) -> Any:
+    """An object of the values of the first key, in each one of the next, and so on.
+
+    Args:
+        rows: of a table.
+        keys: columns; the order of their values is that of the rows.
+        leaf: what stands innermost, from the rows that have all keys in common.
+    """
+    if not keys:
+        return leaf(rows)
+    by_key = rows.groupby(keys[0], sort=False)
+    return {key: _nested(own, keys[1:], leaf) for key, own in by_key}
+
+
+def _numbers(*columns: str) -> Callable[[pd.DataFrame], list[Any]]:
+    """Numbers of a single row, as a leaf of `_nested`."""
+    return lambda rows: [short(rows[column].iloc[-1]) for column in columns]
+
+
+def _task(own: Mapping[str, pd.DataFrame], models: Iterable[str]) -> Json:
+    variants = pd.concat([own[name][["percent", "seed"]] for name in WITH_VARIANTS])
+    tuned = variants[variants["percent"] > 0].dropna()
+    table = own["scores"]
+    scores, metrics = _scores(table)
+    curves, layers = _layers(own["probes"], own["similarity"], metrics)
+    attention = _attention(own["attention"])
     present = {*layers, *attention}.union(*scores.values())
-    inner = list(dict.fromkeys(name for by_name in points.values() for name in by_name))
+    inner = list(own["association"]["inner measure"].unique())
+    association = _nested(
+        own["association"],
+        ["metric", "inner measure", "statistic"],
+        _numbers("value", "low", "high", "n"),
+    )
+    points = _nested(own["association-points"], ["metric", "inner measure"], _points)
     return {
         "models": [model for model in models if model in present],
-        "shares": sorted({percent for percent, _ in tuned}),
-        "seeds": sorted({seed for _, seed in tuned}),
+        "shares": sorted(int(percent) for percent in tuned["percent"].unique()),
+        "seeds": sorted(int(seed) for seed in tuned["seed"].unique()),
         "metrics": [{"key": metric, "name": measure_name(metric)} for metric in metrics],
         "scores": scores,
-        "baselines": list(
-            dict.fromkeys(
-                model
-                for model, kind in _rows(own, "scores", "model", "architecture")
-                if kind == "baseline"
-            )
-        ),
+        "baselines": list(table.loc[table["architecture"] == "baseline", "model"].unique()),
         "curves": curves,
         "layers": layers,
-        "entry": _entry(own),
-        "measures": _measures(own),
+        "entry": _entry(own["entry"]),
+        "measures": _measures(own["attention"]),
         "attention": attention,
         "inner": [{"key": name, "name": _inner_name(name)} for name in inner],
         "first": next(iter(chosen_measures(inner)), None),
         "points": {
-            metric: {
-                name: [[p.model, p.percent, p.seed, short(p.inner), short(p.score)] for p in known]
-                for name, known in by_name.items()
-            }
-            for metric, by_name in points.items()
+            metric: {name: points.get(metric, {}).get(name, []) for name in known}
+            for metric, known in association.items()
         },
-        "association": _association(own),
+        "association": association,
     }
 
 
-def _scores(own: Mapping[str, pa.Table]) -> tuple[Json, list[str]]:
+def _scores(rows: pd.DataFrame) -> tuple[Json, list[str]]:
     """Scores by metric, model and variant, with intervals; metrics, the task's own one first."""
-    found: Json = {}
-    columns = ("metric", "model", "variant", "value", "low", "high")
-    for metric, model, variant, *values in _rows(own, "scores", *columns):
-        by_model = found.setdefault(metric, {}).setdefault(model, {})
-        by_model[variant] = [short(value) for value in values]
+    found = _nested(rows, ["metric", "model", "variant"], _numbers("value", "low", "high"))
     if not found:
         return {}, []
     first = [metric for metric in task_metrics(found) if metric in found]
     return found, list(dict.fromkeys([*first, *found]))
 
 
-def _layers(own: Mapping[str, pa.Table], metrics: Sequence[str]) -> tuple[list[Json], Json]:
+def _layers(
+    probes: pd.DataFrame, similarity: pd.DataFrame, metrics: Sequence[str]
+) -> tuple[list[Json], Json]:
     """What can be drawn by layer, and its values by model, curve and variant."""
-    keys = ("model", "variant", "layer", "value")
-    rows = [
-        ("probe", f"{probe}|{view}|{metric}", (f"{probe} probe, {view}", metric), *rest)
-        for probe, view, metric, *rest in _rows(own, "probes", "probe", "view", "metric", *keys)
-    ] + [
-        ("similarity", f"|{view}|{measure}", (f"similarity, {view}", measure), *rest)
-        for view, measure, *rest in _rows(own, "similarity", "view", "measure", *keys)
-    ]
-    curves: dict[str, Json] = {}
-    found: Json = {}
-    for _, key, (group, metric), model, variant, layer, value in rows:
-        curves.setdefault(key, {"key": key, "group": group, "name": measure_name(metric)})
-        values = found.setdefault(model, {}).setdefault(key, {}).setdefault(variant, [])
-        values += [None] * (layer + 1 - len(values))
-        values[layer] = short(value)
+    rows = pd.concat(
+        [
+            probes.assign(key=_curve(probes), group=probes["probe"] + " probe, " + probes["view"]),
+            similarity.assign(
+                metric=similarity["measure"],
+                key="|" + similarity["view"] + "|" + similarity["measure"],
+                group="similarity, " + similarity["view"],
+            ),
+        ]
+    )
+    curves = rows.drop_duplicates("key")
 
     def first(key: str) -> tuple[bool, ...]:
         probe, view, metric = key.split("|")
@@ -199,25 +196,34 @@ def _layers(own: Mapping[str, pa.Table], metrics: Sequence[str]) -> tuple[list[J
             view not in ("joint", "word"),
         )
 
-    best = min(curves, key=first, default=None)
-    return [curve | {"first": key == best} for key, curve in curves.items()], found
+    best = min(curves["key"], key=first, default=None)
+    shown = [
+        {"key": key, "group": group, "name": measure_name(metric), "first": key == best}
+        for key, group, metric in zip(curves["key"], curves["group"], curves["metric"], strict=True)
+    ]
+    return shown, _nested(rows, ["model", "key", "variant"], _by_layer)
 
 
-def _entry(own: Mapping[str, pa.Table]) -> Json:
+def _curve(rows: pd.DataFrame) -> pd.Series:
+    """Key of a probe's curve."""
+    return rows["probe"] + "|" + rows["view"] + "|" + rows["metric"]
+
+
+def _by_layer(rows: pd.DataFrame) -> list[Any]:
+    values = dict(zip(rows["layer"], rows["value"], strict=True))
+    return [short(values.get(layer)) for layer in range(max(values) + 1)]
+
+
+def _entry(rows: pd.DataFrame) -> Json:
     """Where information enters, by model, curve and variant: value of each measure."""
-    found: Json = {}
-    columns = ("model", "probe", "view", "metric", "variant", "measure", "value")
-    for model, probe, view, metric, variant, measure, value in _rows(own, "entry", *columns):
-        by_curve = found.setdefault(model, {}).setdefault(f"{probe}|{view}|{metric}", {})
-        by_curve.setdefault(variant, {})[measure] = short(value)
-    return found
+    keys = ["model", "key", "variant", "measure"]
+    return _nested(rows.assign(key=_curve(rows)), keys, lambda row: short(row["value"].iloc[-1]))
 
 
-def _measures(own: Mapping[str, pa.Table]) -> list[Json]:
+def _measures(rows: pd.DataFrame) -> list[Json]:
     """Measures of attention: whether variants before fine-tuning have them too, and references."""
-    before: dict[str, bool] = {}
-    for measure, percent, variant in _rows(own, "attention", "measure", "percent", "variant"):
-        before[measure] = before.get(measure, False) or (percent == 0 and variant != RANDOM)
+    plain = rows.assign(before=(rows["percent"] == 0) & (rows["variant"] != RANDOM))
+    before = plain.groupby("measure", sort=False)["before"].any().to_dict()
     return [
         {
             "key": measure,
@@ -235,42 +241,33 @@ def _measures(own: Mapping[str, pa.Table]) -> list[Json]:
     ]
 
 
-def _attention(own: Mapping[str, pa.Table]) -> Json:
+def _attention(rows: pd.DataFrame) -> Json:
     """Of each model its layers and heads, and measures: `[values, low, high]` of each variant.
 
     Each of the three is layer by layer, all heads of a layer in a row. References have values only.
     """
-    columns = ("model", "measure", "variant", "layer", "head", "value", "low", "high")
-    rows = list(_rows(own, "attention", *columns))
-    shapes: dict[str, tuple[int, int, int]] = {}
-    for model, _, _, layer, head, *_ in rows:
-        low, high, heads = shapes.get(model, (layer, layer, 0))
-        shapes[model] = (min(low, layer), max(high, layer), max(heads, head + 1))
-    found: Json = {
-        model: {"layer": low, "layers": high - low + 1, "heads": heads, "values": {}}
-        for model, (low, high, heads) in shapes.items()
-    }
-    for model, measure, variant, layer, head, *values in rows:
-        low, high, heads = shapes[model]
-        alone = _is_reference(measure)
-        by_variant = found[model]["values"].setdefault(measure, {})
-        cells = by_variant.get(variant)
-        if cells is None:
-            size = (high - low + 1) * heads
-            cells = by_variant[variant] = [[None] * size for _ in range(1 if alone else 3)]
-        for part, value in zip(cells, values, strict=False):
-            part[(layer - low) * heads + head] = short(value)
-    return found
-
-
-def _association(own: Mapping[str, pa.Table]) -> Json:
-    """By metric, inner measure and statistic: value, low, high, number of points."""
     found: Json = {}
-    columns = ("metric", "inner measure", "statistic", "value", "low", "high", "n")
-    for metric, name, statistic, *values in _rows(own, "association", *columns):
-        by_name = found.setdefault(metric, {}).setdefault(name, {})
-        by_name[statistic] = [short(value) for value in values]
+    for model, own in rows.groupby("model", sort=False):
+        first, last, head = own["layer"].min(), own["layer"].max(), own["head"].max()
+        layers, heads = int(last - first + 1), int(head + 1)
+        cells = range(layers * heads)
+        placed = own.assign(cell=(own["layer"] - first) * heads + own["head"])
+        values = _nested(placed, ["measure", "variant"], partial(_of_cells, cells=cells))
+        found[model] = {"layer": int(first), "layers": layers, "heads": heads, "values": values}
     return found
+
+
+def _of_cells(rows: pd.DataFrame, cells: range) -> list[list[Any]]:
+    alone = _is_reference(rows["measure"].iloc[0])
+    columns = ["value"] if alone else ["value", "low", "high"]
+    placed = rows.set_index("cell")[columns].reindex(cells)
+    return [[short(value) for value in placed[column]] for column in columns]
+
+
+def _points(rows: pd.DataFrame) -> list[list[Any]]:
+    """Model, share, seed, inner measure and score of each point."""
+    chosen = (rows[column] for column in ("model", "percent", "seed", "inner", "score"))
+    return [[*variant, short(x), short(y)] for *variant, x, y in zip(*chosen, strict=True)]
 
 
 def _inner_name(name: str) -> str:

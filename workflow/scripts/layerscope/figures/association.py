@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from layerscope.core.looks import METRICS, looks
-from layerscope.core.measures import Point, chosen_measures, task_metrics
+from layerscope.core.measures import chosen_measures, task_metrics
 from layerscope.core.table_files import Drawn
-from layerscope.figures.style import GREY, PAGE, Row, model_handles, models_of, styled
+from layerscope.figures.style import GREY, PAGE, model_handles, models_of, styled
 from layerscope.statistics.inference import min_models_for_significance
-from layerscope.statistics.inner_measures import ATTENTION, inner_measures, points
 
 _AXES = {
     "best layer": "Probe, best layer",
@@ -28,8 +29,8 @@ _AXES = {
 
 @styled()
 def draw(
-    points: Mapping[str, Sequence[Point]],
-    rows: Sequence[Row],
+    points: pd.DataFrame,
+    rows: pd.DataFrame,
     models: Sequence[str],
     metric: str,
     confidence: float,
@@ -37,18 +38,16 @@ def draw(
     """Draw scatters of chosen inner measures, and the rank correlation of all of them.
 
     Args:
-        points: of each inner measure.
-        rows: of the table of associations, of one task and of `metric`.
+        points, rows: of the tables of points and of associations, of one task and of `metric`.
         models: all models of the table of scores, which fixes their colours.
         metric: of the score.
         confidence: of the intervals in `rows`.
     """
-    statistics = {(r["inner measure"], r["statistic"]): r for r in rows}
-    names = list(dict.fromkeys(r["inner measure"] for r in rows))
+    statistics = rows.set_index(["inner measure", "statistic"]).to_dict("index")
+    names = list(rows["inner measure"].unique())
     shown = chosen_measures(names)
     known = looks(models)
-    everything = [p for name in names for p in points[name]]
-    percents = sorted({p.percent for p in everything})
+    percents = sorted(points["percent"].unique())
     sizes = {percent: 9 + 22 * (i + 1) / len(percents) for i, percent in enumerate(percents)}
     lines = _forest_lines(names)
     height = max(1.0 + 1.35 * -(-len(shown) // 2), 1.2 + 0.112 * len(lines))
@@ -58,7 +57,7 @@ def draw(
     for index, name in enumerate(shown):
         axes = figure.add_subplot(grid[index // 2, index % 2], sharey=first)
         first = first or axes
-        for point in points[name]:
+        for point in points[points["inner measure"] == name].itertuples():
             look = known[point.model]
             axes.scatter(
                 point.inner, point.score, s=sizes[point.percent], color=look.colour,
@@ -74,8 +73,8 @@ def draw(
         axes.locator_params(axis="y", nbins=5)
         axes.margins(0.1)
     _forest(figure.add_subplot(grid[:, 2]), lines, statistics)
-    count = len({p.model for p in everything})
-    n = max((len(points[name]) for name in names), default=0)
+    count = points["model"].nunique()
+    n = points["inner measure"].value_counts().max() if len(points) else 0
     probe = next((_heading(name) for name in shown if ": " in name), None)
     figure.suptitle(
         f"{n} fine-tuned variants of {count} model{'s' if count != 1 else ''}"
@@ -86,7 +85,7 @@ def draw(
         x=0.01,
         ha="left",
     )
-    handles = model_handles([m for m in models if any(p.model == m for p in everything)], known, "")
+    handles = model_handles([m for m in models if m in set(points["model"])], known, "")
     handles += [
         Line2D([], [], color=GREY, marker="o", linestyle="", markersize=size**0.5,
                markeredgewidth=0, label=f"{percent} %")
@@ -104,20 +103,21 @@ def draw(
 
 
 _PALE = "#bcd3e6"
+Row = Mapping[str, Any]
 
 
 def _correlation(row: Row) -> str:
-    if row["value"] is None:
+    if pd.isna(row["value"]):
         return f"ρ undefined (n = {row['n']})"
     text = f"ρ = {row['value']:.2f}"
-    if row["low"] is None:
+    if pd.isna(row["low"]):
         return f"{text} (no interval)"
     return f"{text} [{row['low']:.2f}, {row['high']:.2f}]".replace("-", "\N{MINUS SIGN}")
 
 
 def _sign(row: Row) -> str:
     """Which side of 0 an interval lies on, 0 if it holds it; nothing if there is none."""
-    if row["low"] is None:
+    if pd.isna(row["low"]):
         return ""
     return "+" if row["low"] > 0 else "\N{MINUS SIGN}" if row["high"] < 0 else "0"
 
@@ -150,12 +150,12 @@ def _forest(
             continue
         whole = statistics[name, "spearman"]
         without = statistics[name, "spearman leave-one-model-out"]
-        if without["low"] is not None:
+        if pd.notna(without["low"]):
             axes.plot([without["low"], without["high"]], [at, at], color=_PALE, linewidth=3.5,
                       solid_capstyle="butt")  # fmt: skip
-        if whole["low"] is not None:
+        if pd.notna(whole["low"]):
             axes.plot([whole["low"], whole["high"]], [at, at], color="black", linewidth=0.8)
-        if whole["value"] is not None:
+        if pd.notna(whole["value"]):
             axes.plot(whole["value"], at, color="black", marker="o", markersize=2.6)
         axes.text(1.1, at, _sign(statistics[name, "mixed-effects slope"]), fontsize=6, va="center")
     axes.axvline(0, color="black", linewidth=0.6, zorder=1)
@@ -172,14 +172,14 @@ def _forest(
 
 
 def figure(tables: Drawn) -> Figure:
-    """The figure, from the tables of associations, scores, probes and attention."""
-    scores = tables.rows("scores")
-    metric, _ = task_metrics({row["metric"] for row in scores})
-    inner = inner_measures(tables.rows("probes"), tables.rows("attention", ATTENTION), metric)
+    """The figure, from the tables of associations, points and scores."""
+    scores = tables.table("scores")
+    metric, _ = task_metrics(set(scores["metric"]))
+    points, rows = tables.table("association-points"), tables.table("association")
     return draw(
-        {name: points(scores, values, metric) for name, values in inner.items()},
-        [row for row in tables.rows("association") if row["metric"] == metric],
-        models_of([row for row in scores if row["architecture"] != "baseline"]),
+        points[points["metric"] == metric],
+        rows[rows["metric"] == metric],
+        models_of(scores[scores["architecture"] != "baseline"]),
         metric,
         tables.confidence("association"),
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.compute as pc
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -15,7 +15,6 @@ from layerscope.core.errors import UserError
 from layerscope.core.table_files import Drawn
 from layerscope.figures.style import (
     GREY,
-    Row,
     layer_ticks,
     legend_below,
     models_of,
@@ -44,28 +43,25 @@ _REFERENCES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def grid_of(rows: Sequence[Row], measure: str) -> tuple[npt.NDArray[np.float64], int]:
-    """Mean over seeds of a measure as heads x layers, NaN where there is none; the first layer.
+def grid_of(rows: pd.DataFrame, value: str = "value") -> pd.DataFrame:
+    """Mean over seeds of a column as heads x layers, NaN where a seed has none.
 
     Args:
-        rows: of one model and percent.
-        measure: its name; without rows of it the array is empty.
+        rows: of one model, measure and percent.
+        value: the column.
     """
-    chosen = [r for r in rows if r["measure"] == measure]
-    if not chosen:
-        return np.empty((0, 0)), 0
-    first = min(r["layer"] for r in chosen)
-    shape = (max(r["head"] for r in chosen) + 1, max(r["layer"] for r in chosen) - first + 1)
-    total, count = np.zeros(shape), np.zeros(shape)
-    for row in chosen:
-        total[row["head"], row["layer"] - first] += row["value"]
-        count[row["head"], row["layer"] - first] += 1
-    with np.errstate(invalid="ignore"):
-        return total / count, first
+    cells = rows.groupby(["head", "layer"])[value].mean(skipna=False).unstack()
+    if cells.empty:
+        return cells
+    heads, layers = (
+        range(cells.index.max() + 1),
+        range(cells.columns.min(), cells.columns.max() + 1),
+    )
+    return cells.reindex(index=heads, columns=layers)
 
 
 @styled()
-def draw(rows: Sequence[Row]) -> Figure:
+def draw(rows: pd.DataFrame) -> Figure:
     """Draw heat maps and curves of cosine, then of divergence, a column a model.
 
     Args:
@@ -74,12 +70,14 @@ def draw(rows: Sequence[Row]) -> Figure:
     Raises:
         UserError: no variant is compared with the pre-trained model.
     """
-    compared = [r for r in rows if r["measure"] in _NAMES and r["percent"] > 0]
-    if not compared:
+    compared = rows[rows["measure"].isin(_NAMES) & (rows["percent"] > 0)]
+    if compared.empty:
         raise UserError("attention: no fine-tuned variant has cosine or jsd; allowed: one or more")
     percent = percents_of(compared)[-1]
-    rows = [r for r in rows if r["percent"] == percent]
     models = models_of(compared)
+    largest = rows[rows["percent"] == percent]
+    grids = {place: grid_of(own) for place, own in largest.groupby(["model", "measure"])}
+    nothing = pd.DataFrame()
     figure = Figure(figsize=(width_for(len(models)), 5.6), layout="constrained")
     grid = figure.subplots(
         4, len(models), sharex="col", squeeze=False, height_ratios=[1.35, 1, 1.35, 1]
@@ -87,22 +85,19 @@ def draw(rows: Sequence[Row]) -> Figure:
     drawn: set[str] = set()
     for index, (measure, name) in enumerate(_NAMES.items()):
         maps, curves = grid[2 * index], grid[2 * index + 1]
-        _heat_maps(figure, maps, rows, models, measure)
+        _heat_maps(figure, maps, [grids.get((m, measure), nothing) for m in models], measure)
         share_y(curves[None], [measure])
         for axes, model in zip(curves, models, strict=True):
-            own = [r for r in rows if r["model"] == model]
-            values, first = grid_of(own, measure)
-            layers = np.arange(first, first + values.shape[1])
             for ending, (_, style) in _REFERENCES.items():
-                reference, start = grid_of(own, f"{measure}_{ending}")
-                if reference.size:
+                reference = grids.get((model, f"{measure}_{ending}"), nothing)
+                if not reference.empty:
                     drawn.add(ending)
-                    at = np.arange(start, start + reference.shape[1])
-                    axes.plot(at, np.nanmean(reference, axis=0), markersize=3, **style)
-            if values.size:
-                axes.vlines(layers, np.nanmin(values, axis=0), np.nanmax(values, axis=0), **_RANGE)
-                axes.plot(layers, np.nanmean(values, axis=0), color=_LINE, marker="o")
-                layer_ticks(axes, first, int(layers[-1]))
+                    axes.plot(reference.columns, reference.mean(), markersize=3, **style)
+            values = grids.get((model, measure), nothing)
+            if not values.empty:
+                axes.vlines(values.columns, values.min(), values.max(), **_RANGE)
+                axes.plot(values.columns, values.mean(), color=_LINE, marker="o")
+                layer_ticks(axes, values.columns[0], values.columns[-1])
         curves[0].set_ylabel(name)
         maps[0].set_ylabel("Head")
     for axes, model in zip(grid[0], models, strict=True):
@@ -126,13 +121,11 @@ def draw(rows: Sequence[Row]) -> Figure:
 def _heat_maps(
     figure: Figure,
     panels: npt.NDArray[np.object_],
-    rows: Sequence[Row],
-    models: Sequence[str],
+    grids: Sequence[pd.DataFrame],
     measure: str,
 ) -> None:
     """One heat map a model, all with the same colours, and the colour bar at the end."""
-    arrays = {m: grid_of([r for r in rows if r["model"] == m], measure) for m in models}
-    finite = np.concatenate([a[np.isfinite(a)] for a, _ in arrays.values()])
+    finite = pd.concat(grid.stack() for grid in grids if not grid.empty)
     # Dark is always what fine-tuning changed most.
     low, high, colours = (
         (np.floor(finite.min() * 20) / 20, 1.0, "cividis")
@@ -140,15 +133,15 @@ def _heat_maps(
         else (0.0, np.ceil(finite.max() * 20) / 20, "cividis_r")
     )
     image = None
-    for axes, (values, first) in zip(panels, arrays.values(), strict=True):
+    for axes, values in zip(panels, grids, strict=True):
         axes.grid(False)
         axes.set_facecolor("#dddddd")
-        if not values.size:
+        if values.empty:
             continue
-        heads, layers = values.shape
+        heads, (first, last) = len(values), values.columns[[0, -1]]
         image = axes.imshow(
             values, aspect="auto", cmap=colours, vmin=low, vmax=max(high, low + 0.05),
-            interpolation="nearest", extent=(first - 0.5, first + layers - 0.5, heads - 0.5, -0.5),
+            interpolation="nearest", extent=(first - 0.5, last + 0.5, heads - 0.5, -0.5),
         )  # fmt: skip
         step = max(1, -(-heads // 4))
         axes.set_yticks(range(0, heads, step))
@@ -161,5 +154,4 @@ def _heat_maps(
 
 def figure(tables: Drawn) -> Figure:
     """The figure, from the rows of the largest share in the table of attention."""
-    table = tables.table("attention")
-    return draw(table.filter(pc.equal(table["percent"], pc.max(table["percent"]))).to_pylist())
+    return draw(tables.table("attention"))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
@@ -13,25 +14,22 @@ from matplotlib.figure import Figure
 from layerscope.core.errors import UserError
 from layerscope.core.measures import BASELINES
 from layerscope.core.table_files import Drawn
-from layerscope.figures.style import COLUMN, Row, models_of, percents_of, styled
+from layerscope.figures.style import COLUMN, models_of, percents_of, styled
 
 
-def labels_of(rows: Sequence[Row]) -> list[str]:
+def labels_of(rows: pd.DataFrame) -> list[str]:
     """All labels, true ones first, in the order of the table."""
-    return list(dict.fromkeys([r["label"] for r in rows] + [r["predicted"] for r in rows]))
+    return list(pd.concat([rows["label"], rows["predicted"]]).unique())
 
 
-def matrix_of(rows: Sequence[Row], labels: Sequence[str]) -> npt.NDArray[np.int64]:
+def matrix_of(rows: pd.DataFrame, labels: Sequence[str]) -> npt.NDArray[np.int64]:
     """Counts as true label x predicted label, summed over seeds."""
-    place = {label: i for i, label in enumerate(labels)}
-    matrix = np.zeros((len(labels), len(labels)), dtype=np.int64)
-    for row in rows:
-        matrix[place[row["label"]], place[row["predicted"]]] += row["count"]
-    return matrix
+    counts = rows.pivot_table("count", "label", "predicted", aggfunc="sum", fill_value=0)
+    return counts.reindex(index=labels, columns=labels, fill_value=0).to_numpy(np.int64)
 
 
 @styled()
-def draw(rows: Sequence[Row]) -> Figure:
+def draw(rows: pd.DataFrame) -> Figure:
     """Draw a matrix a model at the largest percent: shares of each true label, and counts.
 
     Args:
@@ -40,11 +38,11 @@ def draw(rows: Sequence[Row]) -> Figure:
     Raises:
         UserError: there is no fine-tuned variant of a model.
     """
-    rows = [r for r in rows if r["model"] not in BASELINES and r["percent"] > 0]
-    if not rows:
+    rows = rows[~rows["model"].isin(BASELINES) & (rows["percent"] > 0)]
+    if rows.empty:
         raise UserError("confusion: no fine-tuned variant; allowed: one or more")
     percent = percents_of(rows)[-1]
-    rows = [r for r in rows if r["percent"] == percent]
+    rows = rows[rows["percent"] == percent]
     labels, models = labels_of(rows), models_of(rows)
     columns = min(2, len(models))
     lines = -(-len(models) // columns)
@@ -53,7 +51,7 @@ def draw(rows: Sequence[Row]) -> Figure:
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
     for axes, model in zip(grid.flat, models, strict=False):
-        matrix = matrix_of([r for r in rows if r["model"] == model], labels)
+        matrix = matrix_of(rows[rows["model"] == model], labels)
         total = matrix.sum(axis=1, keepdims=True)
         shares = np.divide(matrix, total, out=np.zeros(matrix.shape), where=total > 0)
         axes.imshow(shares, aspect="auto", cmap="Blues", norm=Normalize(0, 1))
@@ -81,4 +79,4 @@ def draw(rows: Sequence[Row]) -> Figure:
 
 def figure(tables: Drawn) -> Figure:
     """The figure, from the table of confusion."""
-    return draw(tables.rows("confusion"))
+    return draw(tables.table("confusion"))

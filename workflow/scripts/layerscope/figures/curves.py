@@ -1,40 +1,38 @@
-"""Curves of probe scores over layers, shared by the figures of probes and of gain."""
+"""Curves with ranges over seeds, which several figures draw."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
-import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
 
 from layerscope.core.encodings import of_main_views
-from layerscope.figures.style import Row
-
-#: x, mean, least and largest over variants (seeds), each of length layers.
-Curve = tuple[list[float], list[float], list[float], list[float]]
+from layerscope.core.looks import Look
 
 
-def panels_of(rows: Sequence[Row], metric: str) -> list[tuple[str, str]]:
+def panels_of(rows: pd.DataFrame, metric: str) -> list[tuple[str, str]]:
     """Each probe and main view that has the metric, in the order of the table."""
-    chosen = [r for r in of_main_views(rows) if r["metric"] == metric]
-    return list(dict.fromkeys((r["probe"], r["view"]) for r in chosen))
+    main = of_main_views(rows)
+    chosen = main.loc[main["metric"] == metric, ["probe", "view"]].drop_duplicates()
+    return list(chosen.itertuples(index=False, name=None))
 
 
-def curve(rows: Sequence[Row], x: str, value: str = "value") -> Curve:
-    """Mean and range over seeds at each layer.
+def curve(rows: pd.DataFrame, x: str, value: str = "value") -> pd.DataFrame:
+    """Mean and range over seeds at each layer: columns `mean`, `min` and `max`, by `x`.
 
     Args:
         rows: of one model, probe, view, metric and percent.
         x: the column to draw over, `layer` or `depth`.
         value: the column to draw.
     """
-    groups: dict[float, list[float]] = {}
-    for row in rows:
-        if row[value] is not None:
-            groups.setdefault(row[x], []).append(row[value])
-    at = sorted(groups)
-    return (
-        at,
-        [float(np.mean(groups[k])) for k in at],
-        [min(groups[k]) for k in at],
-        [max(groups[k]) for k in at],
-    )
+    return rows.dropna(subset=value).groupby(x)[value].agg(["mean", "min", "max"])
+
+
+def draw_curve(
+    axes: Axes, points: pd.DataFrame, look: Look, alpha: float = 0.18, **line: Any
+) -> None:
+    """Draw what `curve` gives: the mean as a line with markers, the range as a shade."""
+    at, colour = points.index, look.colour
+    axes.fill_between(at, points["min"], points["max"], color=colour, alpha=alpha, linewidth=0)
+    axes.plot(at, points["mean"], color=colour, marker=look.marker, **line)

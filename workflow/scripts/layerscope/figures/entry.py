@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -11,26 +10,26 @@ from layerscope.core.encodings import is_half, of_main_views
 from layerscope.core.looks import looks
 from layerscope.core.table_files import Drawn
 from layerscope.core.variants import RANDOM
-from layerscope.figures.curves import curve
-from layerscope.figures.style import Row, legend_below, models_of, percents_of, styled, width_for
+from layerscope.figures.curves import curve, draw_curve
+from layerscope.figures.style import legend_below, models_of, percents_of, styled, width_for
 
 NAMES = {"reaches": "Depth of 95 %\nof the best", "expected_layer": "Expected depth"}
 
 
 @styled()
-def draw(rows: Sequence[Row]) -> Figure:
+def draw(rows: pd.DataFrame) -> Figure:
     """Draw a column a model, a row a measure, and a line a probe and view.
 
     Args:
         rows: one task's rows of the table of entry.
     """
-    rows = [
-        row for row in of_main_views(rows) if row["variant"] != RANDOM and not is_half(row["view"])
-    ]
+    rows = of_main_views(rows)
+    rows = rows[(rows["variant"] != RANDOM) & ~rows["view"].map(is_half)]
     models = models_of(rows)
     percents = [0, *percents_of(rows)]
-    places = {percent: place for place, percent in enumerate(percents)}
-    probes = list(dict.fromkeys((row["probe"], row["view"]) for row in rows))
+    rows = rows.assign(place=rows["percent"].map(percents.index))
+    panels = dict(iter(rows.groupby(["measure", "model", "probe", "view"])))
+    probes = list(rows[["probe", "view"]].drop_duplicates().itertuples(index=False, name=None))
     names = [probe if view == "word" else f"{probe}, {view}" for probe, view in probes]
     known = looks(names)
     figure = Figure(figsize=(width_for(len(models)), 3.4), layout="constrained")
@@ -38,15 +37,8 @@ def draw(rows: Sequence[Row]) -> Figure:
     for line, (measure, title) in zip(grid, NAMES.items(), strict=True):
         for axes, model in zip(line, models, strict=True):
             for (probe, view), look in zip(probes, known.values(), strict=True):
-                chosen = [
-                    row | {"place": places[row["percent"]]}
-                    for row in rows
-                    if (row["model"], row["measure"], row["probe"], row["view"])
-                    == (model, measure, probe, view)
-                ]
-                x, mean, low, high = curve(chosen, "place", "depth")
-                axes.fill_between(x, low, high, color=look.colour, alpha=0.18, linewidth=0)
-                axes.plot(x, mean, color=look.colour, marker=look.marker, markersize=3)
+                own = panels.get((measure, model, probe, view), rows.iloc[:0])
+                draw_curve(axes, curve(own, "place", "depth"), look, markersize=3)
             axes.set_xticks(range(len(percents)), [str(percent) for percent in percents])
             axes.set_ylim(-0.05, 1.05)
         line[0].set_ylabel(title)
@@ -64,4 +56,4 @@ def draw(rows: Sequence[Row]) -> Figure:
 
 def figure(tables: Drawn) -> Figure:
     """The figure, from the table of entry."""
-    return draw(tables.rows("entry"))
+    return draw(tables.table("entry"))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -13,7 +12,6 @@ from layerscope.core.table_files import Drawn
 from layerscope.figures.style import (
     COLUMN,
     GREY,
-    Row,
     legend_below,
     model_handles,
     models_of,
@@ -32,28 +30,25 @@ NOVELTY = {
 LEAST = 10
 
 
-def of_largest_share(rows: Sequence[Row]) -> list[Row]:
+def of_largest_share(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows of the largest share: means over seeds, or those of the one seed."""
-    most = max(percents_of(rows))
-    chosen = [row for row in rows if row["percent"] == most]
-    means = [row for row in chosen if row["seed"] is None]
-    return means or chosen
+    chosen = rows[rows["percent"] == max(percents_of(rows))]
+    means = chosen[chosen["seed"].isna()]
+    return means if len(means) else chosen
 
 
-def _reliability(axes: Axes, rows: Sequence[Row], known: dict[str, Look]) -> None:
+def _reliability(axes: Axes, rows: pd.DataFrame, known: dict[str, Look]) -> None:
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.7, linestyle="--")
     for model, look in known.items():
-        bins = {
-            name: {r["bin"]: r for r in rows if (r["model"], r["measure"]) == (model, name)}
-            for name in ("bin_confidence", "bin_accuracy")
-        }
-        shown = [b for b, row in bins["bin_accuracy"].items() if row["n"] >= LEAST]
-        x = [bins["bin_confidence"][b]["value"] for b in shown]
-        accuracies = [bins["bin_accuracy"][b] for b in shown]
-        axes.plot(x, [r["value"] for r in accuracies], color=look.colour, marker=look.marker,
+        own = rows[(rows["model"] == model) & (rows["n"] >= LEAST)]
+        bins = own[own["measure"] == "bin_accuracy"].merge(
+            own[own["measure"] == "bin_confidence"], on="bin", suffixes=("", "_confidence")
+        )
+        axes.plot(bins["value_confidence"], bins["value"], color=look.colour, marker=look.marker,
                   markersize=2.6, linewidth=0.9)  # fmt: skip
-        for at, row in zip(x, accuracies, strict=True):
-            axes.plot([at, at], [row["low"], row["high"]], color=look.colour, linewidth=0.5)
+        for row in bins.itertuples():
+            at = row.value_confidence
+            axes.plot([at, at], [row.low, row.high], color=look.colour, linewidth=0.5)
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.02)
     axes.set_xticks([0, 0.5, 1])
@@ -62,19 +57,16 @@ def _reliability(axes: Axes, rows: Sequence[Row], known: dict[str, Look]) -> Non
     axes.set_ylabel("Accuracy")
 
 
-def _bars(axes: Axes, rows: Sequence[Row], known: dict[str, Look], measure: str) -> None:
+def _bars(axes: Axes, rows: pd.DataFrame, known: dict[str, Look], measure: str) -> None:
     """A bar a model with its interval; of ECE also what a calibrated model would have."""
     for place, (model, look) in enumerate(known.items()):
-        for row in rows:
-            if row["model"] != model or row["value"] is None:
-                continue
-            if row["measure"] == measure:
-                axes.barh(place, row["value"], height=0.7, color=look.colour, alpha=0.55)
-                if row["low"] is not None:
-                    axes.plot([row["low"], row["high"]], [place, place], color="black",
-                              linewidth=0.8)  # fmt: skip
-            elif row["measure"] == f"{measure}_calibrated":
-                axes.plot([row["value"]] * 2, [place - 0.42, place + 0.42], color="black",
+        for row in rows[rows["model"] == model].dropna(subset="value").itertuples():
+            if row.measure == measure:
+                axes.barh(place, row.value, height=0.7, color=look.colour, alpha=0.55)
+                if pd.notna(row.low):
+                    axes.plot([row.low, row.high], [place, place], color="black", linewidth=0.8)
+            elif row.measure == f"{measure}_calibrated":
+                axes.plot([row.value] * 2, [place - 0.42, place + 0.42], color="black",
                           linewidth=1, linestyle=(0, (1, 1)))  # fmt: skip
     axes.set_ylim(len(known) - 0.4, -0.6)
     axes.set_yticks([])
@@ -84,20 +76,17 @@ def _bars(axes: Axes, rows: Sequence[Row], known: dict[str, Look], measure: str)
 
 
 def _points(
-    axes: Axes, rows: Sequence[Row], known: dict[str, Look], key: str, names: dict[str, str]
+    axes: Axes, rows: pd.DataFrame, known: dict[str, Look], key: str, names: dict[str, str]
 ) -> None:
     """A column a class or measure, in it a point a model with its interval."""
     for place, (model, look) in enumerate(known.items()):
         shift = (place - (len(known) - 1) / 2) * 0.6 / max(len(known) - 1, 1)
-        found = {row[key]: row for row in rows if row["model"] == model}
-        for column, name in enumerate(names):
-            row = found.get(name)
-            if row is None or row["value"] is None:
-                continue
-            at = column + shift
-            axes.plot([at], [row["value"]], color=look.colour, marker=look.marker)
-            if row["low"] is not None:
-                axes.plot([at, at], [row["low"], row["high"]], color=look.colour, linewidth=0.8)
+        own = rows[(rows["model"] == model) & rows[key].isin(names)].dropna(subset="value")
+        columns = own.assign(at=own[key].map(list(names).index) + shift).sort_values("at")
+        for row in columns.itertuples():
+            axes.plot([row.at], [row.value], color=look.colour, marker=look.marker)
+            if pd.notna(row.low):
+                axes.plot([row.at] * 2, [row.low, row.high], color=look.colour, linewidth=0.8)
     long = len(names) > 5 or max(map(len, names.values())) > 14
     axes.set_xticks(range(len(names)), list(names.values()),
                     rotation=30 if long else 0, ha="right" if long else "center")  # fmt: skip
@@ -107,7 +96,7 @@ def _points(
 
 
 @styled()
-def draw(rows: Sequence[Row]) -> Figure:
+def draw(rows: pd.DataFrame) -> Figure:
     """Draw the reliability curve and errors by model, F1 of each class, and of entities by novelty.
 
     All is of the largest share, the mean over seeds where there are several.
@@ -117,8 +106,9 @@ def draw(rows: Sequence[Row]) -> Figure:
     """
     chosen = of_largest_share(rows)
     known = looks(models_of(rows))
-    names = {row["label"]: row["label"] for row in chosen if row["measure"] == "f1"}
-    entities = any(row["measure"] in NOVELTY for row in chosen)
+    classes = chosen[chosen["measure"] == "f1"]
+    names = {label: label for label in classes["label"].unique()}
+    entities = chosen["measure"].isin(NOVELTY).any()
     lines = 3 if entities else 2
     figure = Figure(figsize=(COLUMN, 0.7 + 1.45 * lines), layout="constrained")
     grid = figure.add_gridspec(2 * lines, 2)
@@ -126,7 +116,7 @@ def draw(rows: Sequence[Row]) -> Figure:
     _bars(figure.add_subplot(grid[0, 1]), chosen, known, "ece")
     _bars(figure.add_subplot(grid[1, 1]), chosen, known, "brier")
     axes = figure.add_subplot(grid[2:4, :])
-    _points(axes, [r for r in chosen if r["measure"] == "f1"], known, "label", names)
+    _points(axes, classes, known, "label", names)
     axes.set_ylabel("Entity F1" if entities else "F1")
     if entities:
         axes = figure.add_subplot(grid[4:, :])
@@ -143,4 +133,4 @@ def draw(rows: Sequence[Row]) -> Figure:
 
 def figure(tables: Drawn) -> Figure:
     """The figure, from the table of evaluation."""
-    return draw(tables.rows("evaluation"))
+    return draw(tables.table("evaluation"))

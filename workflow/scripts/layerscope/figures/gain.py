@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+import pandas as pd
 from matplotlib.figure import Figure
 
 from layerscope.core.encodings import is_half
@@ -11,9 +10,8 @@ from layerscope.core.looks import METRICS, looks
 from layerscope.core.measures import task_metrics
 from layerscope.core.table_files import Drawn
 from layerscope.core.variants import PRETRAINED
-from layerscope.figures.curves import curve, panels_of
+from layerscope.figures.curves import curve, draw_curve, panels_of
 from layerscope.figures.style import (
-    Row,
     legend_below,
     model_handles,
     models_of,
@@ -23,32 +21,30 @@ from layerscope.figures.style import (
 )
 
 
-def gains(rows: Sequence[Row], metric: str) -> list[Row]:
+def gains(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Rows of the fine-tuned variants with `gain`: the score less the pre-trained model's.
 
     Rows whose model, probe, view and layer was not probed before fine-tuning are left out.
     """
-    place = ("model", "probe", "view", "layer")
-    chosen = [r for r in rows if r["metric"] == metric and r["value"] is not None]
-    before = {tuple(r[k] for k in place): r["value"] for r in chosen if r["variant"] == PRETRAINED}
-    return [
-        {**row, "gain": row["value"] - before[key]}
-        for row in chosen
-        if row["percent"] > 0 and (key := tuple(row[k] for k in place)) in before
-    ]
+    place = ["model", "probe", "view", "layer"]
+    chosen = rows[(rows["metric"] == metric) & rows["value"].notna()]
+    before = chosen.loc[chosen["variant"] == PRETRAINED, [*place, "value"]]
+    both = chosen[chosen["percent"] > 0].merge(before, on=place, suffixes=("", "_before"))
+    return both.assign(gain=both["value"] - both["value_before"])
 
 
 @styled()
-def draw(rows: Sequence[Row]) -> Figure:
+def draw(rows: pd.DataFrame) -> Figure:
     """Draw a column a share of training data, a row a probe and view, and a line a model.
 
     Args:
         rows: one task's rows of the table of probes.
     """
-    metric, _ = task_metrics({row["metric"] for row in rows})
+    metric, _ = task_metrics(set(rows["metric"]))
     known = looks(models_of(rows))
     gained = gains(rows, metric)
     wanted = [(probe, view) for probe, view in panels_of(gained, metric) if not is_half(view)]
+    panels = dict(iter(gained.groupby(["probe", "view", "percent", "model"])))
     percents = percents_of(rows)
     figure = Figure(
         figsize=(width_for(len(percents)), 0.8 + 1.05 * len(wanted)), layout="constrained"
@@ -58,18 +54,8 @@ def draw(rows: Sequence[Row]) -> Figure:
         for axes, percent in zip(line, percents, strict=True):
             axes.axhline(0, color="black", linewidth=0.6)
             for model, look in known.items():
-                place = (model, probe, view, percent)
-                x, mean, low, high = curve(
-                    [
-                        r
-                        for r in gained
-                        if (r["model"], r["probe"], r["view"], r["percent"]) == place
-                    ],
-                    "depth",
-                    "gain",
-                )
-                axes.fill_between(x, low, high, color=look.colour, alpha=0.18, linewidth=0)
-                axes.plot(x, mean, color=look.colour, marker=look.marker, markersize=2.8)
+                own = panels.get((probe, view, percent, model), gained.iloc[:0])
+                draw_curve(axes, curve(own, "depth", "gain"), look, markersize=2.8)
             axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
         title = f"{probe}, {view}" if view != "word" else probe
         line[0].set_ylabel(f"{title}\nΔ {METRICS[metric]}")
@@ -83,4 +69,4 @@ def draw(rows: Sequence[Row]) -> Figure:
 
 def figure(tables: Drawn) -> Figure:
     """The figure, from the table of probes."""
-    return draw(tables.rows("probes"))
+    return draw(tables.table("probes"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -16,7 +17,6 @@ from layerscope.core.variants import PRETRAINED, RANDOM
 from layerscope.figures.scores import DASHES, line_of
 from layerscope.figures.style import (
     GREY,
-    Row,
     legend_below,
     models_of,
     percent_looks,
@@ -43,32 +43,29 @@ INPUTS = {
 }
 
 
-def best_layers(rows: Sequence[Row], metric: str) -> dict[tuple[str, str, str, str], float]:
+def best_layers(rows: pd.DataFrame, metric: str) -> dict[tuple[str, str, str, str], float]:
     """Score of the best layer by probe, view, model and variant."""
-    best: dict[tuple[str, str, str, str], float] = {}
-    for row in rows:
-        if row["metric"] == metric and row["value"] is not None:
-            place = (row["probe"], row["view"], row["model"], row["variant"])
-            best[place] = max(row["value"], best.get(place, row["value"]))
-    return best
+    chosen = rows[(rows["metric"] == metric) & rows["value"].notna()]
+    keys = ["probe", "view", "model", "variant"]
+    return chosen.groupby(keys, sort=False)["value"].max().to_dict()
 
 
-def levels(scores: Sequence[Row], metric: str) -> dict[str, float]:
+def levels(scores: pd.DataFrame, metric: str) -> dict[str, float]:
     """Score of each baseline on the largest share, the mean over seeds."""
-    chosen = [r for r in scores if r["metric"] == metric and r["value"] is not None]
-    lines = {name: line_of(chosen, name) for name in BASELINES}
-    return {name: line[-1]["value"] for name, line in lines.items() if line}
+    chosen = scores[(scores["metric"] == metric) & scores["value"].notna()]
+    lines = {name: line_of(chosen, name)["value"] for name in BASELINES}
+    return {name: line.iloc[-1] for name, line in lines.items() if len(line)}
 
 
 @styled()
-def draw(rows: Sequence[Row], scores: Sequence[Row]) -> Figure:
+def draw(rows: pd.DataFrame, scores: pd.DataFrame) -> Figure:
     """Draw a column a model, a row a probe, and a line of marks for each thing it is given.
 
     Args:
         rows: one task's rows of the table of probes.
         scores: its rows of the table of scores, for the baselines.
     """
-    metric, _ = task_metrics({row["metric"] for row in rows})
+    metric, _ = task_metrics(set(rows["metric"]))
     best = best_layers(rows, metric)
     models = models_of(rows)
     known = {
@@ -122,17 +119,17 @@ def draw(rows: Sequence[Row], scores: Sequence[Row]) -> Figure:
     return figure
 
 
-def _variants(rows: Sequence[Row]) -> Mapping[str, list[str]]:
+def _variants(rows: pd.DataFrame) -> Mapping[str, list[str]]:
     """Variants by what their marks are called: the seeds of a share are one mark."""
-    there = dict.fromkeys(row["variant"] for row in rows)
+    there = set(rows["variant"])
     found = {
         label: [variant]
         for variant, label in ((RANDOM, "random weights"), (PRETRAINED, "pre-trained"))
         if variant in there
     }
     for percent in percents_of(rows):
-        own = dict.fromkeys(row["variant"] for row in rows if row["percent"] == percent)
-        found[f"fine-tuned on {percent} %"] = list(own)
+        own = rows.loc[rows["percent"] == percent, "variant"]
+        found[f"fine-tuned on {percent} %"] = list(own.unique())
     return found
 
 
@@ -146,4 +143,4 @@ def _marks(axes: Axes, values: Sequence[float], at: float, style: Mapping[str, A
 
 def figure(tables: Drawn) -> Figure:
     """The figure, from the tables of probes and scores."""
-    return draw(tables.rows("probes"), tables.rows("scores"))
+    return draw(tables.table("probes"), tables.table("scores"))

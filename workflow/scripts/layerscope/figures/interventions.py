@@ -2,77 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
-
-from matplotlib.axes import Axes
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from layerscope.core.looks import METRICS
+from layerscope.core.looks import METRICS, Look
 from layerscope.core.measures import task_metrics
 from layerscope.core.table_files import Drawn
-from layerscope.figures.curves import curve
-from layerscope.figures.style import COLUMN, GREY, Row, layer_ticks, legend_below, models_of, styled
+from layerscope.figures.curves import curve, draw_curve
+from layerscope.figures.style import COLUMN, GREY, layer_ticks, legend_below, models_of, styled
 
-
-class Line(NamedTuple):
-    """How an intervention is drawn."""
-
-    label: str
-    colour: str
-    marker: str
-
-
-#: By their panel, from left to right; the controls are grey.
+#: Label and look by panel, from left to right; the controls are grey.
 HEADS = {
-    "heads-most": Line("heads changed most", "#D55E00", "o"),
-    "heads-least": Line("heads changed least", "#0072B2", "s"),
-    "heads-random": Line("random heads", GREY, "^"),
+    "heads-most": ("heads changed most", Look("#D55E00", "o")),
+    "heads-least": ("heads changed least", Look("#0072B2", "s")),
+    "heads-random": ("random heads", Look(GREY, "^")),
 }
 ERASED = {
-    "erased": Line("label erased", "#009E73", "D"),
-    "erased-control": Line("permuted labels erased", GREY, "v"),
+    "erased": ("label erased", Look("#009E73", "D")),
+    "erased-control": ("permuted labels erased", Look(GREY, "v")),
 }
-PLAIN = Line("as fine-tuned", "black", "")
+PLAIN = ("as fine-tuned", Look("black", ""))
 
 
-def masked(rows: Sequence[Row], intervention: str) -> list[Row]:
+def masked(rows: pd.DataFrame, intervention: str) -> pd.DataFrame:
     """Rows of masked heads, from no head at all, which every order starts with."""
-    plain = [row | {"share": 0} for row in rows if row["intervention"] == "none"]
-    return plain + [row for row in rows if row["intervention"] == intervention]
-
-
-def _line(axes: Axes, rows: Sequence[Row], x: str, line: Line) -> None:
-    at, mean, low, high = curve(rows, x)
-    axes.fill_between(at, low, high, color=line.colour, alpha=0.18, linewidth=0)
-    axes.plot(at, mean, color=line.colour, marker=line.marker)
+    plain = rows[rows["intervention"] == "none"].assign(share=0.0)
+    return pd.concat([plain, rows[rows["intervention"] == intervention]])
 
 
 @styled()
-def draw(rows: Sequence[Row]) -> Figure:
+def draw(rows: pd.DataFrame) -> Figure:
     """Draw a row of two panels a model, in the task's primary metric.
 
     Args:
         rows: one task's rows of the table of interventions.
     """
     models = models_of(rows)
-    metric, _ = task_metrics({row["metric"] for row in rows})
-    rows = [row for row in rows if row["metric"] == metric]
-    shares = [0, *sorted({row["share"] for row in rows if row["share"] is not None})]
+    metric, _ = task_metrics(set(rows["metric"]))
+    rows = rows[rows["metric"] == metric]
+    shares = [0, *sorted(rows["share"].dropna().unique().astype(int).tolist())]
     figure = Figure(figsize=(COLUMN, 0.95 + 1.2 * len(models)), layout="constrained")
     grid = figure.subplots(len(models), 2, sharey=True, squeeze=False)
     for (left, right), model in zip(grid, models, strict=True):
-        own = [row for row in rows if row["model"] == model]
-        for name, line in HEADS.items():
-            _line(left, masked(own, name), "share", line)
-        plain = [row["value"] for row in own if row["intervention"] == "none"]
-        right.axhspan(min(plain), max(plain), color=PLAIN.colour, alpha=0.1, linewidth=0)
-        right.axhline(sum(plain) / len(plain), color=PLAIN.colour, linewidth=0.8)
-        for name, line in ERASED.items():
-            _line(right, [row for row in own if row["intervention"] == name], "layer", line)
+        own = rows[rows["model"] == model]
+        for name, (_, look) in HEADS.items():
+            draw_curve(left, curve(masked(own, name), "share"), look)
+        plain = own.loc[own["intervention"] == "none", "value"]
+        right.axhspan(plain.min(), plain.max(), color=PLAIN[1].colour, alpha=0.1, linewidth=0)
+        right.axhline(plain.mean(), color=PLAIN[1].colour, linewidth=0.8)
+        for name, (_, look) in ERASED.items():
+            draw_curve(right, curve(own[own["intervention"] == name], "layer"), look)
         left.set_xticks(shares)
-        layer_ticks(right, 1, max(row["layer"] for row in own if row["layer"] is not None))
+        layer_ticks(right, 1, int(own["layer"].max()))
         left.set_title(model, loc="left")
         left.set_ylabel(METRICS[metric])
     top = grid[0, 0].get_ylim()[1]
@@ -80,8 +62,8 @@ def draw(rows: Sequence[Row]) -> Figure:
     grid[-1, 0].set_xlabel("Heads masked (%)")
     grid[-1, 1].set_xlabel("Layer after which erased")
     handles = [
-        Line2D([], [], color=line.colour, marker=line.marker, label=line.label)
-        for line in (*HEADS.values(), *ERASED.values(), PLAIN)
+        Line2D([], [], color=look.colour, marker=look.marker, label=label)
+        for label, look in (*HEADS.values(), *ERASED.values(), PLAIN)
     ]
     legend_below(figure, handles, 2)
     return figure
@@ -89,4 +71,4 @@ def draw(rows: Sequence[Row]) -> Figure:
 
 def figure(tables: Drawn) -> Figure:
     """The figure, from the table of interventions."""
-    return draw(tables.rows("interventions"))
+    return draw(tables.table("interventions"))

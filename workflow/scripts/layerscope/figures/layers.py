@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from layerscope.core.looks import METRICS
 from layerscope.core.variants import PRETRAINED, RANDOM
-from layerscope.figures.curves import curve
+from layerscope.figures.curves import curve, draw_curve
 from layerscope.figures.style import (
     GREY,
-    Row,
     layer_ticks,
     legend_below,
     models_of,
@@ -26,7 +26,7 @@ from layerscope.figures.style import (
 
 
 @styled()
-def draw(rows: Sequence[Row], wanted: Sequence[tuple[str, str, str]]) -> Figure:
+def draw(rows: pd.DataFrame, wanted: Sequence[tuple[str, str, str]]) -> Figure:
     """Draw a column a model and a row a panel.
 
     Args:
@@ -35,6 +35,7 @@ def draw(rows: Sequence[Row], wanted: Sequence[tuple[str, str, str]]) -> Figure:
     """
     models = models_of(rows)
     percents = percent_looks(percents_of(rows))
+    panels = dict(iter(rows.groupby(["model", "probe", "view", "metric"])))
     figure = Figure(
         figsize=(width_for(len(models)), 0.8 + 1.05 * len(wanted)), layout="constrained"
     )
@@ -42,20 +43,15 @@ def draw(rows: Sequence[Row], wanted: Sequence[tuple[str, str, str]]) -> Figure:
     share_y(grid, [measure for _, _, measure in wanted])
     for line, (probe, view, measure) in zip(grid, wanted, strict=True):
         for axes, model in zip(line, models, strict=True):
-            chosen = [
-                r
-                for r in rows
-                if (r["model"], r["probe"], r["view"], r["metric"]) == (model, probe, view, measure)
-            ]
+            own = panels.get((model, probe, view, measure), rows.iloc[:0])
             for variant, style in _REFERENCES.items():
-                x, mean, _, _ = curve([r for r in chosen if r["variant"] == variant], "layer")
-                axes.plot(x, mean, **style)
+                points = curve(own[own["variant"] == variant], "layer")
+                axes.plot(points.index, points["mean"], **style)
             for percent, look in percents.items():
-                x, mean, low, high = curve([r for r in chosen if r["percent"] == percent], "layer")
-                axes.fill_between(x, low, high, color=look.colour, alpha=0.2, linewidth=0)
-                axes.plot(x, mean, color=look.colour, marker=look.marker, markersize=2.6)
-            if chosen:
-                layer_ticks(axes, 0, max(r["layer"] for r in chosen))
+                points = curve(own[own["percent"] == percent], "layer")
+                draw_curve(axes, points, look, alpha=0.2, markersize=2.6)
+            if len(own):
+                layer_ticks(axes, 0, own["layer"].max())
         title = f"{probe}, {view}" if view != "word" else probe
         line[0].set_ylabel(f"{title}\n{METRICS[measure]}")
     for axes, model in zip(grid[0], models, strict=True):

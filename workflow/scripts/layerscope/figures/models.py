@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from layerscope.core.encodings import main_views
 from layerscope.core.looks import METRICS, looks
 from layerscope.core.table_files import Drawn
-from layerscope.figures.curves import curve
-from layerscope.figures.style import Row, legend_below, styled, width_for
+from layerscope.figures.curves import curve, draw_curve
+from layerscope.figures.style import legend_below, styled, width_for
 
 
 @styled()
-def draw(rows: Sequence[Row]) -> Figure:
+def draw(rows: pd.DataFrame) -> Figure:
     """Draw a column a share of training data, a row a view, and a line a pair of models.
 
     Args:
         rows: one task's rows of the table of models.
     """
-    views = main_views([row["view"] for row in rows])
-    percents = sorted({row["percent"] for row in rows})
-    pairs = list(dict.fromkeys((row["model"], row["other"]) for row in rows))
+    views = main_views(rows["view"])
+    percents = sorted(rows["percent"].unique())
+    pairs = list(rows[["model", "other"]].drop_duplicates().itertuples(index=False, name=None))
+    panels = dict(iter(rows.groupby(["view", "percent", "model", "other"])))
     known = looks([f"{model}, {other}" for model, other in pairs])
     figure = Figure(
         figsize=(width_for(len(percents)), 1.1 + 1.3 * len(views)), layout="constrained"
@@ -32,15 +32,8 @@ def draw(rows: Sequence[Row]) -> Figure:
     for line, view in zip(grid, views, strict=True):
         for axes, percent in zip(line, percents, strict=True):
             for (model, other), look in zip(pairs, known.values(), strict=True):
-                chosen = [
-                    row
-                    for row in rows
-                    if (row["view"], row["percent"], row["model"], row["other"])
-                    == (view, percent, model, other)
-                ]
-                x, mean, low, high = curve(chosen, "depth")
-                axes.fill_between(x, low, high, color=look.colour, alpha=0.18, linewidth=0)
-                axes.plot(x, mean, color=look.colour, marker=look.marker, markersize=2.8)
+                own = panels.get((view, percent, model, other), rows.iloc[:0])
+                draw_curve(axes, curve(own, "depth"), look, markersize=2.8)
             axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
         line[0].set_ylabel(METRICS["cka"] + (f"\n{view}" if view != "word" else ""))
     for axes, percent in zip(grid[0], percents, strict=True):
@@ -57,4 +50,4 @@ def draw(rows: Sequence[Row]) -> Figure:
 
 def figure(tables: Drawn) -> Figure:
     """The figure, from the table of models."""
-    return draw(tables.rows("models"))
+    return draw(tables.table("models"))

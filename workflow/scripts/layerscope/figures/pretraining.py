@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from layerscope.core.table_files import Drawn
-from layerscope.figures.style import COLUMN, PAGE, Row, models_of, styled
+from layerscope.figures.style import COLUMN, PAGE, models_of, styled
 
 _LINE = "#0072B2"
 
@@ -18,7 +17,7 @@ def _short(value: float) -> str:
 
 
 @styled()
-def draw(rows: Sequence[Row]) -> Figure:
+def draw(rows: pd.DataFrame) -> Figure:
     """Draw a panel a model, each on its own scale.
 
     Perplexities of other tokenizers, texts or objectives do not compare, so panels share no axis.
@@ -26,7 +25,7 @@ def draw(rows: Sequence[Row]) -> Figure:
     Args:
         rows: the table of pre-training; without rows the figure says so.
     """
-    rows = [r for r in rows if r["metric"] == "perplexity" and r["value"] is not None]
+    rows = rows[(rows["metric"] == "perplexity") & rows["value"].notna()]
     models = models_of(rows)
     if not models:
         figure = Figure(figsize=(COLUMN, 0.6))
@@ -38,8 +37,8 @@ def draw(rows: Sequence[Row]) -> Figure:
     figure = Figure(figsize=(width, 0.3 + 1.55 * lines), layout="constrained")
     grid = figure.subplots(lines, columns, squeeze=False)
     for axes, model in zip(grid.flat, models, strict=False):
-        line = sorted((r for r in rows if r["model"] == model), key=lambda r: r["step"])
-        x, y = [r["step"] for r in line], [r["value"] for r in line]
+        line = rows[rows["model"] == model].sort_values("step")
+        x, y = line["step"].tolist(), line["value"].tolist()
         axes.plot(x, y, color=_LINE, marker="o")
         if max(y) > 5 * min(y):
             axes.set_yscale("log")
@@ -55,7 +54,9 @@ def draw(rows: Sequence[Row]) -> Figure:
                 _short(y[-1]), (x[-1], y[-1]), (0, -8.5), textcoords="offset points", fontsize=6,
                 ha="center",
             )  # fmt: skip
-        axes.set_title(f"{model}\n({line[0]['objective']}, {line[0]['corpus']})", fontsize=7)
+        axes.set_title(
+            f"{model}\n({line['objective'].iloc[0]}, {line['corpus'].iloc[0]})", fontsize=7
+        )
     for axes in grid.flat[len(models) :]:
         axes.remove()
     figure.supxlabel("Optimiser step", fontsize=7)
@@ -65,4 +66,4 @@ def draw(rows: Sequence[Row]) -> Figure:
 
 def figure(tables: Drawn) -> Figure:
     """The figure, from the table of pretraining."""
-    return draw(tables.rows("pretraining"))
+    return draw(tables.table("pretraining"))

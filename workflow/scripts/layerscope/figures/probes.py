@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+import pandas as pd
 from matplotlib.figure import Figure
 
 from layerscope.core.encodings import is_half
@@ -11,16 +10,15 @@ from layerscope.core.measures import task_metrics
 from layerscope.core.table_files import Drawn
 from layerscope.figures.curves import panels_of
 from layerscope.figures.layers import draw
-from layerscope.figures.style import Row
 
 
-def panels(rows: Sequence[Row]) -> list[tuple[str, str, str]]:
+def panels(rows: pd.DataFrame) -> list[tuple[str, str, str]]:
     """Probe, view and measure of the probes that see the whole input, in the task's own metric."""
-    metric, _ = task_metrics({row["metric"] for row in rows})
+    metric, _ = task_metrics(set(rows["metric"]))
     return [(p, v, metric) for p, v in panels_of(rows, metric) if not is_half(v)]
 
 
 def figure(tables: Drawn) -> Figure:
     """The figure, from the table of probes."""
-    rows = tables.rows("probes")
+    rows = tables.table("probes")
     return draw(rows, panels(rows))

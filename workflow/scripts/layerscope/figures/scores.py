@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
@@ -15,10 +15,10 @@ from layerscope.core.table_files import Drawn
 from layerscope.figures.style import (
     COLUMN,
     GREY,
-    Row,
     legend_below,
     model_handles,
     models_of,
+    percents_of,
     styled,
 )
 
@@ -27,7 +27,7 @@ DASHES = {"majority": (1, 1.5), "bag-of-words": (5, 1.5), "premise-only": (5, 1.
            "hypothesis-only": (3, 1.2, 1, 1.2, 1, 1.2)}  # fmt: skip
 
 
-def line_of(rows: Sequence[Row], model: str) -> list[Row]:
+def line_of(rows: pd.DataFrame, model: str) -> pd.DataFrame:
     """What is drawn of a model: at each percent the mean over seeds, or the only seed.
 
     Nothing is drawn at 0 %, where the head is untrained.
@@ -35,32 +35,28 @@ def line_of(rows: Sequence[Row], model: str) -> list[Row]:
     Args:
         rows: of one task and metric.
     """
-    by_percent: dict[int, Row] = {}
-    for row in rows:
-        if row["model"] == model and row["percent"] > 0:
-            drawn = by_percent.setdefault(row["percent"], row)
-            if drawn["seed"] is not None and row["seed"] is None:
-                by_percent[row["percent"]] = row
-    return [by_percent[percent] for percent in sorted(by_percent)]
+    own = rows[(rows["model"] == model) & (rows["percent"] > 0)]
+    means_first = own.sort_values("seed", key=pd.Series.notna, kind="stable")
+    return means_first.drop_duplicates("percent").sort_values("percent")
 
 
 @styled()
-def draw(rows: Sequence[Row]) -> Figure:
+def draw(rows: pd.DataFrame) -> Figure:
     """Draw one panel a task and one line a model, in the task's primary metric.
 
     Args:
         rows: the table of scores. A baseline scored at one share alone is a level line.
     """
-    known = looks(models_of([r for r in rows if r["architecture"] != "baseline"]))
-    tasks = list(dict.fromkeys(row["task"] for row in rows))
-    percents = sorted({r["percent"] for r in rows if r["model"] in known and r["percent"] > 0})
+    known = looks(models_of(rows[rows["architecture"] != "baseline"]))
+    tasks = rows["task"].unique()
+    percents = percents_of(rows[rows["model"].isin(known)])
     baselines = [m for m in models_of(rows) if m not in known]
     figure = Figure(figsize=(COLUMN, 0.75 + 1.65 * len(tasks)), layout="constrained")
     panels = figure.subplots(len(tasks), 1, sharex=True, squeeze=False)[:, 0]
     for axes, task in zip(panels, tasks, strict=True):
-        chosen = [r for r in rows if r["task"] == task and r["value"] is not None]
-        metric, _ = task_metrics({r["metric"] for r in chosen})
-        chosen = [r for r in chosen if r["metric"] == metric]
+        chosen = rows[(rows["task"] == task) & rows["value"].notna()]
+        metric, _ = task_metrics(set(chosen["metric"]))
+        chosen = chosen[chosen["metric"] == metric]
         for baseline in baselines:
             line = line_of(chosen, baseline)
             style: dict[str, Any] = {
@@ -70,18 +66,17 @@ def draw(rows: Sequence[Row]) -> Figure:
                 "zorder": 1,
             }
             if len(line) == 1:
-                axes.axhline(line[0]["value"], **style)
+                axes.axhline(line["value"].iloc[0], **style)
             else:
-                axes.plot([r["percent"] for r in line], [r["value"] for r in line], **style)
+                axes.plot(line["percent"], line["value"], **style)
         for index, (model, look) in enumerate(known.items()):
             line = line_of(chosen, model)
             # Side by side, so that intervals at the same share stay apart.
             shift = 1.035 ** (index - (len(known) - 1) / 2)
-            x = [row["percent"] * shift for row in line]
-            axes.plot(x, [row["value"] for row in line], color=look.colour, marker=look.marker)
-            for at, row in zip(x, line, strict=True):
-                if row["low"] is not None and row["high"] is not None:
-                    axes.plot([at, at], [row["low"], row["high"]], color=look.colour, linewidth=0.8)
+            line = line.assign(at=line["percent"] * shift)
+            axes.plot(line["at"], line["value"], color=look.colour, marker=look.marker)
+            for row in line.dropna(subset=["low", "high"]).itertuples():
+                axes.plot([row.at] * 2, [row.low, row.high], color=look.colour, linewidth=0.8)
         axes.set_title(task, loc="left")
         axes.set_ylabel(METRICS[metric])
         axes.set_xscale("log")
@@ -99,4 +94,4 @@ def draw(rows: Sequence[Row]) -> Figure:
 
 def figure(tables: Drawn) -> Figure:
     """The figure, from the table of scores."""
-    return draw(tables.rows("scores"))
+    return draw(tables.table("scores"))

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import matplotlib
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -18,8 +19,6 @@ from matplotlib.lines import Line2D
 from layerscope.core.files import whole_file
 from layerscope.core.lineage import mark, of_this_run
 from layerscope.core.looks import MARKERS, Look
-
-Row = dict[str, Any]
 
 #: Width of one and of two columns of a paper, in inches.
 COLUMN, PAGE = 3.5, 7.0
@@ -90,9 +89,9 @@ def save(figure: Figure, out: str | Path) -> None:
             figure.savefig(partial, format=ending, metadata=metadata)
 
 
-def models_of(rows: Sequence[Row]) -> list[str]:
+def models_of(rows: pd.DataFrame) -> list[str]:
     """Models in the order of the table."""
-    return list(dict.fromkeys(row["model"] for row in rows))
+    return list(rows["model"].unique())
 
 
 def percent_looks(percents: Sequence[int]) -> dict[int, Look]:
@@ -108,9 +107,9 @@ def percent_looks(percents: Sequence[int]) -> dict[int, Look]:
     }
 
 
-def percents_of(rows: Sequence[Row]) -> list[int]:
+def percents_of(rows: pd.DataFrame) -> list[int]:
     """Shares of training data of fine-tuned variants, from small to large."""
-    return sorted({row["percent"] for row in rows if row["percent"] > 0})
+    return sorted(percent for percent in rows["percent"].unique().tolist() if percent > 0)
 
 
 def width_for(columns: int) -> float:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -11,7 +12,7 @@ from matplotlib.patches import Patch
 
 from layerscope.core.looks import METRICS, Look
 from layerscope.core.table_files import Drawn
-from layerscope.figures.style import COLUMN, GREY, Row, legend_below, styled
+from layerscope.figures.style import COLUMN, GREY, legend_below, styled
 
 #: The model of a row that holds for all of ours: its published value is a bound.
 ANY = "any"
@@ -21,40 +22,38 @@ _LOOKS = {"below": Look("#D55E00", "v"), "above": Look("#D55E00", "^"), "agrees"
 _OTHER = Look(GREY, "D")  # drawn for comparison, judged by nobody
 
 
-def panels_of(rows: Sequence[Row]) -> dict[tuple[str, str, int], list[Row]]:
+def panels_of(rows: pd.DataFrame) -> dict[tuple[str, str, int], pd.DataFrame]:
     """Rows by task, metric and percent, in the order of the table."""
-    panels: dict[tuple[str, str, int], list[Row]] = {}
-    for row in rows:
-        panels.setdefault((row["task"], row["metric"], row["percent"]), []).append(row)
-    return panels
+    return dict(iter(rows.groupby(["task", "metric", "percent"], sort=False)))
 
 
-def _limits(rows: Sequence[Row]) -> tuple[float, float]:
+def _limits(rows: pd.DataFrame) -> tuple[float, float]:
     """The scale that holds all bands and intervals, with some air."""
-    marks = [row["published"] + sign * row["tolerance"] for row in rows for sign in (-1, 1)]
-    marks += [row[key] for row in rows for key in ("value", "low", "high") if row[key] is not None]
-    low, high = min(marks), max(marks)
+    published, tolerance = rows["published"], rows["tolerance"]
+    ours = (rows[name] for name in ("value", "low", "high"))
+    marks = pd.concat([published - tolerance, published + tolerance, *ours])
+    low, high = marks.min(), marks.max()
     air = max(0.08 * (high - low), 0.01)
     return low - air, high + air
 
 
-def _draw_row(axes: Axes, place: int, row: Row) -> None:
+def _draw_row(axes: Axes, place: int, row: Any) -> None:
     """Band, published value, and ours on one line of a panel."""
-    first = axes.get_xlim()[0] if row["model"] == ANY else row["published"] - row["tolerance"]
-    width = row["published"] + row["tolerance"] - first
+    first = axes.get_xlim()[0] if row.model == ANY else row.published - row.tolerance
+    width = row.published + row.tolerance - first
     axes.barh(place, width, left=first, height=0.62, color=BAND, zorder=1)
     reach = [place - 0.31, place + 0.31]
-    axes.plot([row["published"]] * 2, reach, color="black", linewidth=0.9, zorder=2)
-    if row["value"] is None:
+    axes.plot([row.published] * 2, reach, color="black", linewidth=0.9, zorder=2)
+    if pd.isna(row.value):
         return
-    look = _LOOKS.get(row["verdict"], _OTHER)
-    if row["low"] is not None and row["high"] is not None:
-        axes.plot([row["low"], row["high"]], [place] * 2, color=look.colour, zorder=3)
-    axes.plot([row["value"]], [place], color=look.colour, marker=look.marker, zorder=4)
+    look = _LOOKS.get(row.verdict, _OTHER)
+    if pd.notna(row.low) and pd.notna(row.high):
+        axes.plot([row.low, row.high], [place] * 2, color=look.colour, zorder=3)
+    axes.plot([row.value], [place], color=look.colour, marker=look.marker, zorder=4)
 
 
 @styled()
-def draw(rows: Sequence[Row]) -> Figure:
+def draw(rows: pd.DataFrame) -> Figure:
     """Draw a panel a task, metric and percent, and a line a reference, its verdict at the right.
 
     Args:
@@ -68,13 +67,13 @@ def draw(rows: Sequence[Row]) -> Figure:
     for axes, ((task, metric, percent), chosen) in zip(grid, panels.items(), strict=True):
         axes.set_xlim(_limits(chosen))
         axes.set_ylim(len(chosen) - 0.5, -0.5)
-        for place, row in enumerate(chosen):
+        for place, row in enumerate(chosen.itertuples()):
             _draw_row(axes, place, row)
             axes.text(
-                1.02, place, row["verdict"], transform=axes.get_yaxis_transform(), va="center",
-                fontsize=6.5, color=_LOOKS.get(row["verdict"], _OTHER).colour,
+                1.02, place, row.verdict, transform=axes.get_yaxis_transform(), va="center",
+                fontsize=6.5, color=_LOOKS.get(row.verdict, _OTHER).colour,
             )  # fmt: skip
-        names = ["any of ours, at most" if r["model"] == ANY else r["model"] for r in chosen]
+        names = ["any of ours, at most" if model == ANY else model for model in chosen["model"]]
         axes.set_yticks(range(len(chosen)), names)
         axes.tick_params(axis="y", length=0)
         axes.grid(visible=False, axis="y")
@@ -95,4 +94,4 @@ def draw(rows: Sequence[Row]) -> Figure:
 
 def figure(tables: Drawn) -> Figure:
     """The figure, from the table of verdict."""
-    return draw(tables.rows("verdict"))
+    return draw(tables.table("verdict"))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import pandas as pd
 
 from layerscope.statistics.inference import min_models_for_significance
-from layerscope.summary.intervals import Interval, Row
+from layerscope.summary.intervals import Interval
 
 #: Associations that are named, the strongest first.
 NAMED = 5
 
 
 def association_findings(
-    rows: Sequence[Row], metric: str, confidence: float, models: int
+    rows: pd.DataFrame, metric: str, confidence: float, models: int
 ) -> list[str]:
     """Which inner measures go with the score.
 
@@ -22,29 +22,25 @@ def association_findings(
         confidence: of their intervals.
         models: how many there are.
     """
-    chosen = [
-        row
-        for row in rows
-        if row["metric"] == metric
-        and row["statistic"] == "spearman"
-        and None not in (row["value"], row["low"], row["high"])
-    ]
-    if not chosen:
+    columns = ["inner measure", "value", "low", "high"]
+    of_metric = (rows["metric"] == metric) & (rows["statistic"] == "spearman")
+    chosen = rows.loc[of_metric, columns].dropna()
+    if chosen.empty:
         return [
             "No association of an inner measure with the score has an interval: there are too few "
             "models."
         ]
-    told = [row for row in chosen if row["low"] > 0 or row["high"] < 0]
-    told.sort(key=lambda row: -abs(row["value"]))
+    told = chosen[(chosen["low"] > 0) | (chosen["high"] < 0)]
+    told = told.sort_values("value", key=lambda value: -value.abs(), kind="stable")
     text = f"Of {len(chosen)} inner measures {len(told)} go with the score by an interval that "
     text += "excludes 0"
     text += f" (chance alone would give about {(1 - confidence) * len(chosen):.0f})"
     power = min_models_for_significance(models, round(1 - confidence, 6))
     power = f"Intervals that exclude 0 lean on variants of the same models: {power}."
-    if not told:
+    if told.empty:
         return [text + ".", power]
     named = [
-        f"{row['inner measure']}, {Interval(row['value'], row['low'], row['high'])}"
-        for row in told[:NAMED]
+        f"{name}, {Interval(*interval)}"
+        for name, *interval in told[:NAMED].itertuples(index=False, name=None)
     ]
     return [f"{text}; the strongest, by Spearman: {'; '.join(named)}.", power]

@@ -2,43 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
+import pandas as pd
 
-from layerscope.summary.intervals import LEAST_SEEDS, Row, above, listed, over_seeds, supported
+from layerscope.summary.intervals import LEAST_SEEDS, above, listed, over_seeds, supported
 
 
-def head_findings(rows: Sequence[Row], confidence: float) -> list[str]:
+def head_findings(rows: pd.DataFrame, confidence: float) -> list[str]:
     """How many heads move by more than two seeds differ, and whose heads move most.
 
     Args:
         rows: one task's rows of the table of heads; the largest share counts.
         confidence: of intervals over seeds.
     """
-    if not rows:
+    if rows.empty:
         return []
-    most = max(row["percent"] for row in rows)
-    known = [
-        row
-        for row in rows
-        if row["percent"] == most and None not in (row["jsd_low"], row["ceiling_high"])
-    ]
-    if not known:
+    most = rows["percent"].max()
+    known = rows[rows["percent"] == most].dropna(subset=["jsd_low", "ceiling_high"])
+    if known.empty:
         return ["Nothing is said of heads with one seed: how far two seeds differ is not known."]
     counts, means = [], {}
-    for model in dict.fromkeys(row["model"] for row in known):
-        own = [row for row in known if row["model"] == model]
-        heads = len({(row["layer"], row["head"]) for row in own})
+    for model, own in known.groupby("model", sort=False):
+        heads = len(own[["layer", "head"]].drop_duplicates())
         seeds, null = (_heads_above(own, end) for end in ("ceiling_high", "null"))
         further = f", {null} of them by more than heads of a layer differ" if null else ""
         counts.append(f"{model} {seeds} of {heads}{further}")
-        by_seed: dict[int, list[float]] = {}
-        for row in own:
-            if row["moved"] is not None:
-                by_seed.setdefault(row["seed"], []).append(row["moved"])
-        if by_seed:
-            averages = [float(np.mean(values)) for values in by_seed.values()]
+        averages = own.groupby("seed")["moved"].mean().dropna()
+        if len(averages):
             means[model] = over_seeds(averages, confidence)
     found = [
         f"Attention heads that fine-tuning on {most} % changes by more than two seeds differ, in "
@@ -56,17 +46,13 @@ def head_findings(rows: Sequence[Row], confidence: float) -> list[str]:
     return found
 
 
-def _heads_above(rows: Sequence[Row], end: str) -> int:
+def _heads_above(rows: pd.DataFrame, end: str) -> int:
     """Heads of a model whose divergence, with its interval, is above a column in every seed."""
-    places: dict[tuple[int, int], list[bool]] = {}
-    for row in rows:
-        beyond = row["jsd_low"] > row["ceiling_high"]
-        beyond &= row[end] is not None and row["jsd_low"] > row[end]
-        places.setdefault((row["layer"], row["head"]), []).append(beyond)
-    return sum(map(all, places.values()))
+    beyond = (rows["jsd_low"] > rows["ceiling_high"]) & (rows["jsd_low"] > rows[end])
+    return int(beyond.groupby([rows["layer"], rows["head"]]).all().sum())
 
 
-def intervention_findings(rows: Sequence[Row], metric: str, confidence: float) -> list[str]:
+def intervention_findings(rows: pd.DataFrame, metric: str, confidence: float) -> list[str]:
     """What masking the most changed heads, and erasing the label, costs above its control.
 
     Of the shares of heads the one nearest to a quarter is looked at, and of the layers the mean, so
@@ -77,15 +63,18 @@ def intervention_findings(rows: Sequence[Row], metric: str, confidence: float) -
         metric: of the task.
         confidence: of intervals over seeds.
     """
-    rows = [row for row in rows if row["metric"] == metric]
-    if not rows:
+    rows = rows[rows["metric"] == metric]
+    if rows.empty:
         return []
-    if len({row["seed"] for row in rows}) < LEAST_SEEDS:
+    if rows["seed"].nunique() < LEAST_SEEDS:
         return [
             f"Nothing is said of interventions with fewer than {LEAST_SEEDS} seeds: see the "
             "figures."
         ]
-    share = min((r["share"] for r in rows if r["share"]), key=lambda share: abs(share - 25))
+    shares = rows.loc[rows["share"] > 0, "share"].astype(int)
+    share = min(shares, key=lambda share: abs(share - 25))
+    looked_at = rows[rows["share"].isin([np.nan, share])]
+    costs = -looked_at.groupby(["model", "intervention", "seed"])["change"].mean()
     compared = {
         ("heads-most", "heads-least"): f"masking the most changed {share} % of heads costs {{}} "
         "more score than masking the least changed",
@@ -96,18 +85,9 @@ def intervention_findings(rows: Sequence[Row], metric: str, confidence: float) -
     }
     found = []
     for (name, control), words in compared.items():
-        for model in dict.fromkeys(row["model"] for row in rows):
-            costs: dict[str, dict[int, list[float]]] = {name: {}, control: {}}
-            for row in rows:
-                looked_at = row["model"] == model and row["share"] in (None, share)
-                if looked_at and row["intervention"] in costs:
-                    by_seed = costs[row["intervention"]]
-                    by_seed.setdefault(row["seed"], []).append(-row["change"])
-            more = [
-                float(np.mean(values) - np.mean(costs[control][seed]))
-                for seed, values in costs[name].items()
-            ]
-            difference = over_seeds(more, confidence)
+        for model in rows["model"].unique():
+            more = costs[model].unstack("intervention")
+            difference = over_seeds((more[name] - more[control]).dropna(), confidence)
             if supported(difference):
                 found.append(f"In {model} {words.format(difference)}.")
     return found

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from scipy.stats import t
 
-Row = Mapping[str, Any]
 #: Seeds without which nothing is said of probes: their scores are so coarse that two seeds often
 #: agree by chance, and an interval without width is no evidence.
 LEAST_SEEDS = 3
@@ -29,14 +29,13 @@ class Interval(NamedTuple):
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
-def over_seeds(values: Sequence[float], confidence: float) -> Interval:
+def over_seeds(values: npt.ArrayLike, confidence: float) -> Interval:
     """Mean with Student's interval; without bounds if there is one value."""
-    mean = float(np.mean(values))
-    if len(values) < 2:
+    found = np.asarray(values, float)
+    mean, n = float(found.mean()), len(found)
+    if n < 2:
         return Interval(mean, -np.inf, np.inf)
-    half = float(
-        t.ppf((1 + confidence) / 2, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
-    )
+    half = float(t.ppf((1 + confidence) / 2, n - 1) * found.std(ddof=1) / np.sqrt(n))
     return Interval(mean, mean - half, mean + half)
 
 

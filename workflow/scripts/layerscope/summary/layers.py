@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
-import numpy as np
+import pandas as pd
 
 from layerscope.core.encodings import COMBINED, SEPARATE, encoding, is_half, of_main_views, part_of
 from layerscope.core.variants import PRETRAINED
 from layerscope.summary.intervals import (
     LEAST_SEEDS,
     Interval,
-    Row,
     listed,
     over_seeds,
     supported,
 )
 
 
-def probe_findings(rows: Sequence[Row], metric: str, confidence: float) -> list[str]:
+def probe_findings(rows: pd.DataFrame, metric: str, confidence: float) -> list[str]:
     """What fine-tuning on the largest share does to the best layer's probe score.
 
     Args:
@@ -26,27 +25,22 @@ def probe_findings(rows: Sequence[Row], metric: str, confidence: float) -> list[
         metric: of the task.
         confidence: of intervals over seeds.
     """
-    tuned = [row["percent"] for row in rows if row["percent"] > 0]
-    if not tuned:
+    most = rows["percent"].max()
+    if not most > 0:
         return []
-    most = max(tuned)
-    best: dict[tuple[str, str, str], dict[str, float]] = {}
-    for row in of_main_views(rows):
-        if row["metric"] == metric and row["value"] is not None and not is_half(row["view"]):
-            by_variant = best.setdefault((row["probe"], row["view"], row["model"]), {})
-            variant = row["variant"]
-            if row["percent"] == most or variant == PRETRAINED:
-                by_variant[variant] = max(row["value"], by_variant.get(variant, -np.inf))
-    if len({row["variant"] for row in rows if row["percent"] == most}) < LEAST_SEEDS:
+    if rows.loc[rows["percent"] == most, "variant"].nunique() < LEAST_SEEDS:
         return [f"Nothing is said of probes with fewer than {LEAST_SEEDS} seeds: see the figures."]
-    changes: dict[tuple[str, str], list[tuple[str, Interval]]] = {}
-    for (probe, view, model), by_variant in best.items():
-        if PRETRAINED in by_variant and len(by_variant) > 1:
-            before = by_variant.pop(PRETRAINED)
-            change = over_seeds([value - before for value in by_variant.values()], confidence)
-            changes.setdefault((probe, view), []).append((model, change))
+    chosen = of_main_views(rows)
+    chosen = chosen[(chosen["percent"] == most) | (chosen["variant"] == PRETRAINED)]
+    chosen = chosen[(chosen["metric"] == metric) & ~chosen["view"].map(is_half).astype(bool)]
     found = []
-    for (probe, view), each in changes.items():
+    for (probe, view), own in chosen.groupby(["probe", "view"], sort=False):
+        each = []
+        for model, of_model in own.groupby("model", sort=False):
+            best = of_model.groupby("variant")["value"].max().dropna()
+            if PRETRAINED in best and len(best) > 1:
+                before = best.pop(PRETRAINED)
+                each.append((model, over_seeds(best - before, confidence)))
         named = f"the {probe} probe" + (f" ({view})" if view != "word" else "")
         told = [f"{model} by {change}" for model, change in each if supported(change)]
         if told:
@@ -64,7 +58,7 @@ def probe_findings(rows: Sequence[Row], metric: str, confidence: float) -> list[
 
 
 def input_findings(
-    rows: Sequence[Row], decoders: Collection[str], metric: str, confidence: float
+    rows: pd.DataFrame, decoders: Collection[str], metric: str, confidence: float
 ) -> list[str]:
     """Whether other ways to sum up the same states serve decoders better, at the best layer.
 
@@ -77,24 +71,22 @@ def input_findings(
         metric: of the task.
         confidence: of intervals over seeds.
     """
-    rows = [row for row in rows if row["model"] in decoders and row["percent"] > 0]
-    most = max((row["percent"] for row in rows), default=0)
-    best: dict[tuple[str, str, str], dict[int, float]] = {}
-    for row in rows:
-        if (row["metric"], row["percent"]) == (metric, most) and row["value"] is not None:
-            by_seed = best.setdefault((row["probe"], row["view"], row["model"]), {})
-            by_seed[row["seed"]] = max(row["value"], by_seed.get(row["seed"], -np.inf))
+    rows = rows[rows["model"].isin(decoders) & (rows["percent"] > 0)]
+    most = rows["percent"].max()
+    rows = rows[(rows["metric"] == metric) & (rows["percent"] == most) & rows["value"].notna()]
+    by_input = rows.groupby(["probe", "view"], sort=False)
+    best = {place: own.groupby(["model", "seed"])["value"].max() for place, own in by_input}
     found = []
-    for probe, view in dict.fromkeys((probe, view) for probe, view, _ in best):
+    for (probe, view), scores in best.items():
         plain = part_of(SEPARATE, view) if encoding(view) == COMBINED else encoding(view)
         compared: list[tuple[str, Interval]] = []
-        for model in dict.fromkeys(model for _, _, model in best):
-            ours = best.get((probe, view, model), {})
-            theirs = best.get((probe, plain, model), {})
-            seeds = sorted(ours.keys() & theirs.keys())
-            if view != plain and len(seeds) >= LEAST_SEEDS:
-                changes = [ours[seed] - theirs[seed] for seed in seeds]
-                compared.append((model, over_seeds(changes, confidence)))
+        if view != plain and (probe, plain) in best:
+            changes = (scores - best[probe, plain]).dropna()
+            compared = [
+                (model, over_seeds(changes[model], confidence))
+                for model in rows["model"].unique()
+                if len(changes[changes.index.get_level_values("model") == model]) >= LEAST_SEEDS
+            ]
         told = [f"{model} by {change}" for model, change in compared if supported(change)]
         silent = [model for model, change in compared if not supported(change)]
         named = f"the {probe} probe ({view}) and that on {plain}, after fine-tuning on {most} %"
@@ -105,7 +97,7 @@ def input_findings(
     return found
 
 
-def similarity_findings(rows: Sequence[Row], confidence: float) -> list[str]:
+def similarity_findings(rows: pd.DataFrame, confidence: float) -> list[str]:
     """Where representations move: the last layer against the first block, by CKA.
 
     Args:
@@ -113,26 +105,19 @@ def similarity_findings(rows: Sequence[Row], confidence: float) -> list[str]:
         confidence: of intervals over seeds.
     """
     rows = of_main_views(rows)
-    tuned = [row for row in rows if row["measure"] == "cka" and row["percent"] > 0]
-    tuned = [row for row in tuned if row["value"] is not None]
-    if not tuned:
-        return []
-    most = max(row["percent"] for row in tuned)
-    curves: dict[tuple[str, str], dict[int, dict[int, float]]] = {}
-    for row in tuned:
-        if row["percent"] == most:
-            by_seed = curves.setdefault((row["view"], row["model"]), {})
-            by_seed.setdefault(row["seed"], {})[row["layer"]] = row["value"]
+    tuned = rows[(rows["measure"] == "cka") & (rows["percent"] > 0) & rows["value"].notna()]
+    most = tuned["percent"].max()
     found = []
-    for (view, model), by_seed in curves.items():
-        last = max(layer for curve in by_seed.values() for layer in curve)
+    largest = tuned[tuned["percent"] == most].groupby(["view", "model"], sort=False)
+    for (view, model), own in largest:
+        last = own["layer"].max()
         if last < 2:
             continue
-        ends = [(curve[1], curve[last]) for curve in by_seed.values()]
-        difference = over_seeds([first - end for first, end in ends], confidence)
+        curves = own.pivot(index="seed", columns="layer", values="value")
+        difference = over_seeds(curves[1] - curves[last], confidence)
         name = f"{model}" + (f" ({view})" if view != "word" else "")
         if supported(difference):
-            first, end = (float(np.mean(side)) for side in zip(*ends, strict=True))
+            first, end = curves[1].mean(), curves[last].mean()
             which = "last layer moves more" if difference.value > 0 else "first block moves more"
             found.append(
                 f"In {name} the {which}: CKA with the pre-trained model is {first:.3f} at layer 1 "

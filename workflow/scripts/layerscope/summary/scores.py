@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import pandas as pd
 
 from layerscope.core.measures import BASELINES, LEVEL
-from layerscope.summary.intervals import Interval, Row, above, listed, supported
+from layerscope.summary.intervals import Interval, above, listed, supported
 
 
-def _scores(rows: Sequence[Row], metric: str) -> dict[int, dict[str, Interval]]:
+def _scores(rows: pd.DataFrame, metric: str) -> dict[int, dict[str, Interval]]:
     """Means over seeds, or the one seed's score, by share and model."""
     found: dict[int, dict[str, Interval]] = {}
-    for wanted_mean in (False, True):  # a mean over seeds takes the place of a seed's own
-        for row in rows:
-            if row["metric"] == metric and (row["seed"] is None) == wanted_mean:
-                if row["value"] is None or row["low"] is None:
-                    continue
-                value = Interval(row["value"], row["low"], row["high"])
-                found.setdefault(row["percent"], {})[row["model"]] = value
+    chosen = rows[rows["metric"] == metric].dropna(subset=["value", "low"])
+    for row in _means_last(chosen).itertuples():
+        interval = Interval(row.value, row.low, row.high)
+        found.setdefault(row.percent, {})[row.model] = interval
     return found
 
 
-def _compared(rows: Sequence[Row]) -> dict[tuple[str, str], tuple[Interval, bool]]:
+def _means_last(rows: pd.DataFrame) -> pd.DataFrame:
+    """Means over seeds behind single seeds, whose place they take when rows become entries."""
+    return rows.sort_values("seed", key=pd.Series.isna, kind="stable")
+
+
+def _compared(rows: pd.DataFrame) -> dict[tuple[str, str], tuple[Interval, bool]]:
     """How much the first model of a pair is above the second, and whether they are told apart."""
     found = {}
-    for row in rows:
-        if None not in (row["value"], row["low"], row["high"], row["holm"]):
-            change, told = Interval(row["value"], row["low"], row["high"]), row["holm"] < LEVEL
-            found[row["other"], row["model"]] = (change, told)
-            found[row["model"], row["other"]] = (change.turned(), told)
+    for row in rows.dropna(subset=["value", "low", "high", "holm"]).itertuples():
+        change, told = Interval(row.value, row.low, row.high), row.holm < LEVEL
+        found[row.other, row.model] = (change, told)
+        found[row.model, row.other] = (change.turned(), told)
     return found
 
 
 def score_findings(
-    rows: Sequence[Row], metric: str, differences: Sequence[Row] | None, resamples: int
+    rows: pd.DataFrame, metric: str, differences: pd.DataFrame | None, resamples: int
 ) -> list[str]:
     """Which model is best, what more data gives, and general against biomedical models.
 
@@ -52,8 +53,8 @@ def score_findings(
     models = [name for name in largest if name not in BASELINES]
     best = max(models, key=lambda name: largest[name].value)
     others = sorted((n for n in largest if n != best), key=lambda n: -largest[n].value)
-    tests = differences or []
-    pairs = _compared(tests)
+    tests = 0 if differences is None else len(differences)
+    pairs = {} if differences is None else _compared(differences)
     apart = {n: pairs[best, n][0] for n in others if (best, n) in pairs and pairs[best, n][1]}
     below = [f"{name} by {gap}" for name, gap in apart.items() if gap.value > 0]
     over = [f"{name} by {gap.turned()}" for name, gap in apart.items() if gap.value <= 0]
@@ -67,10 +68,10 @@ def score_findings(
         text += " The others, without a test" if differences is None else " Not told apart from it"
         text += f": {listed(near)}."
     found = [text]
-    if len(tests) >= LEVEL * (1 + resamples):
+    if tests >= LEVEL * (1 + resamples):
         found.append(
             f"With {resamples} resamples no two of so many models can be told apart after Holm's "
-            f"correction: {len(tests)} pairs need at least {len(tests) / LEVEL:.0f}."
+            f"correction: {tests} pairs need at least {tests / LEVEL:.0f}."
         )
     if least < most:
         gains = [name for name in models if above(scores[most][name], scores[least][name])]
@@ -82,7 +83,7 @@ def score_findings(
             found.append(
                 f"No gain from {least} % to {most} % is told apart from none: {listed(flat)}."
             )
-    about = {row["model"]: (row["architecture"], row["domain"]) for row in rows}
+    about = {row.model: (row.architecture, row.domain) for row in rows.itertuples()}
     compared = models if differences is not None else []
     for architecture in dict.fromkeys(about[name][0] for name in compared):
         kinds = {
@@ -106,22 +107,19 @@ def score_findings(
     return found
 
 
-def _evaluated(rows: Sequence[Row], measure: str) -> dict[str, Interval]:
+def _evaluated(rows: pd.DataFrame, measure: str) -> dict[str, Interval]:
     """A measure of each model on the largest share: the mean over seeds, or of the one seed.
 
     A measure without an interval has one without width.
     """
-    chosen = [r for r in rows if r["measure"] == measure and r["value"] is not None]
-    most = max((row["percent"] for row in chosen), default=0)
-    found: dict[str, Interval] = {}
-    for row in sorted(chosen, key=lambda row: row["seed"] is None):  # a mean takes a seed's place
-        if row["percent"] == most:
-            ends = (row["value"] if row[end] is None else row[end] for end in ("low", "high"))
-            found[row["model"]] = Interval(row["value"], *ends)
-    return found
+    chosen = rows[(rows["measure"] == measure) & rows["value"].notna()]
+    largest = _means_last(chosen[chosen["percent"] == chosen["percent"].max()])
+    ends = (largest[end].fillna(largest["value"]) for end in ("low", "high"))
+    intervals = map(Interval, largest["value"], *ends)
+    return dict(zip(largest["model"], intervals, strict=True))
 
 
-def calibration_findings(rows: Sequence[Row]) -> list[str]:
+def calibration_findings(rows: pd.DataFrame) -> list[str]:
     """Which models are better calibrated than others.
 
     Args:
@@ -144,7 +142,7 @@ def calibration_findings(rows: Sequence[Row]) -> list[str]:
     return [text + (f" Not told apart from it: {listed(near)}." if near else "")]
 
 
-def novelty_findings(rows: Sequence[Row]) -> list[str]:
+def novelty_findings(rows: pd.DataFrame) -> list[str]:
     """Whether entities that the training sample has are found better than others.
 
     Args:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+
+import pandas as pd
 
 from layerscope.core.measures import BASELINES, LEVEL, task_metrics
 from layerscope.summary.associations import association_findings
 from layerscope.summary.heads import head_findings, intervention_findings
-from layerscope.summary.intervals import Row
 from layerscope.summary.layers import input_findings, probe_findings, similarity_findings
 from layerscope.summary.scores import calibration_findings, novelty_findings, score_findings
 
@@ -15,7 +16,7 @@ METRICS = {"accuracy": "accuracy", "entity_f1": "F1 of entities"}
 
 
 def summarise(
-    study: str, tables: Mapping[str, Sequence[Row]], confidence: float, resamples: int
+    study: str, tables: Mapping[str, pd.DataFrame], confidence: float, resamples: int
 ) -> str:
     """The summary in Markdown.
 
@@ -42,19 +43,20 @@ def summarise(
         "effects pass. Associations are over fine-tuned variants, resampled by model; few models "
         "make them uncertain, and they are not corrected for their number.",
     ]
-    for task in dict.fromkeys(row["task"] for row in tables["scores"]):
-        own = {name: [r for r in rows if r["task"] == task] for name, rows in tables.items()}
-        metric, _ = task_metrics({row["metric"] for row in own["scores"]})
-        decoders = {row["model"] for row in own["scores"] if row["architecture"] == "decoder"}
-        models = len({row["model"] for row in own["scores"]} - set(BASELINES))
+    for task in tables["scores"]["task"].unique():
+        own = {name: rows[rows["task"] == task] for name, rows in tables.items()}
+        scores = own["scores"]
+        metric, _ = task_metrics(set(scores["metric"]))
+        decoders = set(scores.loc[scores["architecture"] == "decoder", "model"])
+        models = len(set(scores["model"]) - set(BASELINES))
         parts = {
             f"Scores ({METRICS[metric]})": score_findings(
-                own["scores"], metric, own.get("differences"), resamples
+                scores, metric, own.get("differences"), resamples
             )
         }
         if "evaluation" in own:
             parts["Calibration"] = calibration_findings(own["evaluation"])
-            if any(row["measure"] == "f1_gap" for row in own["evaluation"]):
+            if "f1_gap" in set(own["evaluation"]["measure"]):
                 parts["Seen and unseen entities"] = novelty_findings(own["evaluation"])
         parts["What layers encode"] = probe_findings(own["probes"], metric, confidence)
         parts["Pooling and features of decoders"] = input_findings(

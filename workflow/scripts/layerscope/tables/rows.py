@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -59,33 +60,22 @@ def confusion_rows(contents: Iterable[Mapping[str, Any]]) -> list[Row]:
     ]
 
 
-def probe_rows(table: pa.Table, task: str, model: str, variant: str, probe: str) -> list[Row]:
+def probe_rows(table: pa.Table, task: str, model: str, variant: str, probe: str) -> pd.DataFrame:
     """Rows of one file of probe scores, averaged over probe seeds.
 
     Depth is the layer over the last layer: 0 for the embeddings, 1 for the last layer.
     """
-    keys = variant_keys(task, model, variant)
-    groups: dict[tuple[str, int, str], list[float]] = {}
-    for row in table.to_pylist():
-        groups.setdefault((row["view"], row["layer"], row["metric"]), []).append(row["value"])
-    last = max((layer for _, layer, _ in groups), default=0)
-    views = list(dict.fromkeys(view for view, _, _ in groups))
-    metrics = list(dict.fromkeys(metric for _, _, metric in groups))
-    return [
-        {
-            **keys,
-            "probe": probe,
-            "view": view,
-            "layer": layer,
-            "depth": layer / max(last, 1),
-            "metric": metric,
-            "value": float(np.mean(groups[view, layer, metric])),
-        }
-        for view in views
-        for metric in metrics
-        for layer in range(last + 1)
-        if (view, layer, metric) in groups
-    ]
+    scores = table.to_pandas()
+    by_layer = scores.groupby(["view", "metric", "layer"], sort=False)["value"]
+    found = by_layer.agg(lambda seeds: np.mean(seeds.to_numpy())).reset_index()
+    # Views and metrics keep the order of the file.
+    found = found.sort_values(["view", "metric", "layer"], key=_by_appearance)
+    depth = found["layer"] / max(found["layer"].max(), 1)
+    return found.assign(**variant_keys(task, model, variant), probe=probe, depth=depth)
+
+
+def _by_appearance(column: pd.Series) -> Any:
+    return column if column.name == "layer" else pd.factorize(column)[0]
 
 
 def similarity_rows(table: pa.Table, task: str, model: str, variant: str) -> list[Row]:

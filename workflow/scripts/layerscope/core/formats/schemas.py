@@ -227,6 +227,18 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
         "high": pa.float64(),
         "n": pa.int32(),
     },
+    # What the association is of: a row for each inner measure and fine-tuned variant.
+    "association-points-table": {
+        "task": pa.string(),
+        "inner measure": pa.string(),
+        "metric": pa.string(),
+        "model": pa.string(),
+        "variant": pa.string(),
+        "percent": pa.int32(),
+        "seed": pa.int64(),
+        "inner": pa.float64(),
+        "score": pa.float64(),
+    },
     "confusion-table": {
         "task": pa.string(),
         "model": pa.string(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,7 +15,10 @@ from layerscope.core.errors import UserError
 from layerscope.core.files import canonical_json, whole_file
 from layerscope.core.formats.schemas import METADATA_KEY, SCHEMAS, VERSION
 
-Rows: TypeAlias = Sequence[Mapping[str, Any]] | Mapping[str, Any] | pa.Table
+if TYPE_CHECKING:
+    import pandas as pd
+
+Rows: TypeAlias = "Sequence[Mapping[str, Any]] | Mapping[str, Any] | pa.Table | pd.DataFrame"
 
 
 def _schema(kind: str, metadata: Mapping[str, Any]) -> pa.Schema:
@@ -32,16 +35,17 @@ def write_blocks(
 
     Args:
         path, kind: the file, and a key of `SCHEMAS`.
-        blocks: each a list of rows, a mapping of column name to values, or a table; none is kept.
+        blocks: each a list of rows, a mapping of column name to values, a table or a data
+            frame; none is kept.
         metadata: what readers should know besides kind and version; JSON.
     """
     schema = _schema(kind, metadata or {})
     with whole_file(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as file:
         for rows in blocks:
-            if isinstance(rows, Mapping | pa.Table):
-                table = pa.table({name: rows[name] for name in schema.names}, schema=schema)
-            else:
+            if isinstance(rows, Sequence):
                 table = pa.Table.from_pylist(list(rows), schema=schema)
+            else:
+                table = pa.table({name: rows[name] for name in schema.names}, schema=schema)
             file.write_table(table)
 
 
