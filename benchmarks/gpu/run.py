@@ -80,7 +80,8 @@ def facts(device: str) -> Found:
     )
     if ran.returncode:
         why = ran.stderr.strip() or f"exit code {ran.returncode}"
-        sys.exit(f"error: {why.splitlines()[-1]}")
+        allowed = "allowed: a GPU that PyTorch can use, or --device cpu --tiny"
+        sys.exit(f"error: --device {device}: {why.splitlines()[-1]}; {allowed}")
     found: Found = json.loads(ran.stdout)
     return found
 
@@ -130,9 +131,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if unknown := [name for name in chosen.parts if name not in PARTS]:
         parser.error(f"no part {', '.join(unknown)}; allowed: {', '.join(PARTS)}")
     if absent := missing():
-        sys.exit(
-            f"error: not installed: {', '.join(absent)}; allowed: all of {HERE.name}/wheels.txt"
-        )
+        pins = "all of benchmarks/gpu/wheels.txt"
+        sys.exit(f"error: not installed: {', '.join(absent)}; allowed: {pins}")
     results = chosen.results or (RESULTS if chosen.device == "cuda" and not chosen.tiny else None)
 
     patience = 1 if chosen.device == "cuda" else PATIENCE

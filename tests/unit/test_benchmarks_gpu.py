@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from gpu.table import page
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,6 +70,15 @@ def test_an_unknown_part_and_a_missing_package_are_one_line(tmp_path: Path) -> N
     assert ran.stderr == (
         "error: not installed: no-such-package==1.0; allowed: all of benchmarks/gpu/wheels.txt\n"
     )
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_one_line_says_so() -> None:
+    ran = run("kill")
+    assert ran.returncode == 1
+    assert len(ran.stderr.splitlines()) == 1
+    assert ran.stderr.startswith("error: --device cuda: ")
+    assert ran.stderr.endswith("; allowed: a GPU that PyTorch can use, or --device cpu --tiny\n")
 
 
 def test_the_page_has_what_was_measured_and_on_what() -> None:
