@@ -63,6 +63,7 @@ COLUMNS = {
     " ceiling ceiling_low ceiling_high null null_sentence moved moved_low moved_high rank"
     " entropy entropy_before distance distance_before special special_before first first_before",
     "similarity": "task model variant percent seed view layer depth measure value",
+    "weight_change": "task model variant percent seed layer depth matrices measure value",
     "models": "task variant percent seed view model other layer other_layer depth value",
     "differences": "task percent metric model other value low high p holm groups",
     "entry": "task model variant percent seed probe view metric measure value depth",

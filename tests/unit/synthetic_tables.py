@@ -367,6 +367,30 @@ def _attention(
     return path
 
 
+def _weight_change(scores: Path) -> list[dict[str, Any]]:
+    """Of made-up scores: the higher a model's score, the further its weights have moved."""
+    found = []
+    for row in read_table(scores, "scores-table").to_pylist():
+        if row["architecture"] == "baseline" or row["metric"] not in METRICS_OF.values():
+            continue
+        keys = {name: row[name] for name in ("task", "model", "variant", "percent", "seed")}
+        for layer in range(3):
+            for matrices in ("all", "attention", "feed-forward") if layer else ("all",):
+                found.append(
+                    keys | {"layer": layer, "depth": layer / 2, "matrices": matrices,
+                            "measure": "relative_change", "value": row["value"] * layer / 20}
+                )  # fmt: skip
+    return found
+
+
+#: Tables that are made up whole: what they are of, predictions and weights, is not made up.
+_FROM_SCORES = {
+    "differences": _differences,
+    "evaluation": _evaluation,
+    "weight_change": _weight_change,
+}
+
+
 def tabulate(
     files: dict[str, list[Path]], models: dict[str, dict[str, str]], out: Path
 ) -> dict[str, Path]:
@@ -374,9 +398,9 @@ def tabulate(
     settings = {"statistics": SETTINGS, "models": json.dumps(models)}
     made = {name: out / f"{name}.parquet" for name in catalogue.table_names(CHOSEN)}
     for table in catalogue.planned(catalogue.TABLES, CHOSEN):
-        if table.name in ("differences", "evaluation"):  # of predictions, which are not made up
-            rows = {"differences": _differences, "evaluation": _evaluation}[table.name]
-            write_table(made[table.name], f"{table.name}-table", rows(made["scores"]))
+        if table.name in _FROM_SCORES:
+            rows = _FROM_SCORES[table.name](made["scores"])
+            write_table(made[table.name], f"{table.name}-table", rows)
         elif table.module:
             given = [f"{name}={made[name]}" for name in table.inputs]
             run_program(

@@ -298,6 +298,23 @@ def test_interventions_are_counted_in_passes() -> None:
     assert seconds(head_shares=[10, 50], random_draws=1) > one
 
 
+def test_weights_are_read_once_for_each_fine_tuned_variant() -> None:
+    study = paper()
+
+    def seconds(study: Study, model: str) -> float:
+        part = need(study, "part_weight_change", task="jnlpba", model=model)
+        assert part.gpu == 0
+        return part.seconds - need(study, "part_probes", task="jnlpba", model=model).seconds
+
+    sizes = read_sizes(study).models
+    larger = sizes["gpt2-medium"].parameters / sizes["bert"].parameters
+    one = seconds(study, "bert")
+    assert seconds(study, "gpt2-medium") == pytest.approx(larger * one)
+    variants = {"percentages": [0, 100], "seeds": [1]}
+    read = len(jobs.finetuned_variants(study))
+    assert seconds(paper(variants=variants), "bert") == pytest.approx(one / read)
+
+
 def test_an_unknown_rule_is_an_error() -> None:
     with pytest.raises(ValueError, match="'polish'"):
         need(paper(), "polish", **TUNE)

@@ -1,6 +1,6 @@
 """What is made of results: which tables, figures and pages a study has, and from which files.
 
-Needs: STUDY, names and folders (common.smk), kind() (inputs.smk).
+Needs: STUDY, names and folders (common.smk), kind() and model_folder() (inputs.smk).
 Gives: all_tables(), all_figures(), all_pages(); inputs and settings of parts and of tables.
 """
 
@@ -71,6 +71,14 @@ def of_variants(stage, variants):
     ]
 
 
+def finetuned_models(wildcards):
+    """Folders of a model's fine-tuned variants on a task."""
+    return [
+        f"{RESULTS}/finetuned/{wildcards.task}/{wildcards.model}/{variant}"
+        for variant in FINETUNED
+    ]
+
+
 def probes_of_model(wildcards):
     """All probes of a model on a task: of every variant."""
     return [
@@ -115,12 +123,16 @@ PART_FILES = {
     "probes": probes_of_model,
     "attention": of_variants("attention", VARIANTS),
     "similarity": of_variants("similarity", VARIANTS),
+    "weight_change": finetuned_models,
     "interventions": of_variants("interventions", INTERVENED),
     "evaluation": of_variants("predictions", FINETUNED),
     "differences": predictions_of_largest_fraction,
 }
 #: Data that a part of a table reads besides.
-PART_DATA = {"evaluation": entity_data}
+PART_DATA = {
+    "evaluation": entity_data,
+    "weight_change": lambda wildcards: {"before": model_folder(wildcards)},
+}
 #: Results that a table is made from as a whole.
 TABLE_FILES = {
     "scores": scores_of_all(),

@@ -13,12 +13,13 @@ rule estimate:
         "../../envs/plot.yaml"
     params:
         call=this_call,
+        rule=lambda wildcards: next(iter(own_rules("estimate"))).name,
         configuration=canonical_json(STUDY.model_dump(mode="json")),
         python=sys.executable,  # Snakemake's own, since it asks Snakemake
         program=program("estimate"),
     shell:
         "{params.python:q} {params.program} --call {params.call:q}"
-        " --rule {rule} --configuration {params.configuration:q} 2>&1 | tee {log}"
+        " --rule {params.rule} --configuration {params.configuration:q} 2>&1 | tee {log}"
 
 
 rule crate:

@@ -21,6 +21,7 @@ SWITCHES = {
     "heads": "how far each attention head has moved",
     "differences": "paired tests between models",
     "evaluation": "calibration, F1 of classes, and of entities seen before",
+    "weight_change": "how far fine-tuning moves the weights of each layer",
     "summary": "findings in sentences",
     "explorer": "page in which to choose what to see",
 }
@@ -139,6 +140,12 @@ TABLES = (
         needs="similarity",
     ),
     Table(
+        "weight_change",
+        "How far fine-tuning has moved the weights of each layer.",
+        part=Part("Change of weights by layer of one model on one task.", "analysis.weight_change"),
+        needs="weight_change",
+    ),
+    Table(
         "models",
         "How similar models are to each other at equal relative depth.",
         needs="models",
@@ -233,6 +240,8 @@ FIGURES = (
     Figure("similarity", "Layers", "Similarity to pre-trained", ("similarity",),
            "How far each layer has moved from the pre-trained model, and how it fills its space.",
            needs="similarity"),
+    Figure("weight_change", "Layers", "Change of weights", ("weight_change",),
+           "How far fine-tuning has moved the weights of each layer.", needs="weight_change"),
     Figure("models", "Layers", "Similarity between models", ("models",),
            "How similar models are to each other at equal relative depth, before and after.",
            needs="models"),

@@ -28,6 +28,8 @@ from layerscope.resources.sizes import SUBWORDS, ModelSize, Sizes, TaskSize
 CORE = 4e10
 #: MB of activations that are written in a second: a processor encodes them, whatever makes them.
 WRITTEN = 300.0
+#: MB of weights that are read and compared in a second.
+WEIGHTS_READ = 100.0
 #: Seconds to start a program: imports alone, and with a model.
 START, START_MODEL = 5.0, 10.0
 #: A job that would keep one core busy for longer than this asks for a GPU.
@@ -90,6 +92,8 @@ def needs(study: Study, sizes: Sizes, rule: str, wildcards: Mapping[str, str]) -
     """
     if rule in LIGHT:
         return Needs(*LIGHT[rule])
+    if rule == "part_weight_change":
+        return _weight_change(study, sizes.models[wildcards["model"]])
     if rule.startswith(("table_", "part_")):
         return Needs(*TABLE)
     if rule.startswith("figure_"):
@@ -252,6 +256,12 @@ def _compare(study: Study, sizes: Sizes, task: TaskSize, name: str) -> Needs:
     pairs = len(models) * (len(models) - 1) // 2
     layers = max(size.layers for size in models) + 1
     return _similarity(study, models[-1], task, name, layers=pairs * layers)
+
+
+def _weight_change(study: Study, size: ModelSize) -> Needs:
+    """Two files of weights of each fine-tuned variant, of which some rows at a time are held."""
+    read = 2 * 4 * size.parameters / 1e6 * len(jobs.finetuned_variants(study))
+    return Needs(TABLE[0], TABLE[1] + read / WEIGHTS_READ)
 
 
 def _sides(view: str) -> int:

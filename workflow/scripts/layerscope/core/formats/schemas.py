@@ -138,6 +138,18 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
         "measure": pa.string(),
         "value": pa.float64(),
     },
+    "weight_change-table": {
+        "task": pa.string(),
+        "model": pa.string(),
+        "variant": pa.string(),
+        "percent": pa.int32(),
+        "seed": pa.int64(),
+        "layer": pa.int32(),
+        "depth": pa.float64(),
+        "matrices": pa.string(),
+        "measure": pa.string(),
+        "value": pa.float64(),
+    },
     # Layers are of erased labels; shares (in percent), and draws of random ones, of masked heads.
     "intervention": {
         "intervention": pa.string(),

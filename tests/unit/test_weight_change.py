@@ -1,0 +1,179 @@
+"""Change of weights: closed forms, names of real models, and files as they are stored."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    BertForSequenceClassification,
+    BioGptConfig,
+    BioGptForCausalLM,
+    BioGptForTokenClassification,
+    BioGptModel,
+    GPT2Config,
+    GPT2ForSequenceClassification,
+    GPT2LMHeadModel,
+    GPT2Model,
+    LlamaConfig,
+    LlamaForCausalLM,
+    LlamaForTokenClassification,
+)
+
+from layerscope.analysis import weight_change
+from layerscope.analysis.weight_change import relative_changes
+from layerscope.core.errors import UserError
+from layerscope.core.formats import read_table, write_blocks
+from layerscope.core.table_files import Sources
+
+Tensors = dict[str, torch.Tensor]
+BLOCK = "encoder.layer.{}.{}.weight"
+ATTENTION, FEED_FORWARD = "attention.self.query", "intermediate.dense"
+
+
+def model() -> Tensors:
+    """Embeddings and three blocks of two matrices, with what else a model has."""
+    torch.manual_seed(0)
+    found = {
+        "embeddings.word_embeddings.weight": torch.randn(50, 4),
+        "embeddings.position_ids": torch.arange(8)[None],
+        "embeddings.LayerNorm.weight": torch.randn(4),
+        "pooler.dense.weight": torch.randn(4, 4),
+    }
+    for layer in range(3):
+        found[BLOCK.format(layer, ATTENTION)] = torch.randn(4, 4)
+        found[BLOCK.format(layer, FEED_FORWARD)] = torch.randn(8, 4)
+    return found
+
+
+def write(folder: Path, tensors: Tensors) -> Path:
+    folder.mkdir(parents=True)
+    save_file(tensors, folder / "model.safetensors")
+    return folder
+
+
+def finetuned(tensors: Tensors) -> Tensors:
+    """With the names of a model with a head, in another order, without the integers."""
+    kept = {f"bert.{name}": tensor for name, tensor in reversed(tensors.items())}
+    del kept["bert.embeddings.position_ids"]
+    return kept | {"classifier.weight": torch.randn(3, 4)}
+
+
+def test_one_block_changed_by_a_known_factor_is_all_that_changed(tmp_path: Path) -> None:
+    before = model()
+    after = {n: 1.25 * t if "layer.1." in n else t.clone() for n, t in before.items()}
+    found = relative_changes(write(tmp_path / "a", before), write(tmp_path / "b", finetuned(after)))
+    kinds = ("all", "attention", "feed-forward")
+    expected = {(0, "all"): 0.0}
+    expected |= {
+        (layer, kind): 0.25 if layer == 2 else 0.0 for layer in (1, 2, 3) for kind in kinds
+    }
+    assert found == pytest.approx(expected, rel=1e-6, abs=0)
+
+
+def test_a_block_is_the_norm_of_its_matrices_together(tmp_path: Path) -> None:
+    before, after = model(), model()
+    name, other = (BLOCK.format(0, kind) for kind in (ATTENTION, FEED_FORWARD))
+    after[name] = before[name] + 1
+    found = relative_changes(write(tmp_path / "a", before), write(tmp_path / "b", finetuned(after)))
+    attention, feed_forward = (np.linalg.norm(before[n].numpy()) for n in (name, other))
+    assert found[1, "attention"] == pytest.approx(4 / attention, rel=1e-6)
+    assert found[1, "all"] == pytest.approx(4 / np.hypot(attention, feed_forward), rel=1e-6)
+    assert found[1, "feed-forward"] == 0
+
+
+def test_what_is_read_in_pieces_is_what_is_read_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, after = (write(tmp_path / name, finetuned(model())) for name in ("a", "b"))
+    changed = finetuned({n: t + 0.1 if t.is_floating_point() else t for n, t in model().items()})
+    save_file(changed, after / "model.safetensors")
+    once = relative_changes(before, after)
+    monkeypatch.setattr(weight_change, "_BLOCK_SIZE", 12)
+    assert relative_changes(before, after) == pytest.approx(once, rel=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+def test_numbers_are_read_as_they_are_stored(tmp_path: Path, dtype: torch.dtype) -> None:
+    before = {n: t.to(dtype) if t.is_floating_point() else t for n, t in model().items()}
+    after = {n: 3 * t.float() if t.is_floating_point() else t for n, t in before.items()}
+    found = relative_changes(write(tmp_path / "a", before), write(tmp_path / "b", finetuned(after)))
+    assert list(found.values()) == pytest.approx([2.0] * 10, rel=1e-6)
+
+
+BERT = BertConfig(vocab_size=30, hidden_size=8, num_hidden_layers=2, num_attention_heads=2,
+                  intermediate_size=16, max_position_embeddings=16)  # fmt: skip
+GPT2 = GPT2Config(vocab_size=30, n_embd=8, n_layer=2, n_head=2, n_positions=16)
+BIOGPT = BioGptConfig(vocab_size=30, hidden_size=8, num_hidden_layers=2, num_attention_heads=2,
+                      intermediate_size=16, max_position_embeddings=16)  # fmt: skip
+LLAMA = LlamaConfig(vocab_size=30, hidden_size=8, num_hidden_layers=2, num_attention_heads=2,
+                    intermediate_size=16, tie_word_embeddings=True)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("base", "tuned", "config"),
+    [
+        (BertForMaskedLM, BertForSequenceClassification, BERT),
+        (GPT2Model, GPT2ForSequenceClassification, GPT2),
+        (GPT2LMHeadModel, GPT2ForSequenceClassification, GPT2),
+        (BioGptModel, BioGptForTokenClassification, BIOGPT),
+        (BioGptForCausalLM, BioGptForTokenClassification, BIOGPT),
+        (LlamaForCausalLM, LlamaForTokenClassification, LLAMA),
+    ],
+)
+def test_names_of_bases_and_of_models_with_a_head_are_matched(
+    base: type, tuned: type, config: object, tmp_path: Path
+) -> None:
+    """All matrices of the shared body, whose heads, poolers and tied weights differ."""
+    torch.manual_seed(1)
+    before, after = base(config), tuned(config)
+    body = getattr(before, before.base_model_prefix, before)
+    getattr(after, after.base_model_prefix).load_state_dict(body.state_dict(), strict=False)
+    blocks = getattr(body, "encoder", body)
+    (block,) = [blocks_[1] for name in ("layer", "h", "layers")
+                if (blocks_ := getattr(blocks, name, None)) is not None]  # fmt: skip
+    before.save_pretrained(tmp_path / "before")
+    after.save_pretrained(tmp_path / "after")
+    found = relative_changes(tmp_path / "before", tmp_path / "after")
+    assert found.keys() == {
+        (0, "all"), *((n, k) for n in (1, 2) for k in ("all", "attention", "feed-forward"))
+    }  # fmt: skip
+    assert set(found.values()) == {0.0}
+    matrices = [p for p in block.parameters() if p.ndim == 2]
+    in_files = [m for place, m in weight_change.read_matrices(tmp_path / "before").items()
+                if place.layer == 2]  # fmt: skip
+    assert sorted(tuple(p.shape) for p in matrices) == sorted(m.shape for m in in_files)
+
+
+def test_the_table_has_a_row_a_layer_and_kind_of_each_variant(tmp_path: Path) -> None:
+    before = write(tmp_path / "models" / "m", model())
+    after = [write(tmp_path / "t" / "m" / v, finetuned(model())) for v in ("f10-s1", "f100-s2")]
+    made = weight_change.tabulate(
+        Sources({"before": [str(before)], "files": list(map(str, after))})
+    )
+    path = tmp_path / "part.parquet"
+    write_blocks(path, "weight_change-table", made["weight_change"].blocks)
+    rows = read_table(path, "weight_change-table").to_pylist()
+    assert [(row["percent"], row["seed"]) for row in rows] == [(10, 1)] * 10 + [(100, 2)] * 10
+    assert [row["depth"] for row in rows[:10]] == [0.0, *np.repeat([1 / 3, 2 / 3, 1.0], 3)]
+    assert {(row["task"], row["model"], row["value"]) for row in rows} == {("t", "m", 0.0)}
+
+
+def test_other_matrices_and_damaged_files_are_refused(tmp_path: Path) -> None:
+    before = write(tmp_path / "a", model())
+    less = model()
+    del less[BLOCK.format(2, ATTENTION)]
+    with pytest.raises(UserError, match=r"'attention.self.query.weight' of layer 3 is not that"):
+        relative_changes(before, write(tmp_path / "b", less))
+    two = model() | {"decoder.layer.0.attention.self.query.weight": torch.ones(4, 4)}
+    with pytest.raises(UserError, match="two matrices"):
+        relative_changes(before, write(tmp_path / "c", two))
+    (before / "model.safetensors").write_bytes(len(json.dumps([])).to_bytes(8, "little") + b"[")
+    with pytest.raises(UserError, match="unreadable weights"):
+        relative_changes(before, before)

@@ -1,0 +1,165 @@
+"""How far fine-tuning moves the weights of each block: `‖after - before‖ / ‖before‖`.
+
+The norm is Frobenius', over all matrices of a block taken together. Biases and the weights of
+LayerNorm are left out, and so is everything outside embeddings and blocks: poolers, final norms
+and heads, which a fine-tuned model gains or loses. Radiya-Dixit and Wang (2020), "How fine can
+fine-tuning be? Learning efficient language models", measure how near fine-tuned models stay to the
+pre-trained one in the space of parameters.
+
+Files of weights are mapped and read a few rows at a time, so that memory does not depend on the
+model. The layout of safetensors is read here and not by its library, which knows no bfloat16
+without torch: https://github.com/huggingface/safetensors#format.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from layerscope.core.errors import UserError
+from layerscope.core.table_files import Row, Sources, Table, path_parts, variant_keys
+
+MEASURE = "relative_change"
+#: What the matrices of a block are for.
+ALL, ATTENTION, FEED_FORWARD = "all", "attention", "feed-forward"
+
+_BLOCK = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.(\d+)\.(.+)")
+_EMBEDDINGS = re.compile(r"(?:^|\.)(embeddings\..+|embed_\w+\.weight|w[tp]e\.weight)$")
+_ATTENTION = re.compile(r"attention|attn")
+#: How numbers are stored, by their name in a file. bfloat16 is the upper half of float32.
+_STORED = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+#: Numbers that are read at a time.
+_BLOCK_SIZE = 1 << 20
+
+
+class Place(NamedTuple):
+    """Where a matrix lies in a model, whatever its class puts before the name."""
+
+    layer: int  # 0 for embeddings
+    name: str  # within the block
+
+    @property
+    def matrices(self) -> str:
+        """What it is for; empty for embeddings."""
+        if self.layer == 0:
+            return ""
+        return ATTENTION if _ATTENTION.search(self.name) else FEED_FORWARD
+
+
+class Matrix(NamedTuple):
+    """A matrix in a file, and how to read it."""
+
+    path: Path
+    stored: str
+    shape: tuple[int, int]
+    start: int
+
+    def rows(self) -> Iterator[npt.NDArray[np.float64]]:
+        """Its rows, some at a time."""
+        kind = _STORED[self.stored]
+        held = np.memmap(self.path, kind, mode="r", offset=self.start, shape=self.shape)
+        step = max(_BLOCK_SIZE // max(self.shape[1], 1), 1)
+        for first in range(0, self.shape[0], step):
+            block: npt.NDArray[Any] = np.asarray(held[first : first + step])
+            if self.stored == "BF16":
+                block = (block.astype("<u4") << 16).view("<f4")
+            yield block.astype(np.float64)
+
+
+def place_of(name: str) -> Place | None:
+    """Where a tensor lies; None for one of a head, a pooler or a final norm."""
+    if found := _BLOCK.search(name):
+        return Place(int(found[1]) + 1, found[2])
+    if found := _EMBEDDINGS.search(name):
+        return Place(0, found[1])
+    return None
+
+
+def read_matrices(folder: str | Path) -> dict[Place, Matrix]:
+    """The matrices of a model's embeddings and blocks.
+
+    Raises:
+        UserError: the folder has no readable weights, or two of its tensors have the same place.
+    """
+    path = Path(folder) / "model.safetensors"
+    try:
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(size))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: unreadable weights ({error}); allowed: safetensors") from None
+    found: dict[Place, Matrix] = {}
+    for name, tensor in header.items():
+        place = place_of(name)
+        if place is None or tensor["dtype"] not in _STORED or len(tensor["shape"]) != 2:
+            continue
+        if place in found:
+            raise UserError(f"{path}: two matrices '{place.name}' in layer {place.layer}")
+        start = 8 + size + tensor["data_offsets"][0]
+        found[place] = Matrix(path, tensor["dtype"], tuple(tensor["shape"]), start)
+    return found
+
+
+def relative_changes(before: str | Path, after: str | Path) -> dict[tuple[int, str], float]:
+    """Relative change of the weights, by layer (0 is the embeddings) and what matrices are for.
+
+    Args:
+        before: folder of the pre-trained model.
+        after: folder of the fine-tuned one.
+
+    Raises:
+        UserError: the two do not have the same matrices in embeddings and blocks.
+    """
+    old, new = read_matrices(before), read_matrices(after)
+    shapes = [{place: matrix.shape for place, matrix in found.items()} for found in (old, new)]
+    if differing := shapes[0].items() ^ shapes[1].items():
+        place = min(place for place, _ in differing)
+        raise UserError(
+            f"{after}: matrix '{place.name}' of layer {place.layer} is not that of {before};"
+            " allowed: the same matrices (without this analysis: `analyses.weight_change: false`)"
+        )
+    sums: dict[tuple[int, str], list[float]] = {}
+    for place in sorted(old):
+        moved = norm = 0.0
+        for first, second in zip(old[place].rows(), new[place].rows(), strict=True):
+            moved += float(np.square(second - first).sum())
+            norm += float(np.square(first).sum())
+        for matrices in {ALL, place.matrices} - {""}:
+            total = sums.setdefault((place.layer, matrices), [0.0, 0.0])
+            total[0] += moved
+            total[1] += norm
+    return {
+        key: math.sqrt(moved / norm) if norm else math.nan
+        for key, (moved, norm) in sorted(sums.items())
+    }
+
+
+def rows(before: str | Path, after: str | Path) -> list[Row]:
+    """Rows of one fine-tuned variant, from folders …/{task}/{model}/{variant}."""
+    keys = variant_keys(*path_parts(after, ("task", "model", "variant")))
+    found = relative_changes(before, after)
+    last = max((layer for layer, _ in found), default=0)
+    return [
+        {
+            **keys,
+            "layer": layer,
+            "depth": layer / max(last, 1),
+            "matrices": matrices,
+            "measure": MEASURE,
+            "value": value,
+        }
+        for (layer, matrices), value in found.items()
+    ]
+
+
+def tabulate(sources: Sources) -> dict[str, Table]:
+    """A part of the table: all fine-tuned variants of a model on a task."""
+    before = sources.path("before")
+    return {"weight_change": Table(rows(before, after) for after in sources.files)}

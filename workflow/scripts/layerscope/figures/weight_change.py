@@ -1,0 +1,56 @@
+"""How far fine-tuning moves the weights of each block."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from layerscope.core.looks import looks
+from layerscope.core.table_files import Drawn
+from layerscope.figures.curves import curve, draw_curve
+from layerscope.figures.style import (
+    legend_below,
+    model_handles,
+    models_of,
+    percents_of,
+    styled,
+    width_for,
+)
+
+#: Rows of panels: what the matrices are for, and how the axis calls them.
+PANELS = {"all": "all matrices", "attention": "attention", "feed-forward": "feed-forward"}
+
+
+@styled()
+def draw(rows: pd.DataFrame) -> Figure:
+    """Draw a column a share of training data, a row a kind of matrices, and a line a model.
+
+    Args:
+        rows: one task's rows of the table of changes of weights.
+    """
+    percents = percents_of(rows)
+    known = looks(models_of(rows))
+    panels = dict(iter(rows.groupby(["matrices", "percent", "model"])))
+    figure = Figure(
+        figsize=(width_for(len(percents)), 0.8 + 1.15 * len(PANELS)), layout="constrained"
+    )
+    grid = figure.subplots(len(PANELS), len(percents), sharex=True, sharey=True, squeeze=False)
+    for line, (matrices, label) in zip(grid, PANELS.items(), strict=True):
+        for axes, percent in zip(line, percents, strict=True):
+            for model, look in known.items():
+                own = panels.get((matrices, percent, model), rows.iloc[:0])
+                draw_curve(axes, curve(own, "depth"), look, markersize=2.8)
+            axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+        line[0].set_ylabel(f"Relative change\n{label}")
+    for axes, percent in zip(grid[0], percents, strict=True):
+        axes.set_title(f"fine-tuned on {percent} %")
+    for axes in grid[-1]:
+        axes.set_xlabel("Depth (layer / last layer)")
+    grid[0][0].set_ylim(bottom=0)
+    legend_below(figure, model_handles(list(known), known), 2 if len(percents) <= 2 else 4)
+    return figure
+
+
+def figure(tables: Drawn) -> Figure:
+    """The figure, from the table of changes of weights."""
+    return draw(tables.table("weight_change"))
