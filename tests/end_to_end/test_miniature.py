@@ -506,7 +506,7 @@ def killed(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Fini
             start_new_session=True,
         )
         try:
-            _wait_for_training(process, again.folder)
+            _wait_for_training(process, again.folder, base / "output.txt")
         finally:
             os.killpg(process.pid, signal.SIGKILL)  # its jobs too
             process.wait()
@@ -518,11 +518,12 @@ def _is_done(folder: Path, job: Job) -> bool:
     return any(path.exists() and json.loads(path.read_text())["exit"] == 0 for path in records)
 
 
-def _wait_for_training(process: subprocess.Popen[bytes], folder: Path) -> None:
-    """Until one model is trained and another training has begun."""
+def _wait_for_training(process: subprocess.Popen[bytes], folder: Path, output: Path) -> None:
+    """Until Snakemake has said that one model is trained, and another training has begun."""
     deadline = time.monotonic() + 1200
+    ended = re.compile(r"^Finished jobid: \d+ \(Rule: finetune\)$", re.MULTILINE)
     while process.poll() is None and time.monotonic() < deadline:
-        trained = list(folder.glob("results/*/finetuned/*/*/f50-s?"))
+        trained = ended.findall(output.read_text())
         begun = list(folder.glob("logs/*/finetune/*/*/*.log"))
         if trained and len(begun) > len(trained):
             return
@@ -543,9 +544,12 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_files(
     snakemake(killed.workflow, killed.folder, *options(killed), "--unlock")
     # What was done before the kill is not done again; what ran then is, and all that waits.
     done = {job for job in finished.everything if _is_done(killed.folder, job)}
-    assert {"prepare_task", "subsample"} <= {job.rule for job in done}
+    assert {"prepare_task", "subsample", "finetune"} <= {job.rule for job in done}
     waiting = plan(killed.workflow, killed.folder, killed.config, "--rerun-incomplete")
-    assert waiting == finished.everything - done
+    # A job that ended in the moment of the kill is done again: Snakemake did not see it end.
+    unseen = waiting & done
+    assert len(unseen) <= 2  # cores
+    assert waiting == (finished.everything - done) | unseen
     told = snakemake(killed.workflow, killed.folder, "explain", *options(killed)).stdout
     assert f"{len(waiting)} of {len(finished.everything)} jobs would run" in told
     assert re.search(r"finetune, .*: it was killed", told)

@@ -7,10 +7,11 @@ import warnings
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.stats
 
-from layerscope.evaluation.association import association_rows
+from layerscope.evaluation.association import association_rows, task_points
 from layerscope.statistics.inference import critical_spearman, min_models_for_significance
 from layerscope.statistics.mixed import mixed_slope
 
@@ -119,8 +120,10 @@ def test_the_table_holds_it_and_the_log_counts_what_is_missing_in_one_line(
          "depth": float(layer), "metric": "accuracy", "value": value + layer}
         for g, v, value in zip(groups, variants, x, strict=True) for layer in (0, 1)
     ]  # fmt: skip
+    attention = pd.DataFrame(columns=["model", "variant", "percent", "measure", "layer", "value"])
     with caplog.at_level(logging.WARNING):
-        rows = association_rows("t", ["accuracy"], scores, probes, [], 50, 0.9, 0)
+        found_points = task_points(pd.DataFrame(scores), pd.DataFrame(probes), attention)
+        rows = association_rows("t", found_points, 50, 0.9, 0)
     found = {r["inner measure"]: r for r in rows if r["statistic"] == "mixed-effects slope"}
     assert len(found) == 4
     expected = mixed_slope(x, y, groups.tolist(), 0.9)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 from importlib import import_module
 
-from layerscope.core.table_files import Drawn, by_name
-from layerscope.figures.style import save
 from layerscope.runtime.program import run
 
 
@@ -19,6 +17,9 @@ def main() -> None:
     )
     parser.add_argument("--out", required=True, help="SVG; PDF and PNG go beside it")
     arguments = parser.parse_args()
+
+    from layerscope.core.table_files import Drawn, by_name
+    from layerscope.figures.style import save
 
     # By name, so that a figure is redrawn for its own code alone: see layerscope.core.code.
     module = import_module(f"layerscope.figures.{arguments.figure}")
