@@ -135,7 +135,8 @@ def grouped(name):
     That resource makes Snakemake ask for what the largest job needs, not for the sum of all.
     """
     scopes = workflow.resource_settings.overwrite_resource_scopes
-    return name if "group_slot" in scopes else None
+    # On the node, where the group is one job already, its rules are run one after the other.
+    return name if "group_slot" in scopes and not workflow.remote_exec else None
 
 
 @cache
