@@ -56,16 +56,16 @@ def pip_entries(name: str) -> list[str]:
 def needed(names: set[str]) -> set[str]:
     """These packages and all that they require here, by canonical name."""
     found: set[str] = set()
-    todo = sorted(names)
-    while todo:
-        name = todo.pop()
+    waiting = sorted(names)
+    while waiting:
+        name = waiting.pop()
         if name in found or name in BROUGHT_BY_PYTHON or name.startswith(PINNED_BY_TORCH):
             continue
         found.add(name)
         for text in importlib.metadata.requires(name) or []:
             requirement = Requirement(text)
             if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-                todo.append(canonicalize_name(requirement.name))
+                waiting.append(canonicalize_name(requirement.name))
     return found
 
 

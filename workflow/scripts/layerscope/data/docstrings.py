@@ -96,12 +96,12 @@ def docstrings(source: bytes) -> Iterator[tuple[int, str]]:
     except (SyntaxError, ValueError):
         return
     # Only statements are walked: expressions, most of a tree, hold no definitions.
-    todo: list[ast.AST] = [tree]
-    while todo:
-        node = todo.pop()
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
         blocks = (getattr(node, name, ()) for name in ("body", "handlers", "orelse", "finalbody"))
         inner = [each for block in blocks if isinstance(block, list) for each in block]
-        todo.extend(each for each in reversed(inner) if hasattr(each, "body"))
+        waiting.extend(each for each in reversed(inner) if hasattr(each, "body"))
         if isinstance(node, _DOCUMENTED) and (text := ast.get_docstring(node)):
             yield getattr(node, "lineno", 0), text
 
