@@ -177,3 +177,32 @@ def test_other_matrices_and_damaged_files_are_refused(tmp_path: Path) -> None:
     (before / "model.safetensors").write_bytes(len(json.dumps([])).to_bytes(8, "little") + b"[")
     with pytest.raises(UserError, match="unreadable weights"):
         relative_changes(before, before)
+
+
+def test_a_model_that_cannot_be_compared_leaves_the_others_in(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = write(tmp_path / "models" / "m", model())
+    less = finetuned(model())
+    del less["bert." + BLOCK.format(2, ATTENTION)]
+    after = [
+        write(tmp_path / "t" / "m" / "f10-s1", less),
+        write(tmp_path / "t" / "m" / "f10-s2", finetuned(model())),
+    ]
+    sources = Sources({"before": [str(before)], "files": list(map(str, after))})
+    found = [block for block in weight_change.tabulate(sources)["weight_change"].blocks if block]
+    assert [{row["seed"] for row in block} for block in found] == [{2}]
+    assert caplog.text.count("no change of weights: ") == 1
+
+
+def test_a_model_in_shards_is_read_whole(tmp_path: Path) -> None:
+    whole = write(tmp_path / "whole", model())
+    parts = tmp_path / "parts"
+    parts.mkdir()
+    names = sorted(model())
+    for number, chosen in enumerate((names[::2], names[1::2]), start=1):
+        tensors = {name: model()[name] for name in chosen}
+        save_file(tensors, parts / f"model-{number:05d}-of-00002.safetensors")
+    expected, found = (weight_change.read_matrices(folder) for folder in (whole, parts))
+    assert found.keys() == expected.keys()
+    assert set(relative_changes(whole, parts).values()) == {0.0}

@@ -14,6 +14,7 @@ without torch: https://github.com/huggingface/safetensors#format.
 from __future__ import annotations
 
 import json
+import logging
 import math
 import re
 from collections.abc import Iterator
@@ -37,6 +38,9 @@ _ATTENTION = re.compile(r"attention|attn")
 _STORED = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 #: Numbers that are read at a time.
 _BLOCK_SIZE = 1 << 20
+
+
+log = logging.getLogger(__name__)
 
 
 class Place(NamedTuple):
@@ -88,22 +92,25 @@ def read_matrices(folder: str | Path) -> dict[Place, Matrix]:
     Raises:
         UserError: the folder has no readable weights, or two of its tensors have the same place.
     """
-    path = Path(folder) / "model.safetensors"
-    try:
-        with path.open("rb") as file:
-            size = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(size))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: unreadable weights ({error}); allowed: safetensors") from None
+    paths = sorted(Path(folder).glob("*.safetensors"))  # several, where a model is in shards
+    if not paths:
+        raise UserError(f"{folder}: no weights; allowed: a folder with safetensors")
     found: dict[Place, Matrix] = {}
-    for name, tensor in header.items():
-        place = place_of(name)
-        if place is None or tensor["dtype"] not in _STORED or len(tensor["shape"]) != 2:
-            continue
-        if place in found:
-            raise UserError(f"{path}: two matrices '{place.name}' in layer {place.layer}")
-        start = 8 + size + tensor["data_offsets"][0]
-        found[place] = Matrix(path, tensor["dtype"], tuple(tensor["shape"]), start)
+    for path in paths:
+        try:
+            with path.open("rb") as file:
+                size = int.from_bytes(file.read(8), "little")
+                header = json.loads(file.read(size))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path}: unreadable weights ({error}); allowed: safetensors") from None
+        for name, tensor in header.items():
+            place = place_of(name)
+            if place is None or tensor["dtype"] not in _STORED or len(tensor["shape"]) != 2:
+                continue
+            if place in found:
+                raise UserError(f"{path}: two matrices '{place.name}' in layer {place.layer}")
+            start = 8 + size + tensor["data_offsets"][0]
+            found[place] = Matrix(path, tensor["dtype"], tuple(tensor["shape"]), start)
     return found
 
 
@@ -123,7 +130,7 @@ def relative_changes(before: str | Path, after: str | Path) -> dict[tuple[int, s
         place = min(place for place, _ in differing)
         raise UserError(
             f"{after}: matrix '{place.name}' of layer {place.layer} is not that of {before};"
-            " allowed: the same matrices (without this analysis: `analyses.weight_change: false`)"
+            " allowed: the same matrices"
         )
     sums: dict[tuple[int, str], list[float]] = {}
     for place in sorted(old):
@@ -160,6 +167,18 @@ def rows(before: str | Path, after: str | Path) -> list[Row]:
 
 
 def tabulate(sources: Sources) -> dict[str, Table]:
-    """A part of the table: all fine-tuned variants of a model on a task."""
+    """A part of the table: all fine-tuned variants of a model on a task.
+
+    A variant whose weights cannot be compared is left out, and the log says why: it must not keep
+    the other models out of the table.
+    """
     before = sources.path("before")
-    return {"weight_change": Table(rows(before, after) for after in sources.files)}
+    return {"weight_change": Table(_comparable_rows(before, after) for after in sources.files)}
+
+
+def _comparable_rows(before: str | Path, after: str | Path) -> list[Row]:
+    try:
+        return rows(before, after)
+    except UserError as error:
+        log.warning("no change of weights: %s", error)
+        return []

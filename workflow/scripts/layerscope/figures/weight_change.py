@@ -28,6 +28,10 @@ def draw(rows: pd.DataFrame) -> Figure:
     Args:
         rows: one task's rows of the table of changes of weights.
     """
+    if rows.empty:
+        figure = Figure(figsize=(width_for(1), 0.8))
+        figure.text(0.02, 0.5, "No model whose weights can be compared: see the log of its part.")
+        return figure
     percents = percents_of(rows)
     known = looks(models_of(rows))
     panels = dict(iter(rows.groupby(["matrices", "percent", "model"])))
