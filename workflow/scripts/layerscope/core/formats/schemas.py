@@ -9,6 +9,15 @@ METADATA_KEY = b"layerscope"
 
 _STRING_LIST = pa.list_(pa.string())
 
+#: Which variant of which model a row of a table is about.
+_VARIANT = {
+    "task": pa.string(),
+    "model": pa.string(),
+    "variant": pa.string(),
+    "percent": pa.int32(),
+    "seed": pa.int64(),
+}
+
 #: Columns of each kind of file. Kinds that end in `*` may have further columns of the given type.
 SCHEMAS: dict[str, dict[str, pa.DataType]] = {
     "nli": {
@@ -65,11 +74,7 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
         "high": pa.float64(),
     },
     "probes-table": {
-        "task": pa.string(),
-        "model": pa.string(),
-        "variant": pa.string(),
-        "percent": pa.int32(),
-        "seed": pa.int64(),
+        **_VARIANT,
         "probe": pa.string(),
         "view": pa.string(),
         "layer": pa.int32(),
@@ -78,11 +83,7 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
         "value": pa.float64(),
     },
     "attention-table": {
-        "task": pa.string(),
-        "model": pa.string(),
-        "variant": pa.string(),
-        "percent": pa.int32(),
-        "seed": pa.int64(),
+        **_VARIANT,
         "layer": pa.int32(),
         "head": pa.int32(),
         "measure": pa.string(),
@@ -92,11 +93,7 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
     },
     # A row a head of a fine-tuned variant; `…_before` is of the pre-trained model.
     "heads-table": {
-        "task": pa.string(),
-        "model": pa.string(),
-        "variant": pa.string(),
-        "percent": pa.int32(),
-        "seed": pa.int64(),
+        **_VARIANT,
         "layer": pa.int32(),
         "head": pa.int32(),
         "jsd": pa.float64(),
@@ -127,11 +124,7 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
         "value": pa.float64(),
     },
     "similarity-table": {
-        "task": pa.string(),
-        "model": pa.string(),
-        "variant": pa.string(),
-        "percent": pa.int32(),
-        "seed": pa.int64(),
+        **_VARIANT,
         "view": pa.string(),
         "layer": pa.int32(),
         "depth": pa.float64(),
@@ -139,11 +132,7 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
         "value": pa.float64(),
     },
     "weight_change-table": {
-        "task": pa.string(),
-        "model": pa.string(),
-        "variant": pa.string(),
-        "percent": pa.int32(),
-        "seed": pa.int64(),
+        **_VARIANT,
         "layer": pa.int32(),
         "depth": pa.float64(),
         "matrices": pa.string(),
@@ -161,11 +150,7 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
         "change": pa.float64(),
     },
     "interventions-table": {
-        "task": pa.string(),
-        "model": pa.string(),
-        "variant": pa.string(),
-        "percent": pa.int32(),
-        "seed": pa.int64(),
+        **_VARIANT,
         "intervention": pa.string(),
         "layer": pa.int32(),
         "depth": pa.float64(),
@@ -189,11 +174,7 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
         "value": pa.float64(),
     },
     "entry-table": {
-        "task": pa.string(),
-        "model": pa.string(),
-        "variant": pa.string(),
-        "percent": pa.int32(),
-        "seed": pa.int64(),
+        **_VARIANT,
         "probe": pa.string(),
         "view": pa.string(),
         "metric": pa.string(),
@@ -216,11 +197,7 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
     },
     # `label` is a class or type of entity, `bin` one of confidence from 0; n is summed over seeds.
     "evaluation-table": {
-        "task": pa.string(),
-        "model": pa.string(),
-        "variant": pa.string(),
-        "percent": pa.int32(),
-        "seed": pa.int64(),
+        **_VARIANT,
         "measure": pa.string(),
         "label": pa.string(),
         "bin": pa.int32(),
@@ -252,11 +229,7 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
         "score": pa.float64(),
     },
     "confusion-table": {
-        "task": pa.string(),
-        "model": pa.string(),
-        "variant": pa.string(),
-        "percent": pa.int32(),
-        "seed": pa.int64(),
+        **_VARIANT,
         "label": pa.string(),
         "predicted": pa.string(),
         "count": pa.int64(),
