@@ -11,6 +11,7 @@ python() {
                 touch_all "$word"/{train,validation,test,heldout}.parquet "$word/report.json"
                 ;;
             --out | --out-*)
+                word=${word#*=}  # tables are given by name
                 case $word in
                     *.parquet) touch_all "$word" "${word%.parquet}.csv" ;;
                     *.svg) touch_all "$word" "${word%.svg}".{pdf,png} ;;
@@ -20,7 +21,7 @@ python() {
                 ;;
             --baseline) touch_all "${word#*=}" ;;
         esac
-        option=$word
+        case $word in --*) option=$word ;; esac
     done
 }
 

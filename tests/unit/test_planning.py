@@ -244,10 +244,20 @@ def test_rates_are_assumed_until_both_parts_have_run(elsewhere: Path) -> None:
         {"parity": {}},
         {"finetuning": RATED["finetuning"]},
         RATED | {"activations": {"failed": "exit code 1"}},
+        RATED | {"finetuning": RATED["finetuning"] | {"tiny": True}},
     ):
         (elsewhere / str(len(str(content)))).mkdir()
         path = write_rates(elsewhere / str(len(str(content))), content)
         assert rates.read_rates(path) is rates.ASSUMED
+    idle = RATED["finetuning"] | {"rates": {"training": 3e14, "step": 0}}
+    for name, content in (
+        ("list", []),
+        ("text", RATED | {"finetuning": "done"}),
+        ("zero", RATED | {"finetuning": idle}),
+    ):
+        (elsewhere / name).mkdir()
+        with pytest.raises(UserError, match="no figures of a GPU; allowed: what benchmarks/gpu"):
+            rates.read_rates(write_rates(elsewhere / name, content))
     (elsewhere / "broken").mkdir()
     broken = write_rates(
         elsewhere / "broken", RATED | {"finetuning": {"machine": GPU, "rates": {}}}

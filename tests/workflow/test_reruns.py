@@ -228,8 +228,8 @@ def _documented_otherwise(text: str) -> str:
 
 
 def _needing_other_resources(text: str) -> str:
-    edited, count = re.subn(r"(mem_mb|runtime|gpu)=\w+\(.*\),", r"\1=1,", text)
-    assert count > 1 or "resources:" not in text
+    edited, count = re.subn(r"\*\*needed\(.*\),", "mem_mb=1, runtime=1, gpu=1,", text)
+    assert count or "resources:" not in text
     return edited + "\n# A comment.\n"
 
 

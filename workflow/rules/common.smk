@@ -30,6 +30,7 @@ from layerscope.config.references import read_references
 from layerscope.core.errors import UserError
 from layerscope.core.files import canonical_json
 from layerscope.core.measures import BASELINES_OF_KIND
+from layerscope.resources.rates import read_rates
 from layerscope.resources.sizes import read_sizes
 from layerscope.runtime.environment import keep_private, tune_gc, use_this_python
 
@@ -50,6 +51,7 @@ try:
     )
     if STUDY.references:
         read_references(STUDY.references)  # now, and not after days of training
+    read_rates()  # what jobs ask for depends on them
 except UserError as error:
     raise WorkflowError(f"The configuration is refused.\n{error}") from None
 

@@ -40,19 +40,17 @@ def read_rates(path: Path = MEASURED) -> GpuRates:
     parts, allowed = read_json(path), "allowed: what benchmarks/gpu writes"
     try:
         training, passes = parts["finetuning"], parts["activations"]
-        if "failed" in training or "failed" in passes:
+        if any("failed" in part or part.get("tiny") for part in (training, passes)):
             return ASSUMED
         (gpu, *_) = training["machine"]["gpus"]
-        return GpuRates(
-            training=float(training["rates"]["training"]),
-            inference=float(passes["rates"]["inference"]),
-            step=float(training["rates"]["step"]),
-            batch=float(passes["rates"]["batch"]),
-            source=f"measured on {gpu['name']}, {training['measured'][:10]}",
-        )
+        rates = {name: float(training["rates"][name]) for name in ("training", "step")}
+        rates |= {name: float(passes["rates"][name]) for name in ("inference", "batch")}
+        if min(rates.values()) <= 0:
+            raise ValueError("a rate that is not above 0")
+        return GpuRates(**rates, source=f"measured on {gpu['name']}, {training['measured'][:10]}")
     except KeyError as error:
         if error.args[0] in ("finetuning", "activations"):  # these parts have not run yet
             return ASSUMED
         raise UserError(f"{path}: no {error.args[0]!r}; {allowed}") from None
-    except (TypeError, ValueError):
+    except (AttributeError, TypeError, ValueError):
         raise UserError(f"{path}: no figures of a GPU; {allowed}") from None
