@@ -5,6 +5,12 @@
 python() {
     local option="" word
     for word in "$@"; do
+        case $word in
+            --*)
+                option=$word
+                continue
+                ;;
+        esac
         case $option in
             --out-dir)
                 mkdir -p "$word"
@@ -21,7 +27,6 @@ python() {
                 ;;
             --baseline) touch_all "${word#*=}" ;;
         esac
-        case $word in --*) option=$word ;; esac
     done
 }
 
