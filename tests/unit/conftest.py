@@ -1,4 +1,4 @@
-"""Tiny models that several test files share, made once; and a process for each file."""
+"""What several test files share: tiny models, made once, and a hub; and a process for each file."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hub import Hub
     from tiny_models import Tiny
 
 
@@ -72,3 +75,12 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tiny]:
 def replica(request: pytest.FixtureRequest, published: dict[str, Tiny]) -> Tiny:
     """Each of the four in turn."""
     return published[request.param]
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[Hub]:
+    """A hub with a model and a data set."""
+    import fetching
+
+    with fetching.publishing(tmp_path / "hub") as hub:
+        yield hub

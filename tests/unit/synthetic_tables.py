@@ -1,4 +1,4 @@
-"""Made-up results of a study, written as the stages write them, and made into tables."""
+"""Tables and figures of made-up results, made with the programs, as the rules do."""
 
 from __future__ import annotations
 
@@ -11,50 +11,18 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import numpy as np
 import pandas as pd
+from synthetic_results import LABELS, METRICS_OF
 
 from layerscope import catalogue
-from layerscope.core.files import write_json
 from layerscope.core.formats import read_table, write_table
-from layerscope.core.table_files import variant_keys
+from layerscope.core.table_files import read_frame
 
 #: What the made-up study has: everything but published values.
 CHOSEN = {*catalogue.SWITCHES, "models", "interventions", "pretrained-here"}
 #: Names of the made-up files that a table is made from as a whole.
 FILES = {"scores": "scores", "pretraining": "evaluations"}
-
-#: Blocks and heads of each model.
-SHAPES = {"minilm": (6, 12), "minilm-hpo": (6, 12), "gpt-mini": (4, 4), "gpt-mini-hpo": (4, 4)}
-MODELS = {
-    "minilm": {"architecture": "encoder", "domain": "general"},
-    "minilm-hpo": {"architecture": "encoder", "domain": "biomedical"},
-    "gpt-mini": {"architecture": "decoder", "domain": "general"},
-    "gpt-mini-hpo": {"architecture": "decoder", "domain": "biomedical"},
-}
 SETTINGS = json.dumps({"resamples": 200, "confidence": 0.95, "seed": 0})
-LABELS = {
-    "nli": ["entailment", "neutral", "contradiction"],
-    "ner": ["O", "nervous", "cardiovascular", "eye", "musculoskeletal", "neoplasm"],
-}
-METRICS_OF = {
-    "accuracy": "accuracy",
-    "macro_f1": "accuracy",
-    "entity_f1": "entity_f1",
-    "token_macro_f1": "entity_f1",
-}
-METRICS = {"nli": ("accuracy", "macro_f1"), "ner": ("entity_f1", "token_macro_f1")}
-PROBES = {
-    "nli": {
-        "svm": ["separate", "joint"],
-        "linear": ["separate", "joint", "premise", "hypothesis", "combined", "joint-last"],
-    },
-    "ner": {"linear": ["word"], "bilstm-crf": ["word"]},
-}
-BASELINES = {
-    "nli": {"majority": 0.33, "bag-of-words": 0.56, "premise-only": 0.54, "hypothesis-only": 0.33},
-    "ner": {"majority": 0.0, "bag-of-words": 0.41},
-}
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -62,222 +30,14 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     return table.astype(object).where(table.notna(), None).to_dict("records")
 
 
+def rows(study: dict[str, Path], name: str, task: str | None = None) -> pd.DataFrame:
+    return read_frame(study[name], f"{name}-table", task)
+
+
 def run_program(name: str, *arguments: Any) -> None:
     """Call a program's `main` as the command line would."""
     with mock.patch.object(sys, "argv", [name, *map(str, arguments)]):
         importlib.import_module(name).main()
-
-
-def write_study(
-    folder: Path,
-    tasks: dict[str, str],
-    shapes: dict[str, tuple[int, int]],
-    percents: Sequence[int],
-    seeds: Sequence[int],
-    examples: int = 6,
-) -> dict[str, list[Path]]:
-    """Write scores, probes, attention and evaluations of a study.
-
-    Args:
-        folder: to write to.
-        tasks: kind (`nli` or `ner`) of each task.
-        shapes: blocks and heads of each model.
-        percents, seeds: of the fine-tuned variants.
-        examples: in files of attention.
-
-    Returns:
-        The files of each kind: `scores`, `probes`, `attention`, `similarity`, `models`,
-        `interventions`, `evaluations`.
-    """
-    rng = np.random.default_rng(5)
-    kinds = (
-        "scores", "probes", "attention", "similarity", "models", "interventions", "evaluations",
-    )  # fmt: skip
-    files: dict[str, list[Path]] = {kind: [] for kind in kinds}
-    for task, kind in tasks.items():
-        for at, (model, shape) in enumerate(shapes.items()):
-            skill = {
-                (p, s): 0.45 + 0.05 * (at % 2) + 0.12 * (at < 2) + 0.07 * np.log(p) / np.log(10)
-                + 0.02 * rng.standard_normal()
-                for p in percents for s in seeds
-            }  # fmt: skip
-            files["scores"].append(_scores(folder, task, kind, model, skill, rng))
-            variants = {"pretrained": 0.0, "random": -0.1}
-            variants |= {f"f{p}-s{s}": v - 0.45 for (p, s), v in skill.items()}
-            for variant, gain in variants.items():
-                files["probes"] += _probes(folder, task, kind, model, variant, shape[0], gain, rng)
-                files["similarity"].append(
-                    _similarity(folder, task, kind, model, variant, shape[0], gain)
-                )
-                if variant != "random":
-                    ceiling = variant != "pretrained" and not variant.endswith(f"-s{seeds[0]}")
-                    files["attention"].append(
-                        _attention(
-                            folder, task, model, variant, shape, gain, ceiling, examples, rng
-                        )
-                    )
-            files["interventions"] += [
-                _interventions(
-                    folder, task, kind, model, f"f{p}-s{s}", shape[0], skill[p, s], rng
-                )
-                for p, s in skill if p == max(percents)
-            ]  # fmt: skip
-        largest = [f"f{max(percents)}-s{seed}" for seed in seeds]
-        for variant in ("pretrained", *largest):
-            files["models"].append(_models(folder, task, kind, shapes, variant))
-        for model, value in BASELINES[kind].items():
-            skill = {
-                (p, s): value - (0.02 * (2 - np.log10(p)) if model == "bag-of-words" else 0)
-                for p in percents for s in seeds
-            }  # fmt: skip
-            files["scores"].append(_scores(folder, task, kind, model, skill, rng))
-    for model in list(shapes)[1:]:
-        causal = model.startswith("gpt")
-        steps = {0: 3900.0, 50: 420.0, 100: 210.0, 150: 183.0} if causal else {0: 31.2, 60: 13.4}
-        path = folder / "evaluations" / f"{model}.json"
-        write_json(
-            path,
-            {
-                "model": model,
-                "corpus": "hpo",
-                "objective": "causal" if causal else "masked",
-                "evaluations": [
-                    {"step": step, "loss": float(np.log(value)), "perplexity": value}
-                    for step, value in steps.items()
-                ],
-            },
-        )
-        files["evaluations"].append(path)
-    return files
-
-
-def _scores(
-    folder: Path, task: str, kind: str, model: str, skill: dict[tuple[int, int], float],
-    rng: np.random.Generator,
-) -> Path:  # fmt: skip
-    scores: list[dict[str, Any]] = []
-    confusion: list[dict[str, Any]] = []
-    for metric in METRICS[kind]:
-        for percent in dict.fromkeys(p for p, _ in skill):
-            values = [v for (p, _), v in skill.items() if p == percent]
-            seeds = [s for p, s in skill if p == percent]
-            entries = [(f"f{percent}-s{s}", s, v) for s, v in zip(seeds, values, strict=True)]
-            means = [(f"f{percent}", None, float(np.mean(values)))] if len(values) > 1 else []
-            for variant, seed, value in [*entries, *means]:
-                scores.append(
-                    {"variant": variant, "percent": percent, "seed": seed, "metric": metric,
-                     "value": value, "low": value - 0.03, "high": value + 0.03}
-                )  # fmt: skip
-    labels = LABELS[kind]
-    for (percent, seed), value in skill.items():
-        for true in labels:
-            size = 6000 if true == "O" else 150
-            hit = 0.97 if true == "O" else value
-            shares = [hit if p == true else (1 - hit) / (len(labels) - 1) for p in labels]
-            counts = rng.multinomial(size, shares)
-            confusion += [
-                {"variant": f"f{percent}-s{seed}", "percent": percent, "seed": seed,
-                 "label": true, "predicted": p, "count": int(c)}
-                for p, c in zip(labels, counts, strict=True)
-            ]  # fmt: skip
-    path = folder / "scores" / task / f"{model}.json"
-    write_json(path, {"task": task, "model": model, "kind": kind, "scores": scores,
-                      "confusion": confusion})  # fmt: skip
-    return path
-
-
-def _probes(
-    folder: Path, task: str, kind: str, model: str, variant: str, blocks: int, gain: float,
-    rng: np.random.Generator,
-) -> list[Path]:  # fmt: skip
-    paths = []
-    for probe, views in PROBES[kind].items():
-        rows = []
-        for view in views:
-            for layer in range(blocks + 1):
-                depth = layer / blocks
-                value = 0.4 + 0.08 * np.sin(2.2 * depth) + max(gain, -0.05) * depth**2
-                value = 0.34 if view == "hypothesis" else value
-                metrics = [*METRICS[kind]]
-                if kind == "ner" and probe == "linear":
-                    metrics += ["accuracy", "control_accuracy", "selectivity"]
-                for metric in metrics:
-                    for probe_seed in (0, 1) if probe == "bilstm-crf" else (0,):
-                        rows.append(
-                            {"view": view, "layer": layer, "metric": metric,
-                             "value": value + 0.01 * rng.standard_normal(),
-                             "probe_seed": probe_seed}
-                        )  # fmt: skip
-        path = folder / "probes" / task / model / variant / f"{probe}.parquet"
-        write_table(path, "probe", rows)
-        paths.append(path)
-    return paths
-
-
-def _similarity(
-    folder: Path, task: str, kind: str, model: str, variant: str, blocks: int, gain: float
-) -> Path:
-    rows = []
-    for view in ("separate", "joint") if kind == "nli" else ("word",):
-        for layer in range(blocks + 1):
-            depth = layer / blocks
-            values = {"anisotropy": 0.2 + 0.5 * depth, "anisotropy_centred": 0.02 * depth}
-            if variant != "pretrained":
-                values["cka"] = 0.1 if variant == "random" else 1 - max(gain, 0.05) * 2 * depth**2
-            rows += [
-                {"view": view, "layer": layer, "measure": measure, "value": value}
-                for measure, value in values.items()
-            ]
-    path = folder / "similarity" / task / model / f"{variant}.parquet"
-    write_table(path, "similarity", rows)
-    return path
-
-
-def _models(
-    folder: Path, task: str, kind: str, shapes: dict[str, tuple[int, int]], variant: str
-) -> Path:
-    rows = []
-    names = list(shapes)
-    for view in ("separate", "joint") if kind == "nli" else ("word",):
-        for place, model in enumerate(names):
-            for further, other in enumerate(names[place + 1 :], start=1):
-                blocks = min(shapes[model][0], shapes[other][0])
-                rows += [
-                    {**variant_keys(task, model, variant), "view": view, "other": other,
-                     "layer": layer, "other_layer": layer, "depth": layer / blocks,
-                     "value": 0.9 - 0.2 * further - 0.1 * layer / blocks}
-                    for layer in range(blocks + 1)
-                ]  # fmt: skip
-    path = folder / "models" / task / f"{variant}.parquet"
-    write_table(path, "models-table", rows)
-    return path
-
-
-def _interventions(
-    folder: Path, task: str, kind: str, model: str, variant: str, blocks: int, score: float,
-    rng: np.random.Generator,
-) -> Path:  # fmt: skip
-    changes: list[tuple[str, int | None, int | None, int | None, float]]
-    changes = [("none", None, None, None, 0.0)]
-    for share in (10, 25, 50):
-        lost = -0.006 * share
-        changes.append(("heads-most", None, share, None, lost))
-        changes.append(("heads-least", None, share, None, 0.1 * lost))
-        changes += [("heads-random", None, share, draw, 0.4 * lost) for draw in range(2)]
-    for layer in range(1, blocks + 1):
-        changes.append(("erased", layer, None, None, -0.3 * layer / blocks))
-        changes.append(("erased-control", layer, None, None, -0.02))
-    rows = []
-    for name, layer, share, draw, change in changes:
-        for metric in METRICS[kind]:
-            found = change + (0.01 * rng.standard_normal() if change else 0)
-            rows.append(
-                {"intervention": name, "layer": layer, "share": share, "draw": draw,
-                 "metric": metric, "value": score + found, "change": found}
-            )  # fmt: skip
-    path = folder / "interventions" / task / model / f"{variant}.parquet"
-    write_table(path, "intervention", rows)
-    return path
 
 
 def _differences(scores: Path) -> list[dict[str, Any]]:
@@ -333,38 +93,6 @@ def _evaluation(scores: Path) -> list[dict[str, Any]]:
                  "n": 5 * (place or 20)}
             )  # fmt: skip
     return found
-
-
-def _attention(
-    folder: Path, task: str, model: str, variant: str, shape: tuple[int, int], gain: float,
-    ceiling: bool, examples: int, rng: np.random.Generator,
-) -> Path:  # fmt: skip
-    measures = {"entropy": 2.5 + gain, "distance": 6.0, "special": 0.3 - 0.2 * gain, "first": 0.2}
-    if variant != "pretrained":
-        measures |= {"cosine": 1 - gain, "cosine_no_special": 1 - 1.2 * gain, "jsd": 0.5 * gain,
-                     "jsd_no_special": 0.6 * gain, "cosine_null_head": 0.45,
-                     "cosine_null_sentence": 0.55, "jsd_null_head": 0.4,
-                     "jsd_null_sentence": 0.35}  # fmt: skip
-    if ceiling:
-        measures |= {"cosine_ceiling": 0.97, "jsd_ceiling": 0.02}
-    blocks, heads = shape
-    rows = []
-    for example in range(examples):
-        for layer in range(1, blocks + 1):
-            for head in range(heads):
-                for name, value in measures.items():
-                    depth = layer / blocks
-                    far = value * depth if name == "jsd" else value
-                    if name == "cosine":
-                        far = 1 - (1 - value) * depth**2 * (0.5 + head / heads)
-                    rows.append(
-                        {"example_id": f"e{example}", "layer": layer, "head": head,
-                         "measure": name,
-                         "value": far * (1 + 0.04 * rng.standard_normal())}
-                    )  # fmt: skip
-    path = folder / "attention" / task / model / f"{variant}.parquet"
-    write_table(path, "attention", rows)
-    return path
 
 
 def _weight_change(scores: Path) -> list[dict[str, Any]]:

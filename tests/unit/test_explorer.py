@@ -11,7 +11,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from synthetic_tables import MODELS, run_program, tabulate, write_study
+from synthetic_results import MODELS, TASKS, write_study
+from synthetic_tables import run_program, tabulate
 
 from layerscope.core.formats import read_table
 from layerscope.core.lineage import Origin, marked, running
@@ -19,7 +20,6 @@ from layerscope.explorer import page as page_module
 from layerscope.explorer.content import contents, measure_name, short
 from layerscope.explorer.page import embedded, page
 
-TASKS = {"one-nli": "nli", "one-ner": "ner"}
 SHAPES = {"minilm": (3, 2), "gpt-mini": (2, 3)}
 FILES = Path(page_module.__file__).parent
 NAMES = (

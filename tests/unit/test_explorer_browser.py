@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import pytest
-from synthetic_tables import MODELS, run_program, tabulate, write_study
+from synthetic_results import MODELS, TASKS, write_study
+from synthetic_tables import run_program, tabulate
 
 from layerscope.core.formats import read_table
 from layerscope.core.table_files import read_frame
@@ -25,7 +26,6 @@ pytestmark = [
     pytest.mark.skipif(BROWSER is None, reason=f"none of {', '.join(BROWSERS)}"),
 ]
 
-TASKS = {"one-nli": "nli", "one-ner": "ner"}
 SHAPES = {"minilm": (3, 2), "gpt-mini": (2, 3)}
 NAMES = (
     "scores",

@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from replicas import LINES
 from tiny_models import Tiny, everything, ner_table, nli_table
 from transformers import PreTrainedModel
+from vocabularies import LINES
 
 from layerscope.config.extraction import Activations, Attention
 from layerscope.config.training import FineTuning

@@ -1,23 +1,17 @@
-"""Figures: what is drawn is what the tables hold, and files are whole, embedded and repeatable."""
+"""Figures: what is drawn is what the tables hold."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.colors import to_rgb
-from synthetic_tables import CHOSEN, MODELS, draw, draw_all, records, tabulate, write_study
+from synthetic_results import MODELS, TASKS, write_study
+from synthetic_tables import records, rows, tabulate
 
-from layerscope import catalogue
-from layerscope.core.errors import UserError
 from layerscope.core.looks import looks
-from layerscope.core.measures import chosen_measures
-from layerscope.core.table_files import read_frame
 from layerscope.figures import (
     attention,
     confusion,
@@ -33,9 +27,8 @@ from layerscope.figures import (
     probes,
     scores,
 )
-from layerscope.figures.style import COLUMN, GREY, percent_looks
+from layerscope.figures.style import GREY, percent_looks
 
-TASKS = {"one-nli": "nli", "one-ner": "ner"}
 Row = dict[str, Any]
 
 
@@ -45,76 +38,6 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     shapes = {"minilm": (3, 2), "gpt-mini": (2, 3), "gpt-mini-hpo": (2, 3)}
     files = write_study(folder, TASKS, shapes, (10, 100), (1, 2))
     return tabulate(files, {m: MODELS[m] for m in shapes}, folder / "tables")
-
-
-@pytest.fixture(scope="module")
-def miniature(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Path]]:
-    """Two models of one block and one seed: no ceiling, no spread, no correlation."""
-    folder = tmp_path_factory.mktemp("miniature")
-    shapes = {"minilm": (1, 1), "gpt-mini": (1, 2)}
-    files = write_study(folder, TASKS, shapes, (100,), (1,))
-    return folder, tabulate(files, {m: MODELS[m] for m in shapes}, folder / "tables")
-
-
-def rows(study: dict[str, Path], name: str, task: str | None = None) -> pd.DataFrame:
-    return read_frame(study[name], f"{name}-table", task)
-
-
-@pytest.fixture(scope="module")
-def figures(miniature: tuple[Path, dict[str, Path]]) -> list[Path]:
-    folder, tables = miniature
-    return draw_all(tables, list(TASKS), folder / "figures")
-
-
-@pytest.mark.slow  # each is drawn and opened in the miniature study
-def test_every_program_draws_three_files_of_the_smallest_study(figures: list[Path]) -> None:
-    planned = catalogue.planned(catalogue.FIGURES, CHOSEN)
-    assert len(figures) == sum(len(TASKS) if figure.by_task else 1 for figure in planned)
-    for svg in figures:
-        root = ElementTree.fromstring(svg.read_text())  # noqa: S314 - our own file
-        assert root.tag.endswith("svg")
-        assert float(root.get("width", "").removesuffix("pt")) >= 72 * COLUMN - 1
-        # Glyphs are outlines, so no font is needed to show the file.
-        assert "<text" not in svg.read_text()
-        pdf = svg.with_suffix(".pdf").read_bytes()
-        assert pdf.startswith(b"%PDF")
-        assert b"CreationDate" not in pdf
-        assert b"/FontFile2" in pdf
-        assert b"/Type3" not in pdf
-        assert svg.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
-    made = {path.name for path in figures[0].parent.iterdir()}
-    assert made == {f"{svg.stem}.{e}" for svg in figures for e in ("svg", "pdf", "png")}
-
-
-@pytest.mark.slow
-def test_the_same_tables_give_the_same_bytes(
-    miniature: tuple[Path, dict[str, Path]], figures: list[Path], tmp_path: Path
-) -> None:
-    tables = miniature[1]
-    draw("scores", tables, tmp_path / "scores.svg")
-    for name in ("attention", "confusion"):  # heat maps, colour bars and texts
-        draw(name, tables, tmp_path / f"{name}-one-nli.svg", "one-nli")
-    again = sorted(tmp_path.iterdir())
-    assert len(again) == 9
-    for path in again:
-        assert path.read_bytes() == (figures[0].parent / path.name).read_bytes(), path.name
-
-
-def test_drawing_needs_no_model_library() -> None:
-    import subprocess
-
-    code = (
-        "import sys, draw, draw_explorer\n"
-        "from importlib import import_module\n"
-        "from layerscope.catalogue import FIGURES\n"
-        "for figure in FIGURES: import_module(f'layerscope.{figure.module}')\n"
-        "print(sorted({'torch', 'transformers', 'sklearn'} & set(sys.modules)))"
-    )
-    scripts = Path(__file__).parents[2] / "workflow" / "scripts"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=scripts, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "[]"
 
 
 def test_scores_are_drawn_at_fine_tuned_shares_alone(study: dict[str, Path]) -> None:
@@ -278,15 +201,6 @@ def test_attention_figure_draws_the_largest_share(study: dict[str, Path]) -> Non
     assert "ceiling: two seeds" in labels
 
 
-def test_attention_without_a_second_seed_has_no_ceiling(
-    miniature: tuple[Path, dict[str, Path]],
-) -> None:
-    figure = attention.draw(rows(miniature[1], "attention", "one-nli"))
-    labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert "null: other sentence" in labels
-    assert "ceiling: two seeds" not in labels
-
-
 def test_heads_figure_draws_the_largest_share(study: dict[str, Path]) -> None:
     table = rows(study, "heads", "one-nli")
     figure = heads.draw(table)
@@ -307,19 +221,6 @@ def test_heads_figure_draws_the_largest_share(study: dict[str, Path]) -> None:
         for layer in (1, 2)
     ]
     assert list(line.get_ydata()) == pytest.approx(expected)
-
-
-def test_heads_of_one_seed_have_no_ceiling_and_no_dots(
-    miniature: tuple[Path, dict[str, Path]],
-) -> None:
-    table = rows(miniature[1], "heads", "one-nli")
-    assert table["ceiling"].isna().all()
-    figure = heads.draw(table)
-    assert any("0: nothing" in axes.get_ylabel() for axes in figure.axes)
-    labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert "more than between two seeds" not in labels
-    with pytest.raises(UserError, match="no fine-tuned variant"):
-        heads.draw(table[:0])
 
 
 def test_heads_without_a_scale_are_left_out_and_dots_need_every_seed() -> None:
@@ -358,49 +259,6 @@ def test_pretraining_has_a_panel_a_model_or_says_there_is_none(study: dict[str, 
     empty = pretraining.draw(rows(study, "pretraining")[:0])
     assert not empty.axes
     assert "No model" in empty.texts[0].get_text()
-
-
-def test_models_look_different_and_keep_their_looks() -> None:
-    names = [f"m{i}" for i in range(8)]
-    found = looks(names)
-    assert len({look.colour for look in found.values()}) == 8
-    assert len({look.marker for look in found.values()}) == 8
-    assert looks(names[:3]) == {name: found[name] for name in names[:3]}
-
-
-def _luminance(colour: str) -> float:
-    channels = np.asarray(to_rgb(colour))
-    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
-    return float(linear @ [0.2126, 0.7152, 0.0722])
-
-
-def test_shares_darken_and_stand_out_from_white() -> None:
-    """Order shows without colour vision: luminance falls; contrast to white is at least 2 to 1."""
-    found = percent_looks([100, 10, 50, 30])
-    assert list(found) == [10, 30, 50, 100]
-    light = [_luminance(look.colour) for look in found.values()]
-    assert light == sorted(light, reverse=True)
-    assert min(np.diff(light[::-1])) > 0.02
-    assert 1.05 / (light[0] + 0.05) > 2
-
-
-def test_scatters_prefer_the_linear_probe_of_the_joint_view() -> None:
-    kinds = ("best layer", "mean of layers", "gain of best layer", "depth")
-    names = [
-        f"{probe}: {kind}"
-        for probe in ("svm probe, joint view", "linear probe, separate view",
-                      "linear probe, joint view")
-        for kind in kinds
-    ]  # fmt: skip
-    names += ["attention cosine", "attention JSD"]
-    assert chosen_measures(names) == [
-        "linear probe, joint view: best layer",
-        "linear probe, joint view: gain of best layer",
-        "linear probe, joint view: depth",
-        "attention cosine",
-        "attention JSD",
-    ]
-    assert chosen_measures(["svm probe, x view: depth"]) == ["svm probe, x view: depth"]
 
 
 def test_evaluation_draws_the_means_of_the_largest_share(study: dict[str, Path]) -> None:

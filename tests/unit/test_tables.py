@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
-from synthetic_tables import MODELS, SETTINGS, records, run_program, tabulate, write_study
+from synthetic_results import MODELS, TASKS, write_study
+from synthetic_tables import SETTINGS, records, run_program, tabulate
 
 from layerscope.core.errors import UserError
 from layerscope.core.files import write_json
@@ -25,7 +26,6 @@ from layerscope.tables.rows import (
     score_rows,
 )
 
-TASKS = {"one-nli": "nli", "one-ner": "ner"}
 SHAPES = {"minilm": (3, 2), "gpt-mini": (2, 3)}
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
-from synthetic_tables import MODELS, records, run_program, tabulate, write_study
+from synthetic_results import MODELS, write_study
+from synthetic_tables import records, run_program, tabulate
 
 from layerscope.config.references import Reference, read_references
 from layerscope.core.errors import UserError

@@ -9,9 +9,9 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from replicas import LINES
 from tiny_models import Tiny
 from transformers import GPT2Tokenizer
+from vocabularies import LINES
 
 from layerscope.config.extraction import Activations
 from layerscope.extraction.activations import word_vectors

@@ -1,0 +1,282 @@
+"""Tables of the miniature study: the fixed columns, and rows of all that was configured."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import math
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from miniature import BASELINES, MODELS, TASKS, TUNED, VARIANTS, VIEWS
+from running import Finished, read_config
+
+from layerscope.run_records.content import ENDING
+
+pytestmark = pytest.mark.xdist_group("miniature")
+
+
+#: The fixed columns of the tables.
+COLUMNS = {
+    "scores": "task model architecture domain variant percent seed metric value low high",
+    "probes": "task model variant percent seed probe view layer depth metric value",
+    "attention": "task model variant percent seed layer head measure value low high",
+    "confusion": "task model variant percent seed label predicted count",
+    "heads": "task model variant percent seed layer head jsd jsd_low jsd_high"
+    " ceiling ceiling_low ceiling_high null null_sentence moved moved_low moved_high rank"
+    " entropy entropy_before distance distance_before special special_before first first_before",
+    "similarity": "task model variant percent seed view layer depth measure value",
+    "weight_change": "task model variant percent seed layer depth matrices measure value",
+    "models": "task variant percent seed view model other layer other_layer depth value",
+    "differences": "task percent metric model other value low high p holm groups",
+    "entry": "task model variant percent seed probe view metric measure value depth",
+    "evaluation": "task model variant percent seed measure label bin value low high n",
+    "interventions": "task model variant percent seed intervention layer depth share draw metric"
+    " value change",
+    "pretraining": "model corpus objective step metric value",
+}
+ASSOCIATION = ["task", "inner measure", "metric", "statistic", "value", "low", "high", "n"]
+
+Row = dict[str, Any]
+
+
+def _rows(results: Path, table: str) -> list[Row]:
+    rows: list[Row] = pq.read_table(results / "tables" / f"{table}.parquet").to_pylist()
+    return rows
+
+
+@pytest.mark.parametrize("table", [*COLUMNS, "association"])
+def test_columns_are_the_fixed_ones(table: str, results: Path) -> None:
+    expected = ASSOCIATION if table == "association" else COLUMNS[table].split()
+    stored = pq.read_table(results / "tables" / f"{table}.parquet")
+    assert stored.column_names == expected
+    assert stored.num_rows > 0
+    with (results / "tables" / f"{table}.csv").open(encoding="utf-8", newline="") as handle:
+        lines = list(csv.reader(handle))
+    assert lines[0] == expected
+    assert len(lines) == 1 + stored.num_rows
+
+
+def test_tables_are_all(results: Path) -> None:
+    names = {path.name for path in (results / "tables").iterdir()}
+    tables = (*COLUMNS, "association", "association-points")
+    files = {f"{name}.{ending}" for name in tables for ending in ("parquet", "csv")}
+    # One job makes scores and confusion, one the association and its points; each has one record.
+    further = ("confusion", "association-points")
+    records = {f"{name}.parquet{ENDING}" for name in tables if name not in further}
+    assert names == files | records
+
+
+def _distinct(rows: list[Row], *columns: str) -> set[tuple[Any, ...]]:
+    return {tuple(row[column] for column in columns) for row in rows}
+
+
+def test_scores_of_every_model_and_baseline(results: Path) -> None:
+    """Of fine-tuned variants alone: the head of a model that is not fine-tuned is untrained."""
+    rows = _rows(results, "scores")
+    assert _distinct(rows, "task", "model") == {
+        (task, name) for task in TASKS for name in {*MODELS, *BASELINES[task]}
+    }
+    of_models = [row for row in rows if row["model"] in MODELS]
+    assert _distinct(of_models, "variant", "percent", "seed") >= {
+        ("f50-s1", 50, 1),
+        ("f50-s2", 50, 2),
+    }
+    assert {row["percent"] for row in rows} == {50}
+    for row in rows:
+        assert 0 <= row["low"] <= row["value"] <= row["high"] <= 1, row
+    metrics = {task: {row["metric"] for row in rows if row["task"] == task} for task in TASKS}
+    assert metrics["hpo-nli"] >= {"accuracy", "macro_f1"}
+    assert metrics["hpo-ner"] >= {"entity_f1", "token_macro_f1"}
+
+
+def test_scores_agree_with_the_predictions(results: Path) -> None:
+    for model in MODELS:
+        for variant in TUNED:
+            table = pq.read_table(
+                results / "predictions" / "hpo-nli" / model / f"{variant}.parquet"
+            )
+            right = pc.mean(pc.cast(pc.equal(table["label"], table["predicted"]), pa.float64()))
+            rows = [
+                row
+                for row in _rows(results, "scores")
+                if (row["task"], row["model"], row["variant"]) == ("hpo-nli", model, variant)
+                and row["metric"] == "accuracy"
+            ]
+            assert [row["value"] for row in rows] == [pytest.approx(right.as_py())]
+
+
+def test_confusion_counts_every_test_example(results: Path) -> None:
+    test = pq.read_table(results / "data" / "hpo-nli" / "test.parquet").num_rows
+    rows = [row for row in _rows(results, "confusion") if row["task"] == "hpo-nli"]
+    for model in MODELS:
+        for variant in TUNED:
+            counts = [
+                row["count"] for row in rows if (row["model"], row["variant"]) == (model, variant)
+            ]
+            assert len(counts) == 9
+            assert sum(counts) == test
+
+
+def test_probes_of_every_layer_of_every_variant(results: Path, finished: Finished) -> None:
+    rows = _rows(results, "probes")
+    config = read_config(finished.config)
+    expected = {
+        (task, model, variant, probe, layer)
+        for task in TASKS
+        for model, layers in MODELS.items()
+        for variant in VARIANTS
+        for probe in config["tasks"][task]["probes"]
+        for layer in range(layers + 1)
+    }
+    assert _distinct(rows, "task", "model", "variant", "probe", "layer") == expected
+    for task in TASKS:
+        views = {row["view"] for row in rows if row["task"] == task}
+        assert views >= set(VIEWS[task])
+    for row in rows:
+        assert row["depth"] == pytest.approx(row["layer"] / MODELS[row["model"]])
+        low = -1 if "selectivity" in row["metric"] else 0
+        unbounded = row["metric"] == "code_length" or "compression" in row["metric"]
+        assert low <= row["value"] <= (math.inf if unbounded else 1), row
+
+
+def test_similarity_of_every_layer_of_every_variant_and_pair_of_models(results: Path) -> None:
+    rows = _rows(results, "similarity")
+    expected = {
+        (task, model, variant, view, layer)
+        for task in TASKS
+        for model, layers in MODELS.items()
+        for variant in VARIANTS
+        for view in VIEWS[task]
+        for layer in range(layers + 1)
+    }
+    assert _distinct(rows, "task", "model", "variant", "view", "layer") == expected
+    for row in rows:
+        assert -1.2 <= row["value"] <= 1.2, row  # unbiased estimates pass the bounds a little
+    compared = {row["variant"] for row in rows if row["measure"] == "cka"}
+    assert compared == set(VARIANTS) - {"pretrained"}
+    models = _rows(results, "models")
+    assert _distinct(models, "model", "other") == {tuple(sorted(MODELS))}
+    assert _distinct(models, "task", "variant") == {
+        (task, variant) for task in TASKS for variant in ("pretrained", "f50-s1", "f50-s2")
+    }
+
+
+def test_attention_of_every_head_of_every_variant(results: Path) -> None:
+    rows = _rows(results, "attention")
+    heads = {"minilm": 12, "gpt-tiny": 2}
+    expected = {
+        (task, model, variant, layer, head)
+        for task in TASKS
+        for model, layers in MODELS.items()
+        for variant in VARIANTS
+        for layer in range(1, layers + 1)
+        for head in range(heads[model])
+    }
+    assert _distinct(rows, "task", "model", "variant", "layer", "head") == expected
+    for row in rows:
+        assert row["low"] <= row["high"], row
+        if "cosine" in row["measure"]:
+            assert -1 - 1e-6 <= row["value"] <= 1 + 1e-6, row
+        elif "jsd" in row["measure"] or "divergence" in row["measure"]:
+            assert -1e-6 <= row["value"] <= 1 + 1e-6, row
+        else:
+            assert row["value"] >= 0, row
+    of_tuned = {row["measure"] for row in rows if row["variant"] in TUNED}
+    assert any("cosine" in measure for measure in of_tuned)
+    # Without fine-tuning there is nothing to compare with.
+    untuned = {row["measure"] for row in rows if row["variant"] == "pretrained"}
+    assert untuned
+    assert not any("cosine" in measure for measure in untuned)
+
+
+def test_every_head_has_its_rank_and_its_place_between_seeds_and_other_heads(
+    results: Path,
+) -> None:
+    rows = _rows(results, "heads")
+    for task, model, variant in itertools.product(TASKS, MODELS, TUNED):
+        of_one = [
+            row
+            for row in rows
+            if (row["task"], row["model"], row["variant"]) == (task, model, variant)
+        ]
+        assert sorted(row["rank"] for row in of_one) == list(range(1, len(of_one) + 1))
+        most = min(of_one, key=lambda row: row["rank"])
+        assert most["jsd"] == max(row["jsd"] for row in of_one)
+    for row in rows:
+        assert (
+            row["moved"] is None or 0 <= row["moved_low"] <= row["moved"] <= row["moved_high"] <= 1
+        )
+        for share in ("special", "first"):
+            assert 0 <= row[share] <= 1, row
+
+
+def test_interventions_of_every_tuned_model_start_from_its_score(results: Path) -> None:
+    rows = _rows(results, "interventions")
+    scores = {
+        (row["task"], row["model"], row["variant"], row["metric"]): row["value"]
+        for row in _rows(results, "scores")
+    }
+    untouched = [row for row in rows if row["intervention"] == "none"]
+    assert _distinct(untouched, "task", "model", "variant") == {
+        *itertools.product(TASKS, MODELS, TUNED)
+    }
+    for row in untouched:
+        known = (row["task"], row["model"], row["variant"], row["metric"])
+        assert (row["value"], row["change"]) == (scores[known], 0), row
+    for name in ("erased", "erased-control"):
+        chosen = [row for row in rows if row["intervention"] == name]
+        assert _distinct(chosen, "task", "model", "variant", "layer") == {
+            (task, model, variant, layer)
+            for task, variant in itertools.product(TASKS, TUNED)
+            for model, layers in MODELS.items()
+            for layer in range(1, layers + 1)
+        }
+    assert _distinct(rows, "intervention", "share") >= {
+        ("heads-most", 50), ("heads-least", 50), ("heads-random", 50)
+    }  # fmt: skip
+
+
+def test_the_evaluation_counts_each_entity_once_and_words_for_calibration(results: Path) -> None:
+    rows = [row for row in _rows(results, "evaluation") if row["seed"] is not None]
+    words = pq.read_table(
+        results / "predictions" / "hpo-ner" / "minilm" / "f50-s1.parquet"
+    ).num_rows
+    assert {row["n"] for row in rows if (row["task"], row["measure"]) == ("hpo-ner", "ece")} == {
+        words
+    }
+    bins = [row for row in rows if row["measure"] == "bin_accuracy"]
+    assert bins
+    for task, model, variant in itertools.product(TASKS, MODELS, TUNED):
+        own = [
+            row
+            for row in bins
+            if (row["task"], row["model"], row["variant"]) == (task, model, variant)
+        ]
+        assert sum(row["n"] for row in own) == (24 if task == "hpo-nli" else words)
+
+
+def test_association_of_both_tasks(results: Path) -> None:
+    rows = _rows(results, "association")
+    assert {row["task"] for row in rows} == set(TASKS)
+    correlations = [row for row in rows if row["statistic"] == "spearman"]
+    assert correlations
+    for row in correlations:
+        for column in ("value", "low", "high"):
+            assert row[column] is None or -1 <= row[column] <= 1, row
+        assert (row["value"] is None) or row["n"] > 2, row
+    # A point is a fine-tuned variant.
+    assert max(row["n"] for row in correlations) == len(MODELS) * len(TUNED)
+    assert any(row["value"] is not None for row in correlations)
+
+
+def test_pretraining_of_the_model_that_is_made_here(results: Path) -> None:
+    rows = _rows(results, "pretraining")
+    assert {row["model"] for row in rows} == {"gpt-tiny"}
+    assert {row["step"] for row in rows} >= {0, 4}
+    for row in rows:
+        assert row["value"] > 0

@@ -1,0 +1,104 @@
+"""Figures of the smallest study: files are whole and repeatable; what it lacks is left out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from synthetic_results import MODELS, TASKS, write_study
+from synthetic_tables import CHOSEN, draw, draw_all, rows, tabulate
+
+from layerscope import catalogue
+from layerscope.core.errors import UserError
+from layerscope.figures import attention, heads
+from layerscope.figures.style import COLUMN
+
+
+@pytest.fixture(scope="module")
+def miniature(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Path]]:
+    """Two models of one block and one seed: no ceiling, no spread, no correlation."""
+    folder = tmp_path_factory.mktemp("miniature")
+    shapes = {"minilm": (1, 1), "gpt-mini": (1, 2)}
+    files = write_study(folder, TASKS, shapes, (100,), (1,))
+    return folder, tabulate(files, {m: MODELS[m] for m in shapes}, folder / "tables")
+
+
+@pytest.fixture(scope="module")
+def figures(miniature: tuple[Path, dict[str, Path]]) -> list[Path]:
+    folder, tables = miniature
+    return draw_all(tables, list(TASKS), folder / "figures")
+
+
+@pytest.mark.slow  # each is drawn and opened in the miniature study
+def test_every_program_draws_three_files_of_the_smallest_study(figures: list[Path]) -> None:
+    planned = catalogue.planned(catalogue.FIGURES, CHOSEN)
+    assert len(figures) == sum(len(TASKS) if figure.by_task else 1 for figure in planned)
+    for svg in figures:
+        root = ElementTree.fromstring(svg.read_text())  # noqa: S314 - our own file
+        assert root.tag.endswith("svg")
+        assert float(root.get("width", "").removesuffix("pt")) >= 72 * COLUMN - 1
+        # Glyphs are outlines, so no font is needed to show the file.
+        assert "<text" not in svg.read_text()
+        pdf = svg.with_suffix(".pdf").read_bytes()
+        assert pdf.startswith(b"%PDF")
+        assert b"CreationDate" not in pdf
+        assert b"/FontFile2" in pdf
+        assert b"/Type3" not in pdf
+        assert svg.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    made = {path.name for path in figures[0].parent.iterdir()}
+    assert made == {f"{svg.stem}.{e}" for svg in figures for e in ("svg", "pdf", "png")}
+
+
+@pytest.mark.slow
+def test_the_same_tables_give_the_same_bytes(
+    miniature: tuple[Path, dict[str, Path]], figures: list[Path], tmp_path: Path
+) -> None:
+    tables = miniature[1]
+    draw("scores", tables, tmp_path / "scores.svg")
+    for name in ("attention", "confusion"):  # heat maps, colour bars and texts
+        draw(name, tables, tmp_path / f"{name}-one-nli.svg", "one-nli")
+    again = sorted(tmp_path.iterdir())
+    assert len(again) == 9
+    for path in again:
+        assert path.read_bytes() == (figures[0].parent / path.name).read_bytes(), path.name
+
+
+def test_drawing_needs_no_model_library() -> None:
+    import subprocess
+
+    code = (
+        "import sys, draw, draw_explorer\n"
+        "from importlib import import_module\n"
+        "from layerscope.catalogue import FIGURES\n"
+        "for figure in FIGURES: import_module(f'layerscope.{figure.module}')\n"
+        "print(sorted({'torch', 'transformers', 'sklearn'} & set(sys.modules)))"
+    )
+    scripts = Path(__file__).parents[2] / "workflow" / "scripts"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=scripts, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_attention_without_a_second_seed_has_no_ceiling(
+    miniature: tuple[Path, dict[str, Path]],
+) -> None:
+    figure = attention.draw(rows(miniature[1], "attention", "one-nli"))
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "null: other sentence" in labels
+    assert "ceiling: two seeds" not in labels
+
+
+def test_heads_of_one_seed_have_no_ceiling_and_no_dots(
+    miniature: tuple[Path, dict[str, Path]],
+) -> None:
+    table = rows(miniature[1], "heads", "one-nli")
+    assert table["ceiling"].isna().all()
+    figure = heads.draw(table)
+    assert any("0: nothing" in axes.get_ylabel() for axes in figure.axes)
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "more than between two seeds" not in labels
+    with pytest.raises(UserError, match="no fine-tuned variant"):
+        heads.draw(table[:0])
