@@ -31,10 +31,12 @@ COLUMNS = {
     " entropy entropy_before distance distance_before special special_before first first_before",
     "similarity": "task model variant percent seed view layer depth measure value",
     "weight_change": "task model variant percent seed layer depth matrices measure value",
-    "models": "task variant percent seed view model other layer other_layer depth value",
-    "differences": "task percent metric model other value low high p holm groups",
-    "entry": "task model variant percent seed probe view metric measure value depth",
-    "evaluation": "task model variant percent seed measure label bin value low high n",
+    "cross_model_similarity": (
+        "task variant percent seed view model other layer other_layer depth value"
+    ),
+    "significance": "task percent metric model other value low high p holm groups",
+    "layer_localization": "task model variant percent seed probe view metric measure value depth",
+    "error_analysis": "task model variant percent seed measure label bin value low high n",
     "interventions": "task model variant percent seed intervention layer depth share draw metric"
     " value change",
     "pretraining": "model corpus objective step metric value",
@@ -159,7 +161,7 @@ def test_similarity_of_every_layer_of_every_variant_and_pair_of_models(results: 
         assert -1.2 <= row["value"] <= 1.2, row  # unbiased estimates pass the bounds a little
     compared = {row["variant"] for row in rows if row["measure"] == "cka"}
     assert compared == set(VARIANTS) - {"pretrained"}
-    models = _rows(results, "models")
+    models = _rows(results, "cross_model_similarity")
     assert _distinct(models, "model", "other") == {tuple(sorted(MODELS))}
     assert _distinct(models, "task", "variant") == {
         (task, variant) for task in TASKS for variant in ("pretrained", "f50-s1", "f50-s2")
@@ -242,7 +244,7 @@ def test_interventions_of_every_tuned_model_start_from_its_score(results: Path) 
 
 
 def test_the_evaluation_counts_each_entity_once_and_words_for_calibration(results: Path) -> None:
-    rows = [row for row in _rows(results, "evaluation") if row["seed"] is not None]
+    rows = [row for row in _rows(results, "error_analysis") if row["seed"] is not None]
     words = pq.read_table(
         results / "predictions" / "hpo-ner" / "minilm" / "f50-s1.parquet"
     ).num_rows

@@ -221,7 +221,7 @@ def test_every_layer_is_probed(run: Run) -> None:
 
 
 def test_the_verdict_has_a_line_for_each_published_value_of_the_study(run: Run) -> None:
-    rows = _rows(run, "verdict")
+    rows = _rows(run, "reproduction")
     compared = {(row["task"], row["model"]) for row in rows if row["verdict"] != "not comparable"}
     assert ("mednli", "bert") in compared
     assert ("mednli", "biobert") in compared

@@ -62,12 +62,13 @@ def write_study(
         examples: in files of attention.
 
     Returns:
-        The files of each kind: `scores`, `probes`, `attention`, `similarity`, `models`,
-        `interventions`, `evaluations`.
+        The files of each kind: `scores`, `probes`, `attention`, `similarity`,
+        `cross_model_similarity`, `interventions`, `evaluations`.
     """
     rng = np.random.default_rng(5)
     kinds = (
-        "scores", "probes", "attention", "similarity", "models", "interventions", "evaluations",
+        "scores", "probes", "attention", "similarity", "cross_model_similarity", "interventions",
+        "evaluations",
     )  # fmt: skip
     files: dict[str, list[Path]] = {kind: [] for kind in kinds}
     for task, kind in tasks.items():
@@ -100,7 +101,7 @@ def write_study(
             ]  # fmt: skip
         largest = [f"f{max(percents)}-s{seed}" for seed in seeds]
         for variant in ("pretrained", *largest):
-            files["models"].append(_models(folder, task, kind, shapes, variant))
+            files["cross_model_similarity"].append(_models(folder, task, kind, shapes, variant))
         for model, value in BASELINES[kind].items():
             skill = {
                 (p, s): value - (0.02 * (2 - np.log10(p)) if model == "bag-of-words" else 0)
@@ -224,8 +225,8 @@ def _models(
                      "value": 0.9 - 0.2 * further - 0.1 * layer / blocks}
                     for layer in range(blocks + 1)
                 ]  # fmt: skip
-    path = folder / "models" / task / f"{variant}.parquet"
-    write_table(path, "models-table", rows)
+    path = folder / "cross_model_similarity" / task / f"{variant}.parquet"
+    write_table(path, "cross_model_similarity-table", rows)
     return path
 
 

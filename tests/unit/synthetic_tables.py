@@ -113,8 +113,8 @@ def _weight_change(scores: Path) -> list[dict[str, Any]]:
 
 #: Tables that are made up whole: what they are of, predictions and weights, is not made up.
 _FROM_SCORES = {
-    "differences": _differences,
-    "evaluation": _evaluation,
+    "significance": _differences,
+    "error_analysis": _evaluation,
     "weight_change": _weight_change,
 }
 

@@ -29,7 +29,7 @@ NAMES = (
     "association",
     "association-points",
     "similarity",
-    "entry",
+    "layer_localization",
 )
 EVIL = "</script><script>alert('&amp;')</script><!--"
 Row = dict[str, Any]
@@ -144,8 +144,8 @@ def test_heads_are_those_of_the_table(tables: dict[str, Path], content: Row) -> 
 def test_entry_and_association_are_those_of_the_tables(
     tables: dict[str, Path], content: Row
 ) -> None:
-    for row in rows(tables, "entry"):
-        by_curve = content["tasks"][row["task"]]["entry"][row["model"]]
+    for row in rows(tables, "layer_localization"):
+        by_curve = content["tasks"][row["task"]]["layer_localization"][row["model"]]
         key = f"{row['probe']}|{row['view']}|{row['metric']}"
         assert same(by_curve[key][row["variant"]][row["measure"]], row["value"])
     for row in rows(tables, "association"):
@@ -213,11 +213,11 @@ def test_a_table_that_is_not_there_shows_as_nothing(
     without = content_of(write_page(tables, tmp_path / "less.html", NAMES[:5]))
     for task, found in without["tasks"].items():
         whole = content["tasks"][task]
-        assert found["entry"] == {}
+        assert found["layer_localization"] == {}
         probed = [curve for curve in whole["curves"] if not curve["key"].startswith("|")]
         assert found["curves"] == probed
         assert len(probed) < len(whole["curves"])
-        same_keys = whole.keys() - {"entry", "curves", "layers"}
+        same_keys = whole.keys() - {"layer_localization", "curves", "layers"}
         assert {key: found[key] for key in same_keys} == {key: whole[key] for key in same_keys}
 
 

@@ -34,7 +34,7 @@ NAMES = (
     "association",
     "association-points",
     "similarity",
-    "entry",
+    "layer_localization",
 )
 VOID = {"meta", "input", "br", "link", "img", "hr"}
 Row = dict[str, Any]

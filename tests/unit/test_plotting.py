@@ -17,7 +17,7 @@ from layerscope.figures import (
     confusion,
     controls,
     curves,
-    evaluation,
+    error_analysis,
     gain,
     heads,
     inputs,
@@ -262,8 +262,8 @@ def test_pretraining_has_a_panel_a_model_or_says_there_is_none(study: dict[str, 
 
 
 def test_evaluation_draws_the_means_of_the_largest_share(study: dict[str, Path]) -> None:
-    table = rows(study, "evaluation", "one-ner")
-    figure = evaluation.draw(table)
+    table = rows(study, "error_analysis", "one-ner")
+    figure = error_analysis.draw(table)
     reliability, ece, brier, classes, novelty = figure.axes
     lengths = [bar.get_width() for bar in brier.patches]
     models = ["minilm", "gpt-mini", "gpt-mini-hpo"]
@@ -288,10 +288,10 @@ def test_evaluation_draws_the_means_of_the_largest_share(study: dict[str, Path])
 
 
 def test_bins_of_few_rows_are_left_out_and_pairs_have_no_novelty(study: dict[str, Path]) -> None:
-    table = rows(study, "evaluation", "one-nli")
-    assert len(evaluation.draw(table).axes) == 4
+    table = rows(study, "error_analysis", "one-nli")
+    assert len(error_analysis.draw(table).axes) == 4
     few = table.assign(n=table["n"].mask(table["bin"] == 7, 9))
-    curve = next(x for x in evaluation.draw(few).axes[0].lines if x.get_marker() == "o")
+    curve = next(x for x in error_analysis.draw(few).axes[0].lines if x.get_marker() == "o")
     assert len(curve.get_xdata()) == 10
 
 

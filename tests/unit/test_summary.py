@@ -111,7 +111,7 @@ def test_a_mean_over_seeds_stands_before_a_seed() -> None:
 
 def test_what_a_study_has_no_table_of_is_not_spoken_of() -> None:
     titles = {
-        "evaluation": "Calibration",
+        "error_analysis": "Calibration",
         "similarity": "How representations change",
         "heads": "Attention heads",
         "interventions": "What the score depends on",
@@ -131,7 +131,7 @@ def test_without_tests_models_are_not_compared() -> None:
     assert "told apart" not in found
     tables: dict[str, list[Row]] = {"scores": rows, "probes": [], "association": []}
     assert "Models' scores are not compared" in whole(tables)
-    tables["differences"] = []
+    tables["significance"] = []
     assert "where p of a paired test is below 0.05" in whole(tables)
     (tested,) = findings(score_findings, rows, "accuracy", [], 1000)
     assert "Not told apart from it: gpt" in tested
@@ -216,8 +216,8 @@ def test_associations_are_counted_beside_what_chance_gives() -> None:
 def test_the_whole_has_every_task_and_says_where_there_is_nothing() -> None:
     tables: dict[str, list[Row]] = {
         "scores": [score("bert", 100, 0.8, 0.02)],
-        "differences": [],
-        "evaluation": [],
+        "significance": [],
+        "error_analysis": [],
         "probes": [],
         "similarity": [],
         "heads": [],
@@ -231,5 +231,5 @@ def test_the_whole_has_every_task_and_says_where_there_is_nothing() -> None:
     assert "entities" not in text  # the task has none
     gap = evaluated("f1_gap", "bert", 0.4, 0.1)
     sides = [evaluated(f"f1_{side}", "bert", 0.5, 0.1) for side in ("seen", "unseen")]
-    text = whole({**tables, "evaluation": [gap, *sides]})
+    text = whole({**tables, "error_analysis": [gap, *sides]})
     assert "### Seen and unseen entities\n\n- F1 of seen entities is higher" in text

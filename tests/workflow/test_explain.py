@@ -177,7 +177,7 @@ def test_a_model_added(study: Finished, tmp_path: Path) -> None:
         "finetune, gpt-more, f50 (4 jobs)",
         "intervene, gpt-more (4 jobs)",
         "part_attention, gpt-more (2 jobs)",
-        "part_evaluation, gpt-more (2 jobs)",
+        "part_error_analysis, gpt-more (2 jobs)",
         "part_interventions, gpt-more (2 jobs)",
         "part_probes, gpt-more (2 jobs)",
         "part_similarity, gpt-more (2 jobs)",

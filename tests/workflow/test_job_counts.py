@@ -112,7 +112,7 @@ def _fewer_analyses(config: Config) -> Config:
 
 
 def _other_analyses(config: Config) -> Config:
-    off = ("entry", "differences", "evaluation", "weight_change", "explorer")
+    off = ("layer_localization", "significance", "error_analysis", "weight_change", "explorer")
     return config | {"analyses": dict.fromkeys(off, False)}
 
 

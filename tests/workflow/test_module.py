@@ -96,9 +96,9 @@ def test_the_same_rules_stay_where_snakemake_runs(other: Path) -> None:
 
 
 def test_files_of_the_user_have_no_prefix(planned: Plan) -> None:
-    (verdict,) = (job for job in planned if job.rule == "layerscope_table_verdict")
-    assert "values.csv" in verdict.inputs
-    assert "references=values.csv" in verdict.command
+    (compared,) = (job for job in planned if job.rule == "layerscope_table_reproduction")
+    assert "values.csv" in compared.inputs
+    assert "references=values.csv" in compared.command
 
 
 def test_its_jobs_run(other: Path) -> None:

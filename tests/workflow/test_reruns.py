@@ -383,7 +383,7 @@ CASES: dict[str, tuple[Change, Chosen]] = {
     ),
     "how scores are computed: `statistics/metrics.py`": (
         _edited("layerscope/statistics/metrics.py"),
-        _any(*map(_is, ("probe", "baseline", "score", "intervene", "part_evaluation"))),
+        _any(*map(_is, ("probe", "baseline", "score", "intervene", "part_error_analysis"))),
     ),
     "what tags mean: `data/iob.py`": (_edited("layerscope/data/iob.py"), _made_from_text),
     "what all programs share: `runtime/program.py`": (
@@ -471,8 +471,8 @@ SETTINGS: list[list[tuple[str, Any, Chosen]]] = [
                 in {
                     "score",
                     "part_attention",
-                    "part_evaluation",
-                    "part_differences",
+                    "part_error_analysis",
+                    "part_significance",
                     "table_association",
                     "summary",
                 }

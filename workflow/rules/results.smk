@@ -125,12 +125,12 @@ PART_FILES = {
     "similarity": of_variants("similarity", VARIANTS),
     "weight_change": finetuned_models,
     "interventions": of_variants("interventions", INTERVENED),
-    "evaluation": of_variants("predictions", FINETUNED),
-    "differences": predictions_of_largest_fraction,
+    "error_analysis": of_variants("predictions", FINETUNED),
+    "significance": predictions_of_largest_fraction,
 }
 #: Data that a part of a table reads besides.
 PART_DATA = {
-    "evaluation": entity_data,
+    "error_analysis": entity_data,
     "weight_change": lambda wildcards: {"before": model_folder(wildcards)},
 }
 #: Results that a table is made from as a whole.
@@ -140,7 +140,7 @@ TABLE_FILES = {
 }
 #: Files that a table is made from besides other tables.
 TABLE_DATA = {
-    "verdict": {"references": local(STUDY.references) if STUDY.references else []}
+    "reproduction": {"references": local(STUDY.references) if STUDY.references else []}
 }
 #: Settings that a table or its parts are computed with.
 SETTINGS = {
@@ -179,7 +179,7 @@ def parts_of(table):
     """What a table is joined from, in its order."""
     if table.part is None:  # what `compare_models` makes
         return collect(
-            f"{RESULTS}/models/{{task}}/{{variant}}.parquet",
+            f"{RESULTS}/cross_model_similarity/{{task}}/{{variant}}.parquet",
             task=TASKS,
             variant=COMPARED,
         )

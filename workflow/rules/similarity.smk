@@ -2,7 +2,7 @@
 
 Needs: activations of the test data.
 Gives: results/{study}/similarity/{task}/{model}/{variant}.parquet (view, layer, measure, value),
-    results/{study}/models/{task}/{variant}.parquet (a row a pair of models and of layers).
+    results/{study}/cross_model_similarity/{task}/{variant}.parquet (a row a pair of models and of layers).
 """
 
 
@@ -42,7 +42,7 @@ rule compare_models:
             model=SORTED_MODELS,
         ),
     output:
-        f"{RESULTS}/models/{{task}}/{{variant}}.parquet",
+        f"{RESULTS}/cross_model_similarity/{{task}}/{{variant}}.parquet",
     log:
         f"{LOGS}/compare_models/{{task}}/{{variant}}.log",
     benchmark:

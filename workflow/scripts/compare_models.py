@@ -41,7 +41,7 @@ def main() -> None:
             }
         )
     ]
-    write_table(arguments.out, "models-table", rows)
+    write_table(arguments.out, "cross_model_similarity-table", rows)
 
 
 if __name__ == "__main__":

@@ -17,10 +17,10 @@ from typing import TypeVar
 #: What a study can turn off, and what it is.
 SWITCHES = {
     "similarity": "how representations change, and how alike models are (CKA)",
-    "entry": "at which layer a probe's score is reached",
+    "layer_localization": "at which layer a probe's score is reached",
     "heads": "how far each attention head has moved",
-    "differences": "paired tests between models",
-    "evaluation": "calibration, F1 of classes, and of entities seen before",
+    "significance": "paired tests between models",
+    "error_analysis": "calibration, F1 of classes, and of entities seen before",
     "weight_change": "how far fine-tuning moves the weights of each layer",
     "summary": "findings in sentences",
     "explorer": "page in which to choose what to see",
@@ -146,16 +146,16 @@ TABLES = (
         needs="weight_change",
     ),
     Table(
-        "models",
+        "cross_model_similarity",
         "How similar models are to each other at equal relative depth.",
         needs="models",
     ),
     Table(
-        "entry",
+        "layer_localization",
         "At which layer each probe's score is reached.",
         module="analysis.layer_localization",
         inputs=("probes",),
-        needs="entry",
+        needs="layer_localization",
     ),
     Table(
         "heads",
@@ -165,7 +165,7 @@ TABLES = (
         needs="heads",
     ),
     Table(
-        "differences",
+        "significance",
         "Which models differ on the same test examples, by paired tests.",
         part=Part(
             "Which models differ on the test examples of one task, by paired tests.",
@@ -173,17 +173,17 @@ TABLES = (
             by=("task",),
             settings="statistics",
         ),
-        needs="differences",
+        needs="significance",
     ),
     Table(
-        "evaluation",
+        "error_analysis",
         "Calibration, F1 of each class, and of seen and unseen entities.",
         part=Part(
             "Calibration, F1 of classes and of entities, of one model on one task.",
             "evaluation.error_analysis",
             settings="statistics",
         ),
-        needs="evaluation",
+        needs="error_analysis",
     ),
     Table(
         "interventions",
@@ -205,7 +205,7 @@ TABLES = (
         module="tables.pretraining",
     ),
     Table(
-        "verdict",
+        "reproduction",
         "Our scores beside published ones, and whether they agree.",
         module="evaluation.reproduction",
         inputs=("scores",),
@@ -220,7 +220,7 @@ FIGURES = (
     Figure("pretraining", "Pre-training", "Held-out perplexity", ("pretraining",),
            "What pre-training in the workflow achieved on held-out text.",
            by_task=False, needs="pretrained-here"),
-    Figure("verdict", "Performance", "Published values beside ours", ("verdict",),
+    Figure("reproduction", "Performance", "Published values beside ours", ("reproduction",),
            "Our scores beside published ones.", by_task=False, needs="references"),
     Figure("probes", "Layers", "Probe score by layer", ("probes",),
            "What each layer encodes, before and after fine-tuning, with the random control."),
@@ -242,19 +242,21 @@ FIGURES = (
            needs="similarity"),
     Figure("weight_change", "Layers", "Change of weights", ("weight_change",),
            "How far fine-tuning has moved the weights of each layer.", needs="weight_change"),
-    Figure("models", "Layers", "Similarity between models", ("models",),
+    Figure("cross_model_similarity", "Layers", "Similarity between models",
+           ("cross_model_similarity",),
            "How similar models are to each other at equal relative depth, before and after.",
            needs="models"),
-    Figure("entry", "Layers", "Where information enters", ("entry",),
+    Figure("layer_localization", "Layers", "Where information enters", ("layer_localization",),
            "At which depth each probe's score is reached, by share of the training data.",
-           needs="entry"),
+           needs="layer_localization"),
     Figure("heads", "Attention", "How far heads have moved", ("heads",),
            "How far each attention head has moved, and what of its attention has changed.",
            needs="heads"),
-    Figure("differences", "Performance", "Differences between models", ("differences",),
-           "Which models differ on the same test examples.", needs="differences"),
-    Figure("evaluation", "Performance", "Calibration and classes", ("evaluation",),
-           "Calibration, F1 of each class, and of seen and unseen entities.", needs="evaluation"),
+    Figure("significance", "Performance", "Differences between models", ("significance",),
+           "Which models differ on the same test examples.", needs="significance"),
+    Figure("error_analysis", "Performance", "Calibration and classes", ("error_analysis",),
+           "Calibration, F1 of each class, and of seen and unseen entities.",
+           needs="error_analysis"),
     Figure("interventions", "Interventions", "Heads masked, label erased", ("interventions",),
            "What masked heads and an erased label cost in score.", needs="interventions"),
 )
@@ -266,7 +268,7 @@ SUMMARY = Page(
     "Findings in sentences",
     "Summary",
     (
-        *("scores", "differences", "evaluation", "probes", "similarity", "heads"),
+        *("scores", "significance", "error_analysis", "probes", "similarity", "heads"),
         *("interventions", "association"),
     ),
 )
@@ -277,7 +279,7 @@ EXPLORER = Page(
     "Explorer",
     (
         *("scores", "probes", "attention", "association", "association-points"),
-        *("similarity", "entry"),
+        *("similarity", "layer_localization"),
     ),
 )
 PAGES = (SUMMARY, EXPLORER)

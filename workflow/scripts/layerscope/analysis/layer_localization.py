@@ -69,4 +69,4 @@ def entry_rows(rows: pd.DataFrame) -> pd.DataFrame:
 def tabulate(sources: Sources) -> dict[str, Table]:
     """The table, from that of probe scores."""
     rows = [entry_rows(sources.table("probes", task)) for task in sources.tasks("probes")]
-    return {"entry": Table([pd.concat(rows)])}
+    return {"layer_localization": Table([pd.concat(rows)])}

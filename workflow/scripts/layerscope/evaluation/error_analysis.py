@@ -316,4 +316,4 @@ def tabulate(sources: Sources) -> dict[str, Table]:
         if entities
         else None,
     )
-    return {"evaluation": Table([rows], {"confidence": settings.confidence})}
+    return {"error_analysis": Table([rows], {"confidence": settings.confidence})}

@@ -91,4 +91,4 @@ def verdict_rows(references: Sequence[Reference], scores: pd.DataFrame) -> pd.Da
 def tabulate(sources: Sources) -> dict[str, Table]:
     """The table, from published values and the table of scores."""
     references = read_references(sources.path("references"))
-    return {"verdict": Table([verdict_rows(references, sources.table("scores"))])}
+    return {"reproduction": Table([verdict_rows(references, sources.table("scores"))])}

@@ -135,4 +135,4 @@ def tabulate(sources: Sources) -> dict[str, Table]:
     """A part of the table: a task, from predictions of all models and seeds on it."""
     settings = Statistics.model_validate_json(sources.settings)
     files = [read_predictions(path) for path in sources.files]
-    return {"differences": Table([difference_rows(files, settings)])}
+    return {"significance": Table([difference_rows(files, settings)])}

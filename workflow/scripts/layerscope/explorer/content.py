@@ -25,7 +25,7 @@ DIGITS = 5
 
 #: Tables with rows of single variants, and all that are shown.
 WITH_VARIANTS = ("scores", "probes", "attention", "similarity")
-TABLES = (*WITH_VARIANTS, "entry", "association", "association-points")
+TABLES = (*WITH_VARIANTS, "layer_localization", "association", "association-points")
 
 Json = dict[str, Any]
 
@@ -149,7 +149,7 @@ def _task(own: Mapping[str, pd.DataFrame], models: Iterable[str]) -> Json:
         "baselines": list(table.loc[table["architecture"] == "baseline", "model"].unique()),
         "curves": curves,
         "layers": layers,
-        "entry": _entry(own["entry"]),
+        "layer_localization": _entry(own["layer_localization"]),
         "measures": _measures(own["attention"]),
         "attention": attention,
         "inner": [{"key": name, "name": _inner_name(name)} for name in inner],

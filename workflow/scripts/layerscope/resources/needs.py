@@ -54,7 +54,7 @@ LIGHT: dict[str, tuple[int, float]] = {
     "fetch_model": (4000, 600),
     "fetch_files": (1000, 60),
     "score": (2000, 60),
-    "part_evaluation": (2000, 120),
+    "part_error_analysis": (2000, 120),
     "summary": (2000, 30),
     "explorer": (2000, 30),
 }

@@ -22,15 +22,15 @@ def summarise(
 
     Args:
         study: its name.
-        tables: rows of `scores`, `probes` and `association`, and of those of `differences`,
-            `evaluation`, `similarity`, `heads` and `interventions` that the study has.
+        tables: rows of `scores`, `probes` and `association`, and of those of `significance`,
+            `error_analysis`, `similarity`, `heads` and `interventions` that the study has.
         confidence: of intervals.
         resamples: of the tests in the table of differences.
     """
     compared = (
         f"Two models' scores are said to differ where p of a paired test is below {LEVEL:g} after "
         "Holm's correction"
-        if "differences" in tables
+        if "significance" in tables
         else "Models' scores are not compared, since the study has no paired tests"
     )
     lines = [
@@ -62,13 +62,13 @@ def _task_findings(
     models = len(set(scores["model"]) - set(BASELINES))
     parts = {
         f"Scores ({METRICS[metric]})": score_findings(
-            scores, metric, own.get("differences"), resamples
+            scores, metric, own.get("significance"), resamples
         )
     }
-    if "evaluation" in own:
-        parts["Calibration"] = calibration_findings(own["evaluation"])
-        if "f1_gap" in set(own["evaluation"]["measure"]):
-            parts["Seen and unseen entities"] = novelty_findings(own["evaluation"])
+    if "error_analysis" in own:
+        parts["Calibration"] = calibration_findings(own["error_analysis"])
+        if "f1_gap" in set(own["error_analysis"]["measure"]):
+            parts["Seen and unseen entities"] = novelty_findings(own["error_analysis"])
     parts["What layers encode"] = probe_findings(own["probes"], metric, confidence)
     parts["Pooling and features of decoders"] = input_findings(
         own["probes"], decoders, metric, confidence

@@ -160,7 +160,7 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
         "value": pa.float64(),
         "change": pa.float64(),
     },
-    "models-table": {
+    "cross_model_similarity-table": {
         "task": pa.string(),
         "variant": pa.string(),
         "percent": pa.int32(),
@@ -173,7 +173,7 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
         "depth": pa.float64(),
         "value": pa.float64(),
     },
-    "entry-table": {
+    "layer_localization-table": {
         **_VARIANT,
         "probe": pa.string(),
         "view": pa.string(),
@@ -182,7 +182,7 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
         "value": pa.float64(),
         "depth": pa.float64(),
     },
-    "differences-table": {
+    "significance-table": {
         "task": pa.string(),
         "percent": pa.int32(),
         "metric": pa.string(),
@@ -196,7 +196,7 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
         "groups": pa.int32(),
     },
     # `label` is a class or type of entity, `bin` one of confidence from 0; n is summed over seeds.
-    "evaluation-table": {
+    "error_analysis-table": {
         **_VARIANT,
         "measure": pa.string(),
         "label": pa.string(),
@@ -234,7 +234,7 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
         "predicted": pa.string(),
         "count": pa.int64(),
     },
-    "verdict-table": {
+    "reproduction-table": {
         "task": pa.string(),
         "model": pa.string(),
         "metric": pa.string(),

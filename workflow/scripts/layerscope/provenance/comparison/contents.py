@@ -13,8 +13,15 @@ from layerscope.run_records.content import ENDING, Record, cached_sha256, packag
 KINDS = frozenset(
     {
         *("corpora", "data", "samples", "pretrained", "finetuned", "activations", "attention"),
-        *("predictions", "probes", "similarity", "models", "scores", "parts", "tables", "figures"),
-        "interventions",
+        *(
+            "predictions",
+            "probes",
+            "similarity",
+            "cross_model_similarity",
+            "interventions",
+            "scores",
+        ),
+        *("parts", "tables", "figures"),
     }
 )
 #: Kinds of products whose jobs give a folder, and how deep below the results it lies.

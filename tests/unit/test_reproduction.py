@@ -17,7 +17,7 @@ from layerscope.core.formats import SCHEMAS, read_table
 from layerscope.core.looks import METRICS
 from layerscope.core.table_files import read_frame
 from layerscope.evaluation.reproduction import VERDICTS, judge, verdict_rows
-from layerscope.figures import verdict as figure
+from layerscope.figures import reproduction as figure
 from layerscope.figures.style import COLUMN
 
 ROOT = Path(__file__).parents[2]
@@ -231,30 +231,30 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "mednli,bert,accuracy,100,0.776,0.02,yes,h,",
     ]
     references = write(folder / "references.csv", HEADER + "\n".join(lines) + "\n")
-    table = folder / "verdict.parquet"
+    table = folder / "reproduction.parquet"
     run_program(
         "make_table", "evaluation.reproduction", "--inputs", f"references={references}",
-        f"scores={tables['scores']}", "--out", f"verdict={table}", "--csv",
+        f"scores={tables['scores']}", "--out", f"reproduction={table}", "--csv",
     )  # fmt: skip
-    return {"verdict": table}
+    return {"reproduction": table}
 
 
 def test_the_table_has_a_row_a_reference_and_a_csv(study: dict[str, Path]) -> None:
-    table = read_table(study["verdict"], "verdict-table")
-    assert table.column_names == list(SCHEMAS["verdict-table"])
+    table = read_table(study["reproduction"], "reproduction-table")
+    assert table.column_names == list(SCHEMAS["reproduction-table"])
     verdicts = table["verdict"].to_pylist()
     assert verdicts == [
         "agrees", "below", "above", "other model", "not run", "not comparable", "above", "not run",
     ]  # fmt: skip
     assert set(verdicts) == set(VERDICTS)
     assert table["source"].to_pylist() == list("abcdefgh")
-    csv = study["verdict"].with_suffix(".csv").read_text().splitlines()
+    csv = study["reproduction"].with_suffix(".csv").read_text().splitlines()
     assert csv[0].replace('"', "").split(",") == table.column_names
     assert len(csv) == 1 + len(verdicts)
 
 
 def test_the_figure_shows_each_reference_and_our_value(study: dict[str, Path]) -> None:
-    rows = read_frame(study["verdict"], "verdict-table")
+    rows = read_frame(study["reproduction"], "reproduction-table")
     drawn = figure.draw(rows)
     assert drawn.get_figwidth() == COLUMN
     panels = {place: records(own) for place, own in figure.panels_of(rows).items()}
@@ -281,8 +281,8 @@ def test_the_program_draws_three_files_and_the_same_bytes_twice(
 ) -> None:
     for name in ("a", "b"):
         run_program(
-            "draw", "verdict", "--tables", f"verdict={study['verdict']}",
-            "--out", tmp_path / name / "verdict.svg",
+            "draw", "reproduction", "--tables", f"reproduction={study['reproduction']}",
+            "--out", tmp_path / name / "reproduction.svg",
         )  # fmt: skip
     made = sorted((tmp_path / "a").iterdir())
     assert [path.suffix for path in made] == [".pdf", ".png", ".svg"]

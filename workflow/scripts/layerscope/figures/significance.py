@@ -54,4 +54,4 @@ def draw(rows: pd.DataFrame) -> Figure:
 
 def figure(tables: Drawn) -> Figure:
     """The figure, from the table of differences."""
-    return draw(tables.table("differences"))
+    return draw(tables.table("significance"))

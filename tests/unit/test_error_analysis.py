@@ -245,11 +245,11 @@ def test_a_model_that_only_memorises_finds_all_that_is_seen_and_nothing_else(
     out = tmp_path / "out.parquet"
     run = [
         "make_table", "evaluation.error_analysis", *sorted(predictions.iterdir()),
-        "--settings", SETTINGS.model_dump_json(), "--out", f"evaluation={out}",
+        "--settings", SETTINGS.model_dump_json(), "--out", f"error_analysis={out}",
         "--inputs", *(f"{name}={tmp_path / name}.parquet" for name in ("test", "train")),
     ]  # fmt: skip
     run_program(*run, *(f"samples={path}" for path in sorted(samples.iterdir())))
-    rows = read_table(out, "evaluation-table").to_pylist()
+    rows = read_table(out, "error_analysis-table").to_pylist()
     half, all_seen = pick(rows, "f50-s1"), pick(rows, "f100-s1")
     for measure in ("f1", "recall"):
         assert half[f"{measure}_seen", None]["value"] == 1

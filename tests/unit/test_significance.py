@@ -104,15 +104,15 @@ def test_a_table_of_parts_is_corrected_by_task(tmp_path: Path) -> None:
             "--settings",
             SETTINGS,
             "--out",
-            f"differences={part}",
+            f"significance={part}",
         )
         parts.append(part)
         expected += list(
-            holm([row["p"] for row in read_table(part, "differences-table").to_pylist()])
+            holm([row["p"] for row in read_table(part, "significance-table").to_pylist()])
         )
-    table = tmp_path / "differences.parquet"
-    run_program("join_tables", "--kind", "differences-table", "--parts", *parts, "--out", table)
-    rows = read_table(table, "differences-table").to_pylist()
+    table = tmp_path / "significance.parquet"
+    run_program("join_tables", "--kind", "significance-table", "--parts", *parts, "--out", table)
+    rows = read_table(table, "significance-table").to_pylist()
     assert [row["task"] for row in rows] == ["one"] * 3 + ["two"] * 3
     assert [row["holm"] for row in rows] == pytest.approx(expected)
     assert any(row["holm"] > row["p"] for row in rows)

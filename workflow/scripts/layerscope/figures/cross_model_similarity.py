@@ -50,4 +50,4 @@ def draw(rows: pd.DataFrame) -> Figure:
 
 def figure(tables: Drawn) -> Figure:
     """The figure, from the table of models."""
-    return draw(tables.table("models"))
+    return draw(tables.table("cross_model_similarity"))

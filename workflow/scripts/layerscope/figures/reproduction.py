@@ -94,4 +94,4 @@ def draw(rows: pd.DataFrame) -> Figure:
 
 def figure(tables: Drawn) -> Figure:
     """The figure, from the table of verdict."""
-    return draw(tables.table("verdict"))
+    return draw(tables.table("reproduction"))

@@ -56,4 +56,4 @@ def draw(rows: pd.DataFrame) -> Figure:
 
 def figure(tables: Drawn) -> Figure:
     """The figure, from the table of entry."""
-    return draw(tables.table("entry"))
+    return draw(tables.table("layer_localization"))

@@ -133,4 +133,4 @@ def draw(rows: pd.DataFrame) -> Figure:
 
 def figure(tables: Drawn) -> Figure:
     """The figure, from the table of evaluation."""
-    return draw(tables.table("evaluation"))
+    return draw(tables.table("error_analysis"))
