@@ -21,7 +21,7 @@ from layerscope.run_records.content import ENDING
 pytestmark = pytest.mark.xdist_group("miniature")
 
 
-#: What is made after the kill: all trainings, all of one model on one task, its probes on the other.
+#: Made after the kill: all trainings, one model whole on one task, its probes on the other.
 PART = (
     "results/miniature/scores/hpo-nli/gpt-tiny.json",
     *(
