@@ -113,7 +113,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_files(
     assert re.search(r"finetune, .*: it was killed", told)
     going_on = snakemake(killed.workflow, killed.folder, *options(killed), "--", *PART)
     assert going_on.returncode == 0, going_on.stdout
-    rest = snakemake(killed.workflow, killed.folder, *options(killed), warm=True)
+    rest = snakemake(killed.workflow, killed.folder, *options(killed), fork_server=True)
     assert rest.returncode == 0, rest.stdout
     jobs = re.findall(r"^total +(\d+)$", going_on.stdout + rest.stdout, re.MULTILINE)
     assert len(jobs) == 2
