@@ -168,7 +168,7 @@ def test_a_larger_model_needs_more(rule: str, wildcards: dict[str, str]) -> None
     assert large.activations_mb >= small.activations_mb
 
 
-def test_fine_tuning_takes_time_in_proportion_to_its_share() -> None:
+def test_fine_tuning_takes_time_in_proportion_to_its_fraction() -> None:
     study = paper()
     times = {p: need(study, "finetune", **TUNE | {"percent": str(p)}).seconds for p in (50, 100)}
     fixed = 10

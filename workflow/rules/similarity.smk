@@ -7,7 +7,7 @@ Gives: results/{study}/similarity/{task}/{model}/{variant}.parquet (view, layer,
 
 
 rule similarity:
-    """How far each layer has moved from the pre-trained model, and how it fills its space."""
+    """How much each layer changes from the pre-trained model, and anisotropy."""
     input:
         activations=f"{RESULTS}/activations/{{task}}/{{model}}/{{variant}}",
         before=pretrained_activations,

@@ -32,7 +32,7 @@ class Activations(Section):
     keep: Keep = Field(
         default="all",
         description="variants whose activations stay once all probes have read them; "
-        "before-and-after: the pre-trained one and those of the largest share",
+        "before-and-after: the pre-trained one and those of the largest training fraction",
     )
 
 

@@ -139,7 +139,7 @@ class Grid(Section):
     """Which fine-tuned variants there are."""
 
     percentages: Annotated[list[Annotated[int, Field(ge=0, le=100)]], AfterValidator(distinct)] = (
-        Field(min_length=1, description="shares of the training data; 0 is the pre-trained model")
+        Field(min_length=1, description="training fractions in percent; 0 is the pre-trained model")
     )
     seeds: Annotated[list[Seed], AfterValidator(distinct)] = Field(
         min_length=1, description="seeds of the sample, the new head and the order of training"
@@ -189,7 +189,7 @@ class Study(Section):
     attention: Attention = Field(description="how attention maps are compared")
     interventions: Interventions | None = Field(
         default=Interventions(),
-        description="causal checks on models of the largest share; null: none",
+        description="causal checks on models of the largest training fraction; null: none",
     )
     analyses: Analyses = Field(
         default=Analyses(), description="which further analyses there are; all unless turned off"

@@ -153,5 +153,5 @@ def _heat_maps(
 
 
 def figure(tables: Drawn) -> Figure:
-    """The figure, from the rows of the largest share in the table of attention."""
+    """The figure, from the rows of the largest training fraction in the table of attention."""
     return draw(tables.table("attention"))

@@ -1,4 +1,4 @@
-"""Measures of probes by layer, before and after fine-tuning: what two figures share."""
+"""Measures of probes by layer, before and after fine-tuning; used by three figures."""
 
 from __future__ import annotations
 
