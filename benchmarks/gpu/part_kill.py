@@ -38,7 +38,7 @@ def run(setting: Setting) -> dict[str, Any]:
         resumed = [job.start("told", seconds=1000), job.start("shot", seconds=0)]
         for each in resumed:
             each.finish()
-        continued = ["going on after step" in each.log.read_text() for each in resumed]
+        continued = ["resuming after step" in each.log.read_text() for each in resumed]
         digests = {name: job.digest(name) for name in ("one", "two", "told", "shot")}
         losses = {name: job.losses(name) for name in digests}
     same = digests["one"] == digests["two"]

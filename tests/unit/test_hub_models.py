@@ -250,10 +250,10 @@ def test_shared_and_strided_tensors_are_written_whole(zipped: bool, tmp_path: Pa
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ({}, "holds no weights"),
-        ([torch.zeros(1)], "holds no weights"),
-        ({"a": torch.zeros(1), "epoch": 3}, "'epoch' is no tensor"),
-        ({"model": {"a": torch.zeros(1)}}, "'model' is no tensor"),
+        ({}, "contains no weights"),
+        ([torch.zeros(1)], "contains no weights"),
+        ({"a": torch.zeros(1), "epoch": 3}, "'epoch' is not a tensor"),
+        ({"model": {"a": torch.zeros(1)}}, "'model' is not a tensor"),
         (b"", "weights"),
         (b"not a pickle at all", "weights"),
         (pickle.dumps({"a": 1}, protocol=2), "weights"),

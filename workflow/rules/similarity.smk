@@ -2,7 +2,7 @@
 
 Needs: activations of the test data.
 Gives: results/{study}/similarity/{task}/{model}/{variant}.parquet (view, layer, measure, value),
-    results/{study}/cross_model_similarity/{task}/{variant}.parquet (a row a pair of models and of layers).
+    results/{study}/cross_model_similarity/{task}/{variant}.parquet (one row per pair of models and of layers).
 """
 
 

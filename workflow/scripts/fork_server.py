@@ -1,4 +1,4 @@
-"""Run a command, such as Snakemake on one machine, so that its jobs start without heavy imports."""
+"""Run a command, such as Snakemake on one machine, whose jobs a fork server starts quickly."""
 
 from __future__ import annotations
 

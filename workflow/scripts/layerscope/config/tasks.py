@@ -144,7 +144,7 @@ def check_source(kind: TaskKind, source: HpoNli | HpoNer | LocalFiles | HubFiles
     files = list(source.files.model_dump().values())
     for split, name in source.files.model_dump().items():
         if files.count(name) > 1:
-            raise Invalid(("source", "files", split), f"{name!r} stands twice; allowed: once")
+            raise Invalid(("source", "files", split), f"{name!r} occurs twice; allowed: once")
     for name in source.sha256:
         if name not in files:
             raise Invalid(

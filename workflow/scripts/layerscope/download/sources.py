@@ -134,7 +134,7 @@ def keep_model(
 def _copy_without_code(path: Path, out: Path) -> None:
     content = read_json(path)
     if not isinstance(content, dict):
-        raise UserError(f"{path.name}: no JSON object; allowed: one, as transformers writes it")
+        raise UserError(f"{path.name}: not a JSON object; allowed: one, as transformers writes it")
     if any(key in content for key in CODE):
         write_json(out, {key: value for key, value in content.items() if key not in CODE})
     else:

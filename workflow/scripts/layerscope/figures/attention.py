@@ -62,7 +62,7 @@ def grid_of(rows: pd.DataFrame, value: str = "value") -> pd.DataFrame:
 
 @styled()
 def draw(rows: pd.DataFrame) -> Figure:
-    """Draw heat maps and curves of cosine, then of divergence, a column a model.
+    """Draw heat maps and curves of cosine, then of divergence, one column per model.
 
     Args:
         rows: one task's rows of the table of attention; the largest percent is drawn.

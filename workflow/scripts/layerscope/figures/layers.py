@@ -27,7 +27,7 @@ from layerscope.figures.style import (
 
 @styled()
 def draw(rows: pd.DataFrame, wanted: Sequence[tuple[str, str, str]]) -> Figure:
-    """Draw a column a model and a row a panel.
+    """Draw one column per model and one row per panel.
 
     Args:
         rows: one task's rows of the table of probes.

@@ -1,4 +1,4 @@
-"""What every command-line program in workflow/scripts shares: logging, one-line errors, records."""
+"""Used by every command-line program in workflow/scripts: logging, one-line errors, records."""
 
 from __future__ import annotations
 
