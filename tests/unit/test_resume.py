@@ -129,7 +129,7 @@ def killed(tiny: Tiny, folder: Path, steps: dict[str, Any], key: str = "key") ->
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
-        ("key", "it is of a job with other inputs or code"),
+        ("key", "it belongs to a job with other inputs or code"),
         ("weights", "it is damaged"),
         ("optimiser", "it is damaged"),
         ("job.json", "it cannot be read"),
