@@ -117,7 +117,7 @@ def in_words(study: Study, found: Estimate) -> str:
         f"{_size(found.temp_mb)} in any case.",
     ]
     if found.assumed:
-        text.append(f"Sizes not known yet, and assumed: {', '.join(found.assumed)}.")
+        text.append(f"Sizes that are not known yet were assumed: {', '.join(found.assumed)}.")
     return "\n".join(text)
 
 
