@@ -50,7 +50,7 @@ def run(setting: Setting) -> dict[str, Any]:
         resumed = [job.start(way.sent.name, seconds=way.seconds) for way in ways]
         for each in [*whole, *resumed]:
             each.finish()
-        continued = ["going on after step" in each.log.read_text() for each in resumed]
+        continued = ["resuming after step" in each.log.read_text() for each in resumed]
         digests = {name: job.digest(name) for name in ("one", "two", *(w.sent.name for w in ways))}
         losses = {name: job.losses(name) for name in digests}
     same = digests["one"] == digests["two"]

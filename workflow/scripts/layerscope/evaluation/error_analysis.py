@@ -220,7 +220,7 @@ def _draws(groups: int, seeds: int, resamples: int, seed: int) -> tuple[Floats, 
 def _bootstrap(
     counts: Sequence[Floats], statistic: Statistic, settings: Statistics
 ) -> tuple[float, float, float]:
-    """As `inference.bootstrap_counts`; dozens of measures share what takes long to draw."""
+    """As `inference.bootstrap_counts`; dozens of measures reuse the same resamples."""
     weights, draws = _draws(len(counts[0]), len(counts), settings.resamples, settings.seed)
     values = np.stack([statistic(weights @ each) for each in counts])
     drawn = np.take_along_axis(values, draws, axis=0).mean(axis=0)
