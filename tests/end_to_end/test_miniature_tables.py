@@ -34,7 +34,9 @@ COLUMNS = {
     "cross_model_similarity": (
         "task variant percent seed view model other layer other_layer depth value"
     ),
-    "significance": "task percent metric model other value low high p holm groups",
+    "significance": (
+        "task metric model percent other other_percent value low high p holm seeds groups"
+    ),
     "layer_localization": "task model variant percent seed probe view metric measure value depth",
     "error_analysis": "task model variant percent seed measure label bin value low high n",
     "interventions": "task model variant percent seed intervention layer depth share draw metric"

@@ -13,6 +13,7 @@ from layerscope.evaluation.significance import holm
 from layerscope.statistics.crossed import (
     Spread,
     crossed_difference,
+    crossed_mean,
     example_variance,
     half_width,
     seed_variance,
@@ -115,13 +116,19 @@ def test_both_variances_of_real_answers_add_up_to_that_of_the_difference() -> No
 def test_a_real_difference_is_found() -> None:
     rng = np.random.default_rng(1)
     found = [
-        crossed_difference(
-            answers(rng, 5, 500, 0.3), answers(rng, 5, 500, 0.67), accuracy_of, 0.95
-        )
+        crossed_difference(answers(rng, 5, 500, 0.3), answers(rng, 5, 500, 0.67), accuracy_of, 0.95)
         for _ in range(20)
     ]  # accuracies of 0.62 and 0.75
     assert np.mean([each.p < 0.05 for each in found]) > 0.9
     assert np.mean([each.low <= 0.131 <= each.high for each in found]) > 0.8
+
+
+def test_the_interval_of_a_mean_over_seeds_covers_it() -> None:
+    rng = np.random.default_rng(7)
+    expected = scipy.stats.norm.cdf(0.67 * 2**0.5 / (2 + 2 * 0.1**2) ** 0.5)
+    for seeds in (2, 5):
+        found = [crossed_mean(answers(rng, seeds, 200, 0.67), accuracy_of, 0.9) for _ in range(150)]
+        assert np.mean([low <= expected <= high for _, low, high in found]) > 0.85
 
 
 # --- parts -------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ SWITCHES = {
     "similarity": "how representations change, and how alike models are (CKA)",
     "layer_localization": "at which layer a probe's score is reached",
     "heads": "how far each attention head has moved",
-    "significance": "paired tests between models",
+    "significance": "tests between models, and of gains of more data",
     "error_analysis": "calibration, F1 of classes, and of entities seen before",
     "weight_change": "how far fine-tuning moves the weights of each layer",
     "summary": "findings in sentences",
@@ -166,9 +166,9 @@ TABLES = (
     ),
     Table(
         "significance",
-        "Which models differ on the same test examples, by paired tests.",
+        "Which scores differ on the same test examples, by tests that draw seeds too.",
         part=Part(
-            "Which models differ on the test examples of one task, by paired tests.",
+            "Which scores of one task differ, by tests that draw seeds too.",
             "evaluation.significance",
             by=("task",),
             settings="statistics",
@@ -209,6 +209,7 @@ TABLES = (
         "Our scores beside published ones, and whether they agree.",
         module="evaluation.reproduction",
         inputs=("scores",),
+        settings="statistics",
         needs="references",
     ),
 )
@@ -253,7 +254,7 @@ FIGURES = (
            "How far each attention head has moved, and what of its attention has changed.",
            needs="heads"),
     Figure("significance", "Performance", "Differences between models", ("significance",),
-           "Which models differ on the same test examples.", needs="significance"),
+           "Which models, baselines and training fractions differ.", needs="significance"),
     Figure("error_analysis", "Performance", "Calibration and classes", ("error_analysis",),
            "Calibration, F1 of each class, and of seen and unseen entities.",
            needs="error_analysis"),

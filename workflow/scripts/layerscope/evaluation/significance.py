@@ -13,7 +13,7 @@ compared with each other: nobody asks, and each further test would cost the othe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -49,15 +49,13 @@ def holm(values: Sequence[float]) -> npt.NDArray[np.float64]:
 
 
 def families(systems: Sequence[System]) -> list[list[tuple[System, System]]]:
-    """Pairs that are compared: models and baselines, and each model's fractions."""
+    """Pairs that are compared: models, also with baselines, and each model's fractions."""
     most = max(percent for _, percent in systems)
     least = min(percent for _, percent in systems)
     largest = [system for system in systems if system[1] == most]
-    pairs = [
-        (one, other)
-        for one, other in combinations(largest, 2)
-        if not {one[0], other[0]} <= set(BASELINES)
-    ]
+    baselines = [system for system in largest if system[0] in BASELINES]
+    models = [system for system in largest if system not in baselines]
+    pairs = [*combinations(models, 2), *product(baselines, models)]
     gains = [
         ((model, least), (model, most))
         for model, percent in systems

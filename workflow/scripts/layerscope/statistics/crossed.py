@@ -21,11 +21,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import brentq
-from scipy.special import stdtr
-from scipy.stats import t
+from scipy.special import stdtr, stdtrit
 
 from layerscope.statistics.inference import Floats, Statistic, mean_over_seeds
 
+#: Degrees of freedom of what is as good as normal.
+MANY = 1e6
 #: Fewer seeds do not show how much training varies.
 MIN_SEEDS = 2
 #: Where one t variable is integrated over: dense near 0, and far out.
@@ -79,8 +80,8 @@ def half_width(spread: Spread, confidence: float) -> float:
     scale = float(np.sqrt(spread.seeds + spread.examples))
     if scale == 0:
         return 0.0
-    df = min(spread.seeds_df if spread.seeds else np.inf, spread.examples_df)
-    most = 2 * scale * float(t.ppf((1 + confidence) / 2, df))
+    df = min(spread.seeds_df, spread.examples_df)
+    most = 2 * scale * float(stdtrit(df, (1 + confidence) / 2))
     return float(brentq(lambda far: two_sided_p(far, spread) - (1 - confidence), 0, most))
 
 
@@ -164,3 +165,20 @@ def crossed_difference(
         return unknown
     half = half_width(spread, confidence)
     return Difference(value, value - half, value + half, p)
+
+
+def crossed_mean(
+    counts: Sequence[Floats], statistic: Statistic, confidence: float
+) -> tuple[float, float, float]:
+    """A statistic averaged over two or more seeds, with its interval over seeds and examples.
+
+    Args:
+        counts, statistic, confidence: as in `crossed_difference`, of one side.
+    """
+    by_seed = [float(statistic(c.sum(axis=0))) for c in counts]
+    value, groups = float(np.mean(by_seed)), len(counts[0])
+    if groups < 2:
+        return value, float("nan"), float("nan")
+    spread = Spread(*seed_variance([by_seed]), example_variance(counts, statistic), groups - 1)
+    half = half_width(spread, confidence)
+    return value, value - half, value + half
