@@ -15,35 +15,14 @@ import pytest
 from miniature import BASELINES, MODELS, TASKS, TUNED, VARIANTS, VIEWS
 from running import Finished, read_config
 
+from layerscope import catalogue
+from layerscope.core.formats import SCHEMAS
 from layerscope.run_records.content import ENDING
 
 pytestmark = pytest.mark.xdist_group("miniature")
 
 
-#: The fixed columns of the tables.
-COLUMNS = {
-    "scores": "task model architecture domain variant percent seed metric value low high",
-    "probes": "task model variant percent seed probe view layer depth metric value",
-    "attention": "task model variant percent seed layer head measure value low high",
-    "confusion": "task model variant percent seed label predicted count",
-    "heads": "task model variant percent seed layer head jsd jsd_low jsd_high"
-    " ceiling ceiling_low ceiling_high null null_sentence moved moved_low moved_high rank"
-    " entropy entropy_before distance distance_before special special_before first first_before",
-    "similarity": "task model variant percent seed view layer depth measure value",
-    "weight_change": "task model variant percent seed layer depth matrices measure value",
-    "cross_model_similarity": (
-        "task variant percent seed view model other layer other_layer depth value"
-    ),
-    "significance": (
-        "task metric model percent other other_percent value low high p holm seeds groups"
-    ),
-    "layer_localization": "task model variant percent seed probe view metric measure value depth",
-    "error_analysis": "task model variant percent seed measure label bin value low high n",
-    "interventions": "task model variant percent seed intervention layer depth share draw metric"
-    " value change",
-    "pretraining": "model corpus objective step metric value",
-}
-ASSOCIATION = ["task", "inner measure", "metric", "statistic", "value", "low", "high", "n"]
+TABLES = catalogue.table_names({*catalogue.SWITCHES, "models", "interventions", "pretrained-here"})
 
 Row = dict[str, Any]
 
@@ -53,9 +32,9 @@ def _rows(results: Path, table: str) -> list[Row]:
     return rows
 
 
-@pytest.mark.parametrize("table", [*COLUMNS, "association"])
+@pytest.mark.parametrize("table", TABLES)
 def test_columns_are_the_fixed_ones(table: str, results: Path) -> None:
-    expected = ASSOCIATION if table == "association" else COLUMNS[table].split()
+    expected = list(SCHEMAS[f"{table}-table"])
     stored = pq.read_table(results / "tables" / f"{table}.parquet")
     assert stored.column_names == expected
     assert stored.num_rows > 0
@@ -67,11 +46,10 @@ def test_columns_are_the_fixed_ones(table: str, results: Path) -> None:
 
 def test_tables_are_all(results: Path) -> None:
     names = {path.name for path in (results / "tables").iterdir()}
-    tables = (*COLUMNS, "association", "association-points")
-    files = {f"{name}.{ending}" for name in tables for ending in ("parquet", "csv")}
+    files = {f"{name}.{ending}" for name in TABLES for ending in ("parquet", "csv")}
     # One job makes scores and confusion, one the association and its points; each has one record.
     further = ("confusion", "association-points")
-    records = {f"{name}.parquet{ENDING}" for name in tables if name not in further}
+    records = {f"{name}.parquet{ENDING}" for name in TABLES if name not in further}
     assert names == files | records
 
 

@@ -36,7 +36,7 @@ class Calm(NamedTuple):
     planned: Plan
 
 
-#: All of one task that puts results together, and a table.
+#: All of one model on one task that puts results together, and a table.
 TARGETS = [
     "results/miniature/tables/pretraining.parquet",
     *(
@@ -44,20 +44,19 @@ TARGETS = [
         for name in ("majority", "bag-of-words", "premise-only", "hypothesis-only")
     ),
     *(
-        f"results/miniature/{kind}/hpo-nli/{model}.{ending}"
+        f"results/miniature/{kind}/hpo-nli/gpt-tiny.{ending}"
         for kind, ending in (
             ("scores", "json"),
             ("parts/probes", "parquet"),
             ("parts/attention", "parquet"),
         )
-        for model in ("minilm", "gpt-tiny")
     ),
 ]
 ON_GPU = ("finetune", "extract_base", "extract_finetuned")
 
 
 def _calm(study: Finished) -> Calm:
-    """One task of the study, from its beginning to what puts its results together."""
+    """One model on one task, from its beginning to what puts its results together."""
     planned = plan(study.workflow, study.folder, study.config, "--cores", "1", *TARGETS)
     gpus = [f"{rule}:gpu=1" for rule in ON_GPU]
     with started(study, "--set-resources", *gpus, "--", *TARGETS) as snakemake:

@@ -52,7 +52,7 @@ def test_small_jobs_go_together(calm: Calm) -> None:
     """A job of SLURM for each costly one, for a variant's probes, for the rest of a stage."""
     counts = count(calm.planned)
     costly = sum(counts[rule] for rule in ON_GPU)
-    assert len(_of_rule(calm.run.jobs, *ON_GPU)) == costly == 12
+    assert len(_of_rule(calm.run.jobs, *ON_GPU)) == costly == 6
     assert len(_of_rule(calm.run.jobs, "probe")) == counts["probe"] / 2  # two in a variant
     rest = [job for job in calm.run.jobs if job not in _of_rule(calm.run.jobs, *ON_GPU, "probe")]
     # Pre-training and its text, data and baselines of the task, and all that puts together.
@@ -66,7 +66,7 @@ def test_a_group_asks_for_what_its_largest_rule_needs(calm: Calm) -> None:
         assert job.memory.endswith("M"), job
         assert int(job.memory[:-1]) <= 2000, job
     (report,) = _of_rule(calm.run.jobs, "report")
-    assert report.minutes > 100  # the time of all: ten minutes and more each
+    assert report.minutes >= 60  # the time of all: ten minutes and more each
 
 
 def test_logs_are_where_a_user_looks(calm: Calm) -> None:

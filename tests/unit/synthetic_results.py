@@ -63,12 +63,12 @@ def write_study(
 
     Returns:
         The files of each kind: `scores`, `probes`, `attention`, `similarity`,
-        `cross_model_similarity`, `interventions`, `evaluations`.
+        `cross_model_similarity`, `interventions`, `evaluations`, `training` (folders of models).
     """
     rng = np.random.default_rng(5)
     kinds = (
         "scores", "probes", "attention", "similarity", "cross_model_similarity", "interventions",
-        "evaluations",
+        "evaluations", "training",
     )  # fmt: skip
     files: dict[str, list[Path]] = {kind: [] for kind in kinds}
     for task, kind in tasks.items():
@@ -79,6 +79,7 @@ def write_study(
                 for p in percents for s in seeds
             }  # fmt: skip
             files["scores"].append(_scores(folder, task, kind, model, skill, rng))
+            files["training"] += [_training(folder, task, model, p, s) for p, s in skill]
             variants = {"pretrained": 0.0, "random": -0.1}
             variants |= {f"f{p}-s{s}": v - 0.45 for (p, s), v in skill.items()}
             for variant, gain in variants.items():
@@ -126,6 +127,18 @@ def write_study(
         )
         files["evaluations"].append(path)
     return files
+
+
+def _training(folder: Path, task: str, model: str, percent: int, seed: int) -> Path:
+    """A fine-tuned model's folder: on the smallest fraction the loss stays that of guessing."""
+    path = folder / "finetuned" / task / model / f"f{percent}-s{seed}"
+    loss = 1.1 if percent < 50 else 0.4
+    write_json(
+        path / "history.json",
+        {"steps": percent + 100, "epochs": 3, "examples": 2 * percent, "guessing_loss": 1.1,
+         "final_loss": loss, "final_loss_error": 0.01, "validation_loss": loss},
+    )  # fmt: skip
+    return path
 
 
 def _scores(

@@ -141,13 +141,17 @@ def tabulate(
                 "--out", *(f"{name}={made[name]}" for name in table.names), "--csv",
             )  # fmt: skip
         else:
-            parts = _parts(table, files[table.name]) if table.part else files[table.name]
+            parts = (
+                _parts(table, files[table.name], made["training"])
+                if table.part
+                else files[table.name]
+            )
             kind = f"{table.name}-table"
             run_program("join_tables", "--kind", kind, "--parts", *parts, "--out", made[table.name])
     return made
 
 
-def _parts(table: catalogue.Table, files: list[Path]) -> list[Path]:
+def _parts(table: catalogue.Table, files: list[Path], training: Path) -> list[Path]:
     """Parts of a table, each of a task and model, beside its folder."""
     above = 1 if table.name == "probes" else 0
     found: dict[Path, list[Path]] = {}
@@ -155,6 +159,8 @@ def _parts(table: catalogue.Table, files: list[Path]) -> list[Path]:
         found.setdefault(path.parents[above].with_suffix(".parquet"), []).append(path)
     assert table.part
     settings = ["--settings", SETTINGS] if table.part.settings else []
+    if table.name != "training":
+        settings += ["--inputs", f"training={training}"]
     for part, paths in found.items():
         out = f"{table.name}={part}"
         run_program("make_table", table.part.module, *paths, *settings, "--out", out)

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 import torch
 from safetensors.torch import load_file
+from scipy.stats import entropy
 from tiny_models import TEXTS, Tiny, ner_table, nli_table
 from transformers import Trainer
 
@@ -24,7 +25,7 @@ from layerscope.extraction.predictions import predict
 from layerscope.models.load import load_with_head
 from layerscope.models.loaded import load_fine_tuned
 from layerscope.training import finetuning
-from layerscope.training.finetuning import IGNORED, FineTuningData, finetune
+from layerscope.training.finetuning import IGNORED, FineTuningData, finetune, guessing_loss
 from layerscope.training.trainer import training_arguments
 
 CLASSES = ["entailment", "neutral", "contradiction"]
@@ -138,6 +139,21 @@ def test_the_whole_model_is_trained(tiny: Tiny, tmp_path: Path) -> None:
             assert not torch.equal(before[name], after[prefix + name]), name
 
 
+def test_a_small_sample_is_passed_over_until_it_has_its_steps(
+    encoder: Tiny, tmp_path: Path
+) -> None:
+    settings = SETTINGS.model_copy(update={"epochs": 1, "min_steps": 5})
+    history = tuned(encoder, tmp_path / "few", pairs(12, 1), settings=settings)
+    assert (history["epochs"], history["steps"]) == (3, 6)  # batches of 8 and 4
+    assert settings.epochs_of(40) == settings.epochs_of(1000) == 1
+
+
+def test_guessing_costs_the_entropy_of_the_labels() -> None:
+    words = [[IGNORED, 0, 2], [0, IGNORED], [2, 0]]
+    assert guessing_loss(words) == pytest.approx(entropy([3, 2]))
+    assert guessing_loss([1, 1, 1]) == 0
+
+
 def test_the_history_counts_what_was_done(encoder: Tiny, tmp_path: Path) -> None:
     long = nli_table([(" ".join(TEXTS), " ".join(TEXTS), "neutral")] * 3)
     table = pa.concat_tables([pairs(27, 1), long])
@@ -152,6 +168,7 @@ def test_the_history_counts_what_was_done(encoder: Tiny, tmp_path: Path) -> None
     assert history["cut_pairs"] == 3
     assert history["sub_words"] == sum(map(len, own["input_ids"]))
     assert history["steps"] == 2 * 4  # 30 examples in batches of 8, the last one of 6, twice
+    assert history["guessing_loss"] == pytest.approx(entropy([9, 12, 9]))
     assert history["labels"] == CLASSES
     assert history["seed"] == 1
     assert FineTuning.model_validate(history["settings"]) == settings

@@ -16,7 +16,7 @@ from synthetic_tables import SETTINGS, records, run_program, tabulate
 from layerscope.core.errors import UserError
 from layerscope.core.files import write_json
 from layerscope.core.formats import SCHEMAS, read_table, write_table
-from layerscope.core.table_files import join, path_parts, read_frame, write_csv
+from layerscope.core.table_files import add_steps, join, path_parts, read_frame, write_csv
 from layerscope.core.variants import parse_variant
 from layerscope.tables.rows import (
     attention_rows,
@@ -51,6 +51,29 @@ def attention(values: dict[tuple[str, int, int, str], float | None]) -> pa.Table
 )
 def test_variant_gives_percent_and_seed(variant: str, expected: tuple[int, int | None]) -> None:
     assert parse_variant(variant) == expected
+
+
+def test_every_table_of_variants_has_their_steps(study: dict[str, Path]) -> None:
+    """Also what a mean over seeds stands for; baselines take none."""
+    training = read_frame(study["training"], "training-table")
+    assert set(training["learned"][training["percent"] == 10]) == {False}
+    assert set(training["learned"][training["percent"] == 100]) == {True}
+    of_variants = [name for name in study if "steps" in SCHEMAS[f"{name}-table"]]
+    assert {"scores", "probes", "heads", "layer_localization"} < set(of_variants)
+    for name in set(of_variants) - {"weight_change", "error_analysis"}:  # these are made up whole
+        rows = read_frame(study[name], f"{name}-table")
+        rows = rows[rows["model"].isin(SHAPES) & (rows["variant"] != "random")]
+        tuned = rows["percent"] > 0
+        assert (rows["steps"] == rows["percent"] + 100 * tuned).all(), name
+
+
+def test_a_mean_over_trainings_of_other_lengths_has_no_steps(tmp_path: Path) -> None:
+    keys = {"task": "t", "model": "m", "percent": 50}
+    rows = [{**keys, "variant": f"f50-s{s}", "seed": s, "steps": 100 + s} for s in (1, 2)]
+    write_table(tmp_path / "training.parquet", "training-table", rows)
+    asked = [{**keys, "variant": variant} for variant in ("f50-s2", "f50", "pretrained")]
+    (found,) = add_steps([asked], "scores-table", [tmp_path / "training.parquet"])
+    assert [row["steps"] for row in found] == [102, None, 0]
 
 
 def test_interventions_keep_what_they_are_of_and_get_a_depth() -> None:
@@ -248,12 +271,12 @@ def test_the_same_files_give_the_same_bytes(tmp_path: Path) -> None:
 def test_csv_says_what_the_table_says(tmp_path: Path) -> None:
     path = tmp_path / "c.parquet"
     row = {"task": "t", "model": 'a "quoted", one', "variant": "f1-s1", "percent": 1, "seed": None,
-           "label": "x", "predicted": "", "count": 3}  # fmt: skip
+           "label": "x", "predicted": "", "count": 3, "steps": 7}  # fmt: skip
     write_table(path, "confusion-table", [row])
     write_csv(path)
     header, line = path.with_suffix(".csv").read_text(encoding="utf-8").splitlines()
     assert header.replace('"', "").split(",") == list(SCHEMAS["confusion-table"])
-    assert line == '"t","a ""quoted"", one","f1-s1",1,,"x","",3'
+    assert line == '"t","a ""quoted"", one","f1-s1",1,,7,"x","",3'
 
 
 def test_a_table_of_parts_is_that_of_all_files_at_once(tmp_path: Path) -> None:
@@ -263,7 +286,11 @@ def test_a_table_of_parts_is_that_of_all_files_at_once(tmp_path: Path) -> None:
     for name, settings in (("probes", []), ("attention", ["--settings", SETTINGS])):
         whole = tmp_path / f"{name}.parquet"
         module = f"tables.{name}"
-        run_program("make_table", module, *files[name], *settings, "--out", f"{name}={whole}")
+        training = f"training={made['training']}"
+        run_program(
+            "make_table", module, *files[name], "--inputs", training, *settings,
+            "--out", f"{name}={whole}",
+        )  # fmt: skip
         assert read_table(made[name], f"{name}-table").equals(
             read_table(whole, f"{name}-table"), check_metadata=True
         )

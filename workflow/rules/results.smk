@@ -125,6 +125,7 @@ PART_FILES = {
     "probes": probes_of_model,
     "attention": of_variants("attention", VARIANTS),
     "similarity": of_variants("similarity", VARIANTS),
+    "training": finetuned_models,
     "weight_change": finetuned_models,
     "interventions": of_variants("interventions", INTERVENED),
     "error_analysis": of_variants("predictions", FINETUNED),
@@ -166,9 +167,12 @@ def settings_of(entry):
 def part_inputs(table):
     """Input function: results that a part of a table is made from, and data by name."""
     data = PART_DATA.get(table.name, lambda wildcards: {})
+    of_variants = "model" in table.part.by and table.name != "training"
+    training = f"{PARTS}/training/{{task}}/{{model}}.parquet"
     return lambda wildcards: {
         "files": PART_FILES[table.name](wildcards),
         **data(wildcards),
+        **({"training": training.format(**wildcards)} if of_variants else {}),
     }
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from importlib import import_module
 
-from layerscope.core.formats import write_blocks
-from layerscope.core.table_files import Sources, by_name, only_path, write_csv
+from layerscope.core.formats import SCHEMAS, write_blocks
+from layerscope.core.table_files import Sources, add_steps, by_name, only_path, write_csv
 from layerscope.runtime.program import run
 
 
@@ -30,8 +30,10 @@ def main() -> None:
     made = module.tabulate(Sources(inputs, arguments.settings))
     out = by_name(arguments.out)
     for name, table in made.items():
-        path = only_path(out, name)
-        write_blocks(path, f"{name}-table", table.blocks, table.metadata)
+        path, kind, blocks = only_path(out, name), f"{name}-table", table.blocks
+        if name != "training" and "steps" in SCHEMAS[kind]:
+            blocks = add_steps(blocks, kind, inputs.get("training", []))
+        write_blocks(path, kind, blocks, table.metadata)
         if arguments.csv:
             write_csv(path)
 

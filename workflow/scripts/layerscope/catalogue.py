@@ -113,9 +113,15 @@ class Page:
 
 TABLES = (
     Table(
+        "training",
+        "Optimiser steps and losses of each fine-tuning.",
+        part=Part("Steps and losses of one model on one task.", "tables.training"),
+    ),
+    Table(
         "scores",
         "Downstream scores of models and baselines, and confusion counts.",
         module="tables.scores",
+        inputs=("training",),
         settings="models",
         also=("confusion",),
     ),
@@ -154,14 +160,14 @@ TABLES = (
         "layer_localization",
         "At which layer each probe's score is reached.",
         module="analysis.layer_localization",
-        inputs=("probes",),
+        inputs=("probes", "training"),
         needs="layer_localization",
     ),
     Table(
         "heads",
         "How far each attention head has moved, between two seeds and another head.",
         module="analysis.heads",
-        inputs=("attention",),
+        inputs=("attention", "training"),
         needs="heads",
     ),
     Table(

@@ -25,6 +25,7 @@ SECTIONS: dict[Protocol, dict[str, Any]] = {
             "nli": {
                 "learning_rate": 2.0e-5,
                 "epochs": 3,
+                "min_steps": 1000,
                 "batch_size": 32,
                 "max_length": 128,
                 "precision": "auto",
@@ -32,6 +33,7 @@ SECTIONS: dict[Protocol, dict[str, Any]] = {
             "ner": {
                 "learning_rate": 5.0e-5,
                 "epochs": 5,
+                "min_steps": 1000,
                 "batch_size": 32,
                 "max_length": 128,
                 "precision": "auto",

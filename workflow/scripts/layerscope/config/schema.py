@@ -122,6 +122,9 @@ class Model(Section):
         description="encoder: reads both ways (BERT); decoder: left to right (GPT-2)"
     )
     domain: Literal["general", "biomedical"] = Field(description="of the text it was trained on")
+    note: str | None = Field(
+        default=None, description="what readers of its results must know; follows its name"
+    )
     source: ModelSource = Field(description="where the model comes from")
     finetuning: ModelFineTuning = Field(
         default=ModelFineTuning(), description="what differs from the common fine-tuning settings"

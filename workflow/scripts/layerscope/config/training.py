@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -11,6 +12,7 @@ from layerscope.config.base import Count, Positive, Section, Seed, Share
 Precision = Literal["float32", "bfloat16", "auto"]
 PRECISION = "bfloat16 is mixed precision; auto takes it where the device computes in it"
 Schedule = Literal["linear", "constant"]
+Steps = Annotated[int, Field(ge=0)]
 MaxLength = Annotated[int, Field(ge=16, le=8192)]
 
 
@@ -19,6 +21,9 @@ class FineTuning(Section):
 
     learning_rate: Positive = Field(description="peak rate of AdamW")
     epochs: Count = Field(description="passes over the sample")
+    min_steps: Steps = Field(
+        default=0, description="optimiser steps at least: small samples are passed over more often"
+    )
     batch_size: Count = Field(description="examples in an optimiser step")
     max_length: MaxLength = Field(
         description="sub-word limit; longer sentences are windowed (NER) or cut and counted (NLI)"
@@ -28,12 +33,17 @@ class FineTuning(Section):
     schedule: Schedule = Field(default="linear", description="of the rate after its rise")
     precision: Precision = Field(default="float32", description=PRECISION)
 
+    def epochs_of(self, examples: int) -> int:
+        """Passes over a sample: `epochs`, or as many whole ones as `min_steps` takes."""
+        return max(self.epochs, math.ceil(self.min_steps / math.ceil(examples / self.batch_size)))
+
 
 class FineTuningOverride(Section):
     """The settings of one model that differ from the common ones; what is left out is common."""
 
     learning_rate: Positive | None = Field(default=None, description="peak rate of AdamW")
     epochs: Count | None = Field(default=None, description="passes over the sample")
+    min_steps: Steps | None = Field(default=None, description="optimiser steps at least")
     batch_size: Count | None = Field(default=None, description="examples in an optimiser step")
     max_length: MaxLength | None = Field(default=None, description="sub-word limit")
     weight_decay: Annotated[float, Field(ge=0)] | None = Field(default=None, description="of AdamW")

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 
 from layerscope.core.errors import UserError
 from layerscope.core.files import whole_file
-from layerscope.core.formats import file_metadata, read_table, write_blocks
+from layerscope.core.formats import SCHEMAS, file_metadata, read_table, write_blocks
 from layerscope.core.formats.tables import Rows
-from layerscope.core.variants import parse_variant
+from layerscope.core.variants import UNTRAINED, parse_variant
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -162,6 +162,36 @@ def read_frame(
             names = ", ".join(known) or "none, it is empty"
             raise UserError(f"{path}: no task '{task}'; allowed: {names}")
     return chosen.to_pandas()
+
+
+def add_steps(blocks: Iterable[Rows], kind: str, training: Sequence[str | Path]) -> Iterable[Rows]:
+    """Rows with the steps that each variant was trained for; null where that is not known.
+
+    Args:
+        blocks: lists of rows or data frames with `task`, `model` and `variant`, without `steps`.
+        kind: what the rows are of, a key of `SCHEMAS`.
+        training: the table of trainings or a part of it, or nothing.
+    """
+    known: dict[tuple[str, str, str], int | None] = {}
+    for row in [row for path in training for row in read_table(path, "training-table").to_pylist()]:
+        known[row["task"], row["model"], row["variant"]] = row["steps"]
+        mean = (row["task"], row["model"], f"f{row['percent']}")  # over seeds
+        known[mean] = row["steps"] if known.get(mean, row["steps"]) == row["steps"] else None
+
+    def steps(task: str, model: str, variant: str) -> int | None:
+        return 0 if variant in UNTRAINED else known.get((task, model, variant))
+
+    for rows in blocks:
+        if isinstance(rows, Sequence):
+            yield [
+                {**row, "steps": steps(row["task"], row["model"], row["variant"])} for row in rows
+            ]
+        else:
+            keys = zip(rows["task"], rows["model"], rows["variant"], strict=True)
+            yield {
+                **{name: rows[name] for name in SCHEMAS[kind] if name != "steps"},
+                "steps": [steps(*each) for each in keys],
+            }
 
 
 def tasks_of(path: str | Path, kind: str) -> list[str]:

@@ -6,6 +6,7 @@ import re
 
 PRETRAINED = "pretrained"
 RANDOM = "random"
+UNTRAINED = (PRETRAINED, RANDOM)
 FINETUNED = r"f\d+-s\d+"
 
 
@@ -15,7 +16,7 @@ def parse_variant(variant: str) -> tuple[int, int | None]:
     Raises:
         ValueError: the name is none of a variant.
     """
-    if variant in (PRETRAINED, RANDOM):
+    if variant in UNTRAINED:
         return 0, None
     match = re.fullmatch(r"f(\d+)-s(\d+)", variant)
     if match is None:

@@ -177,7 +177,8 @@ def _pretrain(size: ModelSize, settings: PreTraining) -> Needs:
 
 def _finetune(size: ModelSize, task: TaskSize, settings: FineTuning, percent: int) -> Needs:
     length = subwords(task, settings.max_length)
-    examples = settings.epochs * task.examples["train"] * percent / 100
+    sample = math.ceil(task.examples["train"] * percent / 100)
+    examples = settings.epochs_of(max(sample, 1)) * sample
     held_out = task.examples["validation"]
     operations = size.body * length * (6 * examples + 2 * held_out)
     batches = (examples + held_out) / settings.batch_size * size.layers

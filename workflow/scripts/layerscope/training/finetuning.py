@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 import tempfile
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import torch
 from transformers import set_seed
@@ -37,6 +39,7 @@ from layerscope.training.order import Epochs, Items, similar_lengths
 from layerscope.training.trainer import (
     IGNORED,
     Run,
+    final_loss,
     loss_log,
     make_trainer,
     train_on,
@@ -68,6 +71,21 @@ def _items(
             done += len(window.words)
             items.append({"encoded": window, "target": target})
     return items, cut
+
+
+def guessing_loss(targets: Iterable[int | Sequence[int]]) -> float:
+    """Loss of a model that knows how frequent each label is and nothing else, in nats a label.
+
+    Args:
+        targets: labels by number, of sequences or of their sub-words; -100 is left out.
+
+    Returns:
+        The entropy of the labels.
+    """
+    flat = np.concatenate([np.ravel(target) for target in targets])
+    counts = np.bincount(flat[flat != IGNORED])
+    shares = counts[counts > 0] / counts.sum()
+    return float(-(shares * np.log(shares)).sum())
 
 
 def _collator(special_tokens: SpecialTokens) -> Any:
@@ -157,11 +175,12 @@ def _train(
     items, cut = _items(data.train, task, loaded, limit)
     held, _ = _items(data.validation, task, loaded, limit)
     lengths = [len(item["encoded"].ids) for item in items]
+    epochs = settings.epochs_of(len(items))
     with tempfile.TemporaryDirectory() as scratch:
         trainer = make_trainer(
             loaded.model,
             training_arguments(
-                scratch, settings, run.micro_batch, num_train_epochs=settings.epochs, seed=seed
+                scratch, settings, run.micro_batch, num_train_epochs=epochs, seed=seed
             ),
             Epochs(items, partial(similar_lengths, lengths, settings.batch_size, seed)),
             Items(held),
@@ -175,12 +194,17 @@ def _train(
             f"so a learning_rate below {settings.learning_rate}"
         )
     loaded.model.save_pretrained(run.out)
+    mean, error = final_loss(trainer.state)
     return {
         "micro_batch_size": run.micro_batch,
         "sequences": len(items),
         "sub_words": sum(lengths),
         "cut_pairs" if task.kind == "nli" else "cut_words": cut,
+        "epochs": epochs,
         "steps": trainer.state.global_step,
+        "final_loss": mean,
+        "final_loss_error": error,
+        "guessing_loss": guessing_loss([item["target"] for item in items]),
         "validation_loss": validation_loss,
         "log": loss_log(trainer.state),
     }

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
@@ -237,6 +238,17 @@ def within_memory(
         micro_batch, checkpoint = smaller, None
         if checkpoints:
             discard(checkpoints)
+
+
+def final_loss(state: TrainerState) -> tuple[float, float | None]:
+    """Mean and standard error of the loss in the last fifth of the steps, and in ten at least.
+
+    The error is that of independent steps; there is none of one step.
+    """
+    losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
+    last = np.asarray(losses[-max(len(losses) // 5, 10) :])
+    error = float(last.std(ddof=1) / np.sqrt(len(last))) if len(last) > 1 else None
+    return float(last.mean()), error
 
 
 def loss_log(state: TrainerState) -> list[dict[str, float]]:

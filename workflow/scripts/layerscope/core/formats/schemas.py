@@ -9,13 +9,14 @@ METADATA_KEY = b"layerscope"
 
 _STRING_LIST = pa.list_(pa.string())
 
-#: Which variant of which model a row of a table is about.
+#: Which variant of which model a row of a table is about, and its optimiser steps of fine-tuning.
 _VARIANT = {
     "task": pa.string(),
     "model": pa.string(),
     "variant": pa.string(),
     "percent": pa.int32(),
     "seed": pa.int64(),
+    "steps": pa.int32(),
 }
 
 #: Columns of each kind of file. Kinds that end in `*` may have further columns of the given type.
@@ -60,14 +61,21 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
         "measure": pa.string(),
         "value": pa.float32(),
     },
+    # Losses in nats a label; `learned` says whether that of training has left that of guessing.
+    "training-table": {
+        **_VARIANT,
+        "epochs": pa.int32(),
+        "examples": pa.int32(),
+        "training_loss": pa.float64(),
+        "training_loss_error": pa.float64(),
+        "guessing_loss": pa.float64(),
+        "validation_loss": pa.float64(),
+        "learned": pa.bool_(),
+    },
     "scores-table": {
-        "task": pa.string(),
-        "model": pa.string(),
+        **_VARIANT,
         "architecture": pa.string(),
         "domain": pa.string(),
-        "variant": pa.string(),
-        "percent": pa.int32(),
-        "seed": pa.int64(),
         "metric": pa.string(),
         "value": pa.float64(),
         "low": pa.float64(),
