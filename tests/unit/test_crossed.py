@@ -14,7 +14,7 @@ from layerscope.statistics.crossed import (
     Spread,
     crossed_difference,
     crossed_mean,
-    example_variance,
+    example_variances,
     half_width,
     seed_variance,
     spread_of_difference,
@@ -52,15 +52,17 @@ def p_of_pair(rng: np.random.Generator, one: Array, other: Array, examples: int)
 
     The variance between examples is estimated from that many of them.
     """
-    own = 2 * OWN / examples * rng.chisquare(examples - 1) / (examples - 1)
-    spread = Spread(*seed_variance([one, other]), own, examples - 1)
+    seeds, df = seed_variance([one, other])
+    agree = 2 * CHANGING / examples / len(one)  # what seeds differ in by their answers alone
+    own = (2 * OWN / examples + agree) * rng.chisquare(examples - 1) / (examples - 1)
+    spread = Spread(seeds, df, own - min(agree, seeds), examples - 1)
     far = other.mean() - one.mean()
     if abs(far) < 1.95 * math.sqrt(spread.seeds + spread.examples):
         return 1.0
     return two_sided_p(far, spread)
 
 
-def error(seeds: int, examples: int, deviations: Sequence[float], draws: int = 1000) -> float:
+def error(seeds: int, examples: int, deviations: Sequence[float], draws: int = 600) -> float:
     """How often two models that are equally good differ at 0.05."""
     rng = np.random.default_rng([seeds, examples, len(deviations)])
     drawn = scores(rng, seeds, examples, deviations, draws)
@@ -127,7 +129,7 @@ def test_the_interval_of_a_mean_over_seeds_covers_it() -> None:
     rng = np.random.default_rng(7)
     expected = scipy.stats.norm.cdf(0.67 * 2**0.5 / (2 + 2 * 0.1**2) ** 0.5)
     for seeds in (2, 5):
-        found = [crossed_mean(answers(rng, seeds, 200, 0.67), accuracy_of, 0.9) for _ in range(150)]
+        found = [crossed_mean(answers(rng, seeds, 200, 0.67), accuracy_of, 0.9) for _ in range(100)]
         assert np.mean([low <= expected <= high for _, low, high in found]) > 0.85
 
 
@@ -182,24 +184,35 @@ def test_the_variance_over_seeds_is_welchs() -> None:
 
 
 def test_the_variance_over_examples_is_that_of_a_table_of_two_ways() -> None:
-    """Of a mean it is a sum of squares of the analysis of variance (Searle 1971, chapter 9)."""
+    """Of a mean they are sums of squares of the analysis of variance (Searle 1971, chapter 9)."""
     rng = np.random.default_rng(4)
     right = (rng.normal(size=40) + rng.normal(size=(3, 40)) > 0).astype(float)
     grand, by_example, by_seed = right.mean(), right.mean(axis=0), right.mean(axis=1)
     rest = right - by_example - by_seed[:, None] + grand
     examples = 3 * ((by_example - grand) ** 2).sum() / 39
     interaction = (rest**2).sum() / (2 * 39)
-    expected = (examples - interaction) / 3 / 40
-    assert example_variance([counts(r) for r in right], accuracy_of) == pytest.approx(expected)
+    expected = (examples / 120, interaction / 120)
+    assert example_variances([counts(r) for r in right], accuracy_of) == pytest.approx(expected)
+
+
+def test_seeds_that_agree_by_chance_leave_the_variance_over_examples() -> None:
+    rng = np.random.default_rng(8)
+    right = np.arange(100) < 70
+    side = [counts(rng.permutation(right)) for _ in range(2)]  # 70 % in each, on other examples
+    whole, interaction = example_variances(side, accuracy_of)
+    assert interaction > 0.2 * whole
+    found = crossed_mean(side, accuracy_of, 0.95)
+    half = scipy.stats.t.ppf(0.975, 99) * math.sqrt(whole)
+    assert found == pytest.approx((0.7, 0.7 - half, 0.7 + half))
 
 
 def test_the_variance_of_a_ratio_is_that_of_its_bootstrap() -> None:
     rng = np.random.default_rng(5)
     sentences = [rng.poisson([2.0, 0.7, 0.8], size=(300, 3)).astype(float)] * 2
     weights = rng.multinomial(300, [1 / 300] * 300, size=4000)
-    assert example_variance(sentences, f1_of) == pytest.approx(
-        np.var(f1_of(weights @ sentences[0])), rel=0.1
-    )
+    whole, interaction = example_variances(sentences, f1_of)
+    assert whole == pytest.approx(np.var(f1_of(weights @ sentences[0])), rel=0.1)
+    assert interaction == 0
 
 
 def test_without_seeds_or_groups_to_draw_there_is_no_test() -> None:

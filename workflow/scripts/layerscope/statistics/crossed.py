@@ -102,12 +102,11 @@ def seed_variance(sides: Sequence[npt.ArrayLike]) -> tuple[float, float]:
     return total, float(df)
 
 
-def example_variance(counts: Sequence[Floats], statistic: Statistic) -> float:
-    """Variance of a statistic's mean over seeds that is due to the test examples.
+def example_variances(counts: Sequence[Floats], statistic: Statistic) -> tuple[float, float]:
+    """Variance over groups of examples of a statistic's mean over seeds, and the seeds' part in it.
 
-    The delete-one jackknife over groups (Efron and Stein 1981) of the mean over seeds, less what
-    seeds differ in from group to group, which the variance between seeds holds already. So each
-    source is counted once.
+    The first is the delete-one jackknife (Efron and Stein 1981), seeds held fixed. The second is
+    what seeds differ in from group to group, which the variance between seeds holds as well.
 
     Args:
         counts: an array for each seed, groups x columns, the same groups in the same order.
@@ -116,11 +115,28 @@ def example_variance(counts: Sequence[Floats], statistic: Statistic) -> float:
     seeds, groups = len(counts), len(counts[0])
     without = np.stack([statistic(c.sum(axis=0) - c) for c in counts])  # seeds x groups
     shared = without.mean(axis=0)
-    whole = (groups - 1) * float(shared.var())
     own = without - shared
     own = own - own.mean(axis=1, keepdims=True)
     interaction = (groups - 1) / groups * float((own**2).sum()) / ((seeds - 1) * seeds)
-    return max(whole - interaction, 0.0)
+    return (groups - 1) * float(shared.var()), interaction
+
+
+def _spread(
+    sides: Sequence[Sequence[float]], counts: Sequence[Floats], statistic: Statistic
+) -> Spread:
+    """Variance of a sum or difference of means over seeds, each source counted once.
+
+    Together both parts are never less than the variance over examples with the seeds held fixed,
+    also where seeds agree by chance.
+
+    Args:
+        sides: of each side the value of each seed.
+        counts, statistic: of the whole, as in `example_variances`.
+    """
+    seeds, df = seed_variance(sides)
+    whole, interaction = example_variances(counts, statistic)
+    examples = max(whole - min(interaction, seeds), 0.0)
+    return Spread(seeds, df, examples, len(counts[0]) - 1)
 
 
 def spread_of_difference(
@@ -134,8 +150,7 @@ def spread_of_difference(
 
     both = [np.hstack(pair) for pair in zip(before, after, strict=True)]
     by_seed = [[float(statistic(c.sum(axis=0))) for c in side] for side in (before, after)]
-    groups = len(before[0])
-    return Spread(*seed_variance(by_seed), example_variance(both, change), groups - 1)
+    return _spread(by_seed, both, change)
 
 
 def crossed_difference(
@@ -174,11 +189,14 @@ def crossed_mean(
 
     Args:
         counts, statistic, confidence: as in `crossed_difference`, of one side.
+
+    Returns:
+        The mean and the ends; NaN with one group, or where a seed or a group is all there is.
     """
     by_seed = [float(statistic(c.sum(axis=0))) for c in counts]
     value, groups = float(np.mean(by_seed)), len(counts[0])
-    if groups < 2:
+    spread = _spread([by_seed], counts, statistic)
+    if groups < 2 or not np.isfinite(spread).all():
         return value, float("nan"), float("nan")
-    spread = Spread(*seed_variance([by_seed]), example_variance(counts, statistic), groups - 1)
     half = half_width(spread, confidence)
     return value, value - half, value + half
