@@ -275,8 +275,8 @@ SUMMARY = Page(
     "Findings in sentences",
     "Summary",
     (
-        *("scores", "significance", "error_analysis", "probes", "similarity", "heads"),
-        *("interventions", "association"),
+        *("scores", "training", "significance", "error_analysis", "probes", "similarity"),
+        *("heads", "interventions", "association"),
     ),
 )
 EXPLORER = Page(
