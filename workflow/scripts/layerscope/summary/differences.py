@@ -41,8 +41,9 @@ def comparisons(rows: pd.DataFrame | None) -> tuple[Comparisons, Comparisons]:
     """
     between: Comparisons = {}
     gains: Comparisons = {}
-    tested = [] if rows is None else rows.dropna(subset=["value", "low", "high", "holm"])
-    for row in tested.itertuples() if len(tested) else ():
+    if rows is None:
+        return between, gains
+    for row in rows.dropna(subset=["value", "low", "high", "holm"]).itertuples():
         change, significant = Interval(row.value, row.low, row.high), row.holm < LEVEL
         if row.model == row.other:
             gains[row.model, row.other] = Comparison(change, significant)

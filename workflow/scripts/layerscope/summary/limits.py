@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from layerscope.core.measures import BASELINES
-from layerscope.summary.intervals import LEAST_SEEDS, listed
+from layerscope.summary.intervals import LEAST_SEEDS, listed, number
 
 #: Fewer independent models say nothing about models in general.
 LEAST_MODELS = 6
@@ -26,19 +26,15 @@ def limit_findings(own: Mapping[str, pd.DataFrame]) -> list[str]:
     found = [*_untested(own.get("significance"), seeds), *_idle(own.get("training"))]
     if seeds < LEAST_SEEDS:
         found.append(
-            f"With {_number(seeds, 'seed')} nothing is said of how fine-tuning changes probes, nor "
+            f"With {number(seeds, 'seed')} nothing is said of how fine-tuning changes probes, nor "
             f"of interventions: at least {LEAST_SEEDS} seeds are needed."
         )
     if models < LEAST_MODELS:
         found.append(
-            f"With {_number(models, 'model')} nothing follows about models in general: at least "
+            f"With {number(models, 'model')} nothing follows about models in general: at least "
             f"{LEAST_MODELS} independent ones are needed."
         )
     return found
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
 def _untested(differences: pd.DataFrame | None, seeds: int) -> list[str]:
@@ -72,7 +68,7 @@ def _idle(training: pd.DataFrame | None) -> list[str]:
     idle = training[~training["learned"].astype(bool)]
     each = [
         f"{model} on {percent} % (seed{'s' if len(own) > 1 else ''} "
-        f"{', '.join(map(str, own['seed']))}; {_steps(own['steps'])})"
+        f"{listed(map(str, own['seed']))}; {_steps(own['steps'])})"
         for (model, percent), own in idle.groupby(["model", "percent"], sort=False)
     ]
     if not each:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from layerscope.core.measures import BASELINES
 from layerscope.summary.differences import Comparisons, comparisons, sentences, sorted_out
-from layerscope.summary.intervals import Interval
+from layerscope.summary.intervals import Interval, number
 from layerscope.summary.scores import scores_by_model
 
 #: Baselines in a sentence.
@@ -70,12 +70,12 @@ def architecture_findings(
         f"higher in {higher} and the decoder in {lower}"
     )
     rest = len(pairs) - higher - lower
-    text += (
-        f"; {rest} {'shows' if rest == 1 else 'show'} no significant difference." if rest else "."
-    )
+    shows = "shows" if rest == 1 else "show"
+    text += f"; {rest} {shows} no significant difference." if rest else "."
+    counts = f"{number(len(encoders), 'encoder')} and {number(len(decoders), 'decoder')}"
     return [
-        f"{text} {len(encoders)} and {len(decoders)} models do not show what the architecture does: "
-        "they may also differ in size, tokenizer and pre-training data."
+        f"{text} With {counts} this does not show what the architecture does: they may also differ "
+        "in size, tokenizer and pre-training data."
     ]
 
 

@@ -69,13 +69,8 @@ def _gains(rows: pd.DataFrame, gains: Comparisons, most: int) -> list[str]:
         found.append(sentences((f"Scores fall significantly {span}", less)))
     if flat:
         shows = "shows" if len(flat) == 1 else "show"
-        found.append(f"{_joined(flat)} {shows} no significant gain {span}.")
+        found.append(f"{listed(flat)} {shows} no significant gain {span}.")
     return found
-
-
-def _joined(names: list[str]) -> str:
-    """Names as the subject of a sentence."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _evaluated(rows: pd.DataFrame, measure: str) -> dict[str, Interval]:

@@ -39,8 +39,8 @@ def summarise(
         notes: what readers must know of a model, in words that follow its name.
     """
     compared = (
-        f"Scores differ significantly where p of a test that draws seeds and test examples is below "
-        f"{LEVEL:g} after Holm's correction"
+        "Scores differ significantly where p of a test that draws seeds and test examples is "
+        f"below {LEVEL:g} after Holm's correction"
         if "significance" in tables
         else "Scores are not compared, since the study makes no tests"
     )
