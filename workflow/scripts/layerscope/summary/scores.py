@@ -6,7 +6,7 @@ import pandas as pd
 
 from layerscope.core.measures import BASELINES
 from layerscope.summary.differences import Comparisons, comparisons, sentences, sorted_out
-from layerscope.summary.intervals import Interval, supported
+from layerscope.summary.intervals import Interval, listed, supported
 
 
 def scores_by_model(rows: pd.DataFrame, metric: str) -> tuple[int, dict[str, Interval]]:
