@@ -39,8 +39,8 @@ def probes(after: list[float], before: float = 0.5) -> list[Row]:
 def test_a_probe_s_change_needs_seeds_that_agree() -> None:
     (found,) = findings(probe_findings, probes([0.70, 0.71, 0.69]), "accuracy", 0.95)
     assert found.startswith(
-        "Fine-tuning on 100 % of the data significantly changes the best layer's score of the linear "
-        "probe (joint)"
+        "Fine-tuning on 100 % of the data significantly changes the best layer's score of the "
+        "linear probe (joint)"
     )
     assert "bert by 0.200" in found
     (silent,) = findings(probe_findings, probes([0.7, 0.4, 0.55]), "accuracy", 0.95)
@@ -72,9 +72,7 @@ def test_pooling_and_features_of_decoders_differ_where_seeds_agree() -> None:
          "separate": [0.5, 0.4, 0.6], "combined": [0.6, 0.3, 0.55]}
     )  # fmt: skip
     told, silent = findings(input_findings, rows, {"gpt"}, "accuracy", 0.95)
-    assert told.startswith(
-        "Significant difference between the linear probe on joint-last and on joint"
-    )
+    assert told.startswith("Significant difference between the linear probe on joint-last and on ")
     assert "gpt by 0.100 (0.075 to 0.125)" in told
     assert silent == (
         "No significant difference between the linear probe on combined and on separate, after "
