@@ -16,7 +16,7 @@ import pytest
 from running import Finished, copy_workflow
 from tampering import CASES, FIGURE, RESULTS, TABLE, TUNED, Copy
 
-from layerscope.provenance.audit_html import page
+from layerscope.provenance.audit_html import _link, page
 from layerscope.run_records.content import ENDING
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("audit")]
@@ -216,6 +216,10 @@ def test_the_page_has_every_figure_and_job_and_its_links_lead_somewhere(
     }
     assert figures <= set(links.ids)
     assert len(links.ids) == len(figures) + len(finished.everything) - 1
+
+
+def test_a_path_is_no_script_wherever_it_stands() -> None:
+    assert _link("../../javascript:alert('x')") == "../../javascript%3Aalert%28%27x%27%29"
 
 
 def test_the_page_says_what_does_not_hold(copy: Copy) -> None:

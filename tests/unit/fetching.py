@@ -107,3 +107,7 @@ def refused(hub: Hub, folder: Path, *arguments: Any, **more: str) -> str:
 
 def waits(result: subprocess.CompletedProcess[str]) -> list[float]:
     return [float(found) for found in re.findall(r"^waits (.+)$", result.stderr, re.MULTILINE)]
+
+
+def hub_file(hub: Hub, name: str) -> bytes:
+    return (hub.repositories[MODEL].folder / name).read_bytes()

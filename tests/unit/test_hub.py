@@ -16,6 +16,7 @@ from fetching import (
     WEIGHTS,
     data_settings,
     fetched,
+    hub_file,
     model_settings,
     refused,
 )
@@ -29,10 +30,6 @@ NEEDED = ["config.json", "model.safetensors", "tokenizer_config.json", "vocab.tx
 
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def hub_file(hub: Hub, name: str) -> bytes:
-    return (hub.repositories[MODEL].folder / name).read_bytes()
 
 
 # --- what is fetched ---------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from fetching import (
     data_settings,
     environment,
     fetched,
+    hub_file,
     model_settings,
     refused,
     waits,
@@ -182,11 +184,34 @@ def test_an_unknown_revision_is_told(hub: Hub, tmp_path: Path) -> None:
     assert f"{hub.endpoint}/{MODEL}/commits/main" in message
 
 
-@pytest.mark.parametrize("name", ["dataset/dev.json", "../secret.json", "/etc/passwd"])
-def test_a_file_that_is_not_there_is_told(name: str, hub: Hub, tmp_path: Path) -> None:
-    message = refused(hub, tmp_path, data_settings(files=[name]))
-    assert f"dataset repository '{DATA}' at {REVISION}: no file '{name}'; allowed: " in message
+def test_a_file_that_is_not_there_is_told(hub: Hub, tmp_path: Path) -> None:
+    message = refused(hub, tmp_path, data_settings(files=["dataset/dev.json"]))
+    assert f"'{DATA}' at {REVISION}: no file 'dataset/dev.json'; allowed: " in message
     assert "dataset/train.json" in message
+
+
+@pytest.mark.parametrize("name", ["../secret.json", "/etc/passwd", "a/../../b", "..\\c"])
+def test_a_file_outside_its_folder_is_refused(name: str, hub: Hub, tmp_path: Path) -> None:
+    """Also where a hub says that it has one."""
+    message = refused(hub, tmp_path, data_settings(files=[name]))
+    assert f"'{DATA}' at {REVISION}: file '{name}'; allowed: a path below the repo" in message
+
+
+def test_a_name_that_has_no_address_is_not_waited_for(hub: Hub, tmp_path: Path) -> None:
+    start = time.monotonic()
+    refused(hub, tmp_path, HF_ENDPOINT="http://no-such-hub.invalid")
+    assert time.monotonic() - start < 20  # six tries would wait 31 s
+
+
+def test_a_transfer_ends_at_the_announced_size(hub: Hub, tmp_path: Path) -> None:
+    content = hub_file(hub, "vocab.txt")
+    hub.faults.instead["vocab.txt"] = content + b"x" * 100_000_000
+    message = refused(hub, tmp_path)
+    assert "file 'vocab.txt': no answer" in message
+    assert f" of {len(content)} bytes" in message
+    arrived = re.search(r"(\d+) of", message)
+    assert arrived
+    assert int(arrived[1]) < 10_000_000
 
 
 def test_without_network_the_way_out_is_told(hub: Hub, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModel, BertConfig, GPT2Config
+from transformers import AutoModel, BertConfig, DistilBertConfig, GPT2Config, GPTNeoConfig
 
 from layerscope.config import jobs
 from layerscope.config.load import read_yaml, validate
@@ -83,6 +83,8 @@ def estimated(study: Study) -> Estimate:
         BertConfig(hidden_size=384, num_hidden_layers=6, intermediate_size=1536),
         GPT2Config(n_embd=1024, n_layer=24, n_head=16),
         GPT2Config(n_embd=192, n_layer=4, n_head=4, vocab_size=4096, n_positions=256),
+        DistilBertConfig(dim=96, n_layers=3, n_heads=4),
+        GPTNeoConfig(hidden_size=64, num_layers=4, num_heads=4, attention_types=[[["global"], 4]]),
     ],
 )
 def test_weights_are_counted_as_in_the_model_itself(config: Any) -> None:

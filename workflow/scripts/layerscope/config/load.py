@@ -13,6 +13,8 @@ from layerscope.config.mistakes import line
 from layerscope.config.schema import Study
 from layerscope.core.errors import UserError
 
+#: Keys that make Snakemake read a configuration as a template (YTE), and run the code in it.
+TEMPLATED = frozenset({"__use_yte__", "__definitions__", "__variables__"})
 _MERGE = "tag:yaml.org,2002:merge"
 
 
@@ -59,6 +61,8 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         raise UserError(f"{path}: not valid YAML ({problem})") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: holds {type(content).__name__}; allowed: a mapping of settings")
+    for key in TEMPLATED.intersection(content):
+        raise UserError(f"{path}: key '{key}', with which Snakemake runs code; allowed: without it")
     return content
 
 

@@ -12,11 +12,12 @@ import hashlib
 import logging
 import os
 import shutil
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
@@ -146,6 +147,9 @@ def download(
                 f"allowed: {', '.join(names)}"
             )
     for name in names:
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or "\\" in name:
+            raise UserError(f"{repository}: file '{name}'; allowed: a path below the repository")
         if name not in repository.files:
             raise UserError(
                 f"{repository}: no file '{name}'; allowed: {_some(list(repository.files))}"
@@ -243,6 +247,8 @@ def _transfer(url: str, part: Path, size: int | None) -> None:
             for block in response.iter_bytes():
                 handle.write(block)
                 handle.flush()  # a kill loses nothing that has arrived
+                if size is not None and handle.tell() > size:
+                    break  # it would go on for as long as the sender likes
     arrived = part.stat().st_size
     if size is not None and arrived != size:
         if arrived > size:
@@ -285,7 +291,16 @@ def _wait(error: httpx2.HTTPError, attempt: int) -> float | None:
         return seconds if seconds <= LONGEST_WAIT else None
     lasting = (httpx2.UnsupportedProtocol, httpx2.LocalProtocolError)
     passing = isinstance(error, httpx2.TransportError) and not isinstance(error, lasting)
-    return seconds if passing else None
+    return seconds if passing and not _is_unresolved(error) else None
+
+
+def _is_unresolved(error: BaseException | None) -> bool:
+    """Whether the hub's name has no address: where there is no network, waiting does not help."""
+    while error is not None:
+        if isinstance(error, socket.gaierror):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _asked_wait(headers: Mapping[str, str]) -> float:

@@ -6,6 +6,7 @@ import html
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 from layerscope.provenance.audit import Audit, Part
 from layerscope.provenance.audit_text import grouped, settings_of, verdict, when
@@ -13,6 +14,8 @@ from layerscope.provenance.checks import Finding
 from layerscope.provenance.studies import Kept
 from layerscope.run_records.content import Record
 
+#: No script runs, and nothing is loaded but pictures beside the page.
+_POLICY = "default-src 'none'; img-src 'self' data: file:; style-src 'unsafe-inline'"
 _STYLE = """
 :root { color-scheme: light; --line: #d4d8dd; --quiet: #57606a; --good: #0b6b47; --bad: #a3310a; }
 * { box-sizing: border-box; }
@@ -57,6 +60,7 @@ def page(audit: Audit) -> str:
             "<!DOCTYPE html>",
             '<html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
             f"<title>Audit of study {name}</title><style>{_STYLE}</style></head><body>",
             f"<h1>Where the results of study {name} come from</h1>",
             f'<p class="verdict {"bad" if findings else "good"}">'
@@ -146,7 +150,7 @@ def _figures(audit: Audit) -> Iterator[str]:
         stem = html.escape(Path(path).stem)
         yield f'<section class="figure" id="{stem}"><h3>{stem}</h3>'
         if path.endswith(".svg"):
-            source = html.escape(path.removeprefix(folder))
+            source = _link(f"./{path.removeprefix(folder)}")
             yield f'<a href="{source}"><img src="{source}" alt="{stem}" loading="lazy"></a>'
         yield "<details><summary>Ancestry</summary><ul class='tree'>"
         yield from _tree(audit, path, set())
@@ -173,6 +177,11 @@ def _tree(audit: Audit, path: str, seen: set[str]) -> Iterator[str]:
     for each in dict.fromkeys(part.inputs):
         yield from _tree(audit, each, seen)
     yield "</ul></details></li>"
+
+
+def _link(path: str) -> str:
+    """A relative path as an address: whatever it is called, it is no script."""
+    return html.escape(quote(path))
 
 
 def _digest(part: Part) -> str:
@@ -224,7 +233,7 @@ def _card(audit: Audit, kept: Kept) -> str:
     files = _files("Made from", record["inputs"]) + _files("Made", record["outputs"])
     of_record = kept.file.relative_to(audit.study.root).as_posix()
     for name, path in (("log", record["log"]["path"]), ("record", of_record)):
-        link = f"<a href='../../{html.escape(path)}'>{html.escape(path)}</a>"
+        link = f"<a href='{_link(f'../../{path}')}'>{html.escape(path)}</a>"
         files += f"<div class='quiet'>{name}: {link}</div>"
     return f"<pre>{html.escape(record['command'])}</pre>{_list(facts)}{files}"
 

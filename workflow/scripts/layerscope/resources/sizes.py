@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,21 +100,45 @@ def read_sizes(study: Study, root: str | Path = ".") -> Sizes:
     )
 
 
+def own_names(model_type: str) -> dict[str, str]:
+    """Names of a model type's configuration by their usual ones, as transformers maps them.
+
+    Its `attribute_map` is read from the source, since an import of it takes torch and seconds.
+    """
+    found = importlib.util.find_spec("transformers")
+    places = found.submodule_search_locations if found else None
+    if not places or not re.fullmatch(r"\w+", model_type):
+        return {}
+    file = Path(places[0], "models", model_type, f"configuration_{model_type}.py")
+    if not file.is_file():
+        return {}
+    names: dict[str, str] = {}
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Dict):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if any(isinstance(each, ast.Name) and each.id == "attribute_map" for each in targets):
+                names |= ast.literal_eval(node.value)
+    return names
+
+
 def size_of_config(config: Mapping[str, Any]) -> ModelSize | None:
     """Size of a model by the keys of its `config.json`; None if they are not there."""
+    own = own_names(str(config.get("model_type")))
 
-    def entry(*names: str) -> int | None:
-        values = (config.get(name) for name in names)
+    def entry(name: str) -> int | None:
+        values = (config.get(each) for each in (name, own.get(name, name)))
         return next((value for value in values if isinstance(value, int)), None)
 
-    layers = entry("num_hidden_layers", "n_layer")
-    width = entry("hidden_size", "n_embd")
-    heads = entry("num_attention_heads", "n_head")
-    vocabulary = entry("vocab_size")
+    layers, width = entry("num_hidden_layers"), entry("hidden_size")
+    heads, vocabulary = entry("num_attention_heads"), entry("vocab_size")
     if not (layers and width and heads and vocabulary):
         return None
-    positions = entry("max_position_embeddings", "n_positions") or 512
-    inner = entry("intermediate_size", "n_inner") or 4 * width
+    positions = entry("max_position_embeddings") or 512
+    # Names that no map leads to: of GPT-2, DistilBERT and OPT.
+    inner = next(
+        filter(None, map(entry, ("intermediate_size", "n_inner", "hidden_dim", "ffn_dim"))),
+        4 * width,
+    )
     return ModelSize(layers, width, heads, vocabulary, positions, inner)
 
 
