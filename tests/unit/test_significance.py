@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 from synthetic_tables import SETTINGS, run_program
 from test_scoring import write, write_nli
@@ -13,6 +15,7 @@ from layerscope.core.errors import UserError
 from layerscope.core.formats import read_table
 from layerscope.evaluation.prediction_files import read_predictions
 from layerscope.evaluation.significance import difference_rows, families, holm
+from layerscope.figures import significance as figure
 
 
 def test_holm_multiplies_by_what_is_left_and_never_falls() -> None:
@@ -21,6 +24,27 @@ def test_holm_multiplies_by_what_is_left_and_never_falls() -> None:
     assert holm([0.2]) == pytest.approx([0.2])
     unknown = float("nan")  # is no test
     assert holm([0.02, unknown, 0.01]) == pytest.approx([0.02, unknown, 0.02], nan_ok=True)
+
+
+def test_the_figure_has_a_line_for_each_comparison_filled_where_it_is_significant() -> None:
+    def row(model: str, other: str, holm: float | None, percent: int = 100) -> dict[str, Any]:
+        ends = (None, None) if holm is None else (0.0, 0.2)
+        return {"metric": "accuracy", "model": model, "percent": percent, "other": other,
+                "other_percent": 100, "value": 0.1, "low": ends[0], "high": ends[1],
+                "holm": holm}  # fmt: skip
+
+    rows = pd.DataFrame(
+        [row("a", "b", 0.01), row("majority", "a", 0.3), row("majority", "b", None),
+         row("a", "a", 0.04, 10)]
+    )  # fmt: skip
+    panels = figure.draw(rows).axes
+    labels = [[text.get_text() for text in axes.get_yticklabels()] for axes in panels]
+    assert labels == [["b − a"], ["a − majority", "b − majority"], ["a: 100 % − 10 %"]]
+    points = [[line for line in axes.lines if line.get_marker() in "os"] for axes in panels]
+    filled = [[line.get_markerfacecolor() != "white" for line in lines] for lines in points]
+    assert filled == [[True], [False, False], [True]]
+    # A line at 0, then an interval and a point for each comparison that was tested.
+    assert [len(axes.lines) for axes in panels] == [3, 4, 3]
 
 
 def test_pairs_of_models_on_the_same_examples(tmp_path: Path) -> None:
