@@ -38,7 +38,7 @@ def _finish(base: Path) -> Finished:
     config.write_bytes(MINIATURE.read_bytes())
     folder = base / "run"
     study = Finished(workflow, folder, config, "", plan(workflow, folder, config))
-    result = snakemake(workflow, folder, *options(study), warm=True)
+    result = snakemake(workflow, folder, *options(study), fork_server=True)
     assert result.returncode == 0, result.stdout + _logs(folder)
     return study._replace(output=result.stdout)
 

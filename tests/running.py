@@ -52,11 +52,13 @@ def copy_workflow(to: Path, source: Path = ROOT) -> Path:
     return to
 
 
-def command(workflow: Path, folder: Path, *options: str | Path, warm: bool = False) -> list[str]:
-    """Snakemake's command line; `warm` as `make demo` runs it."""
-    script = [sys.executable, str(workflow / "workflow" / "scripts" / "warm.py")]
+def command(
+    workflow: Path, folder: Path, *options: str | Path, fork_server: bool = False
+) -> list[str]:
+    """Snakemake's command line; with `fork_server`, as `make demo` runs it."""
+    script = [sys.executable, str(workflow / "workflow" / "scripts" / "fork_server.py")]
     return [
-        *(script if warm else []),
+        *(script if fork_server else []),
         *(sys.executable, "-m", "snakemake"),
         *("--snakefile", str(workflow / "Snakefile"), "--directory", str(folder)),
         *map(str, options),
@@ -82,17 +84,17 @@ def snakemake(
     workflow: Path,
     folder: Path,
     *options: str | Path,
-    warm: bool = False,
+    fork_server: bool = False,
     variables: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run Snakemake to its end; stdout and stderr come together in `stdout`.
 
-    `variables` are added to the environment. With `warm`, jobs run as those of `make demo` do.
+    `variables` are added to the environment. With `fork_server`, jobs run as in `make demo`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    arguments = command(workflow, folder, *options, warm=warm)
+    arguments = command(workflow, folder, *options, fork_server=fork_server)
     given = environment() | dict(variables or {})
-    if not warm:
+    if not fork_server:
         return _server().run(arguments[1:], folder, given, together=True)
     return subprocess.run(
         arguments,

@@ -8,8 +8,8 @@ report=$results/report.html
 
 # Memory that training frees at each step is kept for the next one: less time in the kernel.
 export MALLOC_TRIM_THRESHOLD_=4000000000 MALLOC_MMAP_THRESHOLD_=4000000000
-# warm.py only saves the start-up of each job: the same command without it gives the same results.
-python workflow/scripts/warm.py snakemake --profile profiles/local --cores "$cores"
+# The fork server only saves start-up time: the same command without it gives the same results.
+python workflow/scripts/fork_server.py snakemake --profile profiles/local --cores "$cores"
 
 audit=$(python workflow/scripts/audit.py $results --html $results/audit.html | tail -1) || true
 

@@ -192,5 +192,7 @@ def main(run: Callable[[Setting], dict[str, Any]], arguments: Sequence[str] | No
     parser.add_argument("--tiny", action="store_true")
     parser.add_argument("--out", type=Path, required=True)
     chosen = parser.parse_args(arguments)
+    gc.collect()
+    gc.freeze()  # what was imported: `seconds` collects before each turn
     found = run(Setting(torch.device(chosen.device), chosen.tiny))
     chosen.out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")

@@ -98,7 +98,7 @@ def test_the_command_ends_with_0_only_if_everything_holds(copy: Copy) -> None:
     good = copy.run("audit", FIGURE)
     assert (good.returncode, good.stderr) == (0, "")
     assert re.search(
-        r"^Everything holds: \d+ files and folders of \d+ jobs and 2 raw", good.stdout, re.M
+        r"^Everything verifies: \d+ files and folders of \d+ jobs and 2 raw", good.stdout, re.M
     )
     seen = copy.audit(FIGURE)
     for path, part in seen.parts.items():
@@ -140,7 +140,7 @@ def test_what_cannot_be_traced_gets_one_line(copy: Copy, tmp_path: Path) -> None
     foreign = b"layerscope:" + b"0" * 64
     (tmp_path / "foreign.svg").write_bytes(foreign)
     for name, part in (
-        (tmp_path / "plain.svg", "made by nobody known"),
+        (tmp_path / "plain.svg", "unknown origin"),
         (tmp_path / "foreign.svg", "no study in results has it (miniature)"),
         (tmp_path / "none.svg", "No such file or directory"),
         (f"{RESULTS}/figures/none.svg", "no such file"),

@@ -96,7 +96,7 @@ def of_another_input(record: Record) -> None:
     [
         (PROBES, failed, "part_probes model=minilm task=hpo-ner failed with exit code 1"),
         (PROBES, stopped, "part_probes model=minilm task=hpo-ner did not end"),
-        (FIGURE, of_another_input, f"{SCORES}: figure_scores read 000000000000, which it is not"),
+        (FIGURE, of_another_input, f"{SCORES}: figure_scores read 000000000000, but it is now"),
     ],
 )
 def test_a_job_that_is_not_sound_is_named(

@@ -1,9 +1,9 @@
 """The miniature study, run to its end: what it leaves, and its report.
 
 It is run twice, in two folders, from two copies of the workflow: once as `make demo` runs a study,
-its jobs forked from a warm process; and once by Snakemake alone, killed in the middle, started
-again, and only its last part warm (`test_miniature_again.py`). Every file must be the same in both,
-byte for byte.
+its jobs started by the fork server; and once by Snakemake alone, killed in the middle, started
+again, and its last part run under the fork server (`test_miniature_again.py`). Every file must be
+byte-identical in both.
 """
 
 from __future__ import annotations

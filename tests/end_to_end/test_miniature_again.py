@@ -127,7 +127,9 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_files(
     assert re.search(r"finetune, .*: it was killed", told)
     asked = plan(killed.workflow, killed.folder, killed.config, "--rerun-incomplete", *PART)
     assert asked < waiting
-    going_on = snakemake(killed.workflow, killed.folder, *options(killed), "--", *PART, warm=True)
+    going_on = snakemake(
+        killed.workflow, killed.folder, *options(killed), "--", *PART, fork_server=True
+    )
     assert going_on.returncode == 0, going_on.stdout
     jobs = re.findall(r"^total +(\d+)$", going_on.stdout, re.MULTILINE)
     assert list(map(int, jobs)) == [len(asked)]  # it went on, it did not begin anew

@@ -119,7 +119,7 @@ def _run(
 ) -> subprocess.CompletedProcess[str]:
     settings = environment() | {"HF_ENDPOINT": endpoint, "NO_PROXY": "127.0.0.1"}
     return subprocess.run(
-        command(workflow, folder, *options, warm=True),
+        command(workflow, folder, *options, fork_server=True),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

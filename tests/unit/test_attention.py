@@ -19,7 +19,7 @@ from layerscope.extraction.attention import (
     mean_distance,
     restrict,
     row_mean,
-    token_shares,
+    token_fractions,
 )
 
 Maps = np.ndarray[Any, np.dtype[np.float64]]
@@ -180,7 +180,7 @@ def test_a_uniform_causal_map_in_closed_form(length: int) -> None:
 
 @pytest.mark.parametrize("length", [1, 2, 9, 40])
 @pytest.mark.parametrize("padding", [0, 5])
-def test_shares_of_a_uniform_map_in_closed_form(length: int, padding: int) -> None:
+def test_fractions_of_a_uniform_map_in_closed_form(length: int, padding: int) -> None:
     """Padding stands before or after, with attention on it that must not count as the first."""
     causal = np.tril(np.ones((length, length)))
     causal /= causal.sum(axis=1, keepdims=True)
@@ -193,7 +193,7 @@ def test_shares_of_a_uniform_map_in_closed_form(length: int, padding: int) -> No
         real = tensor(np.pad(np.ones(length), pad[0]))[None]
         special = torch.zeros_like(real)
         special[0, before] = special[0, before + length - 1] = 1
-        found = token_shares(maps, real, special)
+        found = token_fractions(maps, real, special)
         bidirectional, decoder = found["first"][0].tolist()
         assert bidirectional == pytest.approx(1 / length, rel=1e-5)
         assert decoder == pytest.approx(harmonic / length, rel=1e-5)
@@ -204,9 +204,9 @@ def test_shares_of_a_uniform_map_in_closed_form(length: int, padding: int) -> No
         assert found["special"][0, 1].item() == pytest.approx(harmonic / length + last, rel=1e-5)
 
 
-def test_without_special_tokens_their_share_is_zero() -> None:
+def test_without_special_tokens_their_fraction_is_zero() -> None:
     maps = tensor(random_maps(1))
-    found = token_shares(maps, REAL, torch.zeros_like(REAL))
+    found = token_fractions(maps, REAL, torch.zeros_like(REAL))
     assert (found["special"] == 0).all()
     assert (found["first"] > 0).all()
 

@@ -289,7 +289,9 @@ REACH: dict[str, set[str]] = {
     "layerscope/evaluation/baselines.py": {"baseline"},
 }
 #: They run no job of a study.
-FOR_PEOPLE = {"audit", "compare", "estimate", "explain", "export_crate", "warm", "write_schema"}
+FOR_PEOPLE = {
+    "audit", "compare", "estimate", "explain", "export_crate", "fork_server", "write_schema",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("file", REACH)

@@ -225,7 +225,10 @@ def test_variants_follow_the_grid(config: dict[str, Any]) -> None:
         (100, 2),
     ]
     assert [jobs.ceiling_variant(study, v) for v in tuned] == [None, "f10-s5", None, "f100-s5"]
-    assert jobs.intervened_variants(study) == ["f100-s5", "f100-s2"]  # of the largest share alone
+    assert jobs.intervened_variants(study) == [
+        "f100-s5",
+        "f100-s2",
+    ]  # of the largest fraction alone
     assert jobs.intervened_variants(validate(config | {"interventions": None})) == []
     assert jobs.smallest_variants(study) == ["f10-s5", "f10-s2"]
     config["variants"]["percentages"] = [0, 100]

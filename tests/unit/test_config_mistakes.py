@@ -283,8 +283,8 @@ def test_each_of_several_mistakes_has_its_line() -> None:
 @pytest.mark.parametrize(
     ("text", "found", "allowed"),
     [
-        ("a: 1\nb: 2\na: 3\n", "line 3: key 'a' stands twice", "allowed: each key once"),
-        ("a: {b: 1, b: 2}\n", "line 1: key 'b' stands twice", "allowed: each key once"),
+        ("a: 1\nb: 2\na: 3\n", "line 3: key 'a' occurs twice", "allowed: each key once"),
+        ("a: {b: 1, b: 2}\n", "line 1: key 'b' occurs twice", "allowed: each key once"),
         ("__use_yte__: true\na: 1\n", "key '__use_yte__'", "allowed: without it"),
         ("- a\n- b\n", "holds list", "allowed: a mapping"),
         ("", "holds NoneType", "allowed: a mapping"),

@@ -20,7 +20,7 @@ TAGGED = '{"tokens": ["a", "b"], "tags": ["O", "B-x"]}\n'
 
 REFUSED = {
     "bad JSON": ("nli", "jsonl", JSON + '{"premise": "a",\n', "line 2: not JSON"),
-    "a JSON list": ("nli", "jsonl", "[1]\n", "line 1: [1]; allowed: one JSON object a line"),
+    "a JSON list": ("nli", "jsonl", "[1]\n", "line 1: [1]; allowed: one JSON object per line"),
     "JSON too deep": ("nli", "jsonl", "[" * 100000 + "\n", "line 1: not JSON"),
     "a long number": ("nli", "jsonl", '{"a": ' + "1" * 5000 + "}\n", "line 1: not JSON"),
     "no such column": (
@@ -46,7 +46,7 @@ REFUSED = {
         "nli",
         "csv",
         "premise,label,label\n",
-        "line 1: column 'label' stands twice",
+        "line 1: column 'label' occurs twice",
     ),
     "no sentence id": ("ner", "csv", "tokens,tags\na,O\n", "line 1: no column 'example_id'"),
     "a text that is none": (
@@ -299,7 +299,7 @@ def test_a_missing_file_says_how_to_get_it(tmp_path):
             "nli",
             {"files": {"train": "a", "validation": "b", "test": "a"}},
             ("source", "files", "train"),
-            "'a' stands twice",
+            "'a' occurs twice",
         ),
         (
             "nli",

@@ -80,7 +80,7 @@ def test_tables_and_report_of_sentences(tmp_path):
     ("rows", "message"),
     [
         ([], "split 'train': 0 examples; allowed: 1 or more"),
-        ([pair("a"), pair("a")], "example 'a': stands twice"),
+        ([pair("a"), pair("a")], "example 'a': occurs twice"),
         ([pair("a", premise=" ")], "example 'a': premise is empty"),
         ([pair("a", label="perhaps")], "example 'a': label 'perhaps'; allowed: no, yes"),
     ],

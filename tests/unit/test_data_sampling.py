@@ -28,7 +28,7 @@ def groups_are_whole(ids, groups, chosen):
 
 @STEADY
 @given(tables(), SEEDS, st.integers(1, 100), st.integers(1, 100))
-def test_samples_are_nested_whole_and_near_their_share(table, seed, p, q):
+def test_samples_are_nested_whole_and_near_their_fraction(table, seed, p, q):
     ids, groups, labels = table
     small, large = (set(nested_sample(ids, groups, labels, x, seed)) for x in sorted((p, q)))
     assert small <= large
@@ -53,11 +53,11 @@ def test_all_is_everything_in_order_and_none_is_nothing(table, seed):
     SEEDS,
     st.integers(1, 100),
 )
-def test_each_stratum_has_its_share(labels, seed, percent):
+def test_each_stratum_has_its_fraction(labels, seed, percent):
     ids = [f"e{row}" for row in range(len(labels))]
     chosen = set(nested_sample(ids, ids, labels, percent, seed))
     got = Counter(label for id_, label in zip(ids, labels, strict=True) if id_ in chosen)
-    # The share at which the order is cut lies as near to `percent` as the strata's own rounding.
+    # The fraction at which the order is cut lies as near to `percent` as the strata's own rounding.
     strata_count = len(set(labels))
     for label, total in Counter(labels).items():
         slack = 1 + (strata_count + 1) * total / len(labels)

@@ -36,7 +36,7 @@ def pins(entries: list[str]) -> dict[str, str]:
     for entry in entries:
         name, separator, version = entry.partition("==")
         assert separator, f"{entry}: no exact version"
-        assert canonicalize_name(name) not in found, f"{name} stands twice"
+        assert canonicalize_name(name) not in found, f"{name} occurs twice"
         found[canonicalize_name(name)] = version
     return found
 

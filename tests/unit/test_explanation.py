@@ -114,8 +114,8 @@ def test_a_package_is_named() -> None:
 @pytest.mark.parametrize(
     ("code", "said"),
     [
-        (None, "it was killed, or runs elsewhere"),
-        (143, "it was told to end (exit 143)"),
+        (None, "it was killed, or is running elsewhere"),
+        (143, "it was terminated (exit 143)"),
         (1, "it failed (exit 1)"),
     ],
 )
@@ -137,7 +137,7 @@ def test_what_was_kept_only_until_it_was_read() -> None:
     facts = _facts(record, missing=(OUTPUT,))
     assert causes(job, facts) == []
     text = explanation([(job, facts)], 10)
-    assert "Because what was kept only until it was read is needed again\n  finetune 1" in text
+    assert "Because a temporary output is needed again\n  finetune 1" in text
 
 
 @pytest.mark.parametrize(
@@ -179,10 +179,10 @@ def test_jobs_are_told_together_and_in_the_same_order() -> None:
     follower = _job(reason=f"{FOLLOWS}: {OUTPUT}1")
     told = [*((job, _facts(_record())) for job in jobs), (follower, _facts(_record()))]
     expected = (
-        "3 of 9 jobs would run: 2 for a reason of their own, 1 because of others.\n\n"
+        "3 of 9 jobs would run: 2 because of a change, 1 because of others.\n\n"
         "Because a setting changed\n"
         "  finetune, t (2 jobs): rate 0.1 -> 0.2\n\n"
-        "Because of these, what is made from them\n"
+        "Because they depend on these\n"
         "  finetune 1"
     )
     assert explanation(told, 9) == explanation(told[::-1], 9) == expected

@@ -141,7 +141,7 @@ def test_heads_are_those_of_the_table(tables: dict[str, Path], content: Row) -> 
     assert numbers(found) == count
 
 
-def test_entry_and_association_are_those_of_the_tables(
+def test_layer_localization_and_association_are_those_of_the_tables(
     tables: dict[str, Path], content: Row
 ) -> None:
     for row in rows(tables, "layer_localization"):
@@ -183,7 +183,7 @@ def test_choices_are_those_of_the_study(content: Row) -> None:
     nli, ner = content["tasks"]["one-nli"], content["tasks"]["one-ner"]
     assert list(content["tasks"]) == list(TASKS)
     assert nli["models"] == list(SHAPES) == list(content["models"])
-    assert (nli["shares"], nli["seeds"]) == ([10, 100], [1, 2])
+    assert (nli["fractions"], nli["seeds"]) == ([10, 100], [1, 2])
     assert [m["key"] for m in ner["metrics"]] == ["entity_f1", "token_macro_f1"]
     assert nli["baselines"] == ["majority", "bag-of-words", "premise-only", "hypothesis-only"]
     (first,) = [curve["key"] for curve in nli["curves"] if curve["first"]]
@@ -228,7 +228,7 @@ def test_a_study_of_nothing_and_one_without_attention() -> None:
            "value": math.nan}  # fmt: skip
     found = contents("one", {"probes": pd.DataFrame([row])}, 0.95)["tasks"]["t"]
     assert found["layers"] == {"m": {"linear|word|entity_f1": {"pretrained": [None, None]}}}
-    assert (found["models"], found["shares"], found["attention"]) == (["m"], [], {})
+    assert (found["models"], found["fractions"], found["attention"]) == (["m"], [], {})
 
 
 def test_names_cannot_end_the_script_nor_become_markup(content: Row) -> None:

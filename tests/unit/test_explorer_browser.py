@@ -149,7 +149,7 @@ def test_a_state_shows_the_numbers_of_the_tables(
     tables: dict[str, Path], shown: Callable[..., Shown]
 ) -> None:
     there, console = shown(
-        task="one-ner", share=10, seed=2, score="token_macro_f1", attention="entropy",
+        task="one-ner", fraction=10, seed=2, score="token_macro_f1", attention="entropy",
         curve="bilstm-crf|word|entity_f1", inner="attention JSD", model="minilm",
     )  # fmt: skip
     assert console == []
@@ -171,11 +171,11 @@ def test_a_state_shows_the_numbers_of_the_tables(
         )
     scored = values(tables, "scores", task="one-ner", metric="token_macro_f1", seed=2)
     assert {row["model"] for row in scored} == {*SHAPES, "majority", "bag-of-words"}
-    by_share = there.marks["share-chart"]
+    by_fraction = there.marks["fraction-chart"]
     for row in scored:
         name = f"{row['model']}, {row['percent']} % of the data, seed 2"
-        assert (name in by_share) == (row["model"] != "gpt-mini")  # a model that is not chosen
-        assert name not in by_share or close(by_share[name], row["value"])
+        assert (name in by_fraction) == (row["model"] != "gpt-mini")  # a model that is not chosen
+        assert name not in by_fraction or close(by_fraction[name], row["value"])
     points = there.marks["points-chart"]
     assert points.keys() == {
         f"minilm, {p} % of the data, seed {s}" for p in (10, 100) for s in (1, 2)
@@ -187,12 +187,19 @@ def test_a_state_shows_the_numbers_of_the_tables(
         **{"inner measure": "attention JSD"},
     )  # fmt: skip
     assert f"{rho['value']:.3f}".replace("-", "\N{MINUS SIGN}") in there.texts["statistics-table"]
+    located = {
+        row["measure"]: row["value"]
+        for row in values(tables, "layer_localization", **where, **probed, variant="f10-s2")
+    }
+    cells = there.texts["localization-table"]
+    assert f"→ {located['best']:.3f}" in cells
+    assert f"→ {round(located['reaches'], 1):g}" in cells
 
 
 def test_the_mean_of_seeds_is_the_default_and_another_state_shows_other_numbers(
     tables: dict[str, Path], shown: Callable[..., Shown]
 ) -> None:
-    there, console = shown(attention="entropy", share="none", task="no such task")
+    there, console = shown(attention="entropy", fraction="none", task="no such task")
     assert console == []
     heads = there.marks["heads-charts"]
     assert len(heads) == 3 * (3 * 2 + 2 * 3)  # of both models
@@ -204,7 +211,7 @@ def test_the_mean_of_seeds_is_the_default_and_another_state_shows_other_numbers(
     (scored,) = values(tables, "scores", task="one-nli", model="minilm", metric="accuracy",
                        percent=10, seed=None)  # fmt: skip
     name = "minilm, 10 % of the data, mean of 2 seeds"
-    assert close(there.marks["share-chart"][name], scored["value"])
+    assert close(there.marks["fraction-chart"][name], scored["value"])
     assert "one-nli: 2 models; after fine-tuning on 100 %" in there.texts["readout"]
 
 
@@ -266,7 +273,7 @@ def test_keys_go_from_number_to_number_and_each_is_told(
     (row,) = values(tables, "attention", task="one-nli", model="minilm", variant="pretrained",
                     measure="entropy", layer=1, head=0)  # fmt: skip
     assert f"Entropy (bits): {row['value']:.3f}. 95 % interval over examples" in told[0]
-    assert told[5] == "8"  # every point of the scatter: two models, shares and seeds
+    assert told[5] == "8"  # every point of the scatter: two models, fractions and seeds
     assert "Accuracy" in told[6]
     assert told[7].startswith("one-nli: 2 models")
 
@@ -329,7 +336,7 @@ def test_a_choice_changes_what_is_shown_and_the_address(page: Path, tmp_path: Pa
     assert not any(name.startswith("minilm") for name in there.marks["points-chart"])
     # The address alone shows the same.
     again = browse(page, tmp_path / "again", there.texts["missing"])
-    for name in ("heads-charts", "layer-chart", "share-chart", "points-chart"):
+    for name in ("heads-charts", "layer-chart", "fraction-chart", "points-chart"):
         assert again.seen.marks[name] == there.marks[name]
 
 

@@ -111,7 +111,7 @@ def test_equal_heads_are_ranked_in_their_order() -> None:
     assert ranks == [(1, 0, 2), (1, 1, 4), (1, 2, 1), (2, 0, 3)]
 
 
-def test_a_variant_has_the_ceiling_of_all_seeds_of_its_share_and_what_it_was_before() -> None:
+def test_a_variant_has_the_ceiling_of_all_seeds_of_its_fraction_and_what_it_was_before() -> None:
     rows = [row("pretrained", name, value) for name, value in PROPERTIES.items()]
     for variant, jsd, ceiling in (
         ("f10-s1", 0.1, None), ("f10-s2", 0.1, 0.06), ("f10-s3", 0.1, 0.04), ("f100-s1", 0.2, None),

@@ -145,7 +145,7 @@ def test_other_bytes_than_announced_are_refused(name: str, hub: Hub, tmp_path: P
     hub.faults.instead[name] = b"!" + content[1:]
     message = refused(hub, tmp_path)
     assert f"file '{name}': arrived with " in message
-    assert "which the hub announces; run again" in message
+    assert "which the hub announces; rerun" in message
     hub.faults.instead.clear()
     fetched(hub, tmp_path)
     assert (tmp_path / "out" / name).read_bytes() == content

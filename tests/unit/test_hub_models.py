@@ -216,7 +216,7 @@ def test_a_pickle_that_would_run_code_is_refused(hub: Hub, tmp_path: Path) -> No
     source = json.dumps({**json.loads(settings("biobert")), "repository": "bad/one"})
     result = run(hub, "fetch_model.py", "--settings", source, "--out", tmp_path / "out")
     assert result.returncode == 1
-    assert result.stderr.startswith("error: pytorch_model.bin: no weights alone:")
+    assert result.stderr.startswith("error: pytorch_model.bin: not only weights:")
     assert result.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
     assert not proof.exists()
@@ -226,7 +226,7 @@ def test_a_pickle_that_would_run_code_is_refused(hub: Hub, tmp_path: Path) -> No
 def test_no_form_of_pickle_runs_code(zipped: bool, tmp_path: Path) -> None:
     proof, path = tmp_path / "proof", tmp_path / "pytorch_model.bin"
     torch.save({"b": Attack(proof)}, path, _use_new_zipfile_serialization=zipped)
-    with pytest.raises(UserError, match=r"^pytorch_model\.bin: no weights alone:"):
+    with pytest.raises(UserError, match=r"^pytorch_model\.bin: not only weights:"):
         convert_pickle(path, tmp_path / "model.safetensors")
     assert not proof.exists()
     torch.load(path, weights_only=False)  # the attack is one
@@ -250,10 +250,10 @@ def test_shared_and_strided_tensors_are_written_whole(zipped: bool, tmp_path: Pa
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ({}, "holds no weights"),
-        ([torch.zeros(1)], "holds no weights"),
-        ({"a": torch.zeros(1), "epoch": 3}, "'epoch' is no tensor"),
-        ({"model": {"a": torch.zeros(1)}}, "'model' is no tensor"),
+        ({}, "contains no weights"),
+        ([torch.zeros(1)], "contains no weights"),
+        ({"a": torch.zeros(1), "epoch": 3}, "'epoch' is not a tensor"),
+        ({"model": {"a": torch.zeros(1)}}, "'model' is not a tensor"),
         (b"", "weights"),
         (b"not a pickle at all", "weights"),
         (pickle.dumps({"a": 1}, protocol=2), "weights"),

@@ -1,4 +1,4 @@
-"""Looks of models and shares, and the measures that are drawn in scatters."""
+"""Looks of models and training fractions, and the measures that are drawn in scatters."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _luminance(colour: str) -> float:
     return float(linear @ [0.2126, 0.7152, 0.0722])
 
 
-def test_shares_darken_and_stand_out_from_white() -> None:
+def test_fractions_darken_and_stand_out_from_white() -> None:
     """Order shows without colour vision: luminance falls; contrast to white is at least 2 to 1."""
     found = percent_looks([100, 10, 50, 30])
     assert list(found) == [10, 30, 50, 100]

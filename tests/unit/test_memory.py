@@ -134,7 +134,7 @@ def test_fine_tuning_in_smaller_passes_learns_the_same(
         "out of memory with 8 sequences in a pass",
         "out of memory with 4 sequences in a pass",
     ]
-    assert warnings[1].endswith("begins anew with 2, and 4 passes make a batch of 8 as before")
+    assert warnings[1].endswith("restarts with 2; 4 passes make up a batch of 8 as before")
 
 
 @pytest.mark.parametrize("architecture", ["encoder", "decoder"])
@@ -192,7 +192,7 @@ def test_a_resumed_job_keeps_its_micro_batch(
     caplog.clear()
     history = tuned(encoder, tmp_path / "resumed", table, checkpoints=checkpoints)
     assert history["micro_batch_size"] == 4
-    assert "going on" in caplog.text
+    assert "resuming" in caplog.text
     assert "out of memory" not in caplog.text
     for path in (tmp_path / "whole").iterdir():
         assert path.read_bytes() == (tmp_path / "resumed" / path.name).read_bytes()

@@ -203,9 +203,11 @@ def test_further_architectures_are_resumed(other: tuple[PreTrainedModel, Batch])
 def test_an_architecture_whose_parts_are_not_found_is_refused() -> None:
     shape = {"embedding_size": 8, "hidden_size": 8, "intermediate_size": 8, "vocab_size": 9}
     model = AlbertModel(AlbertConfig(num_hidden_layers=3, num_attention_heads=2, **shape))
-    with pytest.raises(UserError, match=r"AlbertModel: its blocks are not found.*interventions: n"):
+    with pytest.raises(
+        UserError, match=r"AlbertModel: its blocks were not found.*interventions: n"
+    ):
         blocks(model)
     encoder = nn.ModuleList([nn.Linear(2, 2)] * 3)
     model.encoder = nn.ModuleDict({"layers": encoder})
-    with pytest.raises(UserError, match="AlbertModel: its attention heads are not found"):
+    with pytest.raises(UserError, match="AlbertModel: its attention heads were not found"):
         head_projections(model)

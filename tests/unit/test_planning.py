@@ -170,7 +170,7 @@ def test_a_larger_model_needs_more(rule: str, wildcards: dict[str, str]) -> None
     assert large.activations_mb >= small.activations_mb
 
 
-def test_fine_tuning_takes_time_in_proportion_to_its_share() -> None:
+def test_fine_tuning_takes_time_in_proportion_to_its_fraction() -> None:
     study = paper()
     times = {p: need(study, "finetune", **TUNE | {"percent": str(p)}).seconds for p in (50, 100)}
     fixed = 10
@@ -222,7 +222,7 @@ def test_measured_rates_of_a_gpu_stand_in_for_assumed_ones(
     study, sizes = paper(), read_sizes(paper())
     for part in (module, words):
         monkeypatch.setattr(part, "read_rates", lambda: rates.ASSUMED)
-    assert "Rates of the GPU: assumed, not measured." in in_words(study, estimated(study))
+    assert "GPU rates: assumed, not measured." in in_words(study, estimated(study))
     assumed = need(study, "finetune", **TUNE)
     measured = rates.read_rates(write_rates(elsewhere, RATED))
     for part in (module, words):
@@ -237,7 +237,7 @@ def test_measured_rates_of_a_gpu_stand_in_for_assumed_ones(
     assert found.seconds == pytest.approx(10 + operations / 3e14 + steps * 12 * 1e-3)
     assert found.seconds < assumed.seconds
     text = in_words(study, estimated(study))
-    assert "Rates of the GPU: measured on NVIDIA H200, 2026-11-28." in text
+    assert "GPU rates: measured on NVIDIA H200, 2026-11-28." in text
 
 
 def test_rates_are_assumed_until_both_parts_have_run(elsewhere: Path) -> None:
@@ -258,7 +258,7 @@ def test_rates_are_assumed_until_both_parts_have_run(elsewhere: Path) -> None:
         ("zero", RATED | {"finetuning": idle}),
     ):
         (elsewhere / name).mkdir()
-        with pytest.raises(UserError, match="no figures of a GPU; allowed: what benchmarks/gpu"):
+        with pytest.raises(UserError, match="no rates of a GPU; allowed: what benchmarks/gpu"):
             rates.read_rates(write_rates(elsewhere / name, content))
     (elsewhere / "broken").mkdir()
     broken = write_rates(

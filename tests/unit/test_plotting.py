@@ -40,7 +40,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return tabulate(files, {m: MODELS[m] for m in shapes}, folder / "tables")
 
 
-def test_scores_are_drawn_at_fine_tuned_shares_alone(study: dict[str, Path]) -> None:
+def test_scores_are_drawn_at_fine_tuned_fractions_alone(study: dict[str, Path]) -> None:
     table = rows(study, "scores")
     untrained = {"task": "one-nli", "model": "minilm", "architecture": "encoder",
                  "domain": "general", "variant": "pretrained", "percent": 0, "seed": None,
@@ -127,7 +127,7 @@ def test_gain_is_the_difference_at_the_same_layer() -> None:
     assert [(r["layer"], pytest.approx(r["gain"])) for r in records(found)] == [(0, 0.05), (1, 0.4)]
 
 
-def test_gain_has_a_panel_for_each_share_and_view(study: dict[str, Path]) -> None:
+def test_gain_has_a_panel_for_each_fraction_and_view(study: dict[str, Path]) -> None:
     figure = gain.draw(rows(study, "probes", "one-nli"))
     assert len(figure.axes) == 2 * 4  # halves of the input are controls, drawn apart
     assert figure.axes[0].get_title() == "fine-tuned on 10 %"
@@ -189,7 +189,7 @@ def test_attention_grid_averages_seeds_and_keeps_gaps() -> None:
     assert attention.grid_of(made[:0]).empty
 
 
-def test_attention_figure_draws_the_largest_share(study: dict[str, Path]) -> None:
+def test_attention_figure_draws_the_largest_fraction(study: dict[str, Path]) -> None:
     table = rows(study, "attention", "one-nli")
     figure = attention.draw(table)
     images = [axes.images[0] for axes in figure.axes if axes.images]
@@ -201,7 +201,7 @@ def test_attention_figure_draws_the_largest_share(study: dict[str, Path]) -> Non
     assert "ceiling: two seeds" in labels
 
 
-def test_heads_figure_draws_the_largest_share(study: dict[str, Path]) -> None:
+def test_heads_figure_draws_the_largest_fraction(study: dict[str, Path]) -> None:
     table = rows(study, "heads", "one-nli")
     figure = heads.draw(table)
     images = [axes.images[0] for axes in figure.axes if axes.images]
@@ -249,8 +249,8 @@ def test_confusion_sums_seeds_and_leaves_baselines_out(study: dict[str, Path]) -
     figure = confusion.draw(table)
     titles = [axes.get_title() for axes in figure.axes if axes.images]
     assert titles == ["minilm", "gpt-mini", "gpt-mini-hpo"]
-    share = 100 * matrix[0, 0] / 300
-    assert figure.axes[0].texts[0].get_text() == f"{share:.0f} %\n{matrix[0, 0]}"
+    percent = 100 * matrix[0, 0] / 300
+    assert figure.axes[0].texts[0].get_text() == f"{percent:.0f} %\n{matrix[0, 0]}"
 
 
 def test_pretraining_has_a_panel_a_model_or_says_there_is_none(study: dict[str, Path]) -> None:
@@ -261,7 +261,7 @@ def test_pretraining_has_a_panel_a_model_or_says_there_is_none(study: dict[str, 
     assert "No model" in empty.texts[0].get_text()
 
 
-def test_evaluation_draws_the_means_of_the_largest_share(study: dict[str, Path]) -> None:
+def test_evaluation_draws_the_means_of_the_largest_fraction(study: dict[str, Path]) -> None:
     table = rows(study, "error_analysis", "one-ner")
     figure = error_analysis.draw(table)
     reliability, ece, brier, classes, novelty = figure.axes

@@ -97,8 +97,8 @@ def test_heads_of_one_seed_have_no_ceiling_and_no_dots(
     table = rows(miniature[1], "heads", "one-nli")
     assert table["ceiling"].isna().all()
     figure = heads.draw(table)
-    assert any("0: nothing" in axes.get_ylabel() for axes in figure.axes)
+    assert any("0: no change" in axes.get_ylabel() for axes in figure.axes)
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert "more than between two seeds" not in labels
+    assert "exceeds difference between seeds" not in labels
     with pytest.raises(UserError, match="no fine-tuned variant"):
         heads.draw(table[:0])

@@ -98,7 +98,7 @@ def test_killed_at_any_step_it_ends_with_the_same_bytes(
     steps["kill"] = None
     caplog.clear()
     assert train(tmp_path / "resumed", checkpoints) == expected
-    assert f"going on after step {STEPS} of {STEPS}" in caplog.text
+    assert f"resuming after step {STEPS} of {STEPS}" in caplog.text
     assert steps["done"] == STEPS  # none twice
     assert contents(tmp_path / "resumed") == contents(tmp_path / "whole")
 
@@ -129,7 +129,7 @@ def killed(tiny: Tiny, folder: Path, steps: dict[str, Any], key: str = "key") ->
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
-        ("key", "it is of a job with other inputs or code"),
+        ("key", "it belongs to a job with other inputs or code"),
         ("weights", "it is damaged"),
         ("optimiser", "it is damaged"),
         ("job.json", "it cannot be read"),
@@ -199,7 +199,7 @@ def test_the_process_that_began_first_ends_and_the_other_wins(
             partial.rmdir()
             tuned(encoder, partial, pairs(26, 1), settings=BRIEF, checkpoints=checkpoints)
 
-    with pytest.raises(UserError, match="another process has begun the same job"):
+    with pytest.raises(UserError, match="another process has started the same job"):
         first()
     assert steps["done"] == 3
     assert contents(out) == {"whole": b"second"}
@@ -293,13 +293,13 @@ def test_a_program_survives_signals(encoder: Tiny, tmp_path: Path) -> None:
             break
     process.kill()
     wait(process, -signal.SIGKILL)
-    assert f"going on after step {at} of 240" in "".join(lines)
+    assert f"resuming after step {at} of 240" in "".join(lines)
     later = max(int(p.name.removeprefix("step-")) for p in checkpoints.glob("step-*"))
     assert at < later < 240
     assert not out.exists()
 
     errors = wait(start(out, "--checkpoints", checkpoints), 0)
-    assert "going on after step" in errors
+    assert "resuming after step" in errors
     wait(undisturbed, 0)
     assert contents(out) == contents(whole)
     left = [path for path in (tmp_path / "results").rglob("*") if out not in path.parents]

@@ -62,6 +62,6 @@ def test_the_table_is_printed_and_kept_and_nothing_else_happens(tmp_path: Path) 
     jobs = dict(re.findall(r"^(\w+) +([\d,]+) ", kept, re.MULTILINE))
     assert "all" not in jobs
     assert [jobs[rule] for rule in ("finetune", "extract_base", "extract_finetuned")] == ["8"] * 3
-    assert "Activations that stay, by activations.keep: all " in kept
+    assert "Activations kept, by activations.keep: all " in kept
     assert not (tmp_path / "results").exists()
     assert not (tmp_path / "resources").exists()

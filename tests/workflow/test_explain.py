@@ -27,7 +27,7 @@ from running import (
 
 pytestmark = pytest.mark.slow
 
-FOLLOWING = "Because of these, what is made from them"
+FOLLOWING = "Because they depend on these"
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def _explain(
         return {}
     head, *paragraphs = re.sub(r"\n    +", " ", text.strip()).split("\n\n")
     numbers = re.fullmatch(
-        r"(\d+) of (\d+) jobs would run: (\d+) for a reason of their own, (\d+) because of others.",
+        r"(\d+) of (\d+) jobs would run: (\d+) because of a change, (\d+) because of others.",
         head,
     )
     assert numbers, head
@@ -171,7 +171,7 @@ def test_a_model_added(study: Finished, tmp_path: Path) -> None:
     changed = _with(study, tmp_path, more)
     total = len(plan(study.workflow, tmp_path / "anew", changed.config))
     told = _explain(changed, twice, total)
-    assert told["Because it never ran"] == [
+    assert told["Because the job has never run"] == [
         "extract_base, gpt-more (4 jobs)",
         "extract_finetuned, gpt-more (4 jobs)",
         "finetune, gpt-more, f50 (4 jobs)",
@@ -197,8 +197,9 @@ def test_a_model_removed(study: Finished, tmp_path: Path) -> None:
     changed = _with(study, tmp_path, fewer)
     total = len(plan(study.workflow, tmp_path / "anew", changed.config))
     told = _explain(changed, ("table_scores",), total)
-    assert "Because it never ran" not in told
-    (line,) = (t for t in told["Because other files are read"] if t.startswith("table_probes"))
+    assert "Because the job has never run" not in told
+    others = told["Because the set of input files changed"]
+    (line,) = (text for text in others if text.startswith("table_probes"))
     assert line == (
         "table_probes (1 job): no longer results/miniature/parts/probes/hpo-ner/gpt-tiny.parquet"
         " and 1 more"
@@ -216,7 +217,7 @@ def test_a_job_that_failed(finished: Finished, tmp_path: Path) -> None:
     assert failed.returncode != 0
     table.write_bytes(sound)
     assert _explain(study) == {
-        "Because the last run of the job did not end well": [
+        "Because the last run failed or was interrupted": [
             "figure_scores (1 job): it failed (exit 1)"
         ],
         FOLLOWING: ["all 1"],
@@ -255,7 +256,7 @@ def test_without_records_snakemake_s_word_is_told(study: Finished, tmp_path: Pat
     for path in study.folder.glob("results/miniature/finetuned/**/*.run.json"):
         path.unlink()
     told = _explain(_with(study, tmp_path, _faster))
-    assert told["Because Snakemake says so, and no record tells more"] == [
+    assert told["Because Snakemake says so (no run record explains why)"] == [
         "finetune, hpo-nli, gpt-tiny, f50 (2 jobs): params have changed"
     ]
 

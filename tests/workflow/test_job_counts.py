@@ -103,7 +103,7 @@ def _fetched_models_alone(config: Config) -> Config:
     return config | {"models": {"minilm": config["models"]["minilm"]}}
 
 
-def _more_shares_and_seeds(config: Config) -> Config:
+def _more_fractions_and_seeds(config: Config) -> Config:
     return config | {"variants": {"percentages": [0, 10, 30, 50, 100], "seeds": [1, 2, 3]}}
 
 
@@ -140,7 +140,7 @@ def _passing_activations(config: Config) -> Config:
             for study in (
                 _one_task,
                 _fetched_models_alone,
-                _more_shares_and_seeds,
+                _more_fractions_and_seeds,
                 _fewer_analyses,
                 _other_analyses,
                 _no_interventions,

@@ -51,11 +51,11 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _run(folder: Path, commands: str) -> None:
-    """Run commands as in an activated environment, with libraries kept warm."""
+    """Run commands as in an activated environment, under the fork server."""
     variables = environment()
     variables["PATH"] = f"{Path(sys.executable).parent}:{variables['PATH']}"
     done = subprocess.run(
-        [sys.executable, "workflow/scripts/warm.py", "bash", "-euc", commands],
+        [sys.executable, "workflow/scripts/fork_server.py", "bash", "-euc", commands],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

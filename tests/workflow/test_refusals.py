@@ -78,7 +78,7 @@ def test_a_key_that_stands_twice(tmp_path: Path) -> None:
     file.write_text(MINIATURE.read_text(encoding="utf-8") + "\ndata_seed: 8\n", encoding="utf-8")
     output = _refused(tmp_path / "run", "--configfile", file).stdout
     line = len(file.read_text(encoding="utf-8").splitlines())
-    assert f"{file} line {line}: key 'data_seed' stands twice" in output
+    assert f"{file} line {line}: key 'data_seed' occurs twice" in output
     assert "Traceback" not in output
 
 

@@ -264,13 +264,13 @@ HARMLESS: dict[str, Change] = {
         _written("Snakefile", lambda text: text + "\n# A comment.\n"),
         _written("workflow/Snakefile", lambda text: text + "\n# A comment.\n"),
     ),
-    "memory, time and GPUs that jobs ask for": _written(
+    "memory, time and GPUs that jobs request": _written(
         "workflow/rules/*.smk", _needing_other_resources
     ),
-    "code that only watches: `layerscope/run_records`": _edited(
+    "code that only observes: `layerscope/run_records`": _edited(
         "layerscope/run_records/recorder.py", "layerscope/run_records/content.py"
     ),
-    "code that only tells: `explain`, `estimate`, needs of jobs": _edited(
+    "code that only reports: `explain`, `estimate`, resources of jobs": _edited(
         "explain.py",
         "estimate.py",
         "layerscope/provenance/explanation.py",
@@ -292,7 +292,7 @@ HARMLESS: dict[str, Change] = {
     "a fetched model touched, folder and files": _changed(_touch(MODEL)),
     "a file in a fetched model edited by hand": _changed(_write(f"{MODEL}/config.json")),
     "all activations touched, folders and files": _changed(_touch("results/miniature/activations")),
-    "activations deleted that nothing needs any more": _changed(
+    "activations deleted that are no longer needed": _changed(
         _delete("results/miniature/activations/hpo-nli")
     ),
 }
@@ -353,7 +353,7 @@ def _made_from_text(job: Job) -> bool:
 CONFIGURATION = _is("configuration")
 DRAWN = _figures(r"[\w-]+")
 
-#: By name: a change, and the jobs that it reaches before what is made from them.
+#: By name: a change, and the jobs that it affects directly.
 CASES: dict[str, tuple[Change, Chosen]] = {
     # Settings.
     "the learning rate of one model on one task": (
@@ -369,7 +369,7 @@ CASES: dict[str, tuple[Change, Chosen]] = {
         _edited("layerscope/figures/probes.py"),
         _figures("probes"),
     ),
-    "what three figures share: `figures/layers.py`": (
+    "code used by three figures: `figures/layers.py`": (
         _edited("layerscope/figures/layers.py"),
         _figures("probes", "controls", "similarity"),
     ),
@@ -385,8 +385,8 @@ CASES: dict[str, tuple[Change, Chosen]] = {
         _edited("layerscope/statistics/metrics.py"),
         _any(*map(_is, ("probe", "baseline", "score", "intervene", "part_error_analysis"))),
     ),
-    "what tags mean: `data/iob.py`": (_edited("layerscope/data/iob.py"), _made_from_text),
-    "what all programs share: `runtime/program.py`": (
+    "how tags are read: `data/iob.py`": (_edited("layerscope/data/iob.py"), _made_from_text),
+    "code used by all programs: `runtime/program.py`": (
         _edited("layerscope/runtime/program.py"),
         lambda job: bool(job.command),
     ),
@@ -533,7 +533,7 @@ def _one_task(config: Config) -> None:
     del config["tasks"]["hpo-ner"]
 
 
-def _more_shares(config: Config) -> None:
+def _more_fractions(config: Config) -> None:
     config["variants"]["percentages"].append(80)
 
 
@@ -546,7 +546,7 @@ GROWN: dict[str, Callable[[Config], None]] = {
     "a model removed": _one_model,
     "a seed added": _more_seeds,
     "a seed removed": _one_seed,
-    "a share added, with both seeds": _more_shares,
+    "a training fraction added, with both seeds": _more_fractions,
     "a task removed": _one_task,
     "an analysis turned off: `analyses.heads`": _no_heads,
 }

@@ -161,7 +161,7 @@ def test_every_program_is_called_by_a_rule() -> None:
         "estimate",
         "explain",
         "export_crate",
-        "warm",
+        "fork_server",
         "write_schema",
     }
 

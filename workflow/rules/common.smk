@@ -1,4 +1,4 @@
-"""What all rules share: the checked configuration, its names, and where files lie.
+"""Used by all rules: the checked configuration, its names, and where files lie.
 
 Needs: the configuration that Snakemake has read.
 Gives: STUDY, names of tasks, models, variants and analyses, folders, and constraints of wildcards.
@@ -51,7 +51,7 @@ try:
     )
     if STUDY.references:
         read_references(STUDY.references)  # now, and not after days of training
-    read_rates()  # what jobs ask for depends on them
+    read_rates()  # what jobs request depends on them
 except UserError as error:
     raise WorkflowError(f"The configuration is refused.\n{error}") from None
 

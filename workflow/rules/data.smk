@@ -102,7 +102,7 @@ rule prepare_corpus:
 
 
 rule subsample:
-    """Draw a share of the training data: stratified, whole groups, nested within a seed."""
+    """Draw a fraction of the training data: stratified, whole groups, nested within a seed."""
     input:
         f"{RESULTS}/data/{{task}}/train.parquet",
     output:

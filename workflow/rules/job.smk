@@ -82,7 +82,7 @@ def record(rule, part=None, packages=None, configuration=None):
 
 
 def job(rule, name, part=None, packages=None, configuration=None):
-    """Params of every job: its program, the digest of its code, and what it is told for its record.
+    """Params of every job: its program, the digest of its code, and what its record needs.
 
     `part`: module of the library that the program imports by name (layerscope.core.code).
     `packages`: function of wildcards that names what the job reads from installed packages.
@@ -132,7 +132,7 @@ def run_here(*names):
 def grouped(name):
     """Group of small jobs that a scheduler is to run as one, under a profile that has `group_slot`.
 
-    That resource makes Snakemake ask for what the largest job needs, not for the sum of all.
+    That resource makes Snakemake request what the largest job needs, not the sum of all.
     """
     scopes = workflow.resource_settings.overwrite_resource_scopes
     # On the node, where the group is one job already, its rules are run one after the other.

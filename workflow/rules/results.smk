@@ -177,7 +177,7 @@ def part_inputs(table):
 
 
 def part_path(table):
-    """Where a part lies below those of its table, with its wildcards and without an ending."""
+    """Path of a part below its table's parts, with wildcards and without a suffix."""
     return os.sep.join(f"{{{name}}}" for name in table.part.by)
 
 

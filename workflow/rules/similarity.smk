@@ -2,12 +2,12 @@
 
 Needs: activations of the test data.
 Gives: results/{study}/similarity/{task}/{model}/{variant}.parquet (view, layer, measure, value),
-    results/{study}/cross_model_similarity/{task}/{variant}.parquet (a row a pair of models and of layers).
+    results/{study}/cross_model_similarity/{task}/{variant}.parquet (one row per pair of models and of layers).
 """
 
 
 rule similarity:
-    """How far each layer has moved from the pre-trained model, and how it fills its space."""
+    """How much each layer changes from the pre-trained model, and anisotropy."""
     input:
         activations=f"{RESULTS}/activations/{{task}}/{{model}}/{{variant}}",
         before=pretrained_activations,

@@ -1,6 +1,6 @@
-"""Show all that a result was made from, down to raw data, and verify all of it.
+"""Show everything that a result was made from, down to raw data, and verify all of it.
 
-Exit code 0 if everything holds, 1 if anything does not.
+Exit code 0 if everything verifies, 1 otherwise.
 """
 
 from __future__ import annotations

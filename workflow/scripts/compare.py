@@ -1,6 +1,6 @@
-"""Set two studies or two commits side by side: what differs, and how the scores moved.
+"""Compare two studies or two commits: what differs, and how the scores changed.
 
-Exits with 0 whenever the comparison could be made, whatever it found, and with 1 if it could not.
+Exits with 0 if the comparison could be made, whatever the result, and with 1 if it could not.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _side(name: str) -> Any:
 
 
 def _short(folder: Path) -> Path:
-    """A folder from the working directory, if it lies in it."""
+    """A folder relative to the working directory, if it is inside it."""
     here = Path.cwd()
     return folder.relative_to(here) if folder.is_relative_to(here) else folder
 

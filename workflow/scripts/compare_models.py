@@ -1,4 +1,4 @@
-"""How similar models are at equal relative depth, all as the same variant."""
+"""How similar models are at equal relative depth, for one variant."""
 
 from __future__ import annotations
 

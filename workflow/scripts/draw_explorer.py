@@ -1,4 +1,4 @@
-"""Write the explorer: one HTML page in which to choose what of a study's tables to see."""
+"""Write the explorer: an interactive HTML page of a study's tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Say what a study will cost before anything is submitted: jobs, hours, memory and disk."""
+"""Report what a study will cost before anything is submitted: jobs, hours, memory and disk."""
 
 from __future__ import annotations
 

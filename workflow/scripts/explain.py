@@ -1,4 +1,4 @@
-"""Say which jobs of a study would run now, and why, from a dry run and the records of jobs."""
+"""Report which jobs of a study would run now, and why, from a dry run and the run records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Export a finished study as a Workflow Run RO-Crate, for others to read. It runs nothing of it."""
+"""Export a finished study as a Workflow Run RO-Crate, without running any of it."""
 
 from __future__ import annotations
 

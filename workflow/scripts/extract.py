@@ -1,6 +1,6 @@
 """All forward passes of one variant of a model: activations, attention and predictions.
 
-One process loads the model once for all that needs it. The pre-trained and the random variant have
+One process loads the model once for all three. The pre-trained and the random variant have
 no predictions, since their head is untrained.
 """
 
@@ -19,7 +19,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--task", required=True)
     parser.add_argument("--name", required=True, help="of the model")
     parser.add_argument("--variant", required=True)
-    parser.add_argument("--kind", choices=["nli", "ner"], required=True)
+    parser.add_argument("--kind", choices=["nli", "ner"], required=True, help="of the task")
     parser.add_argument("--architecture", choices=["encoder", "decoder"], required=True)
     parser.add_argument("--settings", required=True, help="JSON of the activation settings")
     parser.add_argument("--model", type=Path, required=True, help="folder of the variant's model")

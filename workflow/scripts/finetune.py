@@ -12,7 +12,7 @@ from layerscope.runtime.program import run
 def main() -> None:
     """Read data and sample, fine-tune, save model, tokenizer and history."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kind", choices=["nli", "ner"], required=True)
+    parser.add_argument("--kind", choices=["nli", "ner"], required=True, help="of the task")
     parser.add_argument("--architecture", choices=["encoder", "decoder"], required=True)
     parser.add_argument("--settings", required=True, help="JSON of the fine-tuning settings")
     parser.add_argument("--seed", type=int, required=True)

@@ -1,4 +1,4 @@
-"""Causal checks on a fine-tuned model: what masked heads and an erased label cost in score."""
+"""Causal checks on a fine-tuned model: how much score masked heads and an erased label cost."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--train", type=Path, required=True)
     parser.add_argument("--train-sample", type=Path, required=True, help="ids to fit erasers to")
     parser.add_argument("--test", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True, help="Parquet, a row a score")
+    parser.add_argument("--out", type=Path, required=True, help="Parquet, one row per score")
     parser.add_argument("--gpus", type=int, default=0, help="0 or 1: which GPU is chosen here")
     return parser.parse_args()
 

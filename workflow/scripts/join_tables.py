@@ -1,4 +1,4 @@
-"""Put the parts of a table together, in the order in which they are given."""
+"""Join the parts of a table, in the given order."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ def main() -> None:
     parser.add_argument(
         "--inputs", nargs="*", default=[], metavar="NAME=PATH", help="tables and data by name"
     )
-    parser.add_argument("--settings", default="", help="JSON, as the module wants it")
+    parser.add_argument("--settings", default="", help="JSON, as the module expects it")
     parser.add_argument(
         "--out", nargs="+", required=True, metavar="NAME=PATH", help="Parquet, by name of the table"
     )

@@ -1,4 +1,4 @@
-"""How far each layer has moved from the pre-trained model, and how it fills its space."""
+"""How much each layer changes from the pre-trained model, and anisotropy."""
 
 from __future__ import annotations
 

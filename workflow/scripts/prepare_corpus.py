@@ -1,4 +1,4 @@
-"""Make a corpus to pre-train on: a training part, a part held out, and a report on them."""
+"""Make a corpus to pre-train on: a training part, a held-out part, and a report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Derive a task or read it from files: canonical tables of its splits and a report on them."""
+"""Derive a task or read it from files: one table per split, and a report."""
 
 from __future__ import annotations
 

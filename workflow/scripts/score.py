@@ -11,7 +11,7 @@ def main() -> None:
     """Read the arguments, score, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", required=True, help="JSON of the statistics settings")
-    parser.add_argument("--predictions", nargs="+", required=True, help="a file a variant")
+    parser.add_argument("--predictions", nargs="+", required=True, help="one file per variant")
     parser.add_argument("--out", required=True, help="JSON of scores and confusion counts")
     arguments = parser.parse_args()
 

@@ -1,4 +1,4 @@
-"""Choose a share of the training examples: stratified, nested within a seed, groups whole."""
+"""Choose a fraction of the training examples: stratified, nested within a seed, groups whole."""
 
 from __future__ import annotations
 

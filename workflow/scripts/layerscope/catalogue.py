@@ -1,6 +1,6 @@
 """The one list of a study's analyses: switches, tables, figures and pages.
 
-Rules, the estimate, the configuration and the tests read it; nothing lists tables or figures again.
+Rules, the estimate, the configuration and the tests read it; there is no second list.
 The programs `draw` and `make_table` do not import it, so an edit here redraws nothing by itself.
 
 A condition (`needs`) is the name of a switch in the section `analyses` of the configuration, or of
@@ -16,20 +16,20 @@ from typing import TypeVar
 
 #: What a study can turn off, and what it is.
 SWITCHES = {
-    "similarity": "how representations change, and how alike models are (CKA)",
+    "similarity": "how much each layer changes, anisotropy, and how similar models are (CKA)",
     "layer_localization": "at which layer a probe's score is reached",
-    "heads": "how far each attention head has moved",
+    "heads": "how much each attention head changes",
     "significance": "tests between models, and of gains of more data",
-    "error_analysis": "calibration, F1 of classes, and of entities seen before",
+    "error_analysis": "calibration, F1 of each class, and of seen and unseen entities",
     "weight_change": "how far fine-tuning moves the weights of each layer",
     "summary": "findings in sentences",
-    "explorer": "page in which to choose what to see",
+    "explorer": "the interactive page",
 }
 
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of a table, made on its own so that a change of one model makes one piece again."""
+    """A piece of a table with its own job, so that changing one model remakes one piece."""
 
     about: str
     module: str  # of layerscope, that computes it; `make_table` calls it by name
@@ -39,7 +39,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Table:
-    """A table: put together from its parts, or computed whole by a module."""
+    """A table: joined from its parts, or computed whole by a module."""
 
     name: str
     about: str
@@ -63,7 +63,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure of each task, or of all together. Its caption is workflow/report/{name}.rst."""
+    """A figure for each task, or one for all. Its caption is workflow/report/{name}.rst."""
 
     name: str
     category: str  # of the report
@@ -141,7 +141,7 @@ TABLES = (
     ),
     Table(
         "similarity",
-        "How far layers have moved from the pre-trained model, and how they fill their space.",
+        "How much each layer changes from the pre-trained model, and anisotropy.",
         part=Part("Similarity by layer of one model on one task.", "tables.similarity"),
         needs="similarity",
     ),
@@ -165,7 +165,7 @@ TABLES = (
     ),
     Table(
         "heads",
-        "How far each attention head has moved, between two seeds and another head.",
+        "How much each attention head changes, relative to two seeds and to another head.",
         module="analysis.heads",
         inputs=("attention", "training"),
         needs="heads",
@@ -212,7 +212,7 @@ TABLES = (
     ),
     Table(
         "reproduction",
-        "Our scores beside published ones, and whether they agree.",
+        "Our scores compared with published ones, and whether they agree.",
         module="evaluation.reproduction",
         inputs=("scores",),
         settings="statistics",
@@ -222,30 +222,30 @@ TABLES = (
 
 # fmt: off
 FIGURES = (
-    Figure("scores", "Performance", "Score by share of training data", ("scores",),
-           "How well each model does the task, by share of the training data.", by_task=False),
+    Figure("scores", "Performance", "Score by training fraction", ("scores",),
+           "How well each model does the task, by training fraction.", by_task=False),
     Figure("pretraining", "Pre-training", "Held-out perplexity", ("pretraining",),
            "What pre-training in the workflow achieved on held-out text.",
            by_task=False, needs="pretrained-here"),
-    Figure("reproduction", "Performance", "Published values beside ours", ("reproduction",),
-           "Our scores beside published ones.", by_task=False, needs="references"),
+    Figure("reproduction", "Performance", "Comparison with published values", ("reproduction",),
+           "Our scores compared with published ones.", by_task=False, needs="references"),
     Figure("probes", "Layers", "Probe score by layer", ("probes",),
            "What each layer encodes, before and after fine-tuning, with the random control."),
     Figure("controls", "Layers", "Controls of the probes", ("probes",),
-           "What probes reach on half of the input, and on labels that mean nothing."),
+           "What probes achieve on half of the input, and on random labels."),
     Figure("inputs", "Layers", "What probes are given", ("probes", "scores"),
-           "What the best layer's score depends on: pooling, features, halves of the input."),
+           "How the best layer's score depends on pooling, features and parts of the input."),
     Figure("attention", "Attention", "Similarity before and after", ("attention",),
            "How similar each head's attention is before and after fine-tuning."),
     Figure("association", "Association", "Inner measures and performance",
            ("association", "association-points", "scores"),
-           "Whether inner measures explain the downstream score."),
+           "Whether inner measures are associated with the downstream score."),
     Figure("gain", "Layers", "Gain of fine-tuning by layer", ("probes",),
            "How much fine-tuning adds to each layer's probe score."),
     Figure("confusion", "Performance", "Confusion of labels", ("confusion",),
-           "Which labels are taken for which."),
+           "Which labels are confused with which."),
     Figure("similarity", "Layers", "Similarity to pre-trained", ("similarity",),
-           "How far each layer has moved from the pre-trained model, and how it fills its space.",
+           "How much each layer changes from the pre-trained model, and anisotropy.",
            needs="similarity"),
     Figure("weight_change", "Layers", "Change of weights", ("weight_change",),
            "How far fine-tuning has moved the weights of each layer.", needs="weight_change"),
@@ -254,10 +254,10 @@ FIGURES = (
            "How similar models are to each other at equal relative depth, before and after.",
            needs="models"),
     Figure("layer_localization", "Layers", "Where information enters", ("layer_localization",),
-           "At which depth each probe's score is reached, by share of the training data.",
+           "At which depth each probe's score is reached, by training fraction.",
            needs="layer_localization"),
-    Figure("heads", "Attention", "How far heads have moved", ("heads",),
-           "How far each attention head has moved, and what of its attention has changed.",
+    Figure("heads", "Attention", "How much heads change", ("heads",),
+           "How much each attention head changes, and in what.",
            needs="heads"),
     Figure("significance", "Performance", "Differences between models", ("significance",),
            "Which models, baselines and training fractions differ.", needs="significance"),
@@ -265,7 +265,7 @@ FIGURES = (
            "Calibration, F1 of each class, and of seen and unseen entities.",
            needs="error_analysis"),
     Figure("interventions", "Interventions", "Heads masked, label erased", ("interventions",),
-           "What masked heads and an erased label cost in score.", needs="interventions"),
+           "How much score masked heads and an erased label cost.", needs="interventions"),
 )
 # fmt: on
 
@@ -282,7 +282,7 @@ SUMMARY = Page(
 EXPLORER = Page(
     "explorer",
     "explorer.html",
-    "Layers, heads and scores, to choose from",
+    "Interactive page of layers, heads and scores",
     "Explorer",
     (
         *("scores", "probes", "attention", "association", "association-points"),

@@ -1,4 +1,4 @@
-"""What all sections of the configuration share."""
+"""Types used by all sections of the configuration."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ def distinct(values: list[Any]) -> list[Any]:
     """The list itself.
 
     Raises:
-        Invalid: a value stands twice.
+        Invalid: a value occurs twice.
     """
     for index, value in enumerate(values):
         if value in values[:index]:
-            raise Invalid((index,), f"{value!r} stands twice; allowed: each value once")
+            raise Invalid((index,), f"{value!r} occurs twice; allowed: each value once")
     return values

@@ -25,13 +25,13 @@ class PackageDocs(Section):
 
 
 class TextFiles(Section):
-    """Text files of the user's, UTF-8; a document is what stands between blank lines."""
+    """The user's own text files, UTF-8, with blank lines between documents."""
 
     kind: Literal["files"] = Field(description="text files on this machine")
     train: str = Field(description="file to learn from")
     heldout: str = Field(description="file to measure the loss on")
     credentialed: bool = Field(
-        default=False, description="under an agreement: what is derived from it is kept private"
+        default=False, description="under an agreement: files derived from it are kept private"
     )
 
 

@@ -14,25 +14,26 @@ Keep = Literal["all", "before-and-after", "none"]
 
 
 class Activations(Section):
-    """What is stored of every layer."""
+    """What is stored for every layer."""
 
     dtype: Literal["float16", "float32"] = Field(
         default="float16",
-        description="type of the stored vectors; a value past float16 is an error",
+        description="type of the stored vectors; a value outside float16 is an error",
     )
     batch_tokens: Count = Field(
         default=4096,
-        description="sub-words in a forward pass, padding included; without a GPU at most 1024",
+        description="sub-words in a forward pass, with padding; without a GPU at most 1024",
     )
     max_length: MaxLength = Field(default=128, description="sub-word limit of a window")
     precision: Precision = Field(
-        default="float32", description="of the pass; auto: bfloat16 where the device computes in it"
+        default="float32",
+        description="of the forward pass; auto: bfloat16 if the device supports it",
     )
     random_seed: Seed = Field(default=0, description="of the weights of the `random` variant")
     keep: Keep = Field(
         default="all",
-        description="variants whose activations stay once all probes have read them; "
-        "before-and-after: the pre-trained one and those of the largest share",
+        description="variants whose activations are kept once all probes have read them; "
+        "before-and-after: the pre-trained one and those of the largest training fraction",
     )
 
 
@@ -42,5 +43,5 @@ class Attention(Section):
     examples: Count = Field(description="test examples whose maps are compared")
     batch_examples: Count = Field(default=8, description="examples in a forward pass")
     max_length: MaxLength = Field(
-        default=128, description="sub-word limit; longer examples are passed over"
+        default=128, description="sub-word limit; longer examples are skipped"
     )

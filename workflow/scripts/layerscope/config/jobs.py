@@ -255,7 +255,7 @@ def kept_variants(study: Study) -> list[str]:
 
 
 def compared_variants(study: Study) -> list[str]:
-    """Variants as which models are compared with each other: pre-trained, and the largest share."""
+    """Variants in which models are compared: pre-trained, and the largest training fraction."""
     most = max(study.variants.percentages)
     return [PRETRAINED, *(v for v in finetuned_variants(study) if parse_variant(v)[0] == most)]
 
@@ -273,7 +273,7 @@ def attention_settings(study: Study) -> str:
 
 
 def intervened_variants(study: Study) -> list[str]:
-    """Variants that causal checks are made on: those of the largest share, if any are made."""
+    """Variants for causal checks: those of the largest training fraction, if there are any."""
     if study.interventions is None:
         return []
     return [variant for variant in compared_variants(study) if variant != PRETRAINED]

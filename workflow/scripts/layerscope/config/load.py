@@ -19,7 +19,7 @@ _MERGE = "tag:yaml.org,2002:merge"
 
 
 class _StrictLoader(yaml.SafeLoader):  # type: ignore[misc]
-    """Refuses a key that stands twice in one mapping, which YAML would silently drop."""
+    """Refuses a key that occurs twice in one mapping, which YAML would silently drop."""
 
 
 def _strict_mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -29,7 +29,7 @@ def _strict_mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, 
             if key_node.value in seen:
                 raise UserError(
                     f"{key_node.start_mark.name} line {key_node.start_mark.line + 1}: "
-                    f"key '{key_node.value}' stands twice; allowed: each key once"
+                    f"key '{key_node.value}' occurs twice; allowed: each key once"
                 )
             seen.add(key_node.value)
     return loader.construct_mapping(node, deep=True)

@@ -22,7 +22,7 @@ class PackagedModel(Section):
 class LocalModel(Section):
     """A model in a folder: config.json, model.safetensors and tokenizer files."""
 
-    kind: Literal["folder"] = Field(description="in a folder of the user's")
+    kind: Literal["folder"] = Field(description="in a folder of your own")
     path: str = Field(description="the folder")
 
     @field_validator("path")
@@ -52,17 +52,17 @@ class HubModel(Section):
     repository: Repository = Field(description="owner/name")
     revision: Revision = Field(description="full commit")
     sha256: dict[str, Sha256] = Field(
-        default={}, description="digests of files as they are on the hub, required to be these"
+        default={}, description="required digests of files as they are on the hub"
     )
     size: HubSize | None = Field(
-        default=None, description="architecture, to estimate with before the model is fetched"
+        default=None, description="architecture, used by estimate until the model is fetched"
     )
 
 
 class ContinuedModel(Section):
     """Another model of the study, pre-trained further."""
 
-    kind: Literal["continued"] = Field(description="another model, pre-trained further")
+    kind: Literal["continued"] = Field(description="another model after continued pre-training")
     base: Name = Field(description="the entry of 'models' to start from")
     corpus: Name = Field(description="the entry of 'corpora' to pre-train on")
     training: PreTraining = Field(description="how it is pre-trained")

@@ -21,7 +21,7 @@ METRICS = tuple(metric for metrics in TASK_METRICS.values() for metric in metric
 
 
 class Reference(NamedTuple):
-    """A published value of a score; value and tolerance are shares, from 0 to 1."""
+    """A published value of a score; value and tolerance are fractions, from 0 to 1."""
 
     task: str
     model: str
@@ -34,7 +34,7 @@ class Reference(NamedTuple):
     note: str
 
 
-_SHARE = "a share from 0 to 1, such as 0.776"
+_FRACTION = "a share from 0 to 1, such as 0.776"
 _NAME = f"a name: {IN_WORDS[PATTERNS['name']]}"
 
 #: Each column but `note`: what its values match, and what is allowed in words.
@@ -43,8 +43,8 @@ _ALLOWED = {
     "model": (PATTERNS["name"], f"{_NAME}; or '{ANY}' for a bound"),
     "metric": ("|".join(METRICS), ", ".join(METRICS)),
     "percent": (r"[1-9]\d?|100", "a whole number from 1 to 100"),
-    "value": (r"[01]|0?\.\d+|[01]\.0+", _SHARE),
-    "tolerance": (r"[01]|0?\.\d+|[01]\.0+", _SHARE),
+    "value": (r"[01]|0?\.\d+|[01]\.0+", _FRACTION),
+    "tolerance": (r"[01]|0?\.\d+|[01]\.0+", _FRACTION),
     "comparable": ("|".join(COMPARABLE), ", ".join(COMPARABLE)),
     "source": (r"(?s).*\S.*", "where the value stands"),
 }

@@ -55,21 +55,21 @@ class Task(Section):
 
     kind: TaskKind = Field(description="nli: pairs of sentences; ner: entities in sentences")
     source: TaskSource = Field(description="where the examples come from")
-    limit: Limit = Field(default=Limit(), description="the most examples of each split")
+    limit: Limit = Field(default=Limit(), description="maximum number of examples per split")
     probes: Annotated[list[Name], AfterValidator(distinct)] = Field(
         min_length=1, description="names of entries of 'probes' that fit the kind"
     )
     probe_limit: Count | None = Field(
-        default=None, description="training examples (nli) or words (ner) a probe sees; null: all"
+        default=None, description="training examples (nli) or words (ner) per probe; null: all"
     )
     views: Annotated[list[View], AfterValidator(distinct)] | None = Field(
         default=None,
-        description="means of premise and hypothesis apart (separate), of the pair (joint) or of a "
-        "word; with -last: the last sub-word instead; null: word (ner)",
+        description="means of premise and hypothesis apart (separate), of the pair (joint), or "
+        "of a word; with -last: the last sub-word instead; null: word (ner)",
     )
     tag_scheme: TagScheme | None = Field(
         default=None,
-        description="NER alone: models learn IOB2 tags, or B and I merged; null: the protocol's",
+        description="NER only: models learn IOB2 tags, or B and I merged; null: the protocol's",
     )
 
     @model_validator(mode="after")
@@ -100,7 +100,7 @@ class Corpus(Section):
 
     source: CorpusSource = Field(description="where the text comes from")
     max_words: Count | None = Field(
-        default=None, description="words of the training part; null for all"
+        default=None, description="maximum words of the training part; null for all"
     )
 
 
@@ -119,7 +119,7 @@ class Model(Section):
     """A pre-trained language model."""
 
     architecture: Architecture = Field(
-        description="encoder: reads both ways (BERT); decoder: left to right (GPT-2)"
+        description="encoder: reads in both directions (BERT); decoder: left to right (GPT-2)"
     )
     domain: Literal["general", "biomedical"] = Field(description="of the text it was trained on")
     note: str | None = Field(
@@ -142,7 +142,7 @@ class Grid(Section):
     """Which fine-tuned variants there are."""
 
     percentages: Annotated[list[Annotated[int, Field(ge=0, le=100)]], AfterValidator(distinct)] = (
-        Field(min_length=1, description="shares of the training data; 0 is the pre-trained model")
+        Field(min_length=1, description="training fractions in percent; 0 is the pre-trained model")
     )
     seeds: Annotated[list[Seed], AfterValidator(distinct)] = Field(
         min_length=1, description="seeds of the sample, the new head and the order of training"
@@ -165,7 +165,7 @@ class Study(Section):
     study: Name = Field(description="names the folder below results/")
     protocol: Protocol = Field(
         default="recommended",
-        description="what 'finetuning', 'probes' and 'tag_scheme' are where they are left out",
+        description="values of 'finetuning', 'probes' and 'tag_scheme' if left out",
     )
     data_seed: Seed = Field(default=0, description="seed of splits and limits of derived data")
     tasks: Annotated[dict[Name, Task], AfterValidator(_filled)] = Field(
@@ -177,13 +177,13 @@ class Study(Section):
     models: Annotated[dict[Name, Model], AfterValidator(_filled)] = Field(
         description="pre-trained language models, by name"
     )
-    variants: Grid = Field(description="which fine-tuned variants there are")
+    variants: Grid = Field(description="the fine-tuned variants to make")
     finetuning: FineTuningByKind = Field(
         default=FineTuningByKind(),
         description="common settings of fine-tuning; left out: the protocol's",
     )
     activations: Activations = Field(
-        default=Activations(), description="what is stored of every layer"
+        default=Activations(), description="what is stored for every layer"
     )
     probes: Annotated[dict[Name, Probe], AfterValidator(_filled)] = Field(
         default={},
@@ -192,17 +192,17 @@ class Study(Section):
     attention: Attention = Field(description="how attention maps are compared")
     interventions: Interventions | None = Field(
         default=Interventions(),
-        description="causal checks on models of the largest share; null: none",
+        description="causal checks on models of the largest training fraction; null: none",
     )
     analyses: Analyses = Field(
-        default=Analyses(), description="which further analyses there are; all unless turned off"
+        default=Analyses(), description="further analyses; each is on unless turned off"
     )
-    statistics: Statistics = Field(default=Statistics(), description="how intervals are made")
+    statistics: Statistics = Field(default=Statistics(), description="how intervals are computed")
     references: str | None = Field(
         default=None, description="table of published values to compare with, CSV"
     )
     readable_by_others: bool = Field(
-        default=False, description="whether others may read what is derived from credentialed data"
+        default=False, description="whether others may read files derived from credentialed data"
     )
 
     @model_validator(mode="before")

@@ -68,20 +68,18 @@ class _Files(Section):
     format: Literal["jsonl", "csv", "tsv", "conll"] = Field(description="of the files")
     columns: dict[str, str | int] = Field(
         default={},
-        description="our names of columns to the file's; what is left out has our name",
+        description="our column names to the file's; a column left out has our name",
     )
     labels: dict[str, str | None] | None = Field(
         default=None,
         description="values in the files to labels (or tags); null: leave such examples out",
     )
-    sha256: dict[str, Sha256] = Field(
-        default={}, description="digests of files, required to be these"
-    )
+    sha256: dict[str, Sha256] = Field(default={}, description="required digests of files")
     examples: SplitCounts | None = Field(
         default=None, description="how many examples the files must hold"
     )
     credentialed: bool = Field(
-        default=False, description="under an agreement: what is derived from it is kept private"
+        default=False, description="under an agreement: files derived from it are kept private"
     )
     license: str = Field(default="not stated", description="of the data, for the report")
     citation: str = Field(default="not stated", description="of the data, for the report")
@@ -92,9 +90,11 @@ class LocalFiles(_Files):
 
     kind: Literal["files"] = Field(description="files on this machine")
     folder: str = Field(
-        default=".", description="of the files; a relative one counts from the working directory"
+        default=".", description="of the files; a relative path starts from the working directory"
     )
-    obtain: str | None = Field(default=None, description="said when a file is missing")
+    obtain: str | None = Field(
+        default=None, description="shown when a file is missing: how to get it"
+    )
 
 
 class HubFiles(_Files):
@@ -144,7 +144,7 @@ def check_source(kind: TaskKind, source: HpoNli | HpoNer | LocalFiles | HubFiles
     files = list(source.files.model_dump().values())
     for split, name in source.files.model_dump().items():
         if files.count(name) > 1:
-            raise Invalid(("source", "files", split), f"{name!r} stands twice; allowed: once")
+            raise Invalid(("source", "files", split), f"{name!r} occurs twice; allowed: once")
     for name in source.sha256:
         if name not in files:
             raise Invalid(

@@ -29,7 +29,7 @@ class FineTuning(Section):
         description="sub-word limit; longer sentences are windowed (NER) or cut and counted (NLI)"
     )
     weight_decay: Annotated[float, Field(ge=0)] = Field(default=0.01, description="of AdamW")
-    warmup_share: Share = Field(default=0.1, description="share of the steps with a rising rate")
+    warmup_share: Share = Field(default=0.1, description="fraction of the steps with a rising rate")
     schedule: Schedule = Field(default="linear", description="of the rate after its rise")
     precision: Precision = Field(default="float32", description=PRECISION)
 
@@ -48,7 +48,7 @@ class FineTuningOverride(Section):
     max_length: MaxLength | None = Field(default=None, description="sub-word limit")
     weight_decay: Annotated[float, Field(ge=0)] | None = Field(default=None, description="of AdamW")
     warmup_share: Share | None = Field(
-        default=None, description="share of the steps with a rising rate"
+        default=None, description="fraction of the steps with a rising rate"
     )
     schedule: Schedule | None = Field(default=None, description="of the rate after its rise")
     precision: Precision | None = Field(default=None, description=PRECISION)
@@ -64,9 +64,9 @@ class PreTraining(Section):
     )
     learning_rate: Positive = Field(description="peak rate of AdamW")
     weight_decay: Annotated[float, Field(ge=0)] = Field(default=0.01, description="of AdamW")
-    warmup_share: Share = Field(default=0.1, description="share of the steps with a rising rate")
+    warmup_share: Share = Field(default=0.1, description="fraction of the steps with a rising rate")
     masked_share: Annotated[float, Field(gt=0, lt=1)] = Field(
-        default=0.15, description="encoders: share of the sub-words to be predicted"
+        default=0.15, description="encoders: fraction of the sub-words to be predicted"
     )
     seed: Seed = Field(default=0, description="seed of initial weights, order and masks")
     precision: Precision = Field(default="float32", description=PRECISION)

@@ -2,4 +2,4 @@
 
 
 class UserError(Exception):
-    """Something the user can mend: the message names the culprit, its value and what is allowed."""
+    """Something the user can fix: the message names the culprit, its value and what is allowed."""

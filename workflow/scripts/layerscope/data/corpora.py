@@ -20,7 +20,7 @@ HELD_OUT_FILES = 0.03  # share of the source files
 class Corpus:
     """Documents as (id, text); no sentence of the training part is held out.
 
-    In what is derived here no sentence stands twice; files of the user's are taken as they are.
+    In what is derived here no sentence occurs twice; files of the user's are taken as they are.
     """
 
     train: Sequence[tuple[str, str]]
@@ -162,7 +162,9 @@ def text_files(
         if unseen:
             kept.append((id_, " ".join(unseen)))
     if not kept:
-        raise UserError(f"{heldout.path}: no sentence that {train.path} has not; allowed: some")
+        raise UserError(
+            f"{heldout.path}: no sentence that is not in {train.path}; allowed: one or more"
+        )
     sizes = [len(text.split()) for _, text in documents]
     ids = [id_ for id_, _ in documents]
     chosen = capped_sample(ids, [""] * len(ids), sizes, max_words, seed)

@@ -94,9 +94,9 @@ def _json_lines(
         try:
             value = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise UserError(f"{where}: not JSON ({error}); allowed: one object a line") from None
+            raise UserError(f"{where}: not JSON ({error}); allowed: one object per line") from None
         if not isinstance(value, dict):
-            raise UserError(f"{where}: {show(value)}; allowed: one JSON object a line")
+            raise UserError(f"{where}: {show(value)}; allowed: one JSON object per line")
         if not records:
             chosen = _chosen(list(value), columns, needed, where)
         for name, theirs in chosen.items():
@@ -136,7 +136,7 @@ def _delimited(
         elif header is None:
             header = [cell.strip() for cell in row]
             if double := [name for name, count in Counter(header).items() if count > 1]:
-                raise UserError(f"{where}: column '{double[0]}' stands twice; allowed: once")
+                raise UserError(f"{where}: column '{double[0]}' occurs twice; allowed: once")
             chosen = _chosen(header, columns, needed, where)
         elif len(row) != len(header):
             raise UserError(f"{where}: {len(row)} cells; allowed: {len(header)}, as in the header")

@@ -84,7 +84,7 @@ def checked_rows(
     for row in rows:
         where = f"split '{split}', example {row['example_id']!r}"
         if row["example_id"] in seen:
-            raise UserError(f"{where}: stands twice; allowed: each id once")
+            raise UserError(f"{where}: occurs twice; allowed: each id once")
         seen.add(row["example_id"])
         if kind == "nli":
             for name in ("premise", "hypothesis"):

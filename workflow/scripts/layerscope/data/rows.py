@@ -48,7 +48,7 @@ def make_rows(kind: str, split: str, path: Path, records: Sequence[Record], labe
 
     Raises:
         UserError: a cell of the wrong type, an empty text, an unknown label, a malformed tag,
-            tokens and tags of different number, or an id that stands twice.
+            tokens and tags of different number, or an id that occurs twice.
     """
     made = Rows([], [], {})
     counts: Counter[str] = Counter()
@@ -98,7 +98,7 @@ def _sentence(record: Record, path: Path, labels: Mapped, counts: Counter[str]) 
             raise UserError(f"{where}: {name} is {show(cell)}; allowed: a list")
     if len(tokens) != len(values):
         raise UserError(
-            f"{where}: {len(tokens)} tokens and {len(values)} tags; allowed: one tag a token"
+            f"{where}: {len(tokens)} tokens and {len(values)} tags; allowed: one tag per token"
         )
     if not tokens:
         counts["empty_sentences"] += 1

@@ -199,7 +199,7 @@ def _fetch(repository: Repository, name: str, wanted: Mapping[str, str], folder:
             path.unlink()
             raise UserError(
                 f"{repository}, file '{name}': arrived with {algorithm} {found}, wanted "
-                f"{announced}, which the hub announces; run again to download it anew"
+                f"{announced}, which the hub announces; rerun to download it again"
             )
     try:
         _check_wanted(repository, name, digest, wanted)
@@ -233,7 +233,7 @@ def _transfer(url: str, part: Path, size: int | None) -> None:
     headers = {**build_hf_headers(token=_token()), "Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
-        _log.info("%s: going on at byte %d", part.stem, start)
+        _log.info("%s: resuming at byte %d", part.stem, start)
     with get_session().stream("GET", url, headers=headers, timeout=SILENCE) as response:
         if response.status_code == 416:  # there is no such rest: begin anew
             part.unlink()
@@ -373,7 +373,7 @@ def _endpoint() -> str:
         valid = False
     if not valid:
         raise UserError(
-            f"HF_ENDPOINT: {address.rpartition('@')[2]!r} is no address; "
+            f"HF_ENDPOINT: {address.rpartition('@')[2]!r} is not an address; "
             "allowed: unset, or as in 'https://huggingface.co'"
         )
     return address
@@ -388,5 +388,5 @@ def _shown_endpoint() -> str:
 def _token() -> str | Literal[False]:
     token = os.environ.get("HF_TOKEN", "").strip()
     if not (token.isascii() and token.isprintable()) or " " in token:
-        raise UserError("HF_TOKEN: holds characters that no token has; allowed: a token alone")
+        raise UserError("HF_TOKEN: contains characters that no token has; allowed: only a token")
     return token or False

@@ -1,4 +1,4 @@
-"""Where models and data come from, which of their files are kept, and a record of that."""
+"""Where models and data come from, which files are kept, and `source.json`, the record."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ CODE = ("auto_map", "custom_pipelines")  # keys that name code of a repository
 
 
 def source_folder(source: Mapping[str, Any]) -> tuple[Path, dict[str, str]]:
-    """The folder that a source names, and a description of its origin.
+    """The folder that a source names, and its origin.
 
     Raises:
-        UserError: the package is not installed, or the folder is not there.
+        UserError: the package is not installed.
     """
     if source["kind"] == "folder":
         return Path(source["path"]).expanduser(), {"folder": source["path"]}
@@ -74,7 +74,7 @@ def copy_model(source: Mapping[str, Any], out: Path) -> None:
 
 
 def model_files(where: str, names: Iterable[str]) -> list[str]:
-    """The files that are needed of a repository: configuration, weights, tokenizer.
+    """The files to fetch from a repository: configuration, weights, tokenizer.
 
     Args:
         where: the repository, for messages.
@@ -103,16 +103,16 @@ def model_files(where: str, names: Iterable[str]) -> list[str]:
 def keep_model(
     folder: Path, digests: Mapping[str, str], origin: Mapping[str, str], out: Path
 ) -> None:
-    """Move a downloaded model to `out`, with `source.json`: pickled weights become safetensors.
+    """Move a downloaded model to `out`, convert pickled weights, and write `source.json`.
 
     Args:
-        folder: what was downloaded.
-        digests: its files and their SHA-256.
-        origin: where they come from.
+        folder: the download.
+        digests: SHA-256 of each file in it.
+        origin: recorded in `source.json`.
         out: an empty folder.
 
     Raises:
-        UserError: the weights are no weights, or a JSON file is none.
+        UserError: the weights or a JSON file cannot be read.
     """
     if PICKLE in digests:
         from layerscope.models.convert import convert_pickle  # imports torch
@@ -121,7 +121,7 @@ def keep_model(
     for name in digests:
         if name in ("config.json", "tokenizer_config.json"):
             _copy_without_code(folder / name, out / name)
-    # Moved last: what is interrupted before has its downloads still.
+    # Moved last, so that an interruption before this loses no download.
     for name in digests:
         if name != PICKLE and not (out / name).exists():
             os.replace(folder / name, out / name)
@@ -134,7 +134,7 @@ def keep_model(
 def _copy_without_code(path: Path, out: Path) -> None:
     content = read_json(path)
     if not isinstance(content, dict):
-        raise UserError(f"{path.name}: no JSON object; allowed: one, as transformers writes it")
+        raise UserError(f"{path.name}: not a JSON object; allowed: one, as transformers writes it")
     if any(key in content for key in CODE):
         write_json(out, {key: value for key, value in content.items() if key not in CODE})
     else:
@@ -144,14 +144,7 @@ def _copy_without_code(path: Path, out: Path) -> None:
 def keep_files(
     folder: Path, digests: Mapping[str, str], origin: Mapping[str, str], out: Path
 ) -> None:
-    """Move downloaded files to `out`, under the same paths, with `source.json`.
-
-    Args:
-        folder: what was downloaded.
-        digests: its files and their SHA-256.
-        origin: where they come from.
-        out: an empty folder.
-    """
+    """Move downloaded data files to `out` and write `source.json`; arguments as in `keep_model`."""
     facts = {}
     for name, digest in digests.items():
         with open(folder / name, "rb") as handle:
@@ -168,5 +161,5 @@ def keep_files(
 
 
 def digests_as_yaml(digests: Mapping[str, str]) -> str:
-    """Digests as the `sha256` of a source in the configuration, ready to be pasted there."""
+    """Digests as YAML, to be pasted below a `source` in the configuration."""
     return "\n".join(["sha256:", *(f"  {name}: {digest}" for name, digest in digests.items())])

@@ -35,7 +35,7 @@ ITERATIONS = 1000
 
 
 def majority(labels: Codes, rows: int, names: int) -> Probabilities:
-    """The shares of the training labels, for every test row: rows x names."""
+    """Label frequencies in the training data, for every test row: rows x names."""
     return np.tile(np.bincount(labels, minlength=names) / len(labels), (rows, 1))
 
 

@@ -223,7 +223,7 @@ def _draws(groups: int, resamples: int, seed: int) -> Floats:
 def _with_interval(
     counts: Sequence[Floats], statistic: Statistic, settings: Statistics
 ) -> tuple[float, float, float]:
-    """As of scores; dozens of measures share what takes long to draw."""
+    """As of scores; dozens of measures reuse the same resamples."""
     if len(counts) > 1:
         return crossed_mean(counts, statistic, settings.confidence)
     drawn = statistic(_draws(len(counts[0]), settings.resamples, settings.seed) @ counts[0])

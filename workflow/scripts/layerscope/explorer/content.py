@@ -1,9 +1,9 @@
 """What the explorer shows, gathered from a study's tables into one JSON object.
 
-Numbers keep `DIGITS` significant digits. All layers, heads, variants and measures are kept. Of
-measures of attention that only say how to read another one (nulls and ceilings) the intervals are
-left out: they are half of all numbers. The published study (4 models, up to 24 layers of 16 heads,
-14 variants, 12 measures of attention, 2 tasks) takes about 6 MB so, the demo 0.5 MB.
+Numbers keep `DIGITS` significant digits. All layers, heads, variants and measures are kept. The
+intervals of attention measures that only help to interpret another one (nulls and ceilings) are
+left out, since they are half of all numbers. The published study (4 models, up to 24 layers of 16
+heads, 14 variants, 12 measures of attention, 2 tasks) then takes about 6 MB, the demo 0.5 MB.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ _NAMES = METRICS | {
     "anisotropy_centred": "Anisotropy, centred",
     "entropy": "Entropy (bits)",
     "distance": "Distance (sub-words)",
-    "special": "Share on special tokens",
-    "first": "Share on the first token",
+    "special": "Attention on special tokens (fraction)",
+    "first": "Attention on the first token (fraction)",
     "cosine": "Cosine",
     "jsd": "JSD (bits)",
     "cosine_no_special": "Cosine, no special tokens",
     "jsd_no_special": "JSD (bits), no special tokens",
 }
-#: What stands behind the name of a measure of attention that serves to read it.
+#: Endings of attention measures that help to interpret another one, in words.
 _REFERENCES = {
     "_null_head": "null, other head",
     "_null_sentence": "null, other sentence",
@@ -53,7 +53,7 @@ _REFERENCES = {
 
 
 def short(value: float | None) -> float | int | None:
-    """A number of `DIGITS` significant digits; null in place of what is not finite."""
+    """A number of `DIGITS` significant digits; null if it is not finite."""
     if value is None or not math.isfinite(value):
         return None
     rounded = float(f"{value:.{DIGITS}g}")
@@ -61,7 +61,7 @@ def short(value: float | None) -> float | int | None:
 
 
 def measure_name(measure: str) -> str:
-    """A measure in words; one that is not known here, by its own name."""
+    """A measure in words; an unknown one by its own name."""
     for ending, words in _REFERENCES.items():
         if measure.endswith(ending):
             return f"{measure_name(measure.removesuffix(ending))}: {words}"
@@ -73,12 +73,12 @@ def _is_reference(measure: str) -> bool:
 
 
 def contents(study: str, tables: Mapping[str, pd.DataFrame], confidence: float) -> Json:
-    """All that the page shows.
+    """Everything that the page shows.
 
     Args:
         study: its name.
-        tables: by name, each of the kind of that name; of `TABLES`, what is left out shows as
-            nothing.
+        tables: by name, each of the kind of that name; those of `TABLES` that are left out are
+            shown as empty.
         confidence: of the intervals.
 
     Returns:
@@ -142,14 +142,14 @@ def _task(own: Mapping[str, pd.DataFrame], models: Iterable[str]) -> Json:
     points = _nested(own["association-points"], ["metric", "inner measure"], _points)
     return {
         "models": [model for model in models if model in present],
-        "shares": sorted(int(percent) for percent in tuned["percent"].unique()),
+        "fractions": sorted(int(percent) for percent in tuned["percent"].unique()),
         "seeds": sorted(int(seed) for seed in tuned["seed"].unique()),
         "metrics": [{"key": metric, "name": measure_name(metric)} for metric in metrics],
         "scores": scores,
         "baselines": list(table.loc[table["architecture"] == "baseline", "model"].unique()),
         "curves": curves,
         "layers": layers,
-        "layer_localization": _entry(own["layer_localization"]),
+        "layer_localization": _localization(own["layer_localization"]),
         "measures": _measures(own["attention"]),
         "attention": attention,
         "inner": [{"key": name, "name": _inner_name(name)} for name in inner],
@@ -174,7 +174,7 @@ def _scores(rows: pd.DataFrame) -> tuple[Json, list[str]]:
 def _layers(
     probes: pd.DataFrame, similarity: pd.DataFrame, metrics: Sequence[str]
 ) -> tuple[list[Json], Json]:
-    """What can be drawn by layer, and its values by model, curve and variant."""
+    """The curves that can be drawn by layer, and their values by model, curve and variant."""
     rows = pd.concat(
         [
             probes.assign(key=_curve(probes), group=probes["probe"] + " probe, " + probes["view"]),
@@ -214,8 +214,8 @@ def _by_layer(rows: pd.DataFrame) -> list[Any]:
     return [short(values.get(layer)) for layer in range(max(values) + 1)]
 
 
-def _entry(rows: pd.DataFrame) -> Json:
-    """Where information enters, by model, curve and variant: value of each measure."""
+def _localization(rows: pd.DataFrame) -> Json:
+    """Layer localization by model, curve and variant: value of each measure."""
     keys = ["model", "key", "variant", "measure"]
     return _nested(rows.assign(key=_curve(rows)), keys, lambda row: short(row["value"].iloc[-1]))
 
@@ -265,7 +265,7 @@ def _of_cells(rows: pd.DataFrame, cells: range) -> list[list[Any]]:
 
 
 def _points(rows: pd.DataFrame) -> list[list[Any]]:
-    """Model, share, seed, inner measure and score of each point."""
+    """Model, training percent, seed, inner measure and score of each point."""
     chosen = (rows[column] for column in ("model", "percent", "seed", "inner", "score"))
     return [[*variant, short(x), short(y)] for *variant, x, y in zip(*chosen, strict=True)]
 

@@ -27,7 +27,7 @@ export function drawLayers() {
     curve = measureOf(task().curves, state.curve);
   holder.replaceChildren();
   if (!curve) {
-    byId("curves-note").textContent = "The tables hold nothing by layer.";
+    byId("curves-note").textContent = "The tables have no values by layer.";
     return;
   }
   const kinds = { before: [BEFORE], after: chosen(), random: [RANDOM] },
@@ -44,7 +44,7 @@ export function drawLayers() {
     }
   }
   if (!lines.length) {
-    holder.append(h("p", { class: "note" }, "No value of this measure for what is chosen."));
+    holder.append(h("p", { class: "note" }, "This measure has no value for the current choices."));
     return;
   }
   const all = lines.flatMap((line) =>
@@ -78,7 +78,7 @@ export function drawLayers() {
     line.cells.forEach((cell, k) => {
       if (!cell) return;
       const after = line.kind === "after";
-      const when = after ? `after (${state.share} %, ${seedWords()})` : line.name;
+      const when = after ? `after (${state.fraction} %, ${seedWords()})` : line.name;
       const lead = `${line.model}, ${when}, layer ${k} of ${line.cells.length - 1}`;
       point(
         chart,
@@ -127,12 +127,12 @@ export function table(caption, head, rows) {
   ]);
 }
 
-export function drawEntry() {
-  const holder = byId("entry-table");
+export function drawLocalization() {
+  const holder = byId("localization-table");
   holder.replaceChildren();
   const rows = [];
   for (const model of state.models) {
-    const by = own(own(task().entry, model), state.curve);
+    const by = own(own(task().layer_localization, model), state.curve);
     if (!by) continue;
     const pair = (measure) => {
       const of = (variants) => over(variants.map((variant) => (own(by, variant) || {})[measure]));
@@ -153,32 +153,32 @@ export function drawEntry() {
     );
 }
 
-/* --- score by share --- */
+/* --- score by training fraction --- */
 
-export function drawShares() {
-  const holder = byId("share-chart"),
-    title = byId("share-title"),
+export function drawFractions() {
+  const holder = byId("fraction-chart"),
+    title = byId("fraction-title"),
     known = own(task().scores, state.score);
   holder.replaceChildren();
   title.replaceChildren();
-  const shares = task().shares;
-  if (!known || !shares.length) return;
+  const fractions = task().fractions;
+  if (!known || !fractions.length) return;
   const metric = nameOf(task().metrics, state.score);
-  title.append("Score by share of training data", audit("audit", "the scores", "table_scores"));
-  const cell = (model, share) => {
+  title.append("Score by training fraction", audit("audit", "the scores", "table_scores"));
+  const cell = (model, fraction) => {
     const by = own(known, model) || {};
-    if (state.seed !== MEAN) return own(by, `f${share}-s${state.seed}`);
-    const mean = over(task().seeds.map((seed) => own(by, `f${share}-s${seed}`)?.[0]));
-    return own(by, `f${share}`) || (mean && [mean.value, null, null]);
+    if (state.seed !== MEAN) return own(by, `f${fraction}-s${state.seed}`);
+    const mean = over(task().seeds.map((seed) => own(by, `f${fraction}-s${seed}`)?.[0]));
+    return own(by, `f${fraction}`) || (mean && [mean.value, null, null]);
   };
   const lines = [...task().baselines, ...state.models]
     .map((model) => [
       model,
-      shares.map((share) => [share, cell(model, share)]).filter((at) => at[1] && at[1][0] != null),
+      fractions.map((fraction) => [fraction, cell(model, fraction)]).filter((at) => at[1] && at[1][0] != null),
     ])
     .filter((line) => line[1].length);
   if (!lines.length) return;
-  const logs = shares.map(Math.log),
+  const logs = fractions.map(Math.log),
     yRange = padded(
       lines.flatMap((line) => line[1].flatMap((at) => at[1].filter((v) => v != null))),
       0.06,
@@ -186,16 +186,16 @@ export function drawShares() {
   const xRange = padded(logs, 0.08);
   const chart = axes(
     holder,
-    `${metric} by share of training data`,
+    `${metric} by training fraction`,
     220,
     {
       range: xRange,
-      ticks: shares.map((share) => [Math.log(share), String(share)]),
-      label: "Share of training data (%)",
+      ticks: fractions.map((fraction) => [Math.log(fraction), String(fraction)]),
+      label: "Training fraction (%)",
     },
     { range: yRange, ticks: ticks(...yRange, 5), label: metric },
   );
-  const middle = chart.X(Math.log(state.share));
+  const middle = chart.X(Math.log(state.fraction));
   chart.svg.insertBefore(
     s("rect", {
       class: "band",
@@ -208,37 +208,37 @@ export function drawShares() {
   );
   const dashes = ["2 3", "8 3", "8 3 2 3", "4 2 1 2"],
     count = state.models.length;
-  const at = (model, share) =>
-    chart.X(Math.log(share)) +
+  const at = (model, fraction) =>
+    chart.X(Math.log(fraction)) +
     (place(model) < 0 ? 0 : 5 * (state.models.indexOf(model) - (count - 1) / 2));
   lines.forEach(([model, cells]) => {
-    const points = cells.map(([share, values]) => [at(model, share), chart.Y(values[0])]);
+    const points = cells.map(([fraction, values]) => [at(model, fraction), chart.Y(values[0])]);
     const line = polyline(chart, points, place(model) < 0 ? "level" : "after", model);
     if (place(model) < 0) {
       line.setAttribute("stroke-dasharray", dashes[task().baselines.indexOf(model) % 4]);
       return;
     }
-    for (const [share, values] of cells)
-      if (values[1] != null) bar(chart, model, at(model, share), values[1], values[2]);
+    for (const [fraction, values] of cells)
+      if (values[1] != null) bar(chart, model, at(model, fraction), values[1], values[2]);
   });
   lines.forEach(([model, cells], r) =>
-    cells.forEach(([share, values]) => {
+    cells.forEach(([fraction, values]) => {
       const words = [`${metric}: ${text(values[0])}`];
       if (values[1] != null)
         words.push(`${interval()}: ${text(values[1])} to ${text(values[2])}`);
-      const lead = `${model}, ${share} % of the data, ${seedWords()}`,
+      const lead = `${model}, ${fraction} % of the data, ${seedWords()}`,
         baseline = place(model) < 0;
-      const x = at(model, share),
+      const x = at(model, fraction),
         y = chart.Y(values[0]);
       if (!baseline) {
-        point(chart, model, x, y, r, shares.indexOf(share), values[0], lead, words, false);
+        point(chart, model, x, y, r, fractions.indexOf(fraction), values[0], lead, words, false);
         return;
       }
       const dot = s("g", { class: "baseline" }, [
         s("circle", { class: "hit", cx: x, cy: y, r: 9 }),
         s("circle", { class: "mark", cx: x, cy: y, r: 1.6 }),
       ]);
-      chart.svg.append(told(dot, r, shares.indexOf(share), values[0], lead, words));
+      chart.svg.append(told(dot, r, fractions.indexOf(fraction), values[0], lead, words));
     }),
   );
   const names = task().baselines.map((model, k) =>

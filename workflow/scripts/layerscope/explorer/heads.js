@@ -17,14 +17,14 @@ import { CHANGE, CIVIDIS, heat, ready, swatch } from "./charts.js";
 
 export const seedWords = () =>
   state.seed === MEAN ? `mean of ${task().seeds.length} seeds` : `seed ${state.seed}`;
-const shareWords = () => (state.share == null ? "no fine-tuning" : `${state.share} % of the data`);
+const fractionWords = () => (state.fraction == null ? "no fine-tuning" : `${state.fraction} % of the data`);
 export const nameOf = (list, key) => (measureOf(list, key) || { name: "" }).name;
 
 export function summary() {
   const models = state.models.length === 1 ? state.models[0] : `${state.models.length} models`;
   return (
-    `${state.task}: ${models}; after fine-tuning on ${shareWords()}, ${seedWords()}.` +
-    " Point at a number, or go to it with the keys, to read it."
+    `${state.task}: ${models}; after fine-tuning on ${fractionWords()}, ${seedWords()}.` +
+    " Hover over a number, or move to it with the keyboard, to read it."
   );
 }
 
@@ -55,7 +55,7 @@ export function drawHeads() {
   note.replaceChildren();
   const measure = measureOf(task().measures, state.attention);
   if (!measure) {
-    note.textContent = "The tables hold no attention.";
+    note.textContent = "The tables have no attention measures.";
     return;
   }
   const after = chosen(),
@@ -78,7 +78,7 @@ export function drawHeads() {
     .filter((cell) => cell)
     .map((cell) => cell.value);
   if (!values.length) {
-    note.textContent = "No value of this measure for what is chosen.";
+    note.textContent = "This measure has no value for the current choices.";
     return;
   }
   const range = [Math.min(...values), Math.max(...values)];
@@ -86,7 +86,7 @@ export function drawHeads() {
     ...blocks.flatMap((b) => b.change || []).map((v) => Math.abs(v ?? 0)),
     1e-12,
   );
-  /* Dark is what fine-tuning changed most, as in the figures: the low end, but for a divergence. */
+  /* Dark means most change, as in the figures: low values, except for a divergence. */
   const sequential = measure.key.startsWith("jsd") ? [...CIVIDIS].reverse() : CIVIDIS;
   const scale = (stops, low, high, name) => {
     const strip = h("i");
@@ -120,7 +120,7 @@ export function drawHeads() {
       `${b.model}, ${when}, layer ${layer}, head ${head}`,
       [`${measure.name}: ${text(cells[k]?.value)}`, ...rangeWords(cells[k]), ...more(k)],
     ];
-    const tuned = `${state.share} %, ${seedWords()}`,
+    const tuned = `${state.fraction} %, ${seedWords()}`,
       plain = (cells) => cells.map((cell) => cell && cell.value);
     const shown = [];
     if (b.before)
@@ -133,8 +133,8 @@ export function drawHeads() {
       });
     shown.push({
       title: !measure.compares
-        ? `After (${state.share} %)`
-        : `Before against after (${state.share} %)`,
+        ? `After (${state.fraction} %)`
+        : `Before vs. after (${state.fraction} %)`,
       values: plain(b.now),
       range,
       stops: sequential,
@@ -149,7 +149,7 @@ export function drawHeads() {
         tell: (k, layer, head) => [
           `${b.model}, change, layer ${layer}, head ${head}`,
           [
-            `${measure.name}, after less before: ${text(b.change[k])}`,
+            `${measure.name}, after minus before: ${text(b.change[k])}`,
             `before ${text(b.before[k]?.value)}, after ${text(b.now[k]?.value)} (${tuned})`,
           ],
         ],
@@ -165,8 +165,8 @@ export function drawHeads() {
     ready(maps, "grid");
   }
   note.textContent =
-    "Layers across, heads down; one scale for all models. " +
+    "Layers across, heads down; all models share one scale. " +
     (!measure.compares
       ? ""
-      : "The measure compares a head's maps before and after fine-tuning; darker is more change.");
+      : "This measure compares each head before and after fine-tuning; darker means more change.");
 }

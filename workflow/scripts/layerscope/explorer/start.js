@@ -19,7 +19,7 @@ import {
 import { swatch } from "./charts.js";
 import { leave } from "./pointer.js";
 import { drawHeads, summary } from "./heads.js";
-import { drawEntry, drawLayers, drawShares } from "./curves.js";
+import { drawLocalization, drawLayers, drawFractions } from "./curves.js";
 import { drawPoints } from "./association.js";
 
 /* --- choices --- */
@@ -48,8 +48,8 @@ function fillChoices() {
   fill("task", tasks.map(plain));
   fill("score", here.metrics);
   fill(
-    "share",
-    here.shares.map((share) => ({ key: String(share), name: `${share} %` })),
+    "fraction",
+    here.fractions.map((fraction) => ({ key: String(fraction), name: `${fraction} %` })),
   );
   fill(
     "seed",
@@ -81,14 +81,14 @@ function draw() {
   leave();
   const [probe] = (state.curve || "").split("|");
   byId("curves-note").replaceChildren(
-    "Dashed, open: before. Solid, filled: after. Bars: range over seeds; of scores, ",
+    "Dashed, open: before. Solid, filled: after. Bars: range over seeds; for scores, ",
     `${interval()}. Grey: baselines. `,
-    audit("Audit", "what is drawn by layer", probe ? "table_probes" : "table_similarity"),
+    audit("Audit", "the values by layer", probe ? "table_probes" : "table_similarity"),
   );
   drawHeads();
   drawLayers();
-  drawEntry();
-  drawShares();
+  drawLocalization();
+  drawFractions();
   drawPoints();
   byId("readout").textContent = summary();
 }

@@ -10,13 +10,18 @@ export const LINES = [
 ];
 export const tasks = Object.keys(content.tasks);
 const order = Object.keys(content.models);
-export const state = {};
+export const state = {
+  /* For association.js. */
+  get share() {
+    return this.fraction;
+  },
+};
 
 export const task = () => content.tasks[state.task];
 export const own = (object, key) =>
   object && Object.prototype.hasOwnProperty.call(object, key) ? object[key] : undefined;
 
-/* What each choice may be, the one that stands when nothing else is chosen first. */
+/* The values that each choice may take, the default first. */
 export function allowed(key) {
   const here = task();
   switch (key) {
@@ -24,8 +29,8 @@ export function allowed(key) {
       return tasks;
     case "score":
       return here.metrics.map((metric) => metric.key);
-    case "share":
-      return here.shares.map(String).reverse();
+    case "fraction":
+      return here.fractions.map(String).reverse();
     case "seed":
       return (here.seeds.length > 1 ? [MEAN] : []).concat(here.seeds.map(String));
     case "attention":
@@ -37,10 +42,10 @@ export function allowed(key) {
   }
 }
 
-/* The state of an address; what it does not name, or names wrongly, stands as by default. */
+/* The state that an address describes; what it omits or misspells has its default. */
 export function stateOf(fragment) {
   const given = new URLSearchParams(fragment.replace(/^#/, ""));
-  for (const key of ["task", "score", "share", "seed", "attention", "curve", "inner"]) {
+  for (const key of ["task", "score", "fraction", "seed", "attention", "curve", "inner"]) {
     const known = allowed(key),
       value = given.get(key);
     state[key] = known.includes(value) ? value : known[0];
@@ -57,7 +62,7 @@ export function stateOf(fragment) {
 
 export function fragmentOf() {
   const given = new URLSearchParams();
-  for (const key of ["task", "score", "share", "seed", "attention", "curve", "inner"]) {
+  for (const key of ["task", "score", "fraction", "seed", "attention", "curve", "inner"]) {
     if (state[key] != null) given.set(key, state[key]);
   }
   const many = (key, values) =>
@@ -75,13 +80,13 @@ export function remember() {
   }
 }
 
-/* Fine-tuned variants that are chosen: of one seed, or of all. */
+/* The chosen fine-tuned variants: of one seed, or of all. */
 export function chosen() {
   const seeds = state.seed === MEAN ? task().seeds : [state.seed];
-  return state.share == null ? [] : seeds.map((seed) => `f${state.share}-s${seed}`);
+  return state.fraction == null ? [] : seeds.map((seed) => `f${state.fraction}-s${seed}`);
 }
 
-/* Mean and range of what is there; null if nothing is. */
+/* Mean and range of the values that exist; null if none does. */
 export function over(values) {
   const there = values.filter((value) => value != null);
   if (!there.length) return null;

@@ -10,7 +10,7 @@ Measures, each a number for every example, layer and head:
   sentence, both cut to the shorter one: how similar maps are that have no reason to be.
 - `…_ceiling`: between two seeds of the same fine-tuning: how similar maps are that should be.
 - `entropy` (bits) and `distance` (sub-words) of one model's own rows.
-- `special` and `first`: share of a model's attention on special tokens, and on the first token
+- `special` and `first`: fraction of a model's attention on special tokens, and on the first token
   ("attention sinks": Clark et al. 2019, Xiao et al. 2024).
 
 Padding never enters. Raw cosine is inflated for causal maps, whose upper half is zero in both; the
@@ -112,10 +112,10 @@ def mean_distance(maps: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
     return row_mean((maps * (at[:, None] - at[None, :]).abs()).sum(dim=-1), rows)
 
 
-def token_shares(
+def token_fractions(
     maps: torch.Tensor, real: torch.Tensor, special: torch.Tensor
 ) -> dict[str, torch.Tensor]:
-    """Share of a head's attention on special tokens and on the first token, averaged over rows.
+    """Fraction of a head's attention on special tokens and on the first token, averaged over rows.
 
     `special`: tokens that the tokenizer's frame puts around and between texts (Clark et al. 2019,
     "What Does BERT Look At?"). `first`: the first token that is not padding, whatever it is (Xiao
@@ -178,7 +178,7 @@ def layer_measures(
     found = {
         "entropy": row_mean(entropy_bits(maps), real),
         "distance": mean_distance(maps, real),
-        **token_shares(maps, real, special),
+        **token_fractions(maps, real, special),
     }
     if other_seed is not None:
         found |= _pair_measures("_ceiling", maps, other_seed, real)

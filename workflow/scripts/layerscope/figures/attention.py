@@ -62,7 +62,7 @@ def grid_of(rows: pd.DataFrame, value: str = "value") -> pd.DataFrame:
 
 @styled()
 def draw(rows: pd.DataFrame) -> Figure:
-    """Draw heat maps and curves of cosine, then of divergence, a column a model.
+    """Draw heat maps and curves of cosine, then of divergence, one column per model.
 
     Args:
         rows: one task's rows of the table of attention; the largest percent is drawn.
@@ -153,5 +153,5 @@ def _heat_maps(
 
 
 def figure(tables: Drawn) -> Figure:
-    """The figure, from the rows of the largest share in the table of attention."""
+    """The figure, from the rows of the largest training fraction in the table of attention."""
     return draw(tables.table("attention"))

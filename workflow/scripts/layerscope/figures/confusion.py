@@ -30,7 +30,7 @@ def matrix_of(rows: pd.DataFrame, labels: Sequence[str]) -> npt.NDArray[np.int64
 
 @styled()
 def draw(rows: pd.DataFrame) -> Figure:
-    """Draw a matrix a model at the largest percent: shares of each true label, and counts.
+    """Draw one matrix per model at the largest training fraction: row percentages and counts.
 
     Args:
         rows: one task's rows of the table of confusions.
@@ -53,12 +53,12 @@ def draw(rows: pd.DataFrame) -> Figure:
     for axes, model in zip(grid.flat, models, strict=False):
         matrix = matrix_of(rows[rows["model"] == model], labels)
         total = matrix.sum(axis=1, keepdims=True)
-        shares = np.divide(matrix, total, out=np.zeros(matrix.shape), where=total > 0)
-        axes.imshow(shares, aspect="auto", cmap="Blues", norm=Normalize(0, 1))
-        for (i, j), share in np.ndenumerate(shares):
+        fractions = np.divide(matrix, total, out=np.zeros(matrix.shape), where=total > 0)
+        axes.imshow(fractions, aspect="auto", cmap="Blues", norm=Normalize(0, 1))
+        for (i, j), fraction in np.ndenumerate(fractions):
             axes.text(
-                j, i, f"{100 * share:.0f} %\n{matrix[i, j]:,}", ha="center", va="center",
-                fontsize=5.8, linespacing=1.3, color="white" if share > 0.55 else "black",
+                j, i, f"{100 * fraction:.0f} %\n{matrix[i, j]:,}", ha="center", va="center",
+                fontsize=5.8, linespacing=1.3, color="white" if fraction > 0.55 else "black",
             )  # fmt: skip
         axes.set_title(model)
         axes.grid(False)
@@ -73,7 +73,9 @@ def draw(rows: pd.DataFrame) -> Figure:
     figure.supxlabel(f"Predicted, fine-tuned on {percent} %", fontsize=7)
     figure.supylabel("True", fontsize=7)
     image = ScalarMappable(Normalize(0, 1), "Blues")
-    figure.colorbar(image, ax=figure.axes, label="Share of the true label", shrink=0.8, aspect=25)
+    figure.colorbar(
+        image, ax=figure.axes, label="Fraction of the true label", shrink=0.8, aspect=25
+    )
     return figure
 
 

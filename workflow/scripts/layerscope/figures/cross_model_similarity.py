@@ -15,7 +15,7 @@ from layerscope.figures.style import legend_below, styled, width_for
 
 @styled()
 def draw(rows: pd.DataFrame) -> Figure:
-    """Draw a column a share of training data, a row a view, and a line a pair of models.
+    """Draw one column per training fraction, one row per view, one line per pair of models.
 
     Args:
         rows: one task's rows of the table of models.

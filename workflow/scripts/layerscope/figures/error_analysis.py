@@ -30,8 +30,8 @@ NOVELTY = {
 LEAST = 10
 
 
-def of_largest_share(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the largest share: means over seeds, or those of the one seed."""
+def of_largest_fraction(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the largest training fraction: means over seeds, or those of the one seed."""
     chosen = rows[rows["percent"] == max(percents_of(rows))]
     means = chosen[chosen["seed"].isna()]
     return means if len(means) else chosen
@@ -99,12 +99,12 @@ def _points(
 def draw(rows: pd.DataFrame) -> Figure:
     """Draw the reliability curve and errors by model, F1 of each class, and of entities by novelty.
 
-    All is of the largest share, the mean over seeds where there are several.
+    All panels are of the largest training fraction, and means over seeds if there are several.
 
     Args:
         rows: one task's rows of the table of evaluation.
     """
-    chosen = of_largest_share(rows)
+    chosen = of_largest_fraction(rows)
     known = looks(models_of(rows))
     classes = chosen[chosen["measure"] == "f1"]
     names = {label: label for label in classes["label"].unique()}

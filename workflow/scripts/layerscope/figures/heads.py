@@ -1,4 +1,4 @@
-"""How far each attention head has moved, and what of its attention has changed."""
+"""How much each attention head changes, and in what."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ from layerscope.figures.style import (
 #: Properties whose change is drawn, and the label of the axis.
 CHANGES = {
     "entropy": "Entropy\n(change, bits)",
-    "special": "On special tokens\n(change of share)",
-    "first": "On first token\n(change of share)",
+    "special": "Special tokens\n(change, fraction)",
+    "first": "First token\n(change, fraction)",
 }
 _LINE, _HEAD = "#0072B2", "#E69F00"
 
 
 def beyond_seeds(rows: pd.DataFrame) -> pd.Series:
-    """1 if a head differs from before by more than two seeds do, its intervals apart, else 0."""
+    """1 if a head's change lies above the difference of two seeds, intervals apart, else 0."""
     beyond = (rows["jsd_low"] > rows["ceiling_high"]).astype(float)
     return beyond.where(rows["jsd_low"].notna() & rows["ceiling_high"].notna())
 
 
 def changes(rows: pd.DataFrame) -> pd.DataFrame:
-    """Columns of `CHANGES`: each property after fine-tuning less the same before."""
+    """Columns of `CHANGES`: each property after fine-tuning minus before."""
     return pd.DataFrame({name: rows[name] - rows[f"{name}_before"] for name in CHANGES})
 
 
 @styled()
 def draw(rows: pd.DataFrame) -> Figure:
-    """Draw a column a model: a heat map of `moved`, then changes by layer.
+    """Draw one column per model: a heat map of `moved`, then changes by layer.
 
     Args:
         rows: one task's rows of the table of heads; the largest percent is drawn.
@@ -79,7 +79,7 @@ def draw(rows: pd.DataFrame) -> Figure:
         column[-1].set_xlabel("Layer")
     figure.colorbar(
         image, ax=list(panels[0]), fraction=0.05, pad=0.015, aspect=12,
-        label=f"Moved\n(0: {'two seeds' if known else 'nothing'}, 1: other head)",
+        label=f"Relative change\n(0: {'two seeds' if known else 'no change'}, 1: other head)",
     )  # fmt: skip
     panels[0, 0].set_ylabel("Head")
     for axes, label in zip(panels[1:, 0], CHANGES.values(), strict=True):
@@ -90,10 +90,10 @@ def draw(rows: pd.DataFrame) -> Figure:
         Line2D(
             [], [], color=_LINE, marker="s", markersize=2.6, label=f"mean of heads ({percent} %)"
         ),
-        Line2D([], [], marker="o", markersize=2.6, color=_HEAD, label="a head", **dot),
+        Line2D([], [], marker="o", markersize=2.6, color=_HEAD, label="one head", **dot),
     ]  # fmt: skip
     if marked:
-        label = "more than between two seeds"
+        label = "exceeds difference between seeds"
         handles.append(Line2D([], [], marker=".", color="black", label=label, **dot))
     legend_below(figure, handles, 2 if len(models) <= 2 else 3)
     return figure

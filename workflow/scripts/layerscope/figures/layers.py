@@ -1,4 +1,4 @@
-"""Measures of probes by layer, before and after fine-tuning: what two figures share."""
+"""Measures of probes by layer, before and after fine-tuning; used by three figures."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from layerscope.figures.style import (
 
 @styled()
 def draw(rows: pd.DataFrame, wanted: Sequence[tuple[str, str, str]]) -> Figure:
-    """Draw a column a model and a row a panel.
+    """Draw one column per model and one row per panel.
 
     Args:
         rows: one task's rows of the table of probes.

@@ -18,9 +18,9 @@ def _short(value: float) -> str:
 
 @styled()
 def draw(rows: pd.DataFrame) -> Figure:
-    """Draw a panel a model, each on its own scale.
+    """Draw one panel per model, each on its own scale.
 
-    Perplexities of other tokenizers, texts or objectives do not compare, so panels share no axis.
+    Perplexities of different tokenizers, texts or objectives are not comparable.
 
     Args:
         rows: the table of pre-training; without rows the figure says so.

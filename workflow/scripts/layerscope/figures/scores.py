@@ -1,4 +1,4 @@
-"""Downstream score against the share of training data."""
+"""Downstream score by training fraction."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def draw(rows: pd.DataFrame) -> Figure:
     """Draw one panel a task and one line a model, in the task's primary metric.
 
     Args:
-        rows: the table of scores. A baseline scored at one share alone is a level line.
+        rows: the table of scores. A baseline scored at a single fraction is a horizontal line.
     """
     known = looks(models_of(rows[rows["architecture"] != "baseline"]))
     tasks = rows["task"].unique()
@@ -71,7 +71,7 @@ def draw(rows: pd.DataFrame) -> Figure:
                 axes.plot(line["percent"], line["value"], **style)
         for index, (model, look) in enumerate(known.items()):
             line = line_of(chosen, model)
-            # Side by side, so that intervals at the same share stay apart.
+            # Side by side, so that intervals at the same fraction do not overlap.
             shift = 1.035 ** (index - (len(known) - 1) / 2)
             line = line.assign(at=line["percent"] * shift)
             axes.plot(line["at"], line["value"], color=look.colour, marker=look.marker)
@@ -84,7 +84,7 @@ def draw(rows: pd.DataFrame) -> Figure:
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlim(percents[0] / 1.25, percents[-1] * 1.25)
         axes.margins(y=0.08)
-    panels[-1].set_xlabel("Share of training data (%)")
+    panels[-1].set_xlabel("Training fraction (%)")
     lines = [
         Line2D([], [], color=GREY, linewidth=0.9, dashes=DASHES[b], label=b) for b in baselines
     ]

@@ -1,4 +1,4 @@
-"""What all figures share: fonts, sizes, legends, and saving with the same bytes every time."""
+"""Used by all figures: fonts, sizes, legends, and saving with the same bytes every time."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def models_of(rows: pd.DataFrame) -> list[str]:
 
 
 def percent_looks(percents: Sequence[int]) -> dict[int, Look]:
-    """Colour and marker of each share of training data: the darker, the more."""
+    """Colour and marker of each training fraction: darker means more data."""
     colours = matplotlib.colormaps["viridis_r"]
     step = 0.65 / max(len(percents) - 1, 1)
     start = 0.3 if len(percents) > 1 else 0.75
@@ -108,7 +108,7 @@ def percent_looks(percents: Sequence[int]) -> dict[int, Look]:
 
 
 def percents_of(rows: pd.DataFrame) -> list[int]:
-    """Shares of training data of fine-tuned variants, from small to large."""
+    """Training fractions (percent) of fine-tuned variants, in ascending order."""
     return sorted(percent for percent in rows["percent"].unique().tolist() if percent > 0)
 
 

@@ -23,7 +23,7 @@ PANELS = {"all": "all matrices", "attention": "attention", "feed-forward": "feed
 
 @styled()
 def draw(rows: pd.DataFrame) -> Figure:
-    """Draw a column a share of training data, a row a kind of matrices, and a line a model.
+    """Draw one column per training fraction, one row per kind of matrix, one line per model.
 
     Args:
         rows: one task's rows of the table of changes of weights.

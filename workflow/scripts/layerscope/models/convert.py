@@ -29,19 +29,19 @@ def convert_pickle(path: Path, out: Path) -> None:
         )
     except pickle.UnpicklingError:
         raise UserError(
-            f"{path.name}: no weights alone: it is damaged, or reading it would run code; "
+            f"{path.name}: not only weights: it is damaged, or reading it would run code; "
             "allowed: tensors by name"
         ) from None
     except Exception as error:  # a damaged pickle fails in any way
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise UserError(f"{path.name}: cannot be read as weights ({reason})") from None
     if not isinstance(weights, dict) or not weights:
-        raise UserError(f"{path.name}: holds no weights; allowed: tensors by name")
+        raise UserError(f"{path.name}: contains no weights; allowed: tensors by name")
     seen: set[int] = set()
     tensors: dict[str, torch.Tensor] = {}
     for name, tensor in weights.items():
         if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
-            raise UserError(f"{path.name}: {name!r} is no tensor; allowed: tensors by name")
+            raise UserError(f"{path.name}: {name!r} is not a tensor; allowed: tensors by name")
         if tensor.layout != torch.strided or tensor.is_quantized:
             raise UserError(f"{path.name}: {name!r} is sparse or quantised; allowed: plain tensors")
         memory = tensor.untyped_storage().data_ptr()

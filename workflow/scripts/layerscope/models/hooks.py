@@ -55,7 +55,7 @@ def _projection(model: PreTrainedModel, block: nn.Module) -> nn.Module:
 
 def _unknown(model: PreTrainedModel, what: str) -> UserError:
     return UserError(
-        f"{type(model).__name__}: its {what} are not found, so that none can be changed; "
+        f"{type(model).__name__}: its {what} were not found, so they cannot be changed; "
         "allowed: `interventions: null` in the configuration, or models such as BERT and GPT-2"
     )
 

@@ -40,7 +40,7 @@ class Part(NamedTuple):
 
     path: str
     entry: Entry  # bytes, sha256, …, as its job left it
-    made: Kept | None  # None for raw data, and for what nobody made
+    made: Kept | None  # None for raw data, and for files of unknown origin
     findings: list[Finding]
 
     @property
@@ -77,7 +77,7 @@ def audit(study: Study, targets: Iterable[str], code: Code, everything: bool = F
     targets = [_output(study, target) for target in targets]
     general = list(_settings(study))
     general += [
-        Finding(os.path.relpath(path, study.root), "record", "it cannot be read as a record")
+        Finding(os.path.relpath(path, study.root), "record", "it is not a readable record")
         for path in study.broken
         if not path.is_relative_to(study.root / "resources")
     ]
@@ -110,11 +110,13 @@ def audit(study: Study, targets: Iterable[str], code: Code, everything: bool = F
 
 
 def _two_versions(path: str, entry: Entry) -> Finding:
-    return Finding(path, "input", f"made from another {entry['path']} than other results were")
+    return Finding(
+        path, "input", f"made from a different version of {entry['path']} than other results"
+    )
 
 
 def _output(study: Study, path: str) -> str:
-    """The output of a job that a path is, or lies in; the path itself if it is none."""
+    """The job output that a path is, or is inside; the path itself if there is none."""
     for candidate in (path, *map(str, Path(path).parents)):
         if candidate in study.made:
             return candidate
@@ -139,7 +141,7 @@ def _orphan(path: str) -> Iterator[Finding]:
 
 
 def _raw(study: Study, path: str, entry: Entry) -> Iterator[Finding]:
-    """What does not hold of an input that has no record: raw data, or an orphan."""
+    """What does not verify about an input without a record: raw data, or an orphan."""
     if not path.startswith(("results/", "resources/")):
         yield from check_raw(entry, study)
     elif entry["lineage"] is None:
@@ -162,11 +164,11 @@ def _settings(study: Study) -> Iterator[Finding]:
     if told and not changed:
         files = ", ".join(told["files"])
         for line in stale_settings(study.root, study.root / path, told):
-            yield Finding(files, "settings", f"configured otherwise now: {line}")
+            yield Finding(files, "settings", f"configured differently now: {line}")
 
 
 def _orphans(study: Study) -> Iterator[Finding]:
-    """Files below the study's folder that no record speaks of."""
+    """Files below the study's folder that no record lists."""
     for folder, folders, names in os.walk(study.results):
         here = os.path.relpath(folder, study.root)
         folders[:] = sorted(
@@ -222,7 +224,7 @@ def trace(file: str | Path, root: str | Path) -> Traced:
     carried = lineage.marked(content)
     if carried is None:
         raise UserError(
-            f"{file}: made by nobody known: it lies in no study and carries no lineage; "
+            f"{file}: unknown origin: not in a study folder, no lineage metadata; "
             "allowed: a result of a study, or a figure that layerscope drew"
         )
     ending = Path(file).suffix

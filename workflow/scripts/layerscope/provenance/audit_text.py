@@ -24,8 +24,8 @@ def verdict(audit: Audit) -> str:
     raw = sum(part.made is None for part in audit.parts.values())
     seen = f"{len(audit.parts)} files and folders of {jobs} jobs and {raw} raw sources"
     if found:
-        return f"{found} {'thing does' if found == 1 else 'things do'} not hold ({seen} checked)."
-    return f"Everything holds: {seen} checked."
+        return f"{found} {'thing does' if found == 1 else 'things do'} not verify ({seen} checked)."
+    return f"Everything verifies: {seen} checked."
 
 
 def settings_of(record: Record) -> dict[str, Any]:

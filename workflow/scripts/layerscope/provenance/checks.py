@@ -26,7 +26,7 @@ FIGURES = (".svg", ".pdf", ".png", ".html")
 
 
 class Finding(NamedTuple):
-    """Something that does not hold."""
+    """Something that does not verify."""
 
     path: str
     kind: str  # missing, changed, orphan, record, failed, input, older, code, log, figure, settings
@@ -43,7 +43,7 @@ def check_content(path: str, there: Path, entry: Mapping[str, Any]) -> Iterator[
     """
     if not there.exists():
         if not entry.get("temporary"):
-            yield Finding(path, "missing", "it was made and is gone")
+            yield Finding(path, "missing", "it was made but no longer exists")
         return
     now = describe(there)
     if "files" not in entry or "files" not in now:
@@ -55,7 +55,7 @@ def check_content(path: str, there: Path, entry: Mapping[str, Any]) -> Iterator[
     for name in sorted(before.keys() | after.keys()):
         whole = f"{path}/{name}"
         if name not in after:
-            yield Finding(whole, "missing", "it was made and is gone")
+            yield Finding(whole, "missing", "it was made but no longer exists")
         elif name not in before:
             yield Finding(whole, "orphan", "no job made it")
         elif after[name]["sha256"] != before[name]["sha256"]:
@@ -70,22 +70,22 @@ def _other(now: Mapping[str, Any], entry: Mapping[str, Any]) -> str:
 
 
 def check_record(path: str, kept: Kept, study: Study) -> Iterator[Finding]:
-    """Whether a record is as it was written, of a job that ended well, and of this place."""
+    """Whether a record is unedited, of a job that succeeded, and of this study."""
     record = kept.record
     file = os.path.relpath(kept.file, study.root)
     if record.get("digest") != self_digest(record):
-        yield Finding(file, "record", "edited: its own digest does not fit")
+        yield Finding(file, "record", "edited: its digest does not match its content")
     if record["exit"] is None:
         yield Finding(path, "failed", f"its job began {record['started']} and never ended")
     elif record["exit"] != 0:
         yield Finding(path, "failed", f"its job ended with exit code {record['exit']}")
     if not path.startswith("resources/") and record["study"] != study.name:
-        yield Finding(file, "record", f"it is of study {record['study']}, not {study.name}")
+        yield Finding(file, "record", f"it belongs to study {record['study']}, not {study.name}")
     whole = lineage.lineage(
         record["rule"], record["parameters"], record["code"]["digest"], record["inputs"]
     )
     if whole != record["lineage"]:
-        yield Finding(file, "record", "edited: lineage does not follow from what it says")
+        yield Finding(file, "record", "edited: its lineage does not follow from its content")
 
 
 def check_copies(record: Record, study: Study) -> Iterator[Finding]:
@@ -100,13 +100,13 @@ def check_copies(record: Record, study: Study) -> Iterator[Finding]:
 
 
 def check_log(record: Record, study: Study) -> Iterator[Finding]:
-    """Whether what the job said is still there as it was said."""
+    """Whether the job's log exists and is unchanged."""
     log = record["log"]
     if "sha256" not in log:
         return
     there = study.root / log["path"]
     if not there.is_file():
-        yield Finding(log["path"], "log", "the log is gone")
+        yield Finding(log["path"], "log", "the log is missing")
     elif describe(there)["sha256"] != log["sha256"]:
         yield Finding(log["path"], "log", "the log was changed after its job ended")
 
@@ -116,8 +116,8 @@ def check_code(path: str, record: Record, code: Code) -> Iterator[Finding]:
     then, now = record["code"]["modules"], code.modules(record["program"], record.get("part"))
     changed = [name for name in sorted(then.keys() | now.keys()) if then.get(name) != now.get(name)]
     if changed:
-        commit = f"commit {code.commit[:12]}" if code.commit else "the code that is there"
-        yield Finding(path, "code", f"made by other code than {commit}: {', '.join(changed)}")
+        commit = f"commit {code.commit[:12]}" if code.commit else "the present code"
+        yield Finding(path, "code", f"made by different code than {commit}: {', '.join(changed)}")
 
 
 def check_input(
@@ -133,12 +133,14 @@ def check_input(
     """
     if maker is None:
         if entry["lineage"] is not None:
-            message = f"the record of the job that made it is gone; {path} was made from it"
+            message = f"the record of the job that made it is missing; {path} was made from it"
             yield Finding(entry["path"], "orphan", message)
         return
     made = output_entry(maker.record, entry["path"])
     if made is None or made.get("sha256") != entry["sha256"]:
-        message = f"made from another {entry['path']} (sha256 {entry['sha256'][:12]})"
+        message = (
+            f"made from a different version of {entry['path']} (sha256 {entry['sha256'][:12]})"
+        )
         yield Finding(path, "input", message)
     elif maker.record["lineage"] != entry["lineage"]:
         message = f"made when {entry['path']} came from other settings, code or inputs"
@@ -157,14 +159,14 @@ def check_raw(entry: Entry, study: Study) -> Iterator[Finding]:
     if package is None:
         there = study.root / entry["path"]
         if not there.exists():
-            yield Finding(entry["path"], "missing", "raw data is gone")
+            yield Finding(entry["path"], "missing", "raw data is missing")
         elif describe(there)["sha256"] != entry["sha256"]:
-            yield Finding(entry["path"], "changed", "raw data is other than what was read")
+            yield Finding(entry["path"], "changed", "raw data differs from what was read")
         return
     try:
         now = as_package(package)
     except PackageNotFoundError:
-        yield Finding(entry["path"], "missing", "the package is not installed any more")
+        yield Finding(entry["path"], "missing", "the package is no longer installed")
         return
     if now["path"] != entry["path"]:
         yield Finding(entry["path"], "changed", f"{now['path']} is installed now")
@@ -173,11 +175,11 @@ def check_raw(entry: Entry, study: Study) -> Iterator[Finding]:
 
 
 def check_figure(path: str, there: Path, record: Record) -> Iterator[Finding]:
-    """Whether a figure carries the lineage that its record has."""
+    """Whether a figure carries the lineage in its record."""
     if there.suffix not in FIGURES or not there.is_file():
         return
     carried = lineage.marked(there.read_bytes())
     if carried is None:
-        yield Finding(path, "figure", "it does not say where it comes from")
+        yield Finding(path, "figure", "it carries no lineage")
     elif carried != record["lineage"]:
         yield Finding(path, "figure", f"it comes from another run (lineage {carried[:12]})")

@@ -21,25 +21,25 @@ from layerscope.provenance.planned import FOLLOWS, Planned
 from layerscope.run_records.content import Record, package_of
 from layerscope.run_records.recorder import options_of, take_job
 
-#: Kinds of causes in the order in which they are told, and how a paragraph of each begins.
+#: Kinds of causes in the order in which they are reported, with the title of each.
 KINDS = {
     "setting": "Because a setting changed",
     "code": "Because code changed",
     "package": "Because a package changed",
     "input": "Because an input changed",
-    "touched": "Because an input is newer, with its old content (docs/reruns.md: copies)",
-    "read": "Because other files are read",
-    "command": "Because the command of the rule changed",
+    "touched": "Because an input is newer, with unchanged content (docs/reruns.md: copies)",
+    "read": "Because the set of input files changed",
+    "command": "Because the rule's command changed",
     "environment": "Because the software environment changed",
-    "stopped": "Because the last run of the job did not end well",
+    "stopped": "Because the last run failed or was interrupted",
     "missing": "Because an output is missing",
-    "new": "Because it never ran",
-    "unknown": "Because Snakemake says so, and no record tells more",
+    "new": "Because the job has never run",
+    "unknown": "Because Snakemake says so (no run record explains why)",
 }
-_TRANSIENT = "Because what was kept only until it was read is needed again"
-_FOLLOWING = "Because of these, what is made from them"
+_TRANSIENT = "Because a temporary output is needed again"
+_FOLLOWING = "Because they depend on these"
 _WIDTH = 100
-#: How Snakemake begins a reason of a job's own.
+#: How Snakemake begins a reason that is not about another job.
 _REASONS = (
     "Forced execution",
     "Missing output files",
@@ -53,7 +53,7 @@ _REASONS = (
 
 
 class Cause(NamedTuple):
-    """One reason of a job's own: `text` is the same for jobs that it is told of together."""
+    """One reason why a job itself would run; jobs with the same `text` are reported together."""
 
     kind: str
     text: str = ""
@@ -62,7 +62,7 @@ class Cause(NamedTuple):
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a job that would run, beside what Snakemake says of it."""
+    """What is known about a job that would run, besides Snakemake's reason."""
 
     record: Record | None  # of its last run
     modules: Mapping[str, str] = field(default_factory=dict)  # digests of its code now
@@ -80,7 +80,7 @@ def program_of(command: str) -> tuple[str, list[str], dict[str, Any]]:
 
 
 def causes(job: Planned, facts: Facts) -> list[Cause]:
-    """A job's own reasons to run; none if it only follows others."""
+    """Why a job itself would run; empty if it only depends on others that would."""
     record = facts.record
     follows = FOLLOWS in job.reason or not job.command
     if record is None:
@@ -109,8 +109,8 @@ def causes(job: Planned, facts: Facts) -> list[Cause]:
 def _ending(record: Record) -> str:
     code = record.get("exit")
     if code is None:
-        return "it was killed, or runs elsewhere"
-    return f"it was told to end (exit {code})" if code > 128 else f"it failed (exit {code})"
+        return "it was killed, or is running elsewhere"
+    return f"it was terminated (exit {code})" if code > 128 else f"it failed (exit {code})"
 
 
 def _settings(job: Planned, record: Record) -> list[Cause]:
@@ -175,7 +175,7 @@ def _code(record: Record, facts: Facts) -> list[Cause]:
     parts += [f"{_listed(sorted(before.keys() - now.keys()))} gone"] * bool(before.keys() - now)
     was = str(record.get("versions", {}).get("python", ""))
     if parts and _minor(was) != _minor(facts.python):
-        # Syntax trees differ between minor versions, of modules that nobody edited as well.
+        # Syntax trees differ between minor versions, even those of unedited modules.
         parts = [f"Python {_minor(was)} -> {_minor(facts.python)}"]
     return [Cause("code", ", ".join(parts))] if parts else []
 
@@ -254,10 +254,10 @@ def explanation(jobs: Iterable[tuple[Planned, Facts]], total: int) -> str:
         if not own:
             again = "Missing output files" in job.reason and facts.record is not None
             (transient if again else following)[job.rule] += 1
-    own_reasons = len(jobs) - following.total() - transient.total()
+    changed = len(jobs) - following.total() - transient.total()
     lines = [
-        f"{len(jobs)} of {total} jobs would run: {own_reasons} for a reason of their own, "
-        f"{len(jobs) - own_reasons} because of others."
+        f"{len(jobs)} of {total} jobs would run: {changed} because of a change, "
+        f"{len(jobs) - changed} because of others."
     ]
     for kind, title in KINDS.items():
         groups = sorted(key for key in told if key[0] == kind)

@@ -61,8 +61,8 @@ def finished_jobs(study: Study, targets: Iterable[str]) -> list[Kept]:
                 raise UserError(f"{path}: no run record, and {job_name(record)} read it; {_AGAIN}")
             if read.setdefault(path, entry["sha256"]) != entry["sha256"]:
                 raise UserError(
-                    f"{path}: {job_name(record)} read {entry['sha256'][:12]}, which it is not any "
-                    f"more ({read[path][:12]}); {_AGAIN}"
+                    f"{path}: {job_name(record)} read {entry['sha256'][:12]}, but it is now "
+                    f"{read[path][:12]}; {_AGAIN}"
                 )
     return [kept for kept in study.jobs() if _key(kept.record) in chosen]
 
@@ -113,4 +113,4 @@ def _check_size(path: Path, recorded: int) -> None:
     except OSError:
         raise UserError(f"{path}: missing, and a run record lists it; {_AGAIN}") from None
     if found != recorded:
-        raise UserError(f"{path}: {found} bytes; allowed: {recorded}, as its run record has it")
+        raise UserError(f"{path}: {found} bytes; allowed: {recorded}, as in its run record")

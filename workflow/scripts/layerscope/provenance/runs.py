@@ -25,7 +25,7 @@ _BYTE = "https://qudt.org/vocab/unit/BYTE"
 
 
 class Job(NamedTuple):
-    """A job's record, and the file that it lies in."""
+    """A job's record, and the file that holds it."""
 
     record: Record
     file: Entry  # path, bytes, sha256

@@ -12,7 +12,7 @@ from layerscope.run_records.content import ENDING, Record, read_record
 
 
 class Kept(NamedTuple):
-    """A record and the file that it lies in."""
+    """A record and the file that holds it."""
 
     file: Path
     record: Record
@@ -45,7 +45,7 @@ class Study(NamedTuple):
 
 
 def study_of(path: str | Path) -> tuple[Path, str] | None:
-    """Working directory and name of the study that a path lies in; None if it lies in none."""
+    """Working directory and name of the study that contains a path; None if none does."""
     path = Path(os.path.abspath(path))
     for folder in (path, *path.parents):
         if folder.parent.name == "results":

@@ -20,13 +20,13 @@ class Line:
     core_hours: float = 0.0
     gpu_hours: float = 0.0
     mem_mb: int = 0  # of its largest job
-    minutes: int = 0  # that its longest job asks for
+    minutes: int = 0  # requested by its longest job
     disk_mb: float = 0.0  # what stays under the study's own policy
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """The cost of a study: a line a rule, and the disk that each policy `keep` would take."""
+    """The cost of a study: one line per rule, and the disk that each policy `keep` would take."""
 
     lines: Mapping[str, Line]
     activations_mb: Mapping[str, float]  # by policy, what stays
@@ -104,20 +104,20 @@ def in_words(study: Study, found: Estimate) -> str:
     table.insert(-1, "-" * len(table[0]))
     policies = ", ".join(f"{name} {_size(mb)}" for name, mb in found.activations_mb.items())
     text = [
-        f"Study '{study.study}': the cost of all jobs, whatever has been made already.",
+        f"Study '{study.study}': the cost of all jobs, finished or not.",
         "",
         *table,
         "",
-        "Memory and time are what the largest job of a rule asks for at its first attempt; time is",
+        "Memory and time are what the largest job of a rule requests at its first attempt; time is",
         "three times the estimate. Hours are the estimate itself, on a slow core.",
-        f"Rates of the GPU: {read_rates().source}.",
+        f"GPU rates: {read_rates().source}.",
         "",
-        f"Activations that stay, by activations.keep: {policies}.",
+        f"Activations kept, by activations.keep: {policies}.",
         f"This study: {study.activations.keep}. Until its probes are done, a variant takes up to "
         f"{_size(found.temp_mb)} in any case.",
     ]
     if found.assumed:
-        text.append(f"Sizes that are not known yet and were assumed: {', '.join(found.assumed)}.")
+        text.append(f"Sizes that are not known yet were assumed: {', '.join(found.assumed)}.")
     return "\n".join(text)
 
 

@@ -2,7 +2,7 @@
 
 The arithmetic is the usual one: a pass multiplies each sub-word with every weight of the blocks
 once (2 operations a weight) and training three times that (Kaplan et al. 2020, appendix B); Adam
-keeps four numbers a weight. The rates below are on the slow side, and what a job asks for is
+keeps four numbers a weight. The rates below are on the slow side, and a job requests
 `MARGIN` times what is estimated, so that few jobs are killed; one that is killed asks for as much
 again at each further attempt. docs/cluster.md has the formulas in words and how they compare with
 measured jobs.
@@ -32,7 +32,7 @@ WRITTEN = 300.0
 WEIGHTS_READ = 100.0
 #: Seconds to start a program: imports alone, and with a model.
 START, START_MODEL = 5.0, 10.0
-#: A job that would keep one core busy for longer than this asks for a GPU.
+#: A job that would keep one core busy for longer than this requests a GPU.
 GPU_FROM = 1800.0
 #: Time asked for over time estimated, and minutes that every job gets.
 MARGIN, LEAST_MINUTES = 3, 10

@@ -53,4 +53,4 @@ def read_rates(path: Path = MEASURED) -> GpuRates:
             return ASSUMED
         raise UserError(f"{path}: no {error.args[0]!r}; {allowed}") from None
     except (AttributeError, TypeError, ValueError):
-        raise UserError(f"{path}: no figures of a GPU; {allowed}") from None
+        raise UserError(f"{path}: no rates of a GPU; {allowed}") from None

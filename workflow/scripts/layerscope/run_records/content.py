@@ -1,4 +1,4 @@
-"""What files and folders hold, by digest; and the records that lie beside them."""
+"""The contents of files and folders, by digest, and the records beside them."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def slurm() -> dict[str, str] | None:
 def peak_memory() -> int | None:
     """The most memory that this process had at once, in bytes; None where nobody counts.
 
-    Linux counts it by address space, which a program that was forked from a warm process has of
+    Linux counts it by address space, which a program that was forked from the fork server has of
     its own; `getrusage` would give the maximum of the process before it as well.
     """
     try:

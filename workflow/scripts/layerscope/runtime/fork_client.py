@@ -1,4 +1,4 @@
-"""Hand a program over to a process that has imported its libraries, if there is one."""
+"""Hand a program over to the fork server, if one is running."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import socket
 import sys
 
 VARIABLE = "LAYERSCOPE_FORK_SERVER"  # path of the socket
-THREADS = "OMP_NUM_THREADS"  # read when libraries are imported, so a warm process has one thread
+THREADS = "OMP_NUM_THREADS"  # read when libraries are imported, so the fork server has one thread
 
 
 def hand_over() -> int | None:
-    """Let the warm process run this program.
+    """Let the fork server run this program.
 
     Returns:
         The program's exit code, or None if it is to run here.

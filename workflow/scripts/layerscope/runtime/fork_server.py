@@ -1,13 +1,13 @@
-"""Start programs without importing the heavy libraries each time: fork them from a warm process.
+"""Start programs without importing the heavy libraries each time: fork them from a server.
 
-A small study is dozens of jobs of a few seconds, of which importing torch and transformers takes
-half. `warm.py COMMAND` runs a command, such as Snakemake on one machine, and meanwhile keeps one
-process that has imported those libraries. `layerscope.runtime.program.run` hands a program's
-arguments, environment, folder, mask of permissions and streams to it, over a Unix socket in a
-private folder; the process forks, the child runs the program's own code from its file as ever,
+A small study is dozens of jobs of a few seconds, half of which goes into importing torch and
+transformers. `fork_server.py COMMAND` runs a command, such as Snakemake on one machine, and
+meanwhile keeps one process that has imported those libraries. `layerscope.runtime.program.run`
+hands it a program's arguments, environment, folder, umask and streams over a Unix socket in a
+private folder. The process forks, the child runs the program's own code from its file as usual,
 and its exit code goes back.
 
-Only libraries are imported beforehand, never code of layerscope. Without a warm process, or with
+Only libraries are imported beforehand, never code of layerscope. Without the fork server, or with
 another number of threads, programs run as usual, and the results are the same.
 """
 

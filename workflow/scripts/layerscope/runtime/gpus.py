@@ -44,7 +44,7 @@ def use_gpus(count: int) -> None:
         return
     devices = visible_devices(os.environ)
     if not devices:
-        log.warning("a GPU was asked for and there is none: running on the CPU, slowly")
+        log.warning("a GPU was requested but there is none: running on the CPU, slowly")
         return
     folder = Path(tempfile.gettempdir()) / f"layerscope-gpus-{os.getuid()}"
     device, lock = claim(devices, folder)

@@ -1,4 +1,4 @@
-"""What every command-line program in workflow/scripts shares: logging, one-line errors, records."""
+"""Used by every command-line program in workflow/scripts: logging, one-line errors, records."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def run(main: Callable[[], None], network: bool = False) -> None:
     """Run `main`; a `UserError` ends the program with one line on stderr and exit code 1.
 
     Only programs that fetch have `network`. They run in a process of their own, since libraries
-    that a warm process has imported are offline for good.
+    that the fork server has imported are offline for good.
 
     A polite kill (a scheduler's time limit) unwinds the program, so half-written files go;
     training first saves where it is (`defer_sigterm`).

@@ -93,7 +93,7 @@ def newest(checkpoints: Checkpoints) -> Checkpoint | None:
         try:
             job = read_json(path / JOB)
             if job["key"] != checkpoints.key:
-                log.warning("%s is discarded: it is of a job with other inputs or code", path)
+                log.warning("%s is discarded: it belongs to a job with other inputs or code", path)
             elif job["sha256"] != sha256_directory(path / STATE):
                 log.warning("%s is discarded: it is damaged", path)
             else:
@@ -118,7 +118,7 @@ def require_own(out: Path) -> None:
     """
     if not out.is_dir():
         raise UserError(
-            f"{out} is gone: another process has begun the same job, and this one ends; "
+            f"{out} is gone: another process has started the same job, so this one stops; "
             "allowed: one at a time"
         )
 

@@ -1,4 +1,4 @@
-"""What fine-tuning and pre-training share in their use of the Trainer."""
+"""How fine-tuning and pre-training use the Trainer."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def train_on(trainer: Trainer, run: Run) -> None:
     if run.checkpoint is not None:
         resume = str(run.checkpoint.folder)
         state = TrainerState.load_from_json(f"{resume}/trainer_state.json")
-        log.info("going on after step %d of %d", state.global_step, state.max_steps)
+        log.info("resuming after step %d of %d", state.global_step, state.max_steps)
         if state.global_step >= state.max_steps:  # the Trainer would train one step more
             weights = load_file(run.checkpoint.folder / "model.safetensors")
             trainer.accelerator.unwrap_model(trainer.model).load_state_dict(
@@ -231,8 +231,8 @@ def within_memory(
         halves = range(micro_batch // 2, 0, -1)
         smaller = next(size for size in halves if settings.batch_size % size == 0)
         log.warning(
-            "out of memory with %d sequences in a pass; training begins anew with %d, and %d "
-            "passes make a batch of %d as before",
+            "out of memory with %d sequences in a pass; training restarts with %d; %d "
+            "passes make up a batch of %d as before",
             *(micro_batch, smaller, settings.batch_size // smaller, settings.batch_size),
         )
         micro_batch, checkpoint = smaller, None

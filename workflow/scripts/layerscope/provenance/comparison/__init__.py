@@ -1,1 +1,1 @@
-"""Two studies or two commits side by side: what differs, and how the scores moved."""
+"""Two studies or two commits side by side: what differs, and how the scores changed."""

@@ -56,7 +56,7 @@ def _inside(study: Study, path: str) -> bool:
 def products(study: Study) -> dict[str, str]:
     """SHA-256 of each product, by its path from the results; a folder of weights counts as one.
 
-    Digests are of what lies there now. What was made to be removed, and is, has that of its record.
+    Digests are of the present files. Temporary outputs that are gone have that in their record.
     """
     found = {
         path.relative_to(study.results).as_posix(): cached_sha256(path)

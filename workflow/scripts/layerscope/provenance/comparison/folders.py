@@ -19,7 +19,7 @@ Comparison = dict[str, Any]
 
 
 def compare_studies(a: Study, b: Study) -> Comparison:
-    """What two studies share, what differs, and how the scores moved.
+    """What two studies have in common, what differs, and how the scores changed.
 
     What only records know (raw data, code, versions) is None where a study has none. Bootstraps
     take the settings of `a`.

@@ -1,4 +1,4 @@
-"""How scores moved from one study to another, from their predictions."""
+"""How scores changed from one study to another, from their predictions."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def compare_scores(a: Path, b: Path, settings: Statistics) -> dict[str, list[Any
             found = compare_predictions(_read(files_a[key]), _read(files_b[key]), settings)
         task, model, percent = key
         rows += [{"task": task, "model": model, "percent": percent, **row} for row in found]
-        if not found:  # of one study, or of tasks of another kind that share a name
+        if not found:  # in one study only, or tasks of different kinds under one name
             only_a += [f"{task} {model} {percent}"] if key in files_a else []
             only_b += [f"{task} {model} {percent}"] if key in files_b else []
     return {"rows": rows, "only_a": only_a, "only_b": only_b}
@@ -75,7 +75,7 @@ def _read(files: Mapping[int, Path]) -> dict[int, Predictions]:
 def compare_predictions(
     a: Mapping[int, Predictions], b: Mapping[int, Predictions], settings: Statistics
 ) -> list[Row]:
-    """How far each metric of one model moved, as a mean over seeds.
+    """How much each metric of one model changed, as a mean over seeds.
 
     Where both sides predict the same examples, the seeds that both have are compared, and a
     resample draws the same groups and seeds of both. Else all seeds of each side are, and the

@@ -211,7 +211,7 @@ def _seeds(row: Mapping[str, Any]) -> str:
 
 
 def _inner(found: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str | list[str]:
-    """What moved most. Probes have the layer too that was best."""
+    """What changed most. For probes, the best layer too."""
     both = [row for row in found if "a" in row and "b" in row]
     moved = [row for row in both if _shown(row, "a") != _shown(row, "b")]
     moved.sort(key=lambda row: -abs(row["b"] - row["a"]))
@@ -221,7 +221,7 @@ def _inner(found: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str | li
     ]
     lines = _table(most) if most else []
     if len(moved) > MOST:
-        lines.append(f"and {len(moved) - MOST} more that moved less")
+        lines.append(f"and {len(moved) - MOST} more that changed less")
     for side, title in (("a", "A"), ("b", "B")):
         alone = sum(side in row for row in found) - len(both)
         lines += [f"only in {title}: {alone} rows"] if alone else []

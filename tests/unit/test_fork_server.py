@@ -1,4 +1,4 @@
-"""Programs handed over to a warm process behave as when they run by themselves."""
+"""Programs handed over to the fork server behave as when they run by themselves."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def program(tmp_path: Path) -> Path:
     return path
 
 
-def warm(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SCRIPTS / "warm.py"), "bash", "-c", script]
+def served(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(SCRIPTS / "fork_server.py"), "bash", "-c", script]
     environment = {**os.environ, "VALUE": "7"}
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120
@@ -62,14 +62,14 @@ def warm(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
 def test_streams_folder_environment_and_exit_codes_are_those_of_the_program(program: Path) -> None:
     calls = [f"{sys.executable} program.py {what}; echo code $?" for what in
              ("good", "mistake", "crash", "code")]  # fmt: skip
-    done = warm("; ".join(calls), program.parent)
+    done = served("; ".join(calls), program.parent)
     lines = done.stdout.splitlines()
     assert [line for line in lines if line.startswith("code")] == [
         "code 0", "code 1", "code 1", "code 3",
     ]  # fmt: skip
     assert lines[0].startswith(f"folder {program.parent} value 7 pid ")
     errors = done.stderr.splitlines()
-    assert errors.count("loaded True") == 4  # the warm process had imported it
+    assert errors.count("loaded True") == 4  # the fork server had imported it
     assert errors.count("error: culprit 7; allowed: 8") == 1
     assert "KeyError: 'boom'" in errors
     assert done.returncode == 0
@@ -78,7 +78,7 @@ def test_streams_folder_environment_and_exit_codes_are_those_of_the_program(prog
 def test_files_have_the_permissions_that_the_program_would_give_them(program: Path) -> None:
     masks = ("077", "027", "002")
     call = f"{sys.executable} program.py file made-"
-    done = warm("; ".join(f"umask {mask}; {call}{mask}; umask" for mask in masks), program.parent)
+    done = served("; ".join(f"umask {mask}; {call}{mask}; umask" for mask in masks), program.parent)
     assert "loaded True" in done.stderr
     for mask in masks:
         made = program.parent / f"made-{mask}"
@@ -88,13 +88,13 @@ def test_files_have_the_permissions_that_the_program_would_give_them(program: Pa
 
 
 def test_another_number_of_threads_runs_by_itself(program: Path) -> None:
-    done = warm(f"OMP_NUM_THREADS=2 {sys.executable} program.py good", program.parent)
+    done = served(f"OMP_NUM_THREADS=2 {sys.executable} program.py good", program.parent)
     assert "loaded False" in done.stderr
 
 
 def test_jobs_run_side_by_side(program: Path) -> None:
     script = f"{sys.executable} program.py good & {sys.executable} program.py good & wait"
-    done = warm(script, program.parent)
+    done = served(script, program.parent)
     pids = [line.split()[-1] for line in done.stdout.splitlines()]
     assert len(set(pids)) == 2
 
@@ -106,13 +106,13 @@ def test_killing_the_program_unwinds_its_job(program: Path) -> None:
         " while [ ! -e started ]; do sleep 0.05; done; kill -9 $job;"
         " for i in $(seq 200); do [ -e unwound ] && break; sleep 0.05; done"
     )
-    warm(script, folder)
+    served(script, folder)
     assert (folder / "unwound").exists()
 
 
 def test_the_command_that_ends_takes_its_jobs_along(program: Path) -> None:
     script = f"{sys.executable} program.py wait & while [ ! -e started ]; do sleep 0.05; done"
-    warm(script, program.parent)
+    served(script, program.parent)
     for _ in range(200):
         if (program.parent / "unwound").exists():
             break
@@ -121,13 +121,13 @@ def test_the_command_that_ends_takes_its_jobs_along(program: Path) -> None:
 
 
 def test_a_command_without_jobs_gives_its_exit_code(tmp_path: Path) -> None:
-    done = warm("exit 5", tmp_path)
+    done = served("exit 5", tmp_path)
     assert done.returncode == 5
     assert done.stderr == ""
 
 
 def test_a_polite_kill_reaches_the_command(tmp_path: Path) -> None:
-    command = [sys.executable, str(SCRIPTS / "warm.py"), "sleep", "60"]
+    command = [sys.executable, str(SCRIPTS / "fork_server.py"), "sleep", "60"]
     process = subprocess.Popen(command, cwd=tmp_path)
     time.sleep(1.5)
     process.send_signal(signal.SIGTERM)
