@@ -6,7 +6,6 @@ import importlib
 import json
 import sys
 from collections.abc import Sequence
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -17,6 +16,7 @@ from synthetic_results import LABELS, METRICS_OF
 from layerscope import catalogue
 from layerscope.core.formats import read_table, write_table
 from layerscope.core.table_files import read_frame
+from layerscope.evaluation.significance import families
 
 #: What the made-up study has: everything but published values.
 CHOSEN = {*catalogue.SWITCHES, "models", "interventions", "pretrained-here"}
@@ -41,23 +41,26 @@ def run_program(name: str, *arguments: Any) -> None:
 
 
 def _differences(scores: Path) -> list[dict[str, Any]]:
-    """Of made-up scores on the largest share: half of the pairs are told apart."""
+    """Of made-up scores: every other comparison is significant."""
     rows = read_table(scores, "scores-table").to_pylist()
+    least = min(row["percent"] for row in rows)
     most = max(row["percent"] for row in rows)
     found = []
     for task, metric in dict.fromkeys((r["task"], METRICS_OF[r["metric"]]) for r in rows):
         values = {
-            row["model"]: row["value"]
+            (row["model"], row["percent"]): row["value"]
             for row in rows
-            if (row["task"], row["metric"], row["percent"]) == (task, metric, most)
+            if (row["task"], row["metric"]) == (task, metric)
         }
-        for number, (model, other) in enumerate(combinations(values, 2)):
-            change = values[other] - values[model]
-            found.append(
-                {"task": task, "percent": most, "metric": metric, "model": model, "other": other,
-                 "value": change, "low": change - 0.04, "high": change + 0.04, "p": 0.01,
-                 "holm": 0.02 if number % 2 else 0.4, "groups": 100}
-            )  # fmt: skip
+        for family in families([key for key in values if key[1] in (least, most)]):
+            for number, (one, other) in enumerate(family):
+                change = values[other] - values[one]
+                found.append(
+                    {"task": task, "metric": metric, "model": one[0], "percent": one[1],
+                     "other": other[0], "other_percent": other[1], "value": change,
+                     "low": change - 0.04, "high": change + 0.04, "p": 0.01,
+                     "holm": 0.02 if number % 2 else 0.4, "seeds": 2, "groups": 100}
+                )  # fmt: skip
     return found
 
 

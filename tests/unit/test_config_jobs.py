@@ -230,6 +230,9 @@ def test_variants_follow_the_grid(config: dict[str, Any]) -> None:
         "f100-s2",
     ]  # of the largest fraction alone
     assert jobs.intervened_variants(validate(config | {"interventions": None})) == []
+    assert jobs.smallest_variants(study) == ["f10-s5", "f10-s2"]
+    config["variants"]["percentages"] = [0, 100]
+    assert jobs.smallest_variants(validate(config)) == []  # no smaller one to compare with
 
 
 @pytest.mark.parametrize(

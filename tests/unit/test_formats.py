@@ -21,6 +21,7 @@ EXAMPLES = {
     pa.int64(): [0, 2**40, -1],
     pa.float32(): [0.5, -2.0, 0.0],
     pa.float64(): [0.1, -1e300, 3.0],
+    pa.bool_(): [True, False, None],
     pa.list_(pa.string()): [["IL-2", "gene"], [], ["x"]],
     pa.list_(pa.float32()): [[0.25, 0.75], [], [1.0]],
 }

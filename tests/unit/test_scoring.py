@@ -93,8 +93,8 @@ def test_nli_value_interval_and_mean_over_seeds(tmp_path: Path) -> None:
     assert one["high"] == pytest.approx(accuracy + half, abs=0.01)
     assert mean["value"] == pytest.approx((one["value"] + two["value"]) / 2)
     assert (mean["percent"], mean["seed"]) == (100, None)
-    # Seeds differ by 0.1, so drawing seeds widens the interval past that of examples alone.
-    assert mean["high"] - mean["low"] > 1.1 * (one["high"] - one["low"])
+    # Seeds differ by 0.1, and with two of them that is nearly all that is known.
+    assert mean["high"] - mean["low"] > 3 * (one["high"] - one["low"])
 
 
 def test_a_variant_does_not_depend_on_which_others_are_there(tmp_path: Path) -> None:

@@ -1,11 +1,11 @@
-"""Paired tests against all exchanges counted out, a sampling distribution, and Holm's own steps."""
+"""Which systems are compared, and Holm's steps; the test itself is in test_crossed.py."""
 
 from __future__ import annotations
 
-from itertools import product
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+import pandas as pd
 import pytest
 from synthetic_tables import SETTINGS, run_program
 from test_scoring import write, write_nli
@@ -14,61 +14,48 @@ from layerscope.config.statistics import Statistics
 from layerscope.core.errors import UserError
 from layerscope.core.formats import read_table
 from layerscope.evaluation.prediction_files import read_predictions
-from layerscope.evaluation.significance import difference_rows, holm, randomisation_p
-from layerscope.statistics.metrics import accuracy_of
-
-Array = np.ndarray
-
-
-def counts(right: Array) -> Array:
-    """Counts of one class: hits, nothing wrong, misses."""
-    return np.stack([right, np.zeros_like(right), 1 - right], axis=1).astype(float)
-
-
-def test_p_is_that_of_all_exchanges() -> None:
-    rng = np.random.default_rng(0)
-    one, other = (rng.integers(0, 2, size=(2, 9)) for _ in range(2))  # seeds x examples
-    difference = other - one
-    seen = abs(difference.sum())
-    every = [abs((difference * signs).sum()) for signs in product((1, -1), repeat=9)]
-    exact = np.mean([value >= seen for value in every])
-    found = randomisation_p(
-        [counts(r) for r in one], [counts(r) for r in other], accuracy_of, 20_000, rng
-    )
-    assert found == pytest.approx(exact, abs=0.02)
-
-
-def test_models_that_are_alike_are_told_apart_as_often_as_the_level_says() -> None:
-    rng = np.random.default_rng(1)
-    found = []
-    for _ in range(300):
-        one, other = (counts(rng.random(80) < 0.7) for _ in range(2))
-        found.append(randomisation_p([one], [other], accuracy_of, 199, rng))
-    share = float(np.mean(np.asarray(found) <= 0.1))
-    assert 0.02 < share < 0.13  # at most 0.1, less for the ties of counts
-
-
-def test_a_real_difference_has_the_smallest_p_there_can_be() -> None:
-    one, other = counts(np.zeros(60)), counts(np.ones(60))
-    assert randomisation_p([one], [other], accuracy_of, 99, np.random.default_rng(0)) == 0.01
-    assert randomisation_p([one], [one], accuracy_of, 99, np.random.default_rng(0)) == 1
+from layerscope.evaluation.significance import difference_rows, families, holm
+from layerscope.figures import significance as figure
 
 
 def test_holm_multiplies_by_what_is_left_and_never_falls() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.5, 0.9]) == pytest.approx([1, 1])
     assert holm([0.2]) == pytest.approx([0.2])
+    unknown = float("nan")  # is no test
+    assert holm([0.02, unknown, 0.01]) == pytest.approx([0.02, unknown, 0.02], nan_ok=True)
+
+
+def test_the_figure_has_a_line_for_each_comparison_filled_where_it_is_significant() -> None:
+    def row(model: str, other: str, holm: float | None, percent: int = 100) -> dict[str, Any]:
+        ends = (None, None) if holm is None else (0.0, 0.2)
+        return {"metric": "accuracy", "model": model, "percent": percent, "other": other,
+                "other_percent": 100, "value": 0.1, "low": ends[0], "high": ends[1],
+                "holm": holm}  # fmt: skip
+
+    rows = pd.DataFrame(
+        [row("a", "b", 0.01), row("majority", "a", 0.3), row("majority", "b", None),
+         row("a", "a", 0.04, 10)]
+    )  # fmt: skip
+    panels = figure.draw(rows).axes
+    labels = [[text.get_text() for text in axes.get_yticklabels()] for axes in panels]
+    assert labels == [["b − a"], ["a − majority", "b − majority"], ["a: 100 % − 10 %"]]
+    points = [[line for line in axes.lines if line.get_marker() in "os"] for axes in panels]
+    filled = [[line.get_markerfacecolor() != "white" for line in lines] for lines in points]
+    assert filled == [[True], [False, False], [True]]
+    # A line at 0, then an interval and a point for each comparison that was tested.
+    assert [len(axes.lines) for axes in panels] == [3, 4, 3]
 
 
 def test_pairs_of_models_on_the_same_examples(tmp_path: Path) -> None:
     files = []
     for number, (model, right) in enumerate({"a": 0.6, "b": 0.61, "c": 0.9}.items()):
-        for seed in (1, 2):
+        for seed in (1, 2, 3):
             path = write_nli(tmp_path / model, f"f100-s{seed}", right, seed + 10 * number)
             file = read_predictions(path)
             file.described["model"] = model
             files.append(file)
-    rows = difference_rows(files, Statistics(resamples=500))
+    rows = difference_rows(files, Statistics())
     found = {(row["model"], row["other"]): row for row in rows}
     assert list(found) == [("a", "b"), ("a", "c"), ("b", "c")]
     assert found["a", "b"]["low"] < 0 < found["a", "b"]["high"]
@@ -76,36 +63,48 @@ def test_pairs_of_models_on_the_same_examples(tmp_path: Path) -> None:
     for pair in (("a", "c"), ("b", "c")):
         assert found[pair]["low"] > 0.15
         assert found[pair]["value"] == pytest.approx(0.3, abs=0.08)
-        assert found[pair]["holm"] < 0.01
+        assert found[pair]["holm"] < 0.05
     assert {row["groups"] for row in rows} == {400}
+    assert {row["seeds"] for row in rows} == {3}
     assert {row["metric"] for row in rows} == {"accuracy"}
-    with pytest.raises(UserError, match=r"c: seeds \(1,\); allowed: \(1, 2\)"):
-        difference_rows(files[:-1], Statistics(resamples=100))
+    with pytest.raises(UserError, match=r"c on 100 %: seeds \[1, 2\]; allowed: \[1, 2, 3\]"):
+        difference_rows(files[:-1], Statistics())
+    single = difference_rows([file for file in files if file.seed == 1], Statistics())
+    for row in single:
+        assert row["value"] is not None
+        assert {row[name] for name in ("low", "high", "p", "holm")} == {None}
+
+
+def test_models_are_compared_with_each_other_with_baselines_and_with_themselves() -> None:
+    systems = [("a", 10), ("a", 100), ("b", 10), ("b", 100), ("majority", 100), ("c", 100)]
+    models, gains = families([*systems, ("bag-of-words", 100)])
+    assert [(one, other) for (one, _), (other, _) in models] == [
+        ("a", "b"), ("a", "c"), ("b", "c"),
+        ("majority", "a"), ("majority", "b"), ("majority", "c"),
+        ("bag-of-words", "a"), ("bag-of-words", "b"), ("bag-of-words", "c"),
+    ]  # fmt: skip
+    assert gains == [(("a", 10), ("a", 100)), (("b", 10), ("b", 100))]
+    assert families([("a", 100), ("b", 100)])[1] == []
 
 
 def test_a_table_of_parts_is_corrected_by_task(tmp_path: Path) -> None:
     """A further task changes nothing of another's p values."""
     parts, expected = [], []
-    for task, seed in (("one", 0), ("two", 50)):
+    for task, start in (("one", 0), ("two", 50)):
         paths = []
         for number, model in enumerate("abc"):
-            columns = read_table(
-                write_nli(tmp_path / "made", "f100-s1", 0.6 + 0.03 * number, seed + number),
-                "predictions",
-            ).to_pydict()
-            path = tmp_path / task / model / "f100-s1.parquet"
-            write(path, columns, "nli", "f100-s1", task=task, model=model)
-            paths.append(path)
+            for variant in ("f100-s1", "f100-s2"):
+                draw = start + number + 10 * int(variant[-1])
+                made = write_nli(tmp_path / "made", variant, 0.6 + 0.03 * number, draw)
+                path = tmp_path / task / model / f"{variant}.parquet"
+                columns = read_table(made, "predictions").to_pydict()
+                write(path, columns, "nli", variant, task=task, model=model)
+                paths.append(path)
         part = tmp_path / "parts" / f"{task}.parquet"
         run_program(
-            "make_table",
-            "evaluation.significance",
-            *paths,
-            "--settings",
-            SETTINGS,
-            "--out",
-            f"significance={part}",
-        )
+            "make_table", "evaluation.significance", *paths, "--settings", SETTINGS,
+            "--out", f"significance={part}",
+        )  # fmt: skip
         parts.append(part)
         expected += list(
             holm([row["p"] for row in read_table(part, "significance-table").to_pylist()])

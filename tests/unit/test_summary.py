@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
+import pytest
 from summarised import Row, findings
 
 from layerscope.core.formats import SCHEMAS
@@ -18,12 +21,12 @@ ABOUT = {
 }
 
 
-def whole(tables: dict[str, list[Row]]) -> str:
+def whole(tables: dict[str, list[Row]], notes: dict[str, str] | None = None) -> str:
     frames = {
         name: pd.DataFrame(rows, columns=list(SCHEMAS[f"{name}-table"]))
         for name, rows in tables.items()
     }
-    return summarise("demo", frames, 0.95, 1000)
+    return summarise("demo", frames, 0.95, notes)
 
 
 def score(model: str, percent: int, value: float, half: float, seed: int | None = None) -> Row:
@@ -35,15 +38,20 @@ def score(model: str, percent: int, value: float, half: float, seed: int | None 
     }  # fmt: skip
 
 
-def difference(model: str, other: str, value: float, holm: float) -> Row:
+def difference(model: str, other: str, value: float, holm: float | None) -> Row:
+    ends = (None, None) if holm is None else (value - 0.02, value + 0.02)
     return {
-        "task": "t", "percent": 100, "metric": "accuracy", "model": model, "other": other,
-        "value": value, "low": value - 0.02, "high": value + 0.02, "p": holm / 2, "holm": holm,
-        "groups": 50,
+        "task": "t", "metric": "accuracy", "model": model, "percent": 100, "other": other,
+        "other_percent": 100, "value": value, "low": ends[0], "high": ends[1], "p": holm,
+        "holm": holm, "seeds": 3, "groups": 50,
     }  # fmt: skip
 
 
-def test_models_are_told_apart_by_the_paired_test_whatever_their_own_intervals() -> None:
+def gain(model: str, value: float, holm: float | None) -> Row:
+    return difference(model, model, value, holm) | {"percent": 10}
+
+
+def test_models_differ_by_the_test_whatever_their_own_intervals() -> None:
     rows = [
         score("bert", 100, 0.80, 0.05),
         score("biobert", 100, 0.83, 0.05),
@@ -52,61 +60,42 @@ def test_models_are_told_apart_by_the_paired_test_whatever_their_own_intervals()
     ]
     pairs = [
         difference("bert", "biobert", 0.03, 0.04),
-        difference("biobert", "gpt", -0.23, 0.01),
-        difference("biobert", "bag-of-words", -0.28, 0.06),
+        difference("biobert", "gpt", -0.23, 0.06),
     ]
-    best, *rest = findings(score_findings, rows, "accuracy", pairs, 1000)
-    assert best.startswith("**biobert** scores highest")
-    assert "0.830 (0.780 to 0.880)" in best
-    assert "Below it: bert by 0.030 (0.010 to 0.050); and gpt by 0.230 (0.210 to 0.250)." in best
-    assert "Not told apart from it: bag-of-words, 0.550 (0.530 to 0.570)." in best
-    assert rest == ["The biomedical biobert is above the general bert by 0.030 (0.010 to 0.050)."]
-    same = [difference("bert", "biobert", 0.03, 0.05), *pairs[1:]]
-    assert findings(score_findings, rows, "accuracy", same, 1000)[-1] == (
-        "The biomedical biobert, 0.830 (0.780 to 0.880), and the general bert, "
-        "0.800 (0.750 to 0.850), are not told apart."
-    )
-    turned = [difference("bert", "biobert", -0.03, 0.01)]
-    assert findings(score_findings, rows, "accuracy", turned, 1000)[-1] == (
-        "The biomedical biobert is below the general bert by 0.030 (0.010 to 0.050)."
+    (best,) = findings(score_findings, rows, "accuracy", pairs)
+    assert best == (
+        "**biobert** has the highest score of the models after fine-tuning on 100 % of the data: "
+        "0.830 (0.780 to 0.880). Significantly lower: bert by 0.030 (0.010 to 0.050). "
+        "No significant difference from it: gpt, 0.600 (0.580 to 0.620)."
     )
 
 
-def test_a_baseline_above_the_best_model_is_said_to_be_so() -> None:
-    rows = [score("gpt", 100, 0.4, 0.02), score("bag-of-words", 100, 0.6, 0.02)]
-    (found,) = findings(
-        score_findings, rows, "accuracy", [difference("gpt", "bag-of-words", 0.2, 0.01)], 99
-    )
-    assert "**gpt** scores highest of the models" in found
-    assert "Above it: bag-of-words by 0.200 (0.180 to 0.220)." in found
-    assert "Below" not in found
+@pytest.mark.parametrize("pairs", [None, [("bert", "gpt", None)]])
+def test_without_a_test_scores_are_given_and_not_compared(pairs: Any) -> None:
+    rows = [score("bert", 100, 0.8, 0.02), score("gpt", 100, 0.5, 0.02)]
+    tests = pairs and [difference(one, other, -0.3, holm) for one, other, holm in pairs]
+    (found,) = findings(score_findings, rows, "accuracy", tests)
+    assert found.endswith("Not tested: gpt, 0.500 (0.480 to 0.520).")
+    assert "significant" not in found.lower()
 
 
-def test_resamples_that_can_tell_no_pair_apart_are_named() -> None:
-    rows = [score("bert", 100, 0.8, 0.02), score("gpt", 100, 0.6, 0.02)]
-    pairs = [difference("bert", "gpt", -0.2, 0.3)] * 10
-    assert "10 pairs need at least 200." in " ".join(
-        findings(score_findings, rows, "accuracy", pairs, 199)
-    )
-    assert "pairs need" not in " ".join(findings(score_findings, rows, "accuracy", pairs, 200))
-
-
-def test_gains_of_more_data_are_stated_where_intervals_are_apart() -> None:
-    rows = [
-        score("bert", 10, 0.5, 0.05), score("bert", 100, 0.7, 0.05),
-        score("gpt", 10, 0.5, 0.05), score("gpt", 100, 0.55, 0.05),
-    ]  # fmt: skip
-    found = findings(score_findings, rows, "accuracy", [], 1000)
-    gain = "From 10 % to 100 % of the data gain: bert from 0.500 (0.450 to 0.550) to 0.700"
-    assert any(text.startswith(gain) for text in found)
-    assert "No gain from 10 % to 100 % is told apart from none: gpt." in found
+def test_gains_of_more_data_are_those_of_the_test() -> None:
+    rows = [score(m, p, 0.5, 0.05) for m in ("bert", "gpt", "biobert") for p in (10, 100)]
+    gains = [gain("bert", 0.2, 0.01), gain("gpt", 0.05, 0.3), gain("biobert", -0.1, 0.02)]
+    _, more, less, flat = findings(score_findings, rows, "accuracy", gains)
+    span = "from 10 % to 100 % of the data"
+    assert more == f"Scores rise significantly {span}: bert by 0.200 (0.180 to 0.220)."
+    assert less == f"Scores fall significantly {span}: biobert by 0.100 (0.080 to 0.120)."
+    assert flat == f"gpt shows no significant gain {span}."
+    both = [gain("bert", 0.01, 0.5), gain("gpt", 0.05, 0.3)]
+    assert findings(score_findings, rows, "accuracy", both)[-1].startswith("bert and gpt show no ")
 
 
 def test_a_mean_over_seeds_stands_before_a_seed() -> None:
     rows = [score("bert", 100, 0.9, 0.01, seed=1), score("bert", 100, 0.8, 0.01)]
     for order in (rows, rows[::-1]):
-        assert "0.800 (0.790 to 0.810)" in findings(score_findings, order, "accuracy", [], 1000)[0]
-    assert "0.900" in findings(score_findings, rows[:1], "accuracy", [], 1000)[0]
+        assert "0.800 (0.790 to 0.810)" in findings(score_findings, order, "accuracy", [])[0]
+    assert "0.900" in findings(score_findings, rows[:1], "accuracy", [])[0]
 
 
 def test_what_a_study_has_no_table_of_is_not_spoken_of() -> None:
@@ -124,17 +113,12 @@ def test_what_a_study_has_no_table_of_is_not_spoken_of() -> None:
         assert f"### {title}" not in whole(tables)
 
 
-def test_without_tests_models_are_not_compared() -> None:
+def test_the_head_says_whether_scores_are_tested() -> None:
     rows = [score("bert", 100, 0.8, 0.02), score("gpt", 100, 0.5, 0.02)]
-    (found,) = findings(score_findings, rows, "accuracy", None, 1000)
-    assert found.endswith("The others, without a test: gpt, 0.500 (0.480 to 0.520).")
-    assert "told apart" not in found
     tables: dict[str, list[Row]] = {"scores": rows, "probes": [], "association": []}
-    assert "Models' scores are not compared" in whole(tables)
+    assert "Scores are not compared, since the study makes no tests" in whole(tables)
     tables["significance"] = []
-    assert "where p of a paired test is below 0.05" in whole(tables)
-    (tested,) = findings(score_findings, rows, "accuracy", [], 1000)
-    assert "Not told apart from it: gpt" in tested
+    assert "where p of a test that draws seeds and test examples is below 0.05" in whole(tables)
 
 
 def evaluated(
@@ -162,17 +146,17 @@ def errors(gpt: float, chance: float) -> list[Row]:
     ]
 
 
-def test_calibration_errors_are_told_apart_beyond_what_chance_gives() -> None:
+def test_calibration_errors_differ_beyond_what_chance_gives() -> None:
     (found,) = findings(calibration_findings, errors(0.2, 0.02))
     assert found == (
         "**bert** has the smallest calibration error (ECE): 0.050 (0.030 to 0.070). "
-        "Larger is that of gpt, 0.200 (0.180 to 0.220). "
-        "Not told apart from it: biobert, 0.060 (0.040 to 0.080)."
+        "Larger: gpt, 0.200 (0.180 to 0.220). "
+        "No significant difference from it: biobert, 0.060 (0.040 to 0.080)."
     )
-    assert findings(calibration_findings, errors(0.08, 0.02)) == []  # intervals overlap
-    assert (
-        findings(calibration_findings, errors(0.2, 0.15)) == []
-    )  # most of it is noise of more bins
+    none = ["No model's calibration error (ECE) is significantly larger than another's."]
+    assert findings(calibration_findings, errors(0.08, 0.02)) == none  # intervals overlap
+    # Most of it is noise of more bins.
+    assert findings(calibration_findings, errors(0.2, 0.15)) == none
     assert findings(calibration_findings, errors(0.2, 0.02)[:1]) == []
 
 
@@ -191,7 +175,7 @@ def test_a_gap_between_seen_and_unseen_entities_is_stated_where_its_interval_exc
     )
     assert lower.startswith("F1 of unseen entities is higher")
     assert lower.endswith("biobert by 0.300 (0.200 to 0.400), 0.200 against 0.500.")
-    assert silent == "F1 of seen and unseen entities is not told apart in gpt."
+    assert silent == "No significant difference between F1 of seen and unseen entities: gpt."
 
 
 def test_associations_are_counted_beside_what_chance_gives() -> None:
@@ -226,8 +210,9 @@ def test_the_whole_has_every_task_and_says_where_there_is_nothing() -> None:
     text = whole(tables)
     assert text.startswith("# Study demo")
     assert "## t\n" in text
-    assert text.count("Nothing that an interval supports.") == 5
-    assert "\n- **bert** scores highest" in text
+    assert text.count("Nothing that an interval supports.") == 6
+    assert "\n- **bert** has the highest score" in text
+    assert "- bert is small.\n" in whole(tables, {"bert": "is small"})
     assert "entities" not in text  # the task has none
     gap = evaluated("f1_gap", "bert", 0.4, 0.1)
     sides = [evaluated(f"f1_{side}", "bert", 0.5, 0.1) for side in ("seen", "unseen")]

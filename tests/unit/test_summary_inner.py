@@ -39,13 +39,14 @@ def probes(after: list[float], before: float = 0.5) -> list[Row]:
 def test_a_probe_s_change_needs_seeds_that_agree() -> None:
     (found,) = findings(probe_findings, probes([0.70, 0.71, 0.69]), "accuracy", 0.95)
     assert found.startswith(
-        "Fine-tuning on 100 % changes the best layer's score of the linear probe (joint)"
+        "Fine-tuning on 100 % of the data significantly changes the best layer's score of the "
+        "linear probe (joint)"
     )
     assert "bert by 0.200" in found
     (silent,) = findings(probe_findings, probes([0.7, 0.4, 0.55]), "accuracy", 0.95)
-    assert silent.startswith("No change")
+    assert silent.startswith("Fine-tuning does not significantly change")
     (few,) = findings(probe_findings, probes([0.9, 0.9]), "accuracy", 0.95)
-    assert few.startswith("Nothing is said of probes with fewer than 3 seeds")
+    assert few.startswith("With fewer than 3 seeds nothing is said of probes")
 
 
 def of_views(views: dict[str, list[float]], model: str = "gpt", before: float = 0.9) -> list[Row]:
@@ -65,16 +66,18 @@ def of_views(views: dict[str, list[float]], model: str = "gpt", before: float = 
     ]  # fmt: skip
 
 
-def test_pooling_and_features_of_decoders_are_told_apart_where_seeds_agree() -> None:
+def test_pooling_and_features_of_decoders_differ_where_seeds_agree() -> None:
     rows = of_views(
         {"joint": [0.5, 0.51, 0.52], "joint-last": [0.6, 0.62, 0.61],
          "separate": [0.5, 0.4, 0.6], "combined": [0.6, 0.3, 0.55]}
     )  # fmt: skip
     told, silent = findings(input_findings, rows, {"gpt"}, "accuracy", 0.95)
-    assert told.startswith("The best layers of the linear probe (joint-last) and that on joint")
+    assert told.startswith("Significant difference between the linear probe on joint-last and on ")
     assert "gpt by 0.100 (0.075 to 0.125)" in told
-    assert silent.startswith("The best layers of the linear probe (combined) and that on separate")
-    assert silent.endswith("are not told apart: gpt.")
+    assert silent == (
+        "No significant difference between the linear probe on combined and on separate, after "
+        "fine-tuning on 100 %: gpt."
+    )
     assert findings(input_findings, rows, {"bert"}, "accuracy", 0.95) == []
     two = [row for row in rows if row["seed"] != 2]
     assert findings(input_findings, two, {"gpt"}, "accuracy", 0.95) == []
@@ -105,7 +108,7 @@ def similarity(ends: list[float]) -> list[Row]:
 def test_the_layer_that_moved_is_named_where_seeds_agree() -> None:
     (found,) = findings(similarity_findings, similarity([0.30, 0.31, 0.29]), 0.95)
     assert found.startswith(
-        "In bert the last layer moves more: CKA with the pre-trained model is 0.900"
+        "In bert, the last layer changes more: CKA with the pre-trained model is 0.900"
     )
     assert findings(similarity_findings, similarity([0.2, 0.9, 1.0]), 0.95) == []
 
@@ -125,11 +128,11 @@ def test_heads_are_counted_where_every_seed_moves_them() -> None:
     (found,) = findings(head_findings, heads("bert", [0.5, 0.6, 0.5]), 0.95)
     assert found.endswith("in every seed: bert 1 of 2.")
     (far,) = findings(head_findings, heads("bert", [1.1, 1.2, 1.1]), 0.95)
-    assert far.endswith("bert 1 of 2, 1 of them by more than heads of a layer differ.")
+    assert far.endswith("bert 1 of 2, 1 of them by more than the heads of a layer differ.")
     (one_seed_did_not,) = findings(head_findings, heads("bert", [0.5, 0.6, 0.0]), 0.95)
     assert one_seed_did_not.endswith("bert 0 of 2.")
     (unknown,) = findings(head_findings, heads("bert", [0.5], None), 0.95)
-    assert unknown.startswith("Nothing is said of heads with one seed")
+    assert unknown.startswith("With 1 seed nothing is said of heads")
 
 
 def test_whose_heads_move_most_needs_seeds_that_agree() -> None:
@@ -138,13 +141,13 @@ def test_whose_heads_move_most_needs_seeds_that_agree() -> None:
         *heads("biobert", [0.7, 0.9, 0.8]),
     ]  # fmt: skip
     _, found = findings(head_findings, rows, 0.95)
-    assert "the heads of bert move most, on average 0.405 (" in found
-    assert "Less: gpt, 0.150 (" in found
+    assert "the heads of bert change most: 0.405 (" in found
+    assert "Significantly less: gpt, 0.150 (" in found
     assert "biobert" not in found
     wide = [*heads("gpt", [0.1, 0.6, 0.3]), *heads("bert", [0.2, 0.9, 0.6])]
     assert (
         findings(head_findings, wide, 0.95)[1]
-        == "Whose heads move most on average is not told apart."
+        == "No model's heads change significantly more than the others' on average."
     )
 
 
@@ -176,10 +179,10 @@ def test_what_the_score_depends_on_is_stated_above_the_control_alone() -> None:
         }
     )
     heads, erased = findings(intervention_findings, rows, "accuracy", 0.95)
-    assert heads.startswith("In bert masking the most changed 25 % of heads costs 0.187 (0.1")
+    assert heads.startswith("In bert, masking the most changed 25 % of heads costs 0.187 (0.1")
     assert "than masking the least changed" in heads
-    assert erased.startswith("In bert erasing the label after a layer costs 0.287 (0.2")
+    assert erased.startswith("In bert, erasing the label after a layer costs 0.287 (0.2")
     few = [row for row in rows if row["seed"] < 2]
     (found,) = findings(intervention_findings, few, "accuracy", 0.95)
-    assert found.startswith("Nothing is said of interventions with fewer than 3 seeds")
+    assert found.startswith("With fewer than 3 seeds nothing is said of interventions")
     assert findings(intervention_findings, rows, "macro_f1", 0.95) == []

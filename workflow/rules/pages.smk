@@ -5,6 +5,10 @@ Gives: results/{study}/summary.md, results/{study}/explorer.html.
 """
 
 SUMMARISED = tables_there(catalogue.SUMMARY.tables)
+#: What readers must know of a model; follows its name.
+NOTES = canonical_json(
+    {name: model.note for name, model in STUDY.models.items() if model.note}
+)
 EXPLORED = tables_there(catalogue.EXPLORER.tables)
 
 
@@ -32,11 +36,12 @@ rule summary:
     params:
         **job("summary", "summarise"),
         statistics=STATISTICS,
+        notes=NOTES,
         study=STUDY.study,
         tables=named_inputs("--tables"),
     shell:
         "python {params.program} --study {params.study} --settings {params.statistics:q}"
-        " {params.tables} --out {output}"
+        " --notes {params.notes:q} {params.tables} --out {output}"
         " --record {params.record:q} > {log} 2>&1"
 
 

@@ -88,13 +88,15 @@ def probes_of_model(wildcards):
     ]
 
 
-def predictions_of_largest_fraction(wildcards):
-    """Of all models and baselines on a task."""
+def compared_predictions(wildcards):
+    """Of all models and baselines on the largest fraction, and of models on the smallest."""
+    largest = [variant for variant in COMPARED if variant in FINETUNED]
+    systems = {model: [*SMALLEST, *largest] for model in MODELS}
+    systems |= {name: largest for name in BASELINES_OF_KIND[kind(wildcards)]}
     return [
         f"{RESULTS}/predictions/{wildcards.task}/{system}/{variant}.parquet"
-        for system in [*MODELS, *BASELINES_OF_KIND[kind(wildcards)]]
-        for variant in COMPARED
-        if variant in FINETUNED
+        for system, variants in systems.items()
+        for variant in variants
     ]
 
 
@@ -127,7 +129,7 @@ PART_FILES = {
     "weight_change": finetuned_models,
     "interventions": of_variants("interventions", INTERVENED),
     "error_analysis": of_variants("predictions", FINETUNED),
-    "significance": predictions_of_largest_fraction,
+    "significance": compared_predictions,
 }
 #: Data that a part of a table reads besides.
 PART_DATA = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 
 from layerscope.core.files import whole_file
 from layerscope.runtime.program import run
@@ -15,6 +16,7 @@ def main() -> None:
     parser.add_argument(
         "--tables", nargs="+", required=True, metavar="NAME=PATH", help="those that the study has"
     )
+    parser.add_argument("--notes", required=True, help="JSON: what to know of a model, by name")
     parser.add_argument("--out", required=True, help="Markdown")
     arguments = parser.parse_args()
 
@@ -26,7 +28,8 @@ def main() -> None:
     paths = by_name(arguments.tables)
     tables = {name: read_frame(only_path(paths, name), f"{name}-table") for name in paths}
     with whole_file(arguments.out) as partial:
-        text = summarise(arguments.study, tables, settings.confidence, settings.resamples)
+        notes = json.loads(arguments.notes)
+        text = summarise(arguments.study, tables, settings.confidence, notes)
         partial.write_text(text, encoding="utf-8")
 
 

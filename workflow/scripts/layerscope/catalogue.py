@@ -19,7 +19,7 @@ SWITCHES = {
     "similarity": "how much each layer changes, anisotropy, and how similar models are (CKA)",
     "layer_localization": "at which layer a probe's score is reached",
     "heads": "how much each attention head changes",
-    "significance": "paired tests between models",
+    "significance": "tests between models, and of gains of more data",
     "error_analysis": "calibration, F1 of each class, and of seen and unseen entities",
     "weight_change": "how far fine-tuning moves the weights of each layer",
     "summary": "findings in sentences",
@@ -172,9 +172,9 @@ TABLES = (
     ),
     Table(
         "significance",
-        "Which models differ on the same test examples, by paired tests.",
+        "Which scores differ on the same test examples, by tests that draw seeds too.",
         part=Part(
-            "Which models differ on the test examples of one task, by paired tests.",
+            "Which scores of one task differ, by tests that draw seeds too.",
             "evaluation.significance",
             by=("task",),
             settings="statistics",
@@ -215,6 +215,7 @@ TABLES = (
         "Our scores compared with published ones, and whether they agree.",
         module="evaluation.reproduction",
         inputs=("scores",),
+        settings="statistics",
         needs="references",
     ),
 )
@@ -259,7 +260,7 @@ FIGURES = (
            "How much each attention head changes, and in what.",
            needs="heads"),
     Figure("significance", "Performance", "Differences between models", ("significance",),
-           "Which models differ on the same test examples.", needs="significance"),
+           "Which models, baselines and training fractions differ.", needs="significance"),
     Figure("error_analysis", "Performance", "Calibration and classes", ("error_analysis",),
            "Calibration, F1 of each class, and of seen and unseen entities.",
            needs="error_analysis"),
@@ -274,8 +275,8 @@ SUMMARY = Page(
     "Findings in sentences",
     "Summary",
     (
-        *("scores", "significance", "error_analysis", "probes", "similarity", "heads"),
-        *("interventions", "association"),
+        *("scores", "training", "significance", "error_analysis", "probes", "similarity"),
+        *("heads", "interventions", "association"),
     ),
 )
 EXPLORER = Page(

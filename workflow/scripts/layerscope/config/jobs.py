@@ -260,6 +260,13 @@ def compared_variants(study: Study) -> list[str]:
     return [PRETRAINED, *(v for v in finetuned_variants(study) if parse_variant(v)[0] == most)]
 
 
+def smallest_variants(study: Study) -> list[str]:
+    """Fine-tuned variants of the smallest fraction, unless it is the only one."""
+    percents = {variant: parse_variant(variant)[0] for variant in finetuned_variants(study)}
+    least, most = min(percents.values()), max(percents.values())
+    return [variant for variant, percent in percents.items() if percent == least < most]
+
+
 def attention_settings(study: Study) -> str:
     """What the comparison of attention depends on."""
     return _json(study.attention)

@@ -32,6 +32,7 @@ from layerscope.evaluation.prediction_files import (
     read_probabilities,
 )
 from layerscope.statistics import metrics
+from layerscope.statistics.crossed import crossed_mean
 from layerscope.statistics.inference import (
     Floats,
     Statistic,
@@ -210,20 +211,22 @@ def _calibration(file: Predictions) -> Iterator[Measure]:
 PLAIN = ("ece_calibrated", "bin_confidence")
 
 
+#: Ends of what is not from 0 to 1.
+BOUNDS = {"f1_gap": (-1.0, 1.0), "brier": (0.0, 2.0)}
+
+
 @lru_cache(maxsize=2)
-def _draws(groups: int, seeds: int, resamples: int, seed: int) -> tuple[Floats, Any]:
-    rng = np.random.default_rng(seed)
-    weights = bootstrap_weights(groups, resamples, rng)
-    return weights, rng.integers(seeds, size=(seeds, resamples))
+def _draws(groups: int, resamples: int, seed: int) -> Floats:
+    return bootstrap_weights(groups, resamples, np.random.default_rng(seed))
 
 
-def _bootstrap(
+def _with_interval(
     counts: Sequence[Floats], statistic: Statistic, settings: Statistics
 ) -> tuple[float, float, float]:
-    """As `inference.bootstrap_counts`; dozens of measures reuse the same resamples."""
-    weights, draws = _draws(len(counts[0]), len(counts), settings.resamples, settings.seed)
-    values = np.stack([statistic(weights @ each) for each in counts])
-    drawn = np.take_along_axis(values, draws, axis=0).mean(axis=0)
+    """As of scores; dozens of measures reuse the same resamples."""
+    if len(counts) > 1:
+        return crossed_mean(counts, statistic, settings.confidence)
+    drawn = statistic(_draws(len(counts[0]), settings.resamples, settings.seed) @ counts[0])
     return mean_over_seeds(counts, statistic), *interval(drawn, settings.confidence)
 
 
@@ -235,7 +238,8 @@ def _row(members: Sequence[Measure], settings: Statistics) -> Row:
     if first.name in PLAIN:
         ends = (mean_over_seeds(counts, first.statistic), np.nan, np.nan)
     else:
-        ends = _bootstrap(counts, first.statistic, settings)
+        ends = _with_interval(counts, first.statistic, settings)
+        ends = ends[0], *np.clip(ends[1:], *BOUNDS.get(first.name, (0.0, 1.0)))
     value, low, high = (float(end) if np.isfinite(end) else None for end in ends)
     return {
         "measure": first.name,

@@ -1,4 +1,4 @@
-"""Scores of predictions, with bootstrap intervals over groups of examples and over seeds."""
+"""Scores of predictions, with intervals over groups of examples and over seeds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 from layerscope.config.statistics import Statistics
 from layerscope.evaluation.prediction_files import Predictions, check_same, group_counts
 from layerscope.statistics import metrics
-from layerscope.statistics.inference import Floats, bootstrap_counts
+from layerscope.statistics.crossed import crossed_mean
+from layerscope.statistics.inference import Floats, Statistic, bootstrap_counts
 
 Row = dict[str, Any]
 
@@ -44,13 +45,26 @@ def _variant(file: Predictions) -> Row:
     }
 
 
+def _with_interval(
+    counts: Sequence[Floats], statistic: Statistic, settings: Statistics
+) -> tuple[float, float | None, float | None]:
+    """A score of one seed, or its mean over seeds; no interval with one group of examples."""
+    if len(counts) > 1:
+        value, low, high = crossed_mean(counts, statistic, settings.confidence)
+        if np.isnan(low):
+            return value, None, None
+        return value, max(low, 0.0), min(high, 1.0)
+    rng = np.random.default_rng(settings.seed)
+    return bootstrap_counts(counts, statistic, settings.resamples, settings.confidence, rng)
+
+
 def score(files: Sequence[Predictions], settings: Statistics) -> dict[str, Any]:
     """Scores and confusion counts of all fine-tuned variants of one model on one task.
 
-    An interval of one variant is over groups of test examples, which are drawn whole. A percent
-    with several seeds also has the mean over seeds, as variant `f{percent}` with seed null, whose
-    interval is over groups and seeds. Every interval draws the same groups, so that a variant's
-    figures do not depend on which others are there.
+    An interval of one variant is a bootstrap over groups of test examples, which are drawn whole;
+    all draw the same groups, so that a variant's figures do not depend on which others are there. A
+    percent with several seeds also has the mean over seeds, as variant `f{percent}` with seed null,
+    whose interval is over groups and seeds (`layerscope.statistics.crossed`).
 
     Returns:
         `task`, `model`, `kind`, `scores` and `confusion`, for JSON.
@@ -66,13 +80,7 @@ def score(files: Sequence[Predictions], settings: Statistics) -> dict[str, Any]:
     def add(members: Sequence[int], variant: Row) -> None:
         for metric, (_, statistic) in counts[members[0]].items():
             arrays: list[Floats] = [counts[member][metric][0] for member in members]
-            value, low, high = bootstrap_counts(
-                arrays,
-                statistic,
-                settings.resamples,
-                settings.confidence,
-                np.random.default_rng(settings.seed),
-            )
+            value, low, high = _with_interval(arrays, statistic, settings)
             scores.append({**variant, "metric": metric, "value": value, "low": low, "high": high})
 
     by_percent: dict[int, list[int]] = {}

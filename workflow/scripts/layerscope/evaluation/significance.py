@@ -1,18 +1,19 @@
-"""Whether two models differ on the same test examples: paired tests, corrected for their number.
+"""Whether scores differ on the same test examples: tests that draw seeds too, corrected.
 
-Of each pair of models of a task after fine-tuning on the largest share:
+Two families of a task, in its own metric:
 
-- the difference of their scores with a paired bootstrap interval over groups of examples and seeds;
-- the p value of approximate randomisation (Noreen 1989; Yeh 2000, "More accurate tests for the
-  statistical significance of result differences"): if both models were alike, their answers to a
-  group of examples could be exchanged;
-- the same after Holm's step-down correction (1979) for all pairs of the task.
+- models after fine-tuning on the largest fraction, each pair of them and each with every baseline;
+- each model after fine-tuning on the smallest and on the largest fraction.
+
+Every test is that of `layerscope.statistics.crossed`; p values are corrected within a family by
+Holm's step-down procedure (1979, Scandinavian Journal of Statistics 6, 65-70). Baselines are not
+compared with each other: nobody asks, and each further test would cost the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import combinations
+from collections.abc import Mapping, Sequence
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -20,115 +21,122 @@ import numpy.typing as npt
 
 from layerscope.config.statistics import Statistics
 from layerscope.core.errors import UserError
-from layerscope.core.measures import TASK_METRICS
-from layerscope.core.table_files import Sources, Table
+from layerscope.core.measures import BASELINES, TASK_METRICS
+from layerscope.core.table_files import Sources, Table, number
 from layerscope.evaluation.prediction_files import (
     Predictions,
     check_same_examples,
     group_counts,
     read_predictions,
 )
-from layerscope.statistics.inference import Floats, Statistic, paired_difference
+from layerscope.statistics.crossed import crossed_difference
+from layerscope.statistics.inference import Floats, Statistic
 
 Row = dict[str, Any]
-
-
-def randomisation_p(
-    before: Sequence[Floats],
-    after: Sequence[Floats],
-    statistic: Statistic,
-    resamples: int,
-    rng: np.random.Generator,
-) -> float:
-    """Two-sided p value of a difference of a statistic of summed counts, averaged over seeds.
-
-    In each resample both sides exchange the counts of every cluster with probability one half, in
-    all seeds alike. What was seen counts as one resample, so that p is never 0.
-
-    Args:
-        before, after: an array for each seed, clusters x columns, the same clusters in order.
-        statistic: of summed counts (... x columns).
-        resamples: number of resamples.
-        rng: source of randomness.
-    """
-    exchanged = rng.integers(0, 2, size=(resamples, len(before[0]))).astype(float)
-
-    def difference(masks: Floats) -> Floats:
-        values = []
-        for one, other in zip(before, after, strict=True):
-            moved = masks @ (one - other)
-            values.append(statistic(other.sum(axis=0) + moved) - statistic(one.sum(axis=0) - moved))
-        return np.abs(np.mean(values, axis=0))
-
-    seen = difference(np.zeros((1, len(before[0]))))[0]
-    # Sums of counts are exact, ratios of them are not.
-    as_large = difference(exchanged) >= seen - 1e-12
-    return float((1 + as_large.sum()) / (1 + resamples))
+System = tuple[str, int]  # a model or baseline, and the percent that it learnt from
+Counts = Mapping[System, Sequence[Floats]]  # an array for each seed, groups x columns
 
 
 def holm(values: Sequence[float]) -> npt.NDArray[np.float64]:
-    """Holm's adjusted p values, in the order given."""
+    """Holm's adjusted p values, in the order given; one that is not known stays NaN."""
     p = np.asarray(values, np.float64)
-    order = np.argsort(p, kind="stable")
-    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    adjusted = np.empty_like(p)
+    adjusted = np.full_like(p, np.nan)
+    known = np.flatnonzero(np.isfinite(p))
+    order = known[np.argsort(p[known], kind="stable")]
+    stepped = np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1))
     adjusted[order] = np.minimum(stepped, 1)
     return adjusted
 
 
-def difference_rows(files: Sequence[Predictions], settings: Statistics) -> list[Row]:
-    """Rows of the table of differences of one task, in its own metric.
+def families(systems: Sequence[System]) -> list[list[tuple[System, System]]]:
+    """Pairs that are compared: models, also with baselines, and each model's fractions."""
+    most = max(percent for _, percent in systems)
+    least = min(percent for _, percent in systems)
+    largest = [system for system in systems if system[1] == most]
+    baselines = [system for system in largest if system[0] in BASELINES]
+    models = [system for system in largest if system not in baselines]
+    pairs = [*combinations(models, 2), *product(baselines, models)]
+    gains = [
+        ((model, least), (model, most))
+        for model, percent in systems
+        if percent == least < most and model not in BASELINES
+    ]
+    return [pairs, gains]
 
-    Args:
-        files: predictions of all models and baselines after fine-tuning on one share, each with
-            the same seeds.
-        settings: of the resampling.
+
+def _by_system(files: Sequence[Predictions]) -> dict[System, dict[int, Predictions]]:
+    """Files by system and seed, systems in order of appearance.
 
     Raises:
-        UserError: the files are not of the same examples, or models have different seeds.
+        UserError: systems have different seeds.
     """
-    check_same_examples(files, ("task", "kind_of_task", "labels"))
-    metric = TASK_METRICS[files[0].described["kind_of_task"]][0]
-    by_model: dict[str, dict[int, Predictions]] = {}
+    found: dict[System, dict[int, Predictions]] = {}
     for file in files:
-        by_model.setdefault(file.described["model"], {})[file.seed] = file
-    seeds = {model: tuple(sorted(found)) for model, found in by_model.items()}
-    for model, found in seeds.items():
-        if found != next(iter(seeds.values())):
-            raise UserError(f"{model}: seeds {found}; allowed: {next(iter(seeds.values()))}")
-    counts = {
-        model: [group_counts(found[seed])[metric] for seed in seeds[model]]
-        for model, found in by_model.items()
-    }
+        found.setdefault((file.described["model"], file.percent), {})[file.seed] = file
+    allowed = sorted(next(iter(found.values())))
+    for (model, percent), by_seed in found.items():
+        if sorted(by_seed) != allowed:
+            raise UserError(
+                f"{model} on {percent} %: seeds {sorted(by_seed)}; allowed: {allowed}, as others"
+            )
+    return found
+
+
+def _rows(
+    pairs: Sequence[tuple[System, System]], counts: Counts, statistic: Statistic, confidence: float
+) -> list[Row]:
+    """Rows of one family."""
     rows: list[Row] = []
-    for model, other in combinations(counts, 2):
-        before = [each for each, _ in counts[model]]
-        after = [each for each, _ in counts[other]]
-        statistic = counts[model][0][1]
-        value, low, high = paired_difference(
-            before, after, statistic, settings.resamples, settings.confidence,
-            np.random.default_rng(settings.seed),
-        )  # fmt: skip
-        p = randomisation_p(
-            before, after, statistic, settings.resamples, np.random.default_rng(settings.seed)
-        )
+    for (model, percent), (other, other_percent) in pairs:
+        before, after = counts[model, percent], counts[other, other_percent]
+        found = crossed_difference(before, after, statistic, confidence)
         rows.append(
             {
-                "task": files[0].described["task"],
-                "percent": files[0].percent,
-                "metric": metric,
+                "percent": percent,
                 "model": model,
+                "other_percent": other_percent,
                 "other": other,
-                "value": value,
-                "low": low,
-                "high": high,
-                "p": p,
+                "value": found.value,
+                # No score is below 0 or above 1.
+                "low": number(max(found.low, -1.0)),
+                "high": number(min(found.high, 1.0)),
+                "p": number(found.p),
+                "seeds": len(before),
                 "groups": len(before[0]),
             }
         )
-    for row, adjusted in zip(rows, holm([row["p"] for row in rows]), strict=True):
-        row["holm"] = float(adjusted)
+    known = [float("nan") if row["p"] is None else row["p"] for row in rows]
+    for row, adjusted in zip(rows, holm(known), strict=True):
+        row["holm"] = number(adjusted)
     return rows
+
+
+def difference_rows(files: Sequence[Predictions], settings: Statistics) -> list[Row]:
+    """Rows of the table of differences of one task: the other less the model.
+
+    Args:
+        files: predictions of all models and baselines after fine-tuning on the largest fraction,
+            and of models on the smallest, each with the same seeds.
+        settings: of intervals.
+
+    Raises:
+        UserError: the files are not of the same examples, or have different seeds.
+    """
+    check_same_examples(files, ("task", "kind_of_task", "labels"))
+    metric = TASK_METRICS[files[0].described["kind_of_task"]][0]
+    of_task = {"task": files[0].described["task"], "metric": metric}
+    systems = _by_system(files)
+    counted = {
+        system: [group_counts(by_seed[seed])[metric] for seed in sorted(by_seed)]
+        for system, by_seed in systems.items()
+    }
+    statistic = next(iter(counted.values()))[0][1]
+    counts = {system: [array for array, _ in each] for system, each in counted.items()}
+    return [
+        of_task | row
+        for pairs in families(list(systems))
+        for row in _rows(pairs, counts, statistic, settings.confidence)
+    ]
 
 
 def tabulate(sources: Sources) -> dict[str, Table]:

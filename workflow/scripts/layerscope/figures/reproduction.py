@@ -18,7 +18,12 @@ from layerscope.figures.style import COLUMN, GREY, legend_below, styled
 ANY = "any"
 BAND = "#d4d4d4"
 _AGREES = Look("#0072B2", "o")
-_LOOKS = {"below": Look("#D55E00", "v"), "above": Look("#D55E00", "^"), "agrees": _AGREES}
+_LOOKS = {
+    "agrees": _AGREES,
+    "below": Look("#D55E00", "v"),
+    "above": Look("#D55E00", "^"),
+    "inconclusive": Look("black", "s"),
+}
 _OTHER = Look(GREY, "D")  # drawn for comparison, judged by nobody
 
 
@@ -85,7 +90,8 @@ def draw(rows: pd.DataFrame) -> Figure:
             Patch(color=BAND, label="tolerance"),
             Line2D([], [], color="black", linewidth=0.9, marker="|", linestyle="", markersize=7,
                    label="published"),
-            Line2D([], [], color=_AGREES.colour, marker=_AGREES.marker, label="ours, interval"),
+            Line2D([], [], color=_AGREES.colour, marker=_AGREES.marker,
+                   label="ours, 90 % interval"),
         ],
         3,
     )  # fmt: skip
@@ -93,5 +99,5 @@ def draw(rows: pd.DataFrame) -> Figure:
 
 
 def figure(tables: Drawn) -> Figure:
-    """The figure, from the table of verdict."""
+    """The figure, from the table of verdicts."""
     return draw(tables.table("reproduction"))

@@ -1,15 +1,18 @@
 """A study's findings in sentences, made from its tables by rules.
 
-A finding is stated only where an interval supports it, and what is not told apart is said to be so:
+A finding is stated only where a test or an interval supports it; what does not differ significantly
+is said to be so, and what the study cannot conclude comes first:
 
-- Two models' scores differ where p of the paired test, after Holm's correction, is below 0.05. Two
-  shares of the data differ where their intervals (over examples and seeds) do not overlap, which is
-  stricter than a test of the difference.
-- Calibration errors differ where their intervals do not overlap, and would not either if each were
-  less by the error that a calibrated model with the same confidences has by chance.
+- Scores of models, baselines and training fractions differ where p of a test that draws seeds and
+  test examples, after Holm's correction, is below 0.05 (`layerscope.evaluation.significance`).
+- Calibration errors differ where their intervals (over seeds and examples) do not overlap, and
+  would not either if each were less by the error that a calibrated model with the same confidences
+  has by chance.
 - Seen and unseen entities differ where the interval of their difference excludes 0.
-- What has one value a seed (probes, similarity, how far heads move, what interventions cost) has
-  Student's interval of the mean over seeds. With two seeds only large effects pass it.
+- What has one value per seed (probes, similarity, how far heads change, what interventions cost)
+  has Student's interval of the mean over seeds. With few seeds only large effects are significant.
+- Random weights, selectivity, compression and features before fine-tuning have no interval: their
+  values are given, and a sentence says so.
 - A head differs from before by more than two seeds do where its interval over examples lies above
   theirs in every seed.
 - An association is stated where the interval of its bootstrap over models excludes 0. They are not

@@ -9,10 +9,10 @@ from layerscope.summary.intervals import LEAST_SEEDS, above, listed, over_seeds,
 
 
 def head_findings(rows: pd.DataFrame, confidence: float) -> list[str]:
-    """How many heads move by more than two seeds differ, and whose heads move most.
+    """How many heads change by more than two seeds differ, and whose change most.
 
     Args:
-        rows: one task's rows of the table of heads; the largest share counts.
+        rows: one task's rows of the table of heads; the largest training fraction counts.
         confidence: of intervals over seeds.
     """
     if rows.empty:
@@ -20,29 +20,29 @@ def head_findings(rows: pd.DataFrame, confidence: float) -> list[str]:
     most = rows["percent"].max()
     known = rows[rows["percent"] == most].dropna(subset=["jsd_low", "ceiling_high"])
     if known.empty:
-        return ["Nothing is said of heads with one seed: how far two seeds differ is not known."]
+        return ["With 1 seed nothing is said of heads: how far two seeds differ is not known."]
     counts, means = [], {}
     for model, own in known.groupby("model", sort=False):
         heads = len(own[["layer", "head"]].drop_duplicates())
         seeds, null = (_heads_above(own, end) for end in ("ceiling_high", "null"))
-        further = f", {null} of them by more than heads of a layer differ" if null else ""
+        further = f", {null} of them by more than the heads of a layer differ" if null else ""
         counts.append(f"{model} {seeds} of {heads}{further}")
         averages = own.groupby("seed")["moved"].mean().dropna()
         if len(averages):
             means[model] = over_seeds(averages, confidence)
     found = [
-        f"Attention heads that fine-tuning on {most} % changes by more than two seeds differ, in "
-        f"every seed: {listed(counts)}."
+        f"Attention heads that fine-tuning on {most} % of the data changes by more than two seeds "
+        f"differ, in every seed: {listed(counts)}."
     ]
     order = sorted(means, key=lambda name: -means[name].value)
     less = [f"{name}, {means[name]}" for name in order if above(means[order[0]], means[name])]
     if less:
         found.append(
-            f"On the scale from two seeds (0) to another head (1) the heads of {order[0]} move "
-            f"most, on average {means[order[0]]}. Less: {listed(less)}."
+            f"On the scale from two seeds (0) to another head (1), the heads of {order[0]} change "
+            f"most: {means[order[0]]} on average. Significantly less: {listed(less)}."
         )
     elif len(order) > 1:
-        found.append("Whose heads move most on average is not told apart.")
+        found.append("No model's heads change significantly more than the others' on average.")
     return found
 
 
@@ -55,7 +55,7 @@ def _heads_above(rows: pd.DataFrame, end: str) -> int:
 def intervention_findings(rows: pd.DataFrame, metric: str, confidence: float) -> list[str]:
     """What masking the most changed heads, and erasing the label, costs above its control.
 
-    Of the shares of heads the one nearest to a quarter is looked at, and of the layers the mean, so
+    Of the fractions of heads the one nearest to a quarter is used, and of the layers the mean, so
     that nothing is picked by its outcome.
 
     Args:
@@ -68,7 +68,7 @@ def intervention_findings(rows: pd.DataFrame, metric: str, confidence: float) ->
         return []
     if rows["seed"].nunique() < LEAST_SEEDS:
         return [
-            f"Nothing is said of interventions with fewer than {LEAST_SEEDS} seeds: see the "
+            f"With fewer than {LEAST_SEEDS} seeds nothing is said of interventions: see the "
             "figures."
         ]
     shares = rows.loc[rows["share"] > 0, "share"].astype(int)
@@ -89,5 +89,5 @@ def intervention_findings(rows: pd.DataFrame, metric: str, confidence: float) ->
             more = costs[model].unstack("intervention")
             difference = over_seeds((more[name] - more[control]).dropna(), confidence)
             if supported(difference):
-                found.append(f"In {model} {words.format(difference)}.")
-    return found
+                found.append(f"In {model}, {words.format(difference)}.")
+    return found or ["No intervention costs significantly more than its control."]

@@ -50,6 +50,15 @@ def supported(difference: Interval) -> bool:
 
 
 def listed(items: Iterable[str]) -> str:
-    """Items of a sentence."""
+    """Items of a sentence, with semicolons where one has a comma of its own."""
     items = list(items)
-    return items[0] if len(items) == 1 else f"{'; '.join(items[:-1])}; and {items[-1]}"
+    if len(items) == 1:
+        return items[0]
+    if any("," in item for item in items):
+        return f"{'; '.join(items[:-1])}; and {items[-1]}"
+    return f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def number(count: int, noun: str) -> str:
+    """A number of things, such as `2 seeds`."""
+    return f"{count} {noun}" + ("" if count == 1 else "s")

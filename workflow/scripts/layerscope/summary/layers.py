@@ -18,7 +18,7 @@ from layerscope.summary.intervals import (
 
 
 def probe_findings(rows: pd.DataFrame, metric: str, confidence: float) -> list[str]:
-    """What fine-tuning on the largest share does to the best layer's probe score.
+    """What fine-tuning on the largest training fraction does to the best layer's probe score.
 
     Args:
         rows: one task's rows of the table of probes.
@@ -29,7 +29,7 @@ def probe_findings(rows: pd.DataFrame, metric: str, confidence: float) -> list[s
     if not most > 0:
         return []
     if rows.loc[rows["percent"] == most, "variant"].nunique() < LEAST_SEEDS:
-        return [f"Nothing is said of probes with fewer than {LEAST_SEEDS} seeds: see the figures."]
+        return [f"With fewer than {LEAST_SEEDS} seeds nothing is said of probes: see the figures."]
     chosen = of_main_views(rows)
     chosen = chosen[(chosen["percent"] == most) | (chosen["variant"] == PRETRAINED)]
     chosen = chosen[(chosen["metric"] == metric) & ~chosen["view"].map(is_half).astype(bool)]
@@ -45,13 +45,13 @@ def probe_findings(rows: pd.DataFrame, metric: str, confidence: float) -> list[s
         told = [f"{model} by {change}" for model, change in each if supported(change)]
         if told:
             found.append(
-                f"Fine-tuning on {most} % changes the best layer's score of {named}: "
-                f"{listed(told)}."
+                f"Fine-tuning on {most} % of the data significantly changes the best layer's score "
+                f"of {named}: {listed(told)}."
             )
         silent = [model for model, change in each if not supported(change)]
         if silent:
             found.append(
-                f"No change of the best layer's score of {named} is told apart from none in "
+                f"Fine-tuning does not significantly change the best layer's score of {named}: "
                 f"{listed(silent)}."
             )
     return found
@@ -62,8 +62,8 @@ def input_findings(
 ) -> list[str]:
     """Whether other ways to sum up the same states serve decoders better, at the best layer.
 
-    After fine-tuning on the largest share, seed by seed: the last sub-word against the mean, and
-    the linear probe's comparison of the halves against the halves alone.
+    After fine-tuning on the largest training fraction, seed by seed: the last sub-word against the
+    mean, and the linear probe's comparison of the halves against the halves alone.
 
     Args:
         rows: one task's rows of the table of probes.
@@ -89,16 +89,16 @@ def input_findings(
             ]
         told = [f"{model} by {change}" for model, change in compared if supported(change)]
         silent = [model for model, change in compared if not supported(change)]
-        named = f"the {probe} probe ({view}) and that on {plain}, after fine-tuning on {most} %"
+        named = f"the {probe} probe on {view} and on {plain}, after fine-tuning on {most} %"
         if told:
-            found.append(f"The best layers of {named}, differ: {listed(told)}.")
+            found.append(f"Significant difference between {named}: {listed(told)}.")
         if silent:
-            found.append(f"The best layers of {named}, are not told apart: {listed(silent)}.")
+            found.append(f"No significant difference between {named}: {listed(silent)}.")
     return found
 
 
 def similarity_findings(rows: pd.DataFrame, confidence: float) -> list[str]:
-    """Where representations move: the last layer against the first block, by CKA.
+    """Where representations change: the last layer against the first block, by CKA.
 
     Args:
         rows: one task's rows of the table of similarity.
@@ -118,9 +118,10 @@ def similarity_findings(rows: pd.DataFrame, confidence: float) -> list[str]:
         name = f"{model}" + (f" ({view})" if view != "word" else "")
         if supported(difference):
             first, end = curves[1].mean(), curves[last].mean()
-            which = "last layer moves more" if difference.value > 0 else "first block moves more"
+            which = "last layer" if difference.value > 0 else "first block"
             found.append(
-                f"In {name} the {which}: CKA with the pre-trained model is {first:.3f} at layer 1 "
-                f"and {end:.3f} at layer {last}, a difference of {difference}."
+                f"In {name}, the {which} changes more: CKA with the pre-trained model is "
+                f"{first:.3f} at layer 1 and {end:.3f} at layer {last}, a difference of "
+                f"{difference}."
             )
     return found

@@ -1,21 +1,23 @@
-"""Findings on downstream scores: models, shares of the data, calibration, entities seen before."""
+"""Findings on downstream scores: the best model, more training data, calibration, entities."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-from layerscope.core.measures import BASELINES, LEVEL
-from layerscope.summary.intervals import Interval, above, listed, supported
+from layerscope.core.measures import BASELINES
+from layerscope.summary.differences import Comparisons, comparisons, sentences, sorted_out
+from layerscope.summary.intervals import Interval, listed, supported
 
 
-def _scores(rows: pd.DataFrame, metric: str) -> dict[int, dict[str, Interval]]:
-    """Means over seeds, or the one seed's score, by share and model."""
-    found: dict[int, dict[str, Interval]] = {}
-    chosen = rows[rows["metric"] == metric].dropna(subset=["value", "low"])
-    for row in _means_last(chosen).itertuples():
-        interval = Interval(row.value, row.low, row.high)
-        found.setdefault(row.percent, {})[row.model] = interval
-    return found
+def scores_by_model(rows: pd.DataFrame, metric: str) -> tuple[int, dict[str, Interval]]:
+    """The largest training fraction, and there the score of each system with its interval.
+
+    It is the mean over seeds, or that of the only seed.
+    """
+    chosen = rows[(rows["metric"] == metric) & (rows["percent"] > 0)].dropna(subset=["value"])
+    most = int(chosen["percent"].max()) if len(chosen) else 0
+    largest = _means_last(chosen[chosen["percent"] == most])
+    return most, {row.model: Interval(row.value, row.low, row.high) for row in largest.itertuples()}
 
 
 def _means_last(rows: pd.DataFrame) -> pd.DataFrame:
@@ -23,106 +25,56 @@ def _means_last(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.sort_values("seed", key=pd.Series.isna, kind="stable")
 
 
-def _compared(rows: pd.DataFrame) -> dict[tuple[str, str], tuple[Interval, bool]]:
-    """How much the first model of a pair is above the second, and whether they are told apart."""
-    found = {}
-    for row in rows.dropna(subset=["value", "low", "high", "holm"]).itertuples():
-        change, told = Interval(row.value, row.low, row.high), row.holm < LEVEL
-        found[row.other, row.model] = (change, told)
-        found[row.model, row.other] = (change.turned(), told)
-    return found
-
-
-def score_findings(
-    rows: pd.DataFrame, metric: str, differences: pd.DataFrame | None, resamples: int
-) -> list[str]:
-    """Which model is best, what more data gives, and general against biomedical models.
+def score_findings(rows: pd.DataFrame, metric: str, differences: pd.DataFrame | None) -> list[str]:
+    """Which model is best, and what more data gives.
 
     Args:
         rows: one task's rows of the table of scores.
         metric: of the task.
-        differences: the task's rows of the table of differences; None if no tests are made,
-            and then models are not compared.
-        resamples: of their tests.
+        differences: the task's rows of the table of differences; None if no tests are made.
     """
-    scores = _scores(rows, metric)
-    if not scores:
+    most, scores = scores_by_model(rows, metric)
+    models = [name for name in scores if name not in BASELINES]
+    if not models:
         return []
-    least, most = min(scores), max(scores)
-    largest = scores[most]
-    models = [name for name in largest if name not in BASELINES]
-    best = max(models, key=lambda name: largest[name].value)
-    others = sorted((n for n in largest if n != best), key=lambda n: -largest[n].value)
-    tests = 0 if differences is None else len(differences)
-    pairs = {} if differences is None else _compared(differences)
-    apart = {n: pairs[best, n][0] for n in others if (best, n) in pairs and pairs[best, n][1]}
-    below = [f"{name} by {gap}" for name, gap in apart.items() if gap.value > 0]
-    over = [f"{name} by {gap.turned()}" for name, gap in apart.items() if gap.value <= 0]
-    near = [f"{name}, {largest[name]}" for name in others if name not in apart]
-    text = (
-        f"**{best}** scores highest of the models after fine-tuning on {most} %: {largest[best]}."
+    best = max(models, key=lambda name: scores[name].value)
+    others = sorted((n for n in models if n != best), key=lambda n: -scores[n].value)
+    between, gains = comparisons(differences)
+    higher, lower, neither = sorted_out(between, others, best)
+    untested = [name for name in others if (name, best) not in between]
+    text = f"**{best}** has the highest score of the models after fine-tuning on {most} % of the "
+    text += f"data: {scores[best]}."
+    rest = sentences(
+        ("Significantly higher, though the mean is not", higher),
+        ("Significantly lower", lower),
+        ("No significant difference from it", [f"{name}, {scores[name]}" for name in neither]),
+        ("Not tested", [f"{name}, {scores[name]}" for name in untested]),
     )
-    text += f" Above it: {listed(over)}." if over else ""
-    text += f" Below it: {listed(below)}." if below else ""
-    if near:
-        text += " The others, without a test" if differences is None else " Not told apart from it"
-        text += f": {listed(near)}."
-    found = [text]
-    if tests >= LEVEL * (1 + resamples):
-        found.append(
-            f"With {resamples} resamples no two of so many models can be told apart after Holm's "
-            f"correction: {tests} pairs need at least {tests / LEVEL:.0f}."
-        )
-    if least < most:
-        found += _gains(scores, models)
-    if differences is not None:
-        found += _domains(rows, models, largest, pairs)
-    return found
+    return [f"{text} {rest}".rstrip(), *_gains(rows, gains, most)]
 
 
-def _gains(scores: dict[int, dict[str, Interval]], models: list[str]) -> list[str]:
-    """What more data gives; `scores` as from `_scores`."""
-    least, most = min(scores), max(scores)
-    gains = [name for name in models if above(scores[most][name], scores[least][name])]
-    flat = [name for name in models if name not in gains]
+def _gains(rows: pd.DataFrame, gains: Comparisons, most: int) -> list[str]:
+    """What more data gives; `gains` as from `comparisons`."""
+    least = rows.loc[rows["percent"] > 0, "percent"].min()
+    span = f"from {least} % to {most} % of the data"
+    more = [f"{name} by {found.change}" for (name, _), found in gains.items() if found.above]
+    less = [
+        f"{name} by {found.change.turned()}" for (name, _), found in gains.items() if found.below
+    ]
+    flat = [name for (name, _), found in gains.items() if not found.significant]
     found = []
-    if gains:
-        each = [f"{n} from {scores[least][n]} to {scores[most][n]}" for n in gains]
-        found.append(f"From {least} % to {most} % of the data gain: {listed(each)}.")
+    if more:
+        found.append(sentences((f"Scores rise significantly {span}", more)))
+    if less:
+        found.append(sentences((f"Scores fall significantly {span}", less)))
     if flat:
-        found.append(f"No gain from {least} % to {most} % is told apart from none: {listed(flat)}.")
-    return found
-
-
-def _domains(
-    rows: pd.DataFrame,
-    models: list[str],
-    scores: dict[str, Interval],
-    pairs: dict[tuple[str, str], tuple[Interval, bool]],
-) -> list[str]:
-    """General against biomedical models of each architecture; `pairs` as from `_compared`."""
-    about = {row.model: (row.architecture, row.domain) for row in rows.itertuples()}
-    found = []
-    for architecture in dict.fromkeys(about[name][0] for name in models):
-        kinds = {
-            domain: [name for name in models if about[name] == (architecture, domain)]
-            for domain in ("general", "biomedical")
-        }
-        for general in kinds["general"]:
-            for special in kinds["biomedical"]:
-                change, told = pairs.get((special, general), (None, False))
-                if change is not None and told:
-                    verb, by = ("above", change) if change.value > 0 else ("below", change.turned())
-                    text = f"The biomedical {special} is {verb} the general {general} by {by}."
-                else:
-                    text = f"The biomedical {special}, {scores[special]}, and the general "
-                    text += f"{general}, {scores[general]}, are not told apart."
-                found.append(text)
+        shows = "shows" if len(flat) == 1 else "show"
+        found.append(f"{listed(flat)} {shows} no significant gain {span}.")
     return found
 
 
 def _evaluated(rows: pd.DataFrame, measure: str) -> dict[str, Interval]:
-    """A measure of each model on the largest share: the mean over seeds, or of the one seed.
+    """A measure of each model on the largest fraction: the mean over seeds, or of the one seed.
 
     A measure without an interval has one without width.
     """
@@ -137,7 +89,7 @@ def calibration_findings(rows: pd.DataFrame) -> list[str]:
     """Which models are better calibrated than others.
 
     Args:
-        rows: one task's rows of the table of evaluation.
+        rows: one task's rows of the table of error analysis.
     """
     errors, chance = _evaluated(rows, "ece"), _evaluated(rows, "ece_calibrated")
 
@@ -145,39 +97,42 @@ def calibration_findings(rows: pd.DataFrame) -> list[str]:
         by_chance = chance[one].value - chance[other].value
         return errors[one].low > errors[other].high + max(by_chance, 0)
 
-    best = min(errors, key=lambda name: errors[name].value, default="")
-    others = sorted((name for name in errors if name != best), key=lambda name: errors[name].value)
-    told = [f"{name}, {errors[name]}" for name in others if worse(name, best)]
-    near = [f"{name}, {errors[name]}" for name in others if not worse(name, best)]
-    if not told:
+    if len(errors) < 2:
         return []
-    text = f"**{best}** has the smallest calibration error (ECE): {errors[best]}. "
-    text += f"Larger is that of {listed(told)}."
-    return [text + (f" Not told apart from it: {listed(near)}." if near else "")]
+    best = min(errors, key=lambda name: errors[name].value)
+    others = sorted((name for name in errors if name != best), key=lambda name: errors[name].value)
+    larger = [f"{name}, {errors[name]}" for name in others if worse(name, best)]
+    near = [f"{name}, {errors[name]}" for name in others if not worse(name, best)]
+    if not larger:
+        return ["No model's calibration error (ECE) is significantly larger than another's."]
+    text = f"**{best}** has the smallest calibration error (ECE): {errors[best]}."
+    rest = sentences(("Larger", larger), ("No significant difference from it", near))
+    return [f"{text} {rest}"]
 
 
 def novelty_findings(rows: pd.DataFrame) -> list[str]:
     """Whether entities that the training sample has are found better than others.
 
     Args:
-        rows: one task's rows of the table of evaluation.
+        rows: one task's rows of the table of error analysis.
     """
     gaps = _evaluated(rows, "f1_gap")
     seen, unseen = _evaluated(rows, "f1_seen"), _evaluated(rows, "f1_unseen")
-    told = [name for name, gap in gaps.items() if supported(gap)]
     found = []
     for better, side in (("seen", 1), ("unseen", -1)):
         each = [
-            f"{name} by {gaps[name] if side > 0 else gaps[name].turned()}, "
+            f"{name} by {gap if side > 0 else gap.turned()}, "
             f"{seen[name].value:.3f} against {unseen[name].value:.3f}"
-            for name in told
-            if side * gaps[name].value > 0
+            for name, gap in gaps.items()
+            if supported(gap) and side * gap.value > 0
         ]
         if each:
             found.append(
-                f"F1 of {better} entities is higher (seen against unseen): {listed(each)}."
+                sentences((f"F1 of {better} entities is higher (seen against unseen)", each))
             )
-    silent = [name for name in gaps if name not in told]
+    silent = [name for name, gap in gaps.items() if not supported(gap)]
     if silent:
-        found.append(f"F1 of seen and unseen entities is not told apart in {listed(silent)}.")
+        found.append(
+            sentences(("No significant difference between F1 of seen and unseen entities", silent))
+        )
     return found

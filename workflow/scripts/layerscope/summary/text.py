@@ -8,68 +8,85 @@ import pandas as pd
 
 from layerscope.core.measures import BASELINES, LEVEL, task_metrics
 from layerscope.summary.associations import association_findings
+from layerscope.summary.controls import control_findings, reached_findings
 from layerscope.summary.heads import head_findings, intervention_findings
 from layerscope.summary.layers import input_findings, probe_findings, similarity_findings
+from layerscope.summary.limits import limit_findings
+from layerscope.summary.models import (
+    architecture_findings,
+    baseline_findings,
+    domain_findings,
+)
 from layerscope.summary.scores import calibration_findings, novelty_findings, score_findings
 
 METRICS = {"accuracy": "accuracy", "entity_f1": "F1 of entities"}
 
 
 def summarise(
-    study: str, tables: Mapping[str, pd.DataFrame], confidence: float, resamples: int
+    study: str,
+    tables: Mapping[str, pd.DataFrame],
+    confidence: float,
+    notes: Mapping[str, str] | None = None,
 ) -> str:
     """The summary in Markdown.
 
     Args:
         study: its name.
-        tables: rows of `scores`, `probes` and `association`, and of those of `significance`,
-            `error_analysis`, `similarity`, `heads` and `interventions` that the study has.
+        tables: rows of `scores`, `training`, `probes` and `association`, and of those of
+            `significance`, `error_analysis`, `similarity`, `heads` and `interventions` that the
+            study has.
         confidence: of intervals.
-        resamples: of the tests in the table of differences.
+        notes: what readers must know of a model, in words that follow its name.
     """
     compared = (
-        f"Two models' scores are said to differ where p of a paired test is below {LEVEL:g} after "
-        "Holm's correction"
+        "Scores differ significantly where p of a test that draws seeds and test examples is "
+        f"below {LEVEL:g} after Holm's correction"
         if "significance" in tables
-        else "Models' scores are not compared, since the study has no paired tests"
+        else "Scores are not compared, since the study makes no tests"
     )
     lines = [
         f"# Study {study}: what its tables support",
         "",
         f"Made from `tables/` by rules; intervals cover {100 * confidence:g} %. {compared}; "
-        "shares of the data, and calibration errors, where intervals over examples and seeds do "
-        "not overlap. What has "
-        "one value a seed has Student's interval over seeds, which with few seeds only large "
-        "effects pass. Associations are over fine-tuned variants, resampled by model; few models "
-        "make them uncertain, and they are not corrected for their number.",
+        "calibration errors, where their intervals do not overlap. Measures with one value per "
+        "seed get a t-interval across seeds; with few seeds, only large effects are significant. "
+        "Associations are over fine-tuned variants, resampled by model; few models make them "
+        "uncertain, and they are not corrected for their number.",
     ]
+    if notes:
+        lines += ["", "## The models", ""]
+        lines += [f"- {model} {note}." for model, note in notes.items()]
     for task in tables["scores"]["task"].unique():
         own = {name: rows[rows["task"] == task] for name, rows in tables.items()}
         lines += ["", f"## {task}"]
-        for title, findings in _task_findings(own, confidence, resamples).items():
+        for title, findings in _task_findings(own, confidence).items():
             lines += ["", f"### {title}", ""]
             lines += [f"- {text}" for text in findings] or ["- Nothing that an interval supports."]
     return "\n".join(lines) + "\n"
 
 
-def _task_findings(
-    own: Mapping[str, pd.DataFrame], confidence: float, resamples: int
-) -> dict[str, list[str]]:
+def _task_findings(own: Mapping[str, pd.DataFrame], confidence: float) -> dict[str, list[str]]:
     """Findings by heading, from one task's rows of each table; arguments as of `summarise`."""
     scores = own["scores"]
     metric, _ = task_metrics(set(scores["metric"]))
     decoders = set(scores.loc[scores["architecture"] == "decoder", "model"])
     models = len(set(scores["model"]) - set(BASELINES))
+    of_scores = scores, metric, own.get("significance")
     parts = {
-        f"Scores ({METRICS[metric]})": score_findings(
-            scores, metric, own.get("significance"), resamples
-        )
+        "What cannot be concluded": limit_findings(own),
+        f"Scores ({METRICS[metric]})": score_findings(*of_scores),
+        "Models and baselines": baseline_findings(*of_scores),
+        "Kinds of models": [*architecture_findings(*of_scores), *domain_findings(*of_scores)],
     }
     if "error_analysis" in own:
         parts["Calibration"] = calibration_findings(own["error_analysis"])
         if "f1_gap" in set(own["error_analysis"]["measure"]):
             parts["Seen and unseen entities"] = novelty_findings(own["error_analysis"])
-    parts["What layers encode"] = probe_findings(own["probes"], metric, confidence)
+    parts["What layers encode before fine-tuning"] = [
+        *control_findings(own["probes"], metric),
+        *reached_findings(own["probes"], scores, metric),
+    ]
+    parts["What fine-tuning adds to layers"] = probe_findings(own["probes"], metric, confidence)
     parts["Pooling and features of decoders"] = input_findings(
         own["probes"], decoders, metric, confidence
     )

@@ -190,17 +190,20 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
         "value": pa.float64(),
         "depth": pa.float64(),
     },
+    # `value` is the score of `other` on its percent less that of `model`; without p, no test.
     "significance-table": {
         "task": pa.string(),
-        "percent": pa.int32(),
         "metric": pa.string(),
         "model": pa.string(),
+        "percent": pa.int32(),
         "other": pa.string(),
+        "other_percent": pa.int32(),
         "value": pa.float64(),
         "low": pa.float64(),
         "high": pa.float64(),
         "p": pa.float64(),
         "holm": pa.float64(),
+        "seeds": pa.int32(),
         "groups": pa.int32(),
     },
     # `label` is a class or type of entity, `bin` one of confidence from 0; n is summed over seeds.
