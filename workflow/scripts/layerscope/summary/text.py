@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from layerscope.core.measures import BASELINES, LEVEL, task_metrics
+from layerscope.core.measures import LEVEL, task_metrics
 from layerscope.summary.associations import association_findings
 from layerscope.summary.heads import head_findings, intervention_findings
 from layerscope.summary.layers import input_findings, probe_findings, similarity_findings
@@ -40,8 +40,9 @@ def summarise(
         "shares of the data, and calibration errors, where intervals over examples and seeds do "
         "not overlap. What has "
         "one value a seed has Student's interval over seeds, which with few seeds only large "
-        "effects pass. Associations are over fine-tuned variants, resampled by model; few models "
-        "make them uncertain, and they are not corrected for their number.",
+        "effects pass. Inner measures and scores are compared between independent models "
+        "within each training fraction; an association is stated where p of a permutation test is "
+        f"at most {LEVEL:g} after correction for the number of inner measures.",
     ]
     for task in tables["scores"]["task"].unique():
         own = {name: rows[rows["task"] == task] for name, rows in tables.items()}
@@ -59,7 +60,6 @@ def _task_findings(
     scores = own["scores"]
     metric, _ = task_metrics(set(scores["metric"]))
     decoders = set(scores.loc[scores["architecture"] == "decoder", "model"])
-    models = len(set(scores["model"]) - set(BASELINES))
     parts = {
         f"Scores ({METRICS[metric]})": score_findings(
             scores, metric, own.get("significance"), resamples
@@ -81,7 +81,5 @@ def _task_findings(
         parts["What the score depends on"] = intervention_findings(
             own["interventions"], metric, confidence
         )
-    parts["Inner measures and the score"] = association_findings(
-        own["association"], metric, confidence, models
-    )
+    parts["Inner measures and the score"] = association_findings(own["association"], metric)
     return parts
