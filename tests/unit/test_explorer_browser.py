@@ -183,7 +183,8 @@ def test_a_state_shows_the_numbers_of_the_tables(
     for row in values(tables, "scores", **where, metric="token_macro_f1", percent=10, seed=2):
         assert close(points["minilm, 10 % of the data, seed 2"], row["value"])
     (rho,) = values(
-        tables, "association", task="one-ner", metric="token_macro_f1", statistic="spearman",
+        tables, "association", task="one-ner", metric="token_macro_f1",
+        statistic="spearman within fractions",
         **{"inner measure": "attention JSD"},
     )  # fmt: skip
     assert f"{rho['value']:.3f}".replace("-", "\N{MINUS SIGN}") in there.texts["statistics-table"]

@@ -49,6 +49,8 @@ def task_points(
 ) -> dict[tuple[str, str], pd.DataFrame]:
     """Points of one task by metric of the score and inner measure, placebos last.
 
+    Measures without a point are left out.
+
     Args:
         scores, probes, attention, weights: the task's rows of these tables, the last one of changes
             of weights. Probes are taken in the metric of the score.
@@ -60,6 +62,8 @@ def task_points(
         measures = pd.concat([inner_measures(probes, attention, metric), placebos])
         for name, inner in measures.groupby("inner measure", sort=False):
             own = points(scores, inner, metric)
+            if own.empty:
+                continue
             family = own["model"].map(lambda model: families.get(model, model)).astype(object)
             found[metric, str(name)] = own.assign(family=family, placebo=name in PLACEBOS)
     return found

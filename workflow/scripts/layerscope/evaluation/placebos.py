@@ -50,7 +50,7 @@ def placebo_measures(
     blocks = weights[(weights["matrices"] == "all") & (weights["layer"] > 0)]
     changes = blocks.groupby(VARIANT, sort=False)["value"].mean().rename("inner").reset_index()
     found.append(changes.assign(name=WEIGHTS))
-    table = pd.concat([each.astype({"inner": float}) for each in found if len(each)])
+    table = pd.concat([each.astype({"inner": float}) for each in found])
     return table.rename(columns={"name": "inner measure"}).reset_index(drop=True)
 
 

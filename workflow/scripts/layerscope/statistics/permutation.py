@@ -72,7 +72,8 @@ def stratified_spearman(x: Floats, y: Floats) -> Floats:
         x: ... x units x strata.
         y: units x strata.
     """
-    return np.trace(_pairs(x, y), axis1=-2, axis2=-1)
+    correlation = np.trace(_pairs(x, y), axis1=-2, axis2=-1)
+    return correlation if len(y) else np.full_like(correlation, np.nan)
 
 
 def orders_of(units: int, resamples: int, seed: int) -> Integers:
