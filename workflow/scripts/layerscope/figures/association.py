@@ -82,7 +82,7 @@ def _headline(within: pd.DataFrame, shown: Sequence[str]) -> str:
     probe = next((_heading(name) for name in shown if ": " in name), None)
     note = f" Probe in the scatter plots: {probe}." if probe else ""
     if few := few_models(count):
-        return f"{few}{note}"
+        return f"{few}\n{note.strip()}".strip()
     significant = int((measures["p_corrected"] <= LEVEL).sum())
     verb = "is" if significant == 1 else "are"
     return (
