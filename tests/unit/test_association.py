@@ -263,6 +263,10 @@ def test_gaps_cost_a_fraction_and_other_models_a_correction(
     # Two groups of measures are tested apart, and p is corrected for that too.
     assert row["p_corrected"] == pytest.approx(min(1, 2 * row["p"]))
     assert alone["p_corrected"] == alone["p"] == row["p"]
+    apart = whole[(whole["model"] == "m0") == (whole["percent"] == 10)]  # no fraction in common
+    values = {kind: row["value"] for (_, kind), row in rows_of({"apart": apart}).items()}
+    assert values.pop("spearman over all points") is not None
+    assert set(values.values()) == {None}
     nothing = whole[whole["inner"] > 99]
     for row in rows_of({"whole": whole, "nothing": nothing}).values():
         assert (row["value"] is None) <= (row["inner measure"] == "nothing")

@@ -245,6 +245,21 @@ def test_the_same_files_give_the_same_bytes(tmp_path: Path) -> None:
     assert {r["low"] for r in rows} == {None}
 
 
+def test_a_study_without_changes_of_weights_has_the_other_placebos(
+    study: dict[str, Path], tmp_path: Path
+) -> None:
+    given = [f"{name}={study[name]}" for name in ("scores", "probes", "attention")]
+    made = {name: tmp_path / f"{name}.parquet" for name in ("association", "association-points")}
+    settings = json.dumps({**json.loads(SETTINGS), "families": {"gpt-mini": "minilm"}})
+    run_program("make_table", "evaluation.association", "--inputs", *given, "--settings", settings,
+                "--out", *(f"{name}={path}" for name, path in made.items()))  # fmt: skip
+    rows = pq.read_table(made["association"]).to_pylist()
+    placebos = {row["inner measure"] for row in rows if row["placebo"]}
+    assert placebos == {"training fraction", "pre-trained model's probe"}
+    points = pq.read_table(made["association-points"]).to_pylist()
+    assert {row["family"] for row in points if row["model"] == "gpt-mini"} == {"minilm"}
+
+
 def test_csv_says_what_the_table_says(tmp_path: Path) -> None:
     path = tmp_path / "c.parquet"
     row = {"task": "t", "model": 'a "quoted", one', "variant": "f1-s1", "percent": 1, "seed": None,

@@ -24,10 +24,10 @@ def held_out_r2(score: Floats, predictors: Floats) -> float:
         predictors: predictors x units x strata; without any, the strata alone predict.
 
     Returns:
-        R²; NaN with fewer than `LEAST_UNITS` units or if all scores are equal.
+        R²; NaN with fewer than `LEAST_UNITS` units, without a stratum, or if all scores are equal.
     """
     units, strata = score.shape
-    if units < LEAST_UNITS or np.ptp(score) == 0:
+    if units < LEAST_UNITS or not score.size or np.ptp(score) == 0:
         return float("nan")
     errors = total = 0.0
     for unit in range(units):
