@@ -184,10 +184,11 @@ def test_a_state_shows_the_numbers_of_the_tables(
         assert close(points["minilm, 10 % of the data, seed 2"], row["value"])
     (rho,) = values(
         tables, "association", task="one-ner", metric="token_macro_f1",
-        statistic="spearman within fractions",
+        statistic="spearman over all points",
         **{"inner measure": "attention JSD"},
     )  # fmt: skip
     assert f"{rho['value']:.3f}".replace("-", "\N{MINUS SIGN}") in there.texts["statistics-table"]
+    assert "With 2 independent models, nothing can be concluded" in there.texts["association-note"]
 
 
 def test_the_mean_of_seeds_is_the_default_and_another_state_shows_other_numbers(
