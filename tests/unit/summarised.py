@@ -20,6 +20,8 @@ COLUMNS = [
     "high",
     "holm",
     "view",
+    "statistic",
+    "placebo",
 ]
 
 

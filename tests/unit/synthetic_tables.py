@@ -126,14 +126,19 @@ def tabulate(
     files: dict[str, list[Path]], models: dict[str, dict[str, str]], out: Path
 ) -> dict[str, Path]:
     """Make all tables with the programs, as the rules do; paths by name of the table."""
-    settings = {"statistics": SETTINGS, "models": json.dumps(models)}
+    families = {name: name for name in models}
+    settings = {
+        "statistics": SETTINGS,
+        "models": json.dumps(models),
+        "association": json.dumps({**json.loads(SETTINGS), "families": families}),
+    }
     made = {name: out / f"{name}.parquet" for name in catalogue.table_names(CHOSEN)}
     for table in catalogue.planned(catalogue.TABLES, CHOSEN):
         if table.name in _FROM_SCORES:
             rows = _FROM_SCORES[table.name](made["scores"])
             write_table(made[table.name], f"{table.name}-table", rows)
         elif table.module:
-            given = [f"{name}={made[name]}" for name in table.inputs]
+            given = [f"{name}={made[name]}" for name in (*table.inputs, *table.optional)]
             run_program(
                 "make_table", table.module, *files.get(FILES.get(table.name, ""), []),
                 *(["--inputs", *given] if given else []),

@@ -160,6 +160,17 @@ def test_a_new_model_changes_no_other_one(config: dict[str, Any]) -> None:
     }
 
 
+def test_models_derived_from_one_another_are_one_family(config: dict[str, Any]) -> None:
+    config["models"]["another"] = copy.deepcopy(config["models"]["minilm-hpo"])
+    config["models"]["another"]["source"]["base"] = "minilm-hpo"
+    found = json.loads(jobs.association_settings(validate(config)))
+    assert found.pop("families") == {
+        "minilm": "minilm", "minilm-hpo": "minilm", "another": "minilm",
+        "gpt-mini": "gpt-mini", "gpt-mini-hpo": "gpt-mini-hpo",
+    }  # fmt: skip
+    assert found == json.loads(jobs.statistics_settings(validate(config)))
+
+
 def test_overrides_of_fine_tuning_merge(config: dict[str, Any]) -> None:
     config["models"]["minilm"]["finetuning"] = {
         "nli": {"learning_rate": 3.0e-5, "precision": "bfloat16"},

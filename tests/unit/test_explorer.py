@@ -31,6 +31,7 @@ NAMES = (
     "similarity",
     "layer_localization",
 )
+STATISTIC = ("value", "low", "high", "n", "models", "p_corrected")
 EVIL = "</script><script>alert('&amp;')</script><!--"
 Row = dict[str, Any]
 
@@ -151,7 +152,7 @@ def test_layer_localization_and_association_are_those_of_the_tables(
     for row in rows(tables, "association"):
         by_name = content["tasks"][row["task"]]["association"][row["metric"]]
         found = by_name[row["inner measure"]][row["statistic"]]
-        for value, name in zip(found, ("value", "low", "high", "n"), strict=True):
+        for value, name in zip(found, STATISTIC, strict=True):
             assert same(value, row[name]), row
 
 
@@ -330,7 +331,9 @@ def test_a_point_keeps_its_place(content: Row) -> None:
     )  # fmt: skip
     same = {"task": ["one-nli"], "metric": ["accuracy"], "inner measure": ["x"]}
     point = {"model": ["minilm"], "percent": [10], "seed": [2], "inner": [0.5], "score": [0.25]}
-    correlation = {"statistic": ["spearman"], "value": [1.0], "low": None, "high": None, "n": [1]}
+    correlation = {"statistic": ["spearman within fractions"], "placebo": [False], "value": [1.0],
+                   "low": None, "high": None, "p_corrected": None, "n": [1],
+                   "models": [1]}  # fmt: skip
     tables = {"scores": scores, "association": pd.DataFrame(same | correlation),
               "association-points": pd.DataFrame(same | point)}  # fmt: skip
     found = contents("one", tables, 0.9)

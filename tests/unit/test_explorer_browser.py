@@ -183,7 +183,8 @@ def test_a_state_shows_the_numbers_of_the_tables(
     for row in values(tables, "scores", **where, metric="token_macro_f1", percent=10, seed=2):
         assert close(points["minilm, 10 % of the data, seed 2"], row["value"])
     (rho,) = values(
-        tables, "association", task="one-ner", metric="token_macro_f1", statistic="spearman",
+        tables, "association", task="one-ner", metric="token_macro_f1",
+        statistic="spearman over all points",
         **{"inner measure": "attention JSD"},
     )  # fmt: skip
     assert f"{rho['value']:.3f}".replace("-", "\N{MINUS SIGN}") in there.texts["statistics-table"]
@@ -194,6 +195,7 @@ def test_a_state_shows_the_numbers_of_the_tables(
     cells = there.texts["localization-table"]
     assert f"→ {located['best']:.3f}" in cells
     assert f"→ {round(located['reaches'], 1):g}" in cells
+    assert "With 2 independent models, nothing can be concluded" in there.texts["association-note"]
 
 
 def test_the_mean_of_seeds_is_the_default_and_another_state_shows_other_numbers(

@@ -295,19 +295,32 @@ def test_bins_of_few_rows_are_left_out_and_pairs_have_no_novelty(study: dict[str
     assert len(curve.get_xdata()) == 10
 
 
-def test_the_side_of_a_mixed_effects_slope_stands_beside_its_measure(
-    study: dict[str, Path],
-) -> None:
+def test_what_is_claimed_is_filled_and_too_few_models_are_said(study: dict[str, Path]) -> None:
     from layerscope.figures.association import draw as draw_association
 
     table = rows(study, "association", "one-nli").query("metric == 'accuracy'")
-    names = list(table["inner measure"].unique())
-    ends = {names[0]: (0.1, 0.5), names[1]: (-0.5, -0.1), names[2]: (-0.1, 0.1)}
-    for row in table.query("statistic == 'mixed-effects slope'").itertuples():
-        found = ends.get(table.at[row.Index, "inner measure"], (None, None))
-        table.loc[row.Index, ["low", "high"]] = found
-    point = {"model": "minilm", "percent": 10, "seed": 1, "inner": 0.5, "score": 0.5}
-    points = pd.DataFrame([{"inner measure": name, **point} for name in names])
-    figure = draw_association(points, table, ["minilm"], "accuracy", 0.95)
-    signs = [text.get_text() for text in figure.axes[-1].texts]
-    assert signs == ["+", "\N{MINUS SIGN}", "0"] + [""] * (len(names) - 3)
+    points = rows(study, "association-points", "one-nli").query("metric == 'accuracy'")
+    models = list(points["model"].unique())
+
+    def drawn(table: pd.DataFrame) -> tuple[str, list[str], list[str]]:
+        figure = draw_association(points, table, models, "accuracy", 0.95)
+        forest = figure.axes[-1]
+        faces = [line.get_markerfacecolor() for line in forest.lines if line.get_marker() == "o"]
+        assert figure.get_suptitle()
+        return figure.get_suptitle(), faces, [text.get_text() for text in forest.texts]
+
+    title, faces, gains = drawn(table)
+    assert title.startswith("With 3 independent models, nothing can be concluded")
+    assert set(faces) == {"white"}
+    assert gains == []
+    within = table["statistic"] == "spearman within fractions"
+    measures = table.index[within & ~table["placebo"]]
+    table.loc[within, ["models", "low", "high", "critical"]] = [12, -0.9, 0.9, 0.6]
+    table.loc[measures, "p_corrected"] = 0.2
+    table.loc[table["statistic"] == "held-out R2, gain", "value"] = -0.001
+    assert drawn(table)[0].startswith(f"None of {len(measures)} inner measures are significantly")
+    table.loc[measures[:2], "p_corrected"] = 0.05
+    title, faces, gains = drawn(table)
+    assert title.startswith(f"2 of {len(measures)} inner measures are significantly associated")
+    assert faces[:3] == ["black", "black", "white"]
+    assert set(gains) == {"ΔR²", "+0.00"}

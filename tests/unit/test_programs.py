@@ -79,7 +79,7 @@ def test_help_is_given_without_heavy_libraries(name: str, helps: dict[str, Any])
     assert code == 0
     assert text.startswith("usage:")
     assert len(text.split("\n\n")[1]) > 20  # it says what the program is for
-    heavy = {"torch", "transformers", "tokenizers", "sklearn", "scipy", "pandas", "statsmodels"}
+    heavy = {"torch", "transformers", "tokenizers", "sklearn", "scipy", "pandas"}
     assert not heavy & set(modules)
 
 

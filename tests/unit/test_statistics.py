@@ -54,48 +54,19 @@ def test_spearman_that_is_not_defined_is_nan(x: list[float], y: list[float]) -> 
     assert math.isnan(inference.spearman(x, y))
 
 
-def test_slope_is_that_of_polyfit() -> None:
-    rng = np.random.default_rng(1)
-    for _ in range(20):
-        x, y = rng.normal(size=(2, 12)) + 5
-        assert inference.slope(x, y) == pytest.approx(np.polyfit(x, y, 1)[0])
-    assert inference.slope([0, 1, 2], [5, 3, 1]) == -2
-
-
-@pytest.mark.parametrize(
-    ("x", "y"),
-    [
-        ([], []),
-        ([3], [4]),
-        ([0.1, 0.1, 0.1], [1, 2, 3]),  # its rounded mean is not 0.1
-        ([0, 1, math.nan], [1, 2, 3]),
-        ([0, 1, 2], [1, math.nan, 3]),
-    ],
-)
-def test_slope_that_is_not_defined_is_nan(x: list[float], y: list[float]) -> None:
-    assert math.isnan(inference.slope(x, y))
-
-
-def test_slope_on_values_too_close_to_square() -> None:
-    assert math.isnan(inference.slope([0.0, 1e-200], [0.0, 1.0]))
-
-
 # --- clusters ----------------------------------------------------------------------------------
 
-GROUPS = ["b", "a", "b", "c", "a", "b"]
 
-
-def test_clusters_come_in_order_of_appearance() -> None:
-    rows = inference.cluster_index(GROUPS)
-    assert [r.tolist() for r in rows] == [[0, 2, 5], [1, 4], [3]]
-    assert inference.cluster_index([]) == []
+def rows_of(groups: list[str] | list[int]) -> list[list[int]]:
+    """Row numbers of each group, groups in order of first appearance."""
+    return [[i for i, g in enumerate(groups) if g == group] for group in dict.fromkeys(groups)]
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=40), st.integers(1, 4))
 def test_group_sums_are_sums_of_clusters(groups: list[int], columns: int) -> None:
     counts = np.random.default_rng(len(groups)).integers(0, 9, (len(groups), columns)).astype(float)
     sums = inference.group_sums(counts, groups)
-    expected = [counts[rows].sum(axis=0) for rows in inference.cluster_index(groups)]
+    expected = [counts[rows].sum(axis=0) for rows in rows_of(groups)]
     np.testing.assert_array_equal(sums, expected)
     np.testing.assert_array_equal(sums.sum(axis=0), counts.sum(axis=0))
 
@@ -131,7 +102,7 @@ def test_cluster_bootstrap_is_a_loop_over_rows_drawn_by_cluster() -> None:
     rng = np.random.default_rng(3)
     groups = rng.integers(0, 9, 60).tolist()
     counts = np.stack([rng.integers(0, 2, 60), np.ones(60)], axis=1).astype(float)
-    clusters = inference.cluster_index(groups)
+    clusters = rows_of(groups)
     resamples, confidence = 200, 0.8
 
     found = inference.bootstrap_counts(

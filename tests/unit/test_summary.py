@@ -178,23 +178,64 @@ def test_a_gap_between_seen_and_unseen_entities_is_stated_where_its_interval_exc
     assert silent == "No significant difference between F1 of seen and unseen entities: gpt."
 
 
-def test_associations_are_counted_beside_what_chance_gives() -> None:
-    def row(name: str, value: float, low: float | None, high: float | None) -> Row:
-        return {"task": "t", "inner measure": name, "metric": "accuracy", "statistic": "spearman",
-                "value": value, "low": low, "high": high, "n": 9}  # fmt: skip
+NAN = float("nan")
 
-    rows = [row("a", 0.8, 0.5, 0.9), row("b", -0.9, -0.95, -0.6), row("c", 0.2, -0.3, 0.6)]
-    found, power = findings(association_findings, rows, "accuracy", 0.95, 6)
-    assert "6 independent models is told from 0 at 5 % from 0.89 on" in power
-    assert found.startswith("Of 3 inner measures 2 go with the score")
-    assert "chance alone would give about 0" in found
-    assert found.index("b, -0.900") < found.index("a, 0.800")
-    assert "c, " not in found
-    none, power = findings(association_findings, rows[2:], "accuracy", 0.95, 4)
-    assert "no rank correlation of 4 independent models" in power
-    assert none.startswith("Of 1 inner measures 0 go with the score")
-    (few,) = findings(association_findings, [row("a", 0.8, None, None)], "accuracy", 0.95, 2)
-    assert "too few models" in few
+
+def associated(
+    name: str, value: float, p: float, gain: float = NAN, models: int = 8, placebo: bool = False
+) -> list[Row]:
+    """Rows of an inner measure; p is corrected, and the placebos alone reach R² 0.4."""
+    known = p == p
+    own = {"task": "t", "inner measure": name, "metric": "accuracy", "placebo": placebo, "n": 32,
+           "models": models, "p": p, "p_corrected": NAN if placebo else p}  # fmt: skip
+    values = {"spearman over all points": 0.9, "held-out R2, placebos": 0.4,
+              "held-out R2, placebos and measure": 0.4 + gain,
+              "held-out R2, gain": gain}  # fmt: skip
+    nothing = {"low": NAN, "high": NAN, "p": NAN, "p_corrected": NAN}
+    ends = {"low": value - 0.1 if known else NAN, "high": value + 0.1 if known else NAN}
+    return [
+        {**own, "statistic": "spearman within fractions", "value": value, **ends},
+        *({**own, "statistic": kind, "value": v, **nothing} for kind, v in values.items()),
+    ]
+
+
+def test_associations_are_stated_by_the_test_beside_placebos() -> None:
+    rows = [
+        *associated("a", 0.7, 0.05, 0.2), *associated("b", -0.8, 0.001, -0.1),
+        *associated("c", 0.9, 0.06, 0.5), *associated("training fraction", NAN, NAN, placebo=True),
+        *associated("change of weights", 0.3, 0.01, placebo=True),
+    ]  # fmt: skip
+    tested, predicted, pooled, placebos = findings(association_findings, rows, "accuracy")
+    assert tested == (
+        "Of 3 inner measures, 2 are significantly associated with the score within training "
+        "fractions (permutation of 8 independent models, corrected for the number of inner "
+        "measures). Strongest first: b, ρ = -0.800 (-0.900 to -0.700), p = 0.001; "
+        "a, ρ = 0.700 (0.600 to 0.800), p = 0.050."
+    )
+    assert predicted == (
+        "Of these, 1 improves the prediction of a held-out model's score by 0.01 of R² or more "
+        "over the placebos alone (not tested). The largest gain: a, from R² = 0.40 to 0.60."
+    )
+    assert pooled.startswith("Over all fine-tuned variants the training fraction alone has a rank")
+    assert placebos == (
+        "For comparison, placebos within training fractions: change of weights, ρ = 0.30."
+    )
+    (worse, *_) = findings(association_findings, rows[5:], "accuracy")[1:]
+    assert worse.startswith("None of these improves the prediction of a held-out model's score")
+    none, *_ = findings(association_findings, rows[10:], "accuracy")
+    assert none.startswith("None of 1 inner measures is significantly associated with the score")
+
+
+def test_of_too_few_models_nothing_is_said_but_what_placebos_reach() -> None:
+    rows = [*associated("a", 1.0, NAN, models=3),
+            *associated("change of weights", 1.0, NAN, models=3, placebo=True)]  # fmt: skip
+    few, placebos = findings(association_findings, rows, "accuracy")
+    assert few.startswith("With 3 independent models, nothing can be concluded about models")
+    assert placebos.endswith("change of weights, ρ = 1.00.")
+    alike = findings(association_findings, associated("a", NAN, NAN), "accuracy")
+    assert alike == [
+        "Scores do not differ between models within training fractions: nothing to test."
+    ]
 
 
 def test_the_whole_has_every_task_and_says_where_there_is_nothing() -> None:

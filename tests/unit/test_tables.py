@@ -262,10 +262,25 @@ def test_the_same_files_give_the_same_bytes(tmp_path: Path) -> None:
         made.append(tabulate(files, {"minilm": MODELS["minilm"]}, tmp_path / name / "tables"))
     for name, path in made[0].items():
         assert path.read_bytes() == made[1][name].read_bytes(), name
-    # One model: a correlation within it may exist, an interval over models does not.
+    # One model has placebos and inner measures, but no correlation between models.
     rows = pq.read_table(made[0]["association"]).to_pylist()
-    assert rows
+    assert {r["placebo"] for r in rows} == {True, False}
     assert {r["low"] for r in rows} == {None}
+
+
+def test_a_study_without_changes_of_weights_has_the_other_placebos(
+    study: dict[str, Path], tmp_path: Path
+) -> None:
+    given = [f"{name}={study[name]}" for name in ("scores", "probes", "attention")]
+    made = {name: tmp_path / f"{name}.parquet" for name in ("association", "association-points")}
+    settings = json.dumps({**json.loads(SETTINGS), "families": {"gpt-mini": "minilm"}})
+    run_program("make_table", "evaluation.association", "--inputs", *given, "--settings", settings,
+                "--out", *(f"{name}={path}" for name, path in made.items()))  # fmt: skip
+    rows = pq.read_table(made["association"]).to_pylist()
+    placebos = {row["inner measure"] for row in rows if row["placebo"]}
+    assert placebos == {"training fraction", "pre-trained model's probe"}
+    points = pq.read_table(made["association-points"]).to_pylist()
+    assert {row["family"] for row in points if row["model"] == "gpt-mini"} == {"minilm"}
 
 
 def test_csv_says_what_the_table_says(tmp_path: Path) -> None:

@@ -148,6 +148,7 @@ TABLE_DATA = {
 #: Settings that a table or its parts are computed with.
 SETTINGS = {
     "statistics": STATISTICS,
+    "association": jobs.association_settings(STUDY),
     "models": canonical_json(
         {
             name: {"architecture": model.architecture, "domain": model.domain}
@@ -198,5 +199,5 @@ def parts_of(table):
 
 def table_inputs(table):
     """What a table is computed from by name: published values, and other tables."""
-    tables = {name: f"{TABLES}/{name}.parquet" for name in table.inputs}
+    tables = tables_there([*table.inputs, *table.optional])
     return TABLE_DATA.get(table.name, {}) | tables

@@ -46,8 +46,9 @@ class Table:
     module: str | None = None  # of layerscope, that computes it; None if it is joined
     part: Part | None = None  # None if it is whole, or joined from what another rule makes
     inputs: tuple[str, ...] = ()  # tables that it is computed from
+    optional: tuple[str, ...] = ()  # tables that it is computed from too, if the study has them
     also: tuple[str, ...] = ()  # further tables of the same job
-    settings: str | None = None  # `statistics`, or `models`: what the configuration says of them
+    settings: str | None = None  # `statistics`, `models` or `association`, of the configuration
     needs: str | None = None
 
     @property
@@ -199,10 +200,11 @@ TABLES = (
     ),
     Table(
         "association",
-        "How inner measures are associated with downstream scores, and the points of both.",
+        "Which inner measures are associated with downstream scores, beside placebos.",
         module="evaluation.association",
         inputs=("scores", "probes", "attention"),
-        settings="statistics",
+        optional=("weight_change",),
+        settings="association",
         also=("association-points",),
     ),
     Table(
@@ -239,7 +241,7 @@ FIGURES = (
            "How similar each head's attention is before and after fine-tuning."),
     Figure("association", "Association", "Inner measures and performance",
            ("association", "association-points", "scores"),
-           "Whether inner measures are associated with the downstream score."),
+           "Which inner measures are associated with the downstream score."),
     Figure("gain", "Layers", "Gain of fine-tuning by layer", ("probes",),
            "How much fine-tuning adds to each layer's probe score."),
     Figure("confusion", "Performance", "Confusion of labels", ("confusion",),

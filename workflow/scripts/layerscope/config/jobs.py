@@ -17,6 +17,7 @@ from layerscope.config.models import (
     LocalModel,
     PackagedModel,
     ScratchModel,
+    families,
 )
 from layerscope.config.protocols import TAG_SCHEMES
 from layerscope.config.schema import Study
@@ -304,3 +305,9 @@ def analyses(study: Study) -> set[str]:
 def statistics_settings(study: Study) -> str:
     """What intervals depend on."""
     return _json(study.statistics)
+
+
+def association_settings(study: Study) -> str:
+    """What the table of associations depends on: statistics, and which models are related."""
+    related = families({name: model.source for name, model in study.models.items()})
+    return canonical_json({**study.statistics.model_dump(mode="json"), "families": related})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -97,3 +98,17 @@ ModelSource = Annotated[
     PackagedModel | LocalModel | HubModel | ContinuedModel | ScratchModel,
     Field(discriminator="kind"),
 ]
+
+
+def families(sources: Mapping[str, ModelSource]) -> dict[str, str]:
+    """The model that each model is derived from in the end: itself, or the base of its base.
+
+    Models of one family are not independent of each other.
+    """
+    found = {}
+    for name in sources:
+        root = name
+        while isinstance(source := sources[root], ContinuedModel):
+            root = source.base
+        found[name] = root
+    return found

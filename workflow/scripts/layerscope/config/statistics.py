@@ -1,4 +1,4 @@
-"""Settings of intervals."""
+"""Settings of intervals and tests."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from layerscope.config.base import Section, Seed
+from layerscope.config.base import Name, Section, Seed
 
 
 class Statistics(Section):
@@ -19,3 +19,9 @@ class Statistics(Section):
         default=0.95, description="coverage of an interval"
     )
     seed: Seed = Field(default=0, description="seed of the resampling")
+
+
+class AssociationSettings(Statistics):
+    """What the table of associations depends on."""
+
+    families: dict[Name, Name] = Field(description="the model that each model is derived from")

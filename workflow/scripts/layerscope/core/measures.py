@@ -34,17 +34,25 @@ def task_metrics(names: Collection[str]) -> tuple[str, str]:
     raise UserError(f"metrics: {sorted(names)}; allowed: one of {primary} among them")
 
 
-def chosen_measures(names: Sequence[str]) -> list[str]:
-    """Six inner measures to show as scatters, or fewer if there are not so many.
+def chosen_probe(probes: Collection[str]) -> str | None:
+    """The probe and view that stands for all, of names such as `linear probe, joint view`.
 
-    Of the linear probe, or else the first, in the view that encodes what the task is about
-    (joint or word, or else the first): best layer, gain and depth; and the three of attention.
+    The linear probe, or else the first, in the view that encodes what the task is about (joint or
+    word, or else the first); None of none.
     """
-    probes = list(dict.fromkeys(n.split(": ")[0] for n in names if ": " in n))
-    best = sorted(
-        probes,
+    return min(
+        dict.fromkeys(probes),
         key=lambda p: (not p.startswith("linear"), not p.endswith(("joint view", "word view"))),
-    )[:1]
-    wanted = [f"{p}: {m}" for p in best for m in ("best layer", "gain of best layer", "depth")]
+        default=None,
+    )
+
+
+def chosen_measures(names: Sequence[str]) -> list[str]:
+    """Six inner measures to show as scatter plots, or fewer if there are not so many.
+
+    Of the probe that `chosen_probe` names: best layer, gain and depth; and the three of attention.
+    """
+    best = chosen_probe([name.split(": ")[0] for name in names if ": " in name])
+    wanted = [f"{best}: {m}" for m in ("best layer", "gain of best layer", "depth")]
     wanted += ["attention cosine", "attention JSD", "attention JSD depth"]
     return [name for name in wanted if name in names]

@@ -1,182 +1,220 @@
-"""Whether inner measures of fine-tuned models go with their downstream scores.
+"""Whether inner measures of fine-tuned models are associated with their downstream scores.
 
-A point is a fine-tuned variant of a model. Points of one model are not independent, so intervals
-resample models, and with few models they are wide.
+A point is a fine-tuned variant of a model. More training data raises the score and changes the
+model at the same time, and points of one model are not independent. Measure and score are therefore
+compared between models within each training fraction, and tested by permuting whole models.
 """
 
 from __future__ import annotations
 
-import logging
 import math
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from layerscope.config.statistics import Statistics
-from layerscope.core.measures import task_metrics
-from layerscope.core.table_files import Sources, Table
+from layerscope.config.statistics import AssociationSettings
+from layerscope.core.measures import LEVEL, task_metrics
+from layerscope.core.table_files import Sources, Table, number
 from layerscope.evaluation.inner_measures import ATTENTION, inner_measures, points
-from layerscope.statistics.inference import (
-    Floats,
-    bootstrap_weights,
-    cluster_index,
-    interval,
-    slope,
-    spearman,
+from layerscope.evaluation.placebos import FRACTION, PLACEBOS, placebo_measures
+from layerscope.evaluation.profiles import Key, Profiles, task_profiles
+from layerscope.statistics.held_out import held_out_r2
+from layerscope.statistics.permutation import (
+    LEAST_UNITS,
+    orders_of,
+    permutation_test,
+    spearman_interval,
+    stratified_spearman,
 )
-from layerscope.statistics.mixed import mixed_slope
 
 Row = dict[str, Any]
 
-
-log = logging.getLogger(__name__)
-
-
-def centred_slope(inner: Floats, score: Floats, models: Sequence[Any]) -> float:
-    """Slope of score on inner measure, both centred within each model; NaN if undefined."""
-    x, y = inner.copy(), score.copy()
-    for rows in cluster_index(models):
-        x[rows] -= x[rows].mean()
-        y[rows] -= y[rows].mean()
-    # Rounding leaves specks of a measure that is constant within each model.
-    return slope(x, y) if np.abs(x).max(initial=0) > 1e-12 else float("nan")
-
-
-def _statistic(statistic: str, value: float, low: float, high: float, n: int) -> Row:
-    ends = [float(v) if math.isfinite(v) else None for v in (value, low, high)]
-    return dict(zip(("statistic", "value", "low", "high", "n"), (statistic, *ends, n), strict=True))
-
-
-def associate(chosen: pd.DataFrame, resamples: int, confidence: float, seed: int) -> list[Row]:
-    """How an inner measure goes with the score.
-
-    Statistics: `spearman`, over all points, with a percentile bootstrap interval that resamples
-    whole models (Field and Welsh 2007, Journal of the Royal Statistical Society B 69, 369-390);
-    `spearman leave-one-model-out`, the mean, least and largest over models left out; and
-    `within-model slope`, the least-squares slope with both sides centred within each model, score
-    per unit of the inner measure, with the same kind of interval. With one model there is no
-    interval; what is undefined is null.
-
-    Args:
-        chosen: points of one inner measure and metric: `model`, `inner` and `score`.
-        resamples, confidence, seed: of the intervals.
-
-    Returns:
-        Rows of `statistic`, `value`, `low`, `high`, `n` (points).
-    """
-    inner, score = chosen["inner"].to_numpy(float), chosen["score"].to_numpy(float)
-    models = chosen["model"].tolist()
-    clusters = cluster_index(models)
-    row = partial(_statistic, n=len(chosen))
-
-    def resampled(statistic: Callable[[Floats, Floats, list[int]], float]) -> tuple[float, float]:
-        if len(clusters) < 2:
-            return float("nan"), float("nan")
-        weights = bootstrap_weights(len(clusters), resamples, np.random.default_rng(seed))
-        # Few models give few distinct resamples: each is worked out once.
-        drawn, which = np.unique(weights.astype(int), axis=0, return_inverse=True)
-        values = []
-        for counts in drawn:
-            rows = [clusters[m] for m, count in enumerate(counts) for _ in range(count)]
-            copies = [copy for copy, part in enumerate(rows) for _ in part]
-            index = np.concatenate(rows)
-            values.append(statistic(inner[index], score[index], copies))
-        return interval(np.asarray(values)[which], confidence)
-
-    left_out = [
-        value
-        for rows in clusters
-        if len(clusters) > 1
-        and math.isfinite(value := spearman(np.delete(inner, rows), np.delete(score, rows)))
-    ]
-    nan = float("nan")
-    return [
-        row("spearman", spearman(inner, score), *resampled(lambda x, y, _: spearman(x, y))),
-        row(
-            "spearman leave-one-model-out",
-            math.fsum(left_out) / len(left_out) if left_out else nan,
-            min(left_out, default=nan),
-            max(left_out, default=nan),
-        ),
-        row("within-model slope", centred_slope(inner, score, models), *resampled(centred_slope)),
-    ]
+#: Names of the statistics in the table.
+WITHIN = "spearman within fractions"
+LEFT_OUT = "spearman within fractions, one model left out"
+POOLED = "spearman over all points"
+R2_WITHOUT = "held-out R2, placebos"
+R2_WITH = "held-out R2, placebos and measure"
+R2_GAIN = "held-out R2, gain"
 
 
 def task_points(
-    scores: pd.DataFrame, probes: pd.DataFrame, attention: pd.DataFrame
+    scores: pd.DataFrame,
+    probes: pd.DataFrame,
+    attention: pd.DataFrame,
+    weights: pd.DataFrame,
+    families: Mapping[str, str],
 ) -> dict[tuple[str, str], pd.DataFrame]:
-    """Points of one task by metric of the score and inner measure, of which some may have none.
+    """Points of one task by metric of the score and inner measure, placebos last.
+
+    Measures without a point are left out.
 
     Args:
-        scores, probes, attention: the task's rows of these tables. Probes are taken in the metric
-            of the score.
+        scores, probes, attention, weights: the task's rows of these tables, the last one of changes
+            of weights. Probes are taken in the metric of the score.
+        families: the model that each model is derived from; one that is not named, from none.
     """
-    return {
-        (metric, name): points(scores, inner, metric)
-        for metric in task_metrics(set(scores["metric"]))
-        for name, inner in inner_measures(probes, attention, metric).groupby(
-            "inner measure", sort=False
-        )
-    }
+    found = {}
+    for metric in task_metrics(set(scores["metric"])):
+        placebos = placebo_measures(scores, probes, weights, metric)
+        measures = pd.concat([inner_measures(probes, attention, metric), placebos])
+        for name, inner in measures.groupby("inner measure", sort=False):
+            own = points(scores, inner, metric)
+            if own.empty:
+                continue
+            family = own["model"].map(lambda model: families.get(model, model)).astype(object)
+            found[metric, str(name)] = own.assign(family=family, placebo=name in PLACEBOS)
+    return found
 
 
 def association_rows(
-    task: str,
-    points_of: Mapping[tuple[str, str], pd.DataFrame],
-    resamples: int,
-    confidence: float,
-    seed: int,
+    task: str, profiles_of: Mapping[Key, Profiles], settings: AssociationSettings
 ) -> list[Row]:
     """Rows of the table of associations of one task.
 
-    Beside the statistics of `associate` there is the `mixed-effects slope`, both sides standardised
-    (`layerscope.statistics.mixed`). Where it cannot be estimated it is null, and the log says why.
+    - `spearman within fractions`: Spearman's correlation between independent models within each
+      training fraction, the mean over fractions; with an interval, `p` by permutation of whole
+      models, `p_corrected` for the number of inner measures of the task and metric (placebos are
+      none), and `critical`, the absolute correlation above which that is at most `LEVEL`.
+    - `spearman within fractions, one model left out`: its mean, least and largest value over models
+      that are left out.
+    - `spearman over all points`: descriptive, since the training fraction drives both sides.
+    - `held-out R2, placebos`, `held-out R2, placebos and measure` and `held-out R2, gain`: how well
+      the score of a held-out model is predicted without and with the measure. For a placebo the
+      first is of the training fraction alone, and 0 for the fraction itself.
+
+    With fewer than `LEAST_UNITS` independent models there is no interval, no p and no R².
 
     Args:
         task: its name.
-        points_of: as from `task_points`.
-        resamples, confidence, seed: of the intervals. Every inner measure draws from the same
-            seed, so one more measure changes no interval of the others.
+        profiles_of: as from `task_profiles`.
+        settings: of intervals and tests.
     """
     rows: list[Row] = []
-    reasons: Counter[str] = Counter()
-    for (metric, name), chosen in points_of.items():
-        mixed = mixed_slope(chosen["inner"], chosen["score"], chosen["model"].tolist(), confidence)
-        reasons[mixed.reason] += 1
-        found = associate(chosen, resamples, confidence, seed)
-        found.append(_statistic("mixed-effects slope", *mixed[:3], len(chosen)))
-        rows += [{"task": task, "inner measure": name, "metric": metric, **r} for r in found]
-    missing = [f"{reason} ({number})" for reason, number in reasons.items() if reason]
-    if missing:
-        log.warning(
-            "%s: no mixed-effects slope of %d of %d inner measures and metrics: %s",
-            task, reasons.total() - reasons[""], reasons.total(), ", ".join(missing),
-        )  # fmt: skip
+    for metric in dict.fromkeys(metric for metric, _ in profiles_of):
+        own = {name: found for (known, name), found in profiles_of.items() if known == metric}
+        tested: dict[str, list[Row]] = {}
+        for chosen in ([n for n in own if n not in PLACEBOS], [n for n in own if n in PLACEBOS]):
+            groups = _tested_together({name: own[name] for name in chosen})
+            for names in groups:
+                tested |= _tested({name: own[name] for name in names}, len(groups), settings)
+        for name in own:
+            about = {"task": task, "inner measure": name, "placebo": name in PLACEBOS}
+            found = tested[name] + _predicted(own, name)
+            rows += [{**about, "metric": metric, **row} for row in found]
     return rows
+
+
+def _tested_together(own: Mapping[str, Profiles]) -> list[list[str]]:
+    """Names of measures by the models, fractions and scores that they have: usually all alike."""
+    groups: dict[Any, list[str]] = {}
+    for name, found in own.items():
+        groups.setdefault(found.models_and_scores, []).append(name)
+    return list(groups.values())
+
+
+def _row(
+    statistic: str, own: Profiles, value: float, low: float = math.nan, high: float = math.nan
+) -> Row:
+    return {
+        "statistic": statistic, "value": number(value), "low": number(low), "high": number(high),
+        "p": None, "p_corrected": None, "critical": None, "n": own.n, "models": len(own.units),
+    }  # fmt: skip
+
+
+def _tested(
+    own: Mapping[str, Profiles], groups: int, settings: AssociationSettings
+) -> dict[str, list[Row]]:
+    """Correlations of measures, and their test.
+
+    Args:
+        own: measures of the same models, fractions and scores.
+        groups: how many such groups there are, by whose number p is corrected too (Bonferroni).
+        settings: of intervals and tests.
+    """
+    first, *_ = own.values()
+    units = len(first.units)
+    measures = np.stack([found.inner for found in own.values()])
+    tested = None
+    if units >= LEAST_UNITS:
+        orders = orders_of(units, settings.resamples, settings.seed)
+        tested = permutation_test(measures, first.score, orders, LEVEL / groups)
+    values = stratified_spearman(measures, first.score)
+    rows = {}
+    for at, (name, found) in enumerate(own.items()):
+        row = _row(WITHIN, found, value := float(values[at]))
+        if tested and math.isfinite(value):
+            deviation = float(tested.deviation[at])
+            ends = spearman_interval(value, deviation, units, settings.confidence)
+            row |= {"low": ends[0], "high": ends[1], "p": float(tested.p[at])}
+            if name not in PLACEBOS:
+                row["p_corrected"] = min(1.0, groups * float(tested.corrected[at]))
+                row["critical"] = tested.critical
+        rows[name] = [row, _left_out(found), _row(POOLED, found, found.pooled)]
+    return rows
+
+
+def _left_out(own: Profiles) -> Row:
+    """Mean, least and largest correlation within fractions over units that are left out."""
+    found = [
+        float(stratified_spearman(np.delete(own.inner, at, 0), np.delete(own.score, at, 0)))
+        for at in range(len(own.units))
+    ]
+    known = [value for value in found if math.isfinite(value)] or [math.nan]
+    return _row(LEFT_OUT, own, math.fsum(known) / len(known), min(known), max(known))
+
+
+def _predicted(own: Mapping[str, Profiles], name: str) -> list[Row]:
+    """How well the score of a held-out model is predicted without and with a measure.
+
+    Args:
+        own: all measures and placebos of the metric; placebos that lack models are not used.
+        name: of the measure.
+    """
+    measure = own[name]
+    further = [] if name in PLACEBOS else [p for p in PLACEBOS if p in own and p != FRACTION]
+    known = [p for p in further if own[p].models_and_scores == measure.models_and_scores]
+    placebos = np.reshape([own[p].inner for p in known], (len(known), *measure.score.shape))
+    without = held_out_r2(measure.score, placebos)
+    if name == FRACTION:
+        with_it, without = without, 0.0 if math.isfinite(without) else math.nan
+    else:
+        with_it = held_out_r2(measure.score, np.concatenate([placebos, measure.inner[None]]))
+    return [
+        _row(R2_WITHOUT, measure, without),
+        _row(R2_WITH, measure, with_it),
+        _row(R2_GAIN, measure, with_it - without),
+    ]
 
 
 def tabulate(sources: Sources) -> dict[str, Table]:
     """The table and that of points, from those of scores, probes and attention.
 
-    The settings are of statistics.
+    Changes of weights are a placebo where the study has their table.
     """
-    settings = Statistics.model_validate_json(sources.settings)
-    found = {
-        task: task_points(
+    settings = AssociationSettings.model_validate_json(sources.settings)
+    rows, all_points = [], []
+    for task in sources.tasks("scores"):
+        points_of = task_points(
             sources.table("scores", task),
             sources.table("probes", task),
             sources.table("attention", task, list(ATTENTION)),
+            _weights(sources, task),
+            settings.families,
         )
-        for task in sources.tasks("scores")
-    }
-    resampling = (settings.resamples, settings.confidence, settings.seed)
-    rows = [row for task, own in found.items() for row in association_rows(task, own, *resampling)]
-    all_points = [each.assign(task=task) for task, own in found.items() for each in own.values()]
+        profiles_of = task_profiles(task, points_of)
+        rows += association_rows(task, profiles_of, settings)
+        all_points += [points_of[key].assign(task=task) for key in profiles_of]
     return {
         "association": Table([rows], {"confidence": settings.confidence}),
         "association-points": Table([pd.concat(all_points)] if all_points else []),
     }
+
+
+def _weights(sources: Sources, task: str) -> pd.DataFrame:
+    """The task's rows of the table of changes of weights, none where there is no such table."""
+    if "weight_change" in sources.paths and task in sources.tasks("weight_change"):
+        return sources.table("weight_change", task)
+    return pd.DataFrame(columns=["model", "variant", "layer", "matrices", "value"])

@@ -41,8 +41,8 @@ export function drawPoints() {
     };
     const across = rank(3, 1),
       down = rank(4, -1);
-    const picked = ([, share, seed]) =>
-      String(share) === state.share && (state.seed === MEAN || String(seed) === state.seed);
+    const picked = ([, fraction, seed]) =>
+      String(fraction) === state.fraction && (state.seed === MEAN || String(seed) === state.seed);
     for (const p of [...shown].sort((a, b) => picked(a) - picked(b) || across(a) - across(b))) {
       point(
         chart,
@@ -62,27 +62,33 @@ export function drawPoints() {
   const statistics = own(own(task().association, state.score), state.inner);
   if (statistics) {
     const rows = [
-      ["spearman", "Spearman's ρ"],
-      ["spearman leave-one-model-out", "… one model left out"],
-      ["within-model slope", "Slope within models"],
+      ["spearman within fractions", "Spearman's ρ within training fractions"],
+      ["spearman within fractions, one model left out", "… one model left out (range)"],
+      ["spearman over all points", "Spearman's ρ over all points (not interpreted)"],
+      ["held-out R2, placebos", "Held-out R², placebos alone"],
+      ["held-out R2, placebos and measure", "Held-out R², placebos and this measure"],
     ]
       .filter(([key]) => own(statistics, key))
       .map(([key, words]) => {
-        const [value, low, high] = statistics[key];
-        return [words, text(value), low == null ? "no interval" : `${text(low)} to ${text(high)}`];
+        const [value, low, high, , , p] = statistics[key];
+        const ends = low == null ? "" : `${text(low)} to ${text(high)}`;
+        return [words, text(value), ends, p == null ? "" : text(p)];
       });
-    const count = (own(statistics, "spearman") || [0, 0, 0, 0])[3];
+    const [, , , count, models] = own(statistics, "spearman within fractions") || [];
     under.append(
       table(
-        `Association over all models, ${count} fine-tuned variants, whichever are shown`,
-        ["Statistic", "Value", "Interval"],
+        `Association over all models, ${count} fine-tuned variants of ${models} independent models, ` +
+          "whichever are shown",
+        ["Statistic", "Value", "Interval or range", "p, corrected"],
         rows,
       ),
     );
+    const few = own(task().few, state.score);
     if (!note.textContent)
       note.append(
-        `Filled: the chosen share and seed. Open: all other fine-tuned variants. ${interval()} ` +
-          "over models; with one model left out, the range. Few models: wide and rough. ",
+        "Filled: the chosen training fraction and seed. Open: all other fine-tuned variants. " +
+          (few || `${interval()} over independent models; p by permutation of models.`) +
+          " ",
       );
     note.append(audit("Audit", "the association", "table_association"));
   }

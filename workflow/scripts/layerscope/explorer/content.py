@@ -20,6 +20,7 @@ from layerscope.core.formats import SCHEMAS
 from layerscope.core.looks import METRICS
 from layerscope.core.measures import chosen_measures, task_metrics
 from layerscope.core.variants import RANDOM
+from layerscope.statistics.permutation import few_models
 
 DIGITS = 5
 
@@ -133,11 +134,12 @@ def _task(own: Mapping[str, pd.DataFrame], models: Iterable[str]) -> Json:
     curves, layers = _layers(own["probes"], own["similarity"], metrics)
     attention = _attention(own["attention"])
     present = {*layers, *attention}.union(*scores.values())
-    inner = list(own["association"]["inner measure"].unique())
+    inner = own["association"].drop_duplicates("inner measure")
+    names = list(inner["inner measure"])
     association = _nested(
         own["association"],
         ["metric", "inner measure", "statistic"],
-        _numbers("value", "low", "high", "n"),
+        _numbers("value", "low", "high", "n", "models", "p_corrected"),
     )
     points = _nested(own["association-points"], ["metric", "inner measure"], _points)
     return {
@@ -152,13 +154,20 @@ def _task(own: Mapping[str, pd.DataFrame], models: Iterable[str]) -> Json:
         "layer_localization": _localization(own["layer_localization"]),
         "measures": _measures(own["attention"]),
         "attention": attention,
-        "inner": [{"key": name, "name": _inner_name(name)} for name in inner],
-        "first": next(iter(chosen_measures(inner)), None),
+        "inner": [
+            {"key": name, "name": _inner_name(name, placebo)}
+            for name, placebo in zip(names, inner["placebo"], strict=True)
+        ],
+        "first": next(iter(chosen_measures(names)), None),
         "points": {
             metric: {name: points.get(metric, {}).get(name, []) for name in known}
             for metric, known in association.items()
         },
         "association": association,
+        "few": {
+            metric: few_models(int(rows["models"].max()))
+            for metric, rows in own["association"].groupby("metric", sort=False)
+        },
     }
 
 
@@ -270,6 +279,6 @@ def _points(rows: pd.DataFrame) -> list[list[Any]]:
     return [[*variant, short(x), short(y)] for *variant, x, y in zip(*chosen, strict=True)]
 
 
-def _inner_name(name: str) -> str:
+def _inner_name(name: str, placebo: bool) -> str:
     """An inner measure as it is chosen from a list."""
-    return name[:1].upper() + name[1:]
+    return f"Placebo: {name}" if placebo else name[:1].upper() + name[1:]

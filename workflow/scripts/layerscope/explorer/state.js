@@ -10,12 +10,7 @@ export const LINES = [
 ];
 export const tasks = Object.keys(content.tasks);
 const order = Object.keys(content.models);
-export const state = {
-  /* For association.js. */
-  get share() {
-    return this.fraction;
-  },
-};
+export const state = {};
 
 export const task = () => content.tasks[state.task];
 export const own = (object, key) =>

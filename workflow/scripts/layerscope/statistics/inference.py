@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import permutations
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -12,14 +10,6 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
-
-
-def cluster_index(groups: Sequence[Any]) -> list[Integers]:
-    """Row numbers of each group, groups in order of first appearance."""
-    order: dict[Any, list[int]] = {}
-    for row, group in enumerate(groups):
-        order.setdefault(group, []).append(row)
-    return [np.asarray(rows, dtype=np.int64) for rows in order.values()]
 
 
 def group_sums(counts: Floats, groups: Sequence[Any]) -> Floats:
@@ -168,40 +158,4 @@ def spearman(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
         return float("nan")
     a, b = a - a.mean(), b - b.mean()
     scale = float(np.sqrt((a @ a) * (b @ b)))
-    return float(a @ b) / scale if scale > 0 else float("nan")
-
-
-def critical_spearman(n: int, level: float) -> float | None:
-    """Smallest rank correlation of n independent pairs that a two-sided test tells from 0.
-
-    By all orders of up to 8 pairs; of more by the normal approximation, whose deviation is the
-    square root of 1/(n - 1) (Hotelling and Pabst 1936, Annals of Mathematical Statistics 7, 29-43).
-
-    Returns:
-        The correlation, or None if not even 1 is told from 0.
-    """
-    if n > 8:
-        return float(NormalDist().inv_cdf(1 - level / 2) / np.sqrt(n - 1))
-    orders = np.asarray(list(permutations(range(n))))
-    far = ((orders - np.arange(n)) ** 2).sum(axis=1)
-    # Spearman's formula without ties; rounding makes equal what is.
-    found = np.round(np.abs(1 - 6 * far / max(n * (n**2 - 1), 1)), 12)
-    told = [value for value in np.unique(found) if (found >= value).mean() <= level]
-    return float(min(told)) if told else None
-
-
-def min_models_for_significance(n: int, level: float) -> str:
-    """`critical_spearman` in words, of models."""
-    least = critical_spearman(n, level)
-    of = f"rank correlation of {n} independent models is told from 0 at {100 * level:g} %"
-    return f"no {of}" if least is None else f"a {of} from {least:.2f} on, of either sign"
-
-
-def slope(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
-    """Least-squares slope of y on x; NaN if x is constant or empty."""
-    a, b = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-    if len(a) == 0 or a.min() == a.max():  # exact: a rounded mean leaves a constant some scatter
-        return float("nan")
-    a, b = a - a.mean(), b - b.mean()
-    scale = float(a @ a)
     return float(a @ b) / scale if scale > 0 else float("nan")

@@ -15,6 +15,7 @@ is said to be so, and what the study cannot conclude comes first:
   values are given, and a sentence says so.
 - A head differs from before by more than two seeds do where its interval over examples lies above
   theirs in every seed.
-- An association is stated where the interval of its bootstrap over models excludes 0. They are not
-  corrected for their number, which is why the number that chance alone would give is said.
+- An association between inner measure and score is stated where p of a permutation of whole models,
+  within training fractions, is at most 0.05 after correction for the number of inner measures.
+  Nothing is stated with fewer than six independent models.
 """

@@ -7,10 +7,8 @@ from collections.abc import Mapping
 import pandas as pd
 
 from layerscope.core.measures import BASELINES
+from layerscope.statistics.permutation import LEAST_UNITS
 from layerscope.summary.intervals import LEAST_SEEDS, listed, number
-
-#: Fewer independent models say nothing about models in general.
-LEAST_MODELS = 6
 
 
 def limit_findings(own: Mapping[str, pd.DataFrame]) -> list[str]:
@@ -22,17 +20,18 @@ def limit_findings(own: Mapping[str, pd.DataFrame]) -> list[str]:
     scores = own["scores"]
     tuned = scores[(scores["percent"] > 0) & ~scores["model"].isin(BASELINES)]
     seeds = int(tuned["seed"].nunique())
-    models = int(tuned["model"].nunique())
+    associated = own["association"]["models"]
+    models = int(tuned["model"].nunique() if associated.empty else associated.max())
     found = [*_untested(own.get("significance"), seeds), *_idle(own.get("training"))]
     if seeds < LEAST_SEEDS:
         found.append(
             f"With {number(seeds, 'seed')} nothing is said of how fine-tuning changes probes, nor "
             f"of interventions: at least {LEAST_SEEDS} seeds are needed."
         )
-    if models < LEAST_MODELS:
+    if models < LEAST_UNITS:
         found.append(
-            f"With {number(models, 'model')} nothing follows about models in general: at least "
-            f"{LEAST_MODELS} independent ones are needed."
+            f"With {number(models, 'independent model')} nothing follows about models in general: at "
+            f"least {LEAST_UNITS} are needed."
         )
     return found
 

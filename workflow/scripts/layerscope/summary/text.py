@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from layerscope.core.measures import BASELINES, LEVEL, task_metrics
+from layerscope.core.measures import LEVEL, task_metrics
 from layerscope.summary.associations import association_findings
 from layerscope.summary.controls import control_findings, reached_findings
 from layerscope.summary.heads import head_findings, intervention_findings
@@ -50,8 +50,9 @@ def summarise(
         f"Made from `tables/` by rules; intervals cover {100 * confidence:g} %. {compared}; "
         "calibration errors, where their intervals do not overlap. Measures with one value per "
         "seed get a t-interval across seeds; with few seeds, only large effects are significant. "
-        "Associations are over fine-tuned variants, resampled by model; few models make them "
-        "uncertain, and they are not corrected for their number.",
+        "Inner measures and scores are compared between independent models within each training "
+        "fraction; an association is stated where p of a permutation test is at most "
+        f"{LEVEL:g} after correction for the number of inner measures.",
     ]
     if notes:
         lines += ["", "## The models", ""]
@@ -70,7 +71,6 @@ def _task_findings(own: Mapping[str, pd.DataFrame], confidence: float) -> dict[s
     scores = own["scores"]
     metric, _ = task_metrics(set(scores["metric"]))
     decoders = set(scores.loc[scores["architecture"] == "decoder", "model"])
-    models = len(set(scores["model"]) - set(BASELINES))
     of_scores = scores, metric, own.get("significance")
     parts = {
         "What cannot be concluded": limit_findings(own),
@@ -98,7 +98,5 @@ def _task_findings(own: Mapping[str, pd.DataFrame], confidence: float) -> dict[s
         parts["What the score depends on"] = intervention_findings(
             own["interventions"], metric, confidence
         )
-    parts["Inner measures and the score"] = association_findings(
-        own["association"], metric, confidence, models
-    )
+    parts["Inner measures and the score"] = association_findings(own["association"], metric)
     return parts

@@ -220,19 +220,27 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
     "association-table": {
         "task": pa.string(),
         "inner measure": pa.string(),
+        "placebo": pa.bool_(),
         "metric": pa.string(),
         "statistic": pa.string(),
         "value": pa.float64(),
         "low": pa.float64(),
         "high": pa.float64(),
+        "p": pa.float64(),
+        "p_corrected": pa.float64(),
+        "critical": pa.float64(),
         "n": pa.int32(),
+        "models": pa.int32(),
     },
-    # What the association is of: a row for each inner measure and fine-tuned variant.
+    # What the association is of: one row per inner measure and fine-tuned variant. `family` is the
+    # model that the model is derived from.
     "association-points-table": {
         "task": pa.string(),
         "inner measure": pa.string(),
+        "placebo": pa.bool_(),
         "metric": pa.string(),
         "model": pa.string(),
+        "family": pa.string(),
         "variant": pa.string(),
         "percent": pa.int32(),
         "seed": pa.int64(),
