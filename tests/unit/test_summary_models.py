@@ -153,8 +153,7 @@ def test_too_few_seeds_and_models_are_said_with_what_is_needed() -> None:
     assert "At least 2 seeds are needed, and 3 or more" in tests
     assert probes.startswith("With 1 seed nothing is said of how fine-tuning changes probes")
     assert few == (
-        "With 2 models nothing follows about models in general: at least 6 independent ones are "
-        "needed."
+        "With 2 independent models nothing follows about models in general: at least 6 are needed."
     )
     pair = [difference("bert", "gpt", 0.1, 0.2), gain("bert", 0.5, 0.1)]
     tests, _, _ = limits(2, ["bert", "gpt"], significance=pair)

@@ -278,7 +278,7 @@ def test_a_study_without_changes_of_weights_has_the_other_placebos(
                 "--out", *(f"{name}={path}" for name, path in made.items()))  # fmt: skip
     rows = pq.read_table(made["association"]).to_pylist()
     placebos = {row["inner measure"] for row in rows if row["placebo"]}
-    assert placebos == {"training fraction", "pre-trained model's probe"}
+    assert placebos == {"training fraction", "optimiser steps", "pre-trained model's probe"}
     points = pq.read_table(made["association-points"]).to_pylist()
     assert {row["family"] for row in points if row["model"] == "gpt-mini"} == {"minilm"}
 

@@ -20,8 +20,7 @@ def limit_findings(own: Mapping[str, pd.DataFrame]) -> list[str]:
     scores = own["scores"]
     tuned = scores[(scores["percent"] > 0) & ~scores["model"].isin(BASELINES)]
     seeds = int(tuned["seed"].nunique())
-    associated = own["association"]["models"]
-    models = int(tuned["model"].nunique() if associated.empty else associated.max())
+    models = independent_models(own, int(tuned["model"].nunique()))
     found = [*_untested(own.get("significance"), seeds), *_idle(own.get("training"))]
     if seeds < LEAST_SEEDS:
         found.append(
@@ -30,10 +29,16 @@ def limit_findings(own: Mapping[str, pd.DataFrame]) -> list[str]:
         )
     if models < LEAST_UNITS:
         found.append(
-            f"With {number(models, 'independent model')} nothing follows about models in general: at "
-            f"least {LEAST_UNITS} are needed."
+            f"With {number(models, 'independent model')} nothing follows about models in "
+            f"general: at least {LEAST_UNITS} are needed."
         )
     return found
+
+
+def independent_models(own: Mapping[str, pd.DataFrame], models: int) -> int:
+    """Models that are not derived from each other, as the association counts them, or all."""
+    associated = own.get("association")
+    return models if associated is None or associated.empty else int(associated["models"].max())
 
 
 def _untested(differences: pd.DataFrame | None, seeds: int) -> list[str]:
