@@ -8,7 +8,8 @@ import pandas as pd
 
 from layerscope.core.measures import BASELINES, LEVEL, task_metrics
 from layerscope.summary.associations import association_findings
-from layerscope.summary.heads import head_findings, intervention_findings
+from layerscope.summary.heads import head_findings
+from layerscope.summary.interventions import intervention_findings
 from layerscope.summary.layers import input_findings, probe_findings, similarity_findings
 from layerscope.summary.scores import calibration_findings, novelty_findings, score_findings
 
