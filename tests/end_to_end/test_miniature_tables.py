@@ -37,8 +37,8 @@ COLUMNS = {
     "significance": "task percent metric model other value low high p holm groups",
     "layer_localization": "task model variant percent seed probe view metric measure value depth",
     "error_analysis": "task model variant percent seed measure label bin value low high n",
-    "interventions": "task model variant percent seed intervention layer depth share draw metric"
-    " value change",
+    "interventions": "task model variant percent seed intervention ablation fitted layer depth"
+    " share draw metric value change edit probe probe_before probe_chance",
     "pretraining": "model corpus objective step metric value",
 }
 ASSOCIATION = ["task", "inner measure", "metric", "statistic", "value", "low", "high", "n"]
@@ -230,17 +230,20 @@ def test_interventions_of_every_tuned_model_start_from_its_score(results: Path) 
     for row in untouched:
         known = (row["task"], row["model"], row["variant"], row["metric"])
         assert (row["value"], row["change"]) == (scores[known], 0), row
-    for name in ("erased", "erased-control"):
-        chosen = [row for row in rows if row["intervention"] == name]
+    for name, fitted in itertools.product(("erased", "erased-control"), ("read", "mean")):
+        chosen = [row for row in rows if (row["intervention"], row["fitted"]) == (name, fitted)]
+        assert all(row["edit"] > 0 and 0 <= row["probe"] <= 1 for row in chosen)
         assert _distinct(chosen, "task", "model", "variant", "layer") == {
             (task, model, variant, layer)
             for task, variant in itertools.product(TASKS, TUNED)
             for model, layers in MODELS.items()
             for layer in range(1, layers + 1)
         }
-    assert _distinct(rows, "intervention", "share") >= {
-        ("heads-most", 50), ("heads-least", 50), ("heads-random", 50)
-    }  # fmt: skip
+    assert _distinct(rows, "intervention", "ablation", "share") >= {
+        (name, ablation, 50)
+        for name in ("heads-most", "heads-least", "heads-random")
+        for ablation in ("zero", "mean")
+    }
 
 
 def test_the_evaluation_counts_each_entity_once_and_words_for_calibration(results: Path) -> None:

@@ -12,23 +12,18 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from concept_erasure import LeaceEraser
+from planted import LABELS, PASSES, examples, fitted, inputs, with_head
 from sklearn.linear_model import LogisticRegression
 from synthetic_tables import run_program
-from tiny_models import TEXTS, Tiny, ner_table, nli_table
+from tiny_models import Tiny
 from transformers import PreTrainedModel
 
 from layerscope.analysis.interventions.erasure import (
-    Inputs,
     erased_layers,
-    fit_erasers,
-    permuted,
-    pooled_states,
     read_inputs,
 )
 from layerscope.analysis.interventions.heads import masked_heads, mean_outputs, ranked_heads
-from layerscope.analysis.interventions.passes import Intervened, Intervention, rows_of
-from layerscope.config.extraction import Activations
+from layerscope.analysis.interventions.passes import Checked, Intervened, Intervention, rows_of
 from layerscope.config.interventions import Interventions
 from layerscope.config.statistics import Statistics
 from layerscope.core.errors import UserError
@@ -40,66 +35,6 @@ from layerscope.extraction.predictions import predict
 from layerscope.models.batching import collate
 from layerscope.models.hooks import all_heads, blocks, head_projections, heads_masked
 from layerscope.models.load import load_with_head
-
-LABELS = {"nli": ["contradiction", "entailment", "neutral"], "ner": ["O", "B-drug", "I-drug"]}
-WORDS = sorted({word for text in TEXTS for word in text.split()})
-PASSES = Activations(max_length=64, batch_tokens=256)
-
-
-def examples(kind: str, count: int, seed: int) -> pa.Table:
-    """Made-up examples whose labels are planted: the words of one class are never of another."""
-    rng = np.random.default_rng(seed)
-    labels = LABELS[kind]
-    own = [WORDS[place:9:3] for place in range(3)]
-    if kind == "nli":
-        rows = []
-        for index in range(count):
-            words = rng.choice(own[index % 3], size=int(rng.integers(4, 9)))
-            rows.append((" ".join(words[:3]), " ".join(words[3:]), labels[index % 3]))
-        return nli_table(rows)
-    sentences = []
-    for _ in range(count):
-        codes = rng.integers(3, size=int(rng.integers(3, 9)))
-        sentences.append(
-            ([str(rng.choice(own[code])) for code in codes], [labels[code] for code in codes])
-        )
-    return ner_table(sentences)
-
-
-def with_head(tiny: Tiny, kind: str) -> PreTrainedModel:
-    torch.manual_seed(11)
-    return load_with_head(tiny.folder, tiny.tokenizer, kind, LABELS[kind])
-
-
-def inputs(
-    tiny: Tiny, model: PreTrainedModel, table: pa.Table, kind: str, limit: int = 64
-) -> Inputs:
-    task, settings = TaskLabels(kind, LABELS[kind]), PASSES.model_copy(update={"max_length": limit})
-    return read_inputs(replace(tiny, model=model), table, task, settings)
-
-
-def fitted(
-    tiny: Tiny, model: PreTrainedModel, table: pa.Table, kind: str
-) -> tuple[dict[str, list[LeaceEraser]], dict[str, list[LeaceEraser]]]:
-    """By place, of the labels and of permuted ones."""
-    given = inputs(tiny, model, table, kind)
-    both = [given.codes, permuted(given.codes, "m", 0)]
-    task, loaded = TaskLabels(kind, LABELS[kind]), replace(tiny, model=model)
-    own, control = fit_erasers(loaded, given, both, task, PASSES)
-    return own, control
-
-
-def pooled(
-    tiny: Tiny, model: PreTrainedModel, table: pa.Table, kind: str, place: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Vectors of each block, rows x layers x width, and the rows' labels."""
-    given = inputs(tiny, model, table, kind)
-    vectors, labels = [], []
-    for indices, found in pooled_states(replace(tiny, model=model), given, PASSES):
-        vectors.append(found[place].numpy())
-        labels += [given.codes[index] for index in indices]
-    return np.concatenate(vectors), np.concatenate(labels)
-
 
 # --- heads -------------------------------------------------------------------------------------
 
@@ -185,7 +120,7 @@ def test_means_of_heads_are_those_of_all_real_tokens(tiny: Tiny) -> None:
 def test_the_answer_falls_with_the_head_that_carries_the_label(
     encoder: Tiny, ablation: str
 ) -> None:
-    """Planted: one head of the last layer alone takes anything from the words to the first token."""
+    """Planted: only one head of the last layer takes anything from words to the first token."""
     model, carrier, own = with_head(encoder, "nli"), (2, 1), slice(8, 16)
     with torch.no_grad():
         one, two = (layer.attention.output.dense for layer in model.base_model.encoder.layer)
@@ -197,7 +132,7 @@ def test_the_answer_falls_with_the_head_that_carries_the_label(
     loaded = replace(encoder, model=model)
     means = mean_outputs(loaded, given.sequences, PASSES) if ablation == "mean" else None
     masked = [
-        Intervention("heads-most", ablation=ablation, heads=[carrier], values=means),
+        Intervention("heads-most", heads=[carrier], values=means),
         Intervention(
             "heads-least", ablation=ablation, heads=[(1, 1), (2, 0), (2, 2)], values=means
         ),
@@ -209,148 +144,6 @@ def test_the_answer_falls_with_the_head_that_carries_the_label(
     np.testing.assert_allclose(most, most[:1].repeat(120, axis=0), atol=1e-5)
     x, labels = (plain - plain.mean(axis=0)) / plain.std(axis=0), np.concatenate(given.codes)
     assert LogisticRegression(C=100, max_iter=500).fit(x, labels).score(x, labels) > 1 / 3 + 0.2
-
-
-# --- erasure -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", ["nli", "ner"])
-def test_labels_go_with_their_words_over_windows(tiny: Tiny, kind: str) -> None:
-    table = examples(kind, 12, 0)
-    sequences, codes, tokens = inputs(tiny, with_head(tiny, kind), table, kind, limit=16)
-    names = LABELS[kind]
-    expected = [table["label"].to_pylist()] if kind == "nli" else table["tags"].to_pylist()
-    assert [names[code] for each in codes for code in each] == [t for ts in expected for t in ts]
-    if kind == "ner":
-        assert len(sequences) > 12
-        assert [len(sequence.words) for sequence in sequences] == [len(each) for each in codes]
-    else:
-        assert tokens == ("first" if tiny.architecture == "encoder" else "last")
-
-
-def test_permuted_labels_are_the_same_ones_in_another_order_for_each_model() -> None:
-    codes = [np.asarray([0, 1, 2]), np.asarray([1]), np.asarray([2, 2, 0, 1])]
-    found = permuted(codes, "m", 0)
-    assert [len(each) for each in found] == [3, 1, 4]
-    assert sorted(np.concatenate(found)) == sorted(np.concatenate(codes))
-    for orders in (
-        {tuple(np.concatenate(permuted(codes, "m", seed))) for seed in range(5)},
-        {tuple(np.concatenate(permuted(codes, name, 0))) for name in "abcde"},
-    ):
-        assert len(orders) > 1
-    np.testing.assert_array_equal(np.concatenate(permuted(codes, "m", 0)), np.concatenate(found))
-
-
-@pytest.mark.parametrize("kind", ["nli", "ner"])
-@pytest.mark.parametrize("place", ["read", "mean"])
-def test_batches_give_the_eraser_of_all_vectors_at_once(tiny: Tiny, kind: str, place: str) -> None:
-    """The library's own fit of what was captured; after it no covariance with labels is left."""
-    model, table = with_head(tiny, kind), examples(kind, 60, 0)
-    erasers = fitted(tiny, model, table, kind)[0][place]
-    vectors, labels = pooled(tiny, model, table, kind, place)
-    one_hot = torch.eye(3, dtype=torch.float64)[torch.from_numpy(labels)]
-    for layer, eraser in enumerate(erasers):
-        x = torch.from_numpy(vectors[:, layer]).double()
-        whole = LeaceEraser.fit(x, one_hot, svd_tol=1e-6)
-        assert eraser.P.dtype == torch.float64
-        torch.testing.assert_close(eraser.P, whole.P, rtol=1e-6, atol=1e-8)
-        assert torch.linalg.matrix_rank(eraser.P) == 32 - 2  # three classes
-        left = eraser(x)
-        covariance = (left - left.mean(dim=0)).mH @ (one_hot - one_hot.mean(dim=0)) / len(x)
-        assert covariance.abs().max() < 1e-10 < 1e-3 < (x.std(dim=0)).max()
-
-
-def test_vectors_read_are_those_of_the_positions_a_head_reads(tiny: Tiny) -> None:
-    """Passes one at a time: the first or the last token, or a word's labelled sub-word."""
-    encoder = tiny.architecture == "encoder"
-    for kind in ("nli", "ner"):
-        model, table = with_head(tiny, kind), examples(kind, 5, 0)
-        found, _ = pooled(tiny, model, table, kind, "read")
-        states: list[torch.Tensor] = []
-        hook = blocks(model)[0].register_forward_hook(lambda m, x, output: states.append(output[0]))
-        row = 0
-        order = [i for i, _ in _batched(tiny, model, table, kind)]
-        sequences = inputs(tiny, model, table, kind).sequences
-        for index in order:
-            with torch.no_grad():
-                model(**collate([sequences[index]], tiny.special_tokens))
-            spans = sequences[index].words or [(0, len(sequences[index].ids))]
-            for start, end in spans:
-                expected = states[-1][start if encoder else end - 1].numpy()
-                np.testing.assert_allclose(found[row, 0], expected, rtol=1e-4, atol=1e-5)
-                row += 1
-        hook.remove()
-        assert row == len(found)
-
-
-def _batched(tiny: Tiny, model: PreTrainedModel, table: pa.Table, kind: str) -> list[Any]:
-    """Indices of sequences in the order of their batches."""
-    given = inputs(tiny, model, table, kind)
-    passes = pooled_states(replace(tiny, model=model), given, PASSES)
-    return [(index, None) for indices, _ in passes for index in indices]
-
-
-@pytest.mark.parametrize("kind", ["nli", "ner"])
-def test_a_fresh_probe_is_at_chance_where_the_label_is_erased_and_not_after_an_equal_edit(
-    tiny: Tiny, kind: str
-) -> None:
-    """On rows that the eraser was not fitted to, at the token that the head reads."""
-    loaded, task = replace(tiny, model=with_head(tiny, kind)), TaskLabels(kind, LABELS[kind])
-    given = inputs(tiny, loaded.model, examples(kind, 500, 0), kind)
-    erased = erased_layers(loaded, given, task, "m", 0, PASSES)
-    sums = edits(loaded, given.sequences, erased, PASSES)
-    half = len(erased) // 2
-    np.testing.assert_allclose(sums[:half], sums[half:], rtol=1e-5)
-
-    def score(truth: Any, predicted: Any, examples: Any) -> dict[str, float]:
-        return {"accuracy": float(np.mean([a == b for a, b in zip(truth, predicted, strict=True)]))}
-
-    sample = sample_of(loaded, examples(kind, 400, 1), task, 0, PASSES)
-    found = [each for each in check(loaded, sample, erased, task, score, PASSES) if each]
-    for change, own, control in zip(erased, found[:half], found[half:], strict=False):
-        assert own.edit == pytest.approx(control.edit, rel=0.25)
-        if change.fitted == "read":
-            chance = own.chance["accuracy"]
-            assert own.before["accuracy"] > chance + 0.25
-            assert own.after["accuracy"] < chance + 0.1
-            assert control.after["accuracy"] > own.before["accuracy"] - 0.1
-
-
-def test_halves_of_a_sample_share_no_group_and_one_group_gives_no_probe(encoder: Tiny) -> None:
-    loaded, task = (
-        replace(encoder, model=with_head(encoder, "ner")),
-        TaskLabels("ner", LABELS["ner"]),
-    )
-    table = examples("ner", 30, 0)
-    groups = [f"g{row // 3}" for row in range(30)]
-    at = table.schema.get_field_index("group_id")
-    grouped = table.set_column(at, "group_id", pa.array(groups))
-    sample = sample_of(loaded, grouped, task, 0, PASSES)
-    group_of = dict(zip(grouped["example_id"].to_pylist(), groups, strict=True))
-    sides: dict[str, set[bool]] = {}
-    for example, side in zip(sample.examples, sample.half, strict=True):
-        sides.setdefault(group_of[example], set()).add(bool(side))
-    assert {len(side) for side in sides.values()} == {1}
-    assert 0.3 < sample.half.mean() < 0.7
-    assert sample.truth == [tag for tags in grouped["tags"].to_pylist() for tag in tags]
-    alone = grouped.set_column(at, "group_id", pa.array(["g"] * 30))
-    single = sample_of(loaded, alone, task, 0, PASSES)
-    erased = erased_layers(loaded, single.inputs, task, "m", 0, PASSES)
-    for each in check(loaded, single, erased, task, lambda *_: {"a": 1.0}, PASSES):
-        assert each is not None
-        assert (each.before, each.after) == ({}, {})
-
-
-@pytest.mark.parametrize("count", [1, 2, 3])
-def test_few_labels_are_erased_all_the_same_and_one_is_refused(encoder: Tiny, count: int) -> None:
-    model, table = with_head(encoder, "nli"), examples("nli", count, 0)
-    if count == 1:
-        with pytest.raises(UserError, match="1 label; allowed: 2 or more"):
-            fitted(encoder, model, table, "nli")
-        return
-    for eraser in fitted(encoder, model, table, "nli")[0]["mean"]:
-        assert torch.isfinite(eraser.P).all()
-        assert torch.linalg.matrix_rank(eraser.P) == 32 - (count - 1)
 
 
 # --- passes ------------------------------------------------------------------------------------

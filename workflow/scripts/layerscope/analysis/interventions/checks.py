@@ -105,7 +105,7 @@ def check(
     def probed(rows: Vectors) -> Mapping[str, float]:
         if sample.half.all():
             return {}
-        found = _cross_predicted(rows, codes, sample.half)
+        found = cross_predicted(rows, codes, sample.half)
         answers = [task.learned[code] for code in found]
         answers = unmerge(answers, sample.examples) if task.merged else answers
         return score(sample.truth, answers, sample.examples)
@@ -151,8 +151,14 @@ def _read(
     return np.concatenate([found[index] for index in range(len(inputs.sequences))]), total
 
 
-def _cross_predicted(vectors: Vectors, codes: Codes, half: npt.NDArray[np.bool_]) -> Codes:
-    """The answer to each row of a probe that was fitted to the other half."""
+def cross_predicted(vectors: Vectors, codes: Codes, half: npt.NDArray[np.bool_]) -> Codes:
+    """The answer to each row of a probe that was fitted to the other half.
+
+    Args:
+        vectors: rows x width.
+        codes: class of each row.
+        half: whether a row is in the one half.
+    """
     found = np.empty_like(codes)
     for own in (half, ~half):
         known, asked = standardise(vectors[~own], vectors[own])

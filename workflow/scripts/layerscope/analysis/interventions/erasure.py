@@ -65,10 +65,10 @@ def read_inputs(
     Raises:
         UserError: a label that the task does not have, or no rows.
     """
+    if not len(table):
+        raise UserError("reference rows: none; allowed: one or more that no variant learned from")
     limit = position_limit(loaded.model, settings.max_length)
     sequences, codes = labelled_inputs(loaded, table, task, limit)
-    if not sequences:
-        raise UserError("reference rows: none; allowed: one or more that no variant learned from")
     if task.kind == "ner":
         return Inputs(sequences, codes, "all")
     device = next(loaded.model.parameters()).device

@@ -115,13 +115,16 @@ def mean_outputs(
         loaded: a model in evaluation mode.
         sequences: of rows that no variant was trained on; padding never enters.
         settings: of the passes.
+
+    Raises:
+        ValueError: no sequences.
     """
     total: torch.Tensor | None = None
     count = 0
     for tokens, sums in _sums(loaded, sequences, settings):
         total, count = sums if total is None else total + sums, count + tokens
     if total is None:
-        raise UserError("reference rows: none; allowed: one or more, to take the means of heads")
+        raise ValueError("no sequences, of which there is no mean")
     return list(total / count)
 
 
