@@ -120,7 +120,8 @@ def check(
             continue
         _, (moved, away) = next(done)
         at = (each.layer or 0) - 1
-        left = each.eraser(torch.from_numpy(vectors[:, at]).double()).float().numpy()
+        here = torch.from_numpy(vectors[:, at]).to(each.eraser.proj_left)
+        left = each.eraser(here).float().cpu().numpy()
         edit = float(np.sqrt(moved / away)) if away > 0 else 0.0
         found.append(Checked(edit, before[at], probed(left), chance))
     return found
