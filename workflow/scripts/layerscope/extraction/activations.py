@@ -235,7 +235,8 @@ def _encoded(
     if how == SEPARATE:
         sequences, cut = encode_text(*reader, texts, limit)
     else:
-        sequences, cut = encode_pairs(*reader, *map(list, zip(*texts, strict=True)), limit)
+        premises, hypotheses = ([pair[side] for pair in texts] for side in (0, 1))
+        sequences, cut = encode_pairs(*reader, premises, hypotheses, limit)
     vectors = sequence_vectors(loaded, sequences, settings, pools)
     return np.split(vectors, len(vectors)), cut
 

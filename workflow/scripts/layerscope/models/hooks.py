@@ -94,7 +94,7 @@ def heads_masked(
             masked = [head for at, head in heads if at == layer]
             if not masked:
                 continue
-            own = None if values is None else values[layer - 1].unflatten(-1, (count, -1))[masked]
+            own = None if values is None else values[layer - 1].reshape(count, -1)[masked]
 
             def mask(
                 module: nn.Module,
