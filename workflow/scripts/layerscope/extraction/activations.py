@@ -126,21 +126,12 @@ def write_activations(
     Raises:
         UserError: a value does not fit the stored dtype.
     """
-    config = loaded.model.config
     limit = position_limit(loaded.model, settings.max_length)
     (how,) = {encoding(view) for view in paths}
     cut = 0
     with ExitStack() as stack:
         writers = [
-            stack.enter_context(
-                ActivationWriter(
-                    path,
-                    layers=config.num_hidden_layers + 1,
-                    width=config.hidden_size * (2 if how == SEPARATE else 1),
-                    dtype=settings.dtype,
-                    metadata={**metadata, "view": view, "pooling": POOLING[view]},
-                )
-            )
+            stack.enter_context(_writer(loaded, view, path, settings, metadata))
             for view, path in paths.items()
         ]
         if once is None:
@@ -163,6 +154,23 @@ def write_activations(
     if cut:
         names = ", ".join(map(str, paths.values()))
         log.warning("%s: %d texts or words cut to %d sub-words", names, cut, limit)
+
+
+def _writer(
+    loaded: LoadedModel,
+    view: View,
+    path: str | Path,
+    settings: Activations,
+    metadata: Mapping[str, Any],
+) -> ActivationWriter:
+    config = loaded.model.config
+    return ActivationWriter(
+        path,
+        layers=config.num_hidden_layers + 1,
+        width=config.hidden_size * (2 if encoding(view) == SEPARATE else 1),
+        dtype=settings.dtype,
+        metadata={**metadata, "view": view, "pooling": POOLING[view]},
+    )
 
 
 def write_all_activations(
