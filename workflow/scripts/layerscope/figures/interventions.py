@@ -25,7 +25,7 @@ ERASED = {
 }
 PLAIN = ("as fine-tuned", Look("black", ""))
 CHANCE = Look(GREY, "")
-ABLATIONS = {"zero": "set to 0", "mean": "set to mean"}
+ABLATIONS = ("zero", "mean")
 FITTED = {"read": "erased at the token read", "mean": "erased at all tokens"}
 
 
@@ -50,7 +50,7 @@ def draw_heads(axes: Axes, rows: pd.DataFrame) -> list[str]:
             axes.plot([x], [values.mean()], color=look.colour, marker=look.marker, linestyle="")
     axes.set_xticks(range(len(groups)))
     axes.set_xlim(-0.5, len(groups) - 0.5)
-    return [f"{share:.0f} %\n{ABLATIONS[ablation]}" for ablation, share in groups]
+    return [f"{share:.0f} %\n{ablation}" for ablation, share in groups]
 
 
 def draw_plain(axes: Axes, values: pd.Series) -> None:
@@ -100,7 +100,7 @@ def draw(rows: pd.DataFrame) -> Figure:
         axes.set_title(title, loc="left")
     top = grid[0, 0].get_ylim()[1]
     grid[0, 0].set_ylim(-0.04 * top, top)  # from 0, with room for the markers there
-    grid[-1, 0].set_xlabel("Heads masked in each layer")
+    grid[-1, 0].set_xlabel("Heads of each layer masked, by")
     for axes in grid[-1, 1:]:
         axes.set_xlabel("Layer after which erased")
     handles = [
