@@ -27,7 +27,7 @@ from transformers import (
     AutoModelForTokenClassification,
 )
 
-from layerscope.analysis.interventions import Intervened, Intervention
+from layerscope.analysis.interventions.passes import Intervened, Intervention
 from layerscope.config.extraction import Activations, Attention
 from layerscope.config.training import FineTuning
 from layerscope.data.labels import TaskLabels

@@ -24,7 +24,8 @@ from common import FAMILIES, Made, Row, Setting, row, within
 from stage_attention import tuned
 from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
 
-from layerscope.analysis.interventions import Intervened, Intervention, fit_erasers, labelled_inputs
+from layerscope.analysis.interventions.erasure import fit_erasers, read_inputs
+from layerscope.analysis.interventions.passes import Intervened, Intervention
 from layerscope.config.extraction import Activations, Attention
 from layerscope.config.training import FineTuning
 from layerscope.core.formats import read_layer
@@ -139,8 +140,10 @@ def interventions(family: str, device: torch.device) -> Arrays:
     passes = Activations()
     given = (made.tokenizer, made.special_tokens)
     task = TaskLabels("nli", LABELS)
-    sequences, codes = labelled_inputs(made, shapes.pairs(4 * PAIRS), task, shapes.LIMIT)
-    (erasers,) = fit_erasers(made, sequences, [codes], task, passes)
+    fitted_to = passes.model_copy(update={"max_length": shapes.LIMIT})
+    inputs = read_inputs(made, shapes.pairs(4 * PAIRS), task, fitted_to)
+    (found_erasers,) = fit_erasers(made, inputs, [inputs.codes], task, passes)
+    erasers = found_erasers["mean"]
     changes = [Intervention("heads-most", heads=[(1, 0), (2, 3)])]
     changes += [Intervention("erased", layer=at, eraser=each) for at, each in enumerate(erasers, 1)]
     rows = shapes.pairs(PAIRS, seed=5).to_pydict()

@@ -210,17 +210,20 @@ def test_interventions_of_every_tuned_model_start_from_its_score(results: Path) 
     for row in untouched:
         known = (row["task"], row["model"], row["variant"], row["metric"])
         assert (row["value"], row["change"]) == (scores[known], 0), row
-    for name in ("erased", "erased-control"):
-        chosen = [row for row in rows if row["intervention"] == name]
+    for name, fitted in itertools.product(("erased", "erased-control"), ("read", "mean")):
+        chosen = [row for row in rows if (row["intervention"], row["fitted"]) == (name, fitted)]
+        assert all(row["edit"] > 0 and 0 <= row["probe"] <= 1 for row in chosen)
         assert _distinct(chosen, "task", "model", "variant", "layer") == {
             (task, model, variant, layer)
             for task, variant in itertools.product(TASKS, TUNED)
             for model, layers in MODELS.items()
             for layer in range(1, layers + 1)
         }
-    assert _distinct(rows, "intervention", "share") >= {
-        ("heads-most", 50), ("heads-least", 50), ("heads-random", 50)
-    }  # fmt: skip
+    assert _distinct(rows, "intervention", "ablation", "share") >= {
+        (name, ablation, 50)
+        for name in ("heads-most", "heads-least", "heads-random")
+        for ablation in ("zero", "mean")
+    }
 
 
 def test_the_evaluation_counts_each_entity_once_and_words_for_calibration(results: Path) -> None:

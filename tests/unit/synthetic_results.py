@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from layerscope.core.files import write_json
-from layerscope.core.formats import write_table
+from layerscope.core.formats import SCHEMAS, write_table
 from layerscope.core.table_files import variant_keys
 
 #: Kinds of the tasks that tests make up results of.
@@ -247,24 +247,29 @@ def _interventions(
     folder: Path, task: str, kind: str, model: str, variant: str, blocks: int, score: float,
     rng: np.random.Generator,
 ) -> Path:  # fmt: skip
-    changes: list[tuple[str, int | None, int | None, int | None, float]]
-    changes = [("none", None, None, None, 0.0)]
-    for share in (10, 25, 50):
-        lost = -0.006 * share
-        changes.append(("heads-most", None, share, None, lost))
-        changes.append(("heads-least", None, share, None, 0.1 * lost))
-        changes += [("heads-random", None, share, draw, 0.4 * lost) for draw in range(2)]
-    for layer in range(1, blocks + 1):
-        changes.append(("erased", layer, None, None, -0.3 * layer / blocks))
-        changes.append(("erased-control", layer, None, None, -0.02))
+    changes: list[tuple[dict[str, object], float]] = [({"intervention": "none"}, 0.0)]
+    for ablation, shares in (("zero", (10, 25, 50)), ("mean", (25,))):
+        for share in shares:
+            lost = -0.006 * share * (1 if ablation == "zero" else 0.5)
+            known: dict[str, object] = {"ablation": ablation, "share": share}
+            changes.append((known | {"intervention": "heads-most"}, lost))
+            changes.append((known | {"intervention": "heads-least"}, 0.1 * lost))
+            for draw in range(2):
+                changes.append((known | {"intervention": "heads-random", "draw": draw}, 0.4 * lost))
+    for fitted in ("read", "mean"):
+        for layer in range(1, blocks + 1):
+            depth = layer / blocks
+            known = {"fitted": fitted, "layer": layer, "edit": 0.3, "probe": 0.35}
+            known |= {"probe_before": 0.4 + 0.3 * depth, "probe_chance": 0.33}
+            changes.append((known | {"intervention": "erased"}, -0.3 * depth))
+            control = known | {"intervention": "erased-control", "probe": 0.38 + 0.3 * depth}
+            changes.append((control, -0.02))
     rows = []
-    for name, layer, share, draw, change in changes:
+    for known, change in changes:
         for metric in METRICS[kind]:
             found = change + (0.01 * rng.standard_normal() if change else 0)
-            rows.append(
-                {"intervention": name, "layer": layer, "share": share, "draw": draw,
-                 "metric": metric, "value": score + found, "change": found}
-            )  # fmt: skip
+            every = dict.fromkeys(SCHEMAS["intervention"]) | known
+            rows.append(every | {"metric": metric, "value": score + found, "change": found})
     path = folder / "interventions" / task / model / f"{variant}.parquet"
     write_table(path, "intervention", rows)
     return path

@@ -17,7 +17,8 @@ from layerscope.config.extraction import Activations, View
 from layerscope.core.errors import UserError
 from layerscope.core.formats import activation_metadata, read_keys, read_layer
 from layerscope.extraction import activations
-from layerscope.extraction.activations import write_activations
+from layerscope.extraction.activations import write_activations, write_all_activations
+from layerscope.extraction.once import Once, texts_of
 from layerscope.models.load import random_model
 
 EXACT = Activations(dtype="float32", batch_tokens=4096, max_length=64)
@@ -146,7 +147,8 @@ def test_mean_and_last_come_from_one_pass_and_are_the_same_bytes_as_apart(
     monkeypatch.setattr(activations, "forward", counted)
     paths = {view: tmp_path / view for view in views}
     write_activations(decoder, table, paths, EXACT, {"task": "t"})
-    assert passes == [len(table) * (2 if how == "separate" else 1)]
+    texts = set(texts_of(table, how))
+    assert passes == [len(texts)]
     for view in views:
         assert paths[view].read_bytes() == (tmp_path / f"{view}-alone").read_bytes()
 
@@ -276,6 +278,54 @@ def test_neither_batches_nor_blocks_change_rows_or_order(
         settings = EXACT.model_copy(update={"batch_tokens": budget})
         np.testing.assert_allclose(write(tiny, table, view, path, settings), expected, **CLOSE)
         assert read_keys(path) == read_keys(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("view", ["separate", "joint", "word"])
+def test_identical_texts_get_identical_vectors_in_every_block_and_split(
+    encoder: Tiny, view: View, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two blocks hold other texts, so their batches round differently."""
+    monkeypatch.setattr(activations, "BLOCK", 3)
+    rows = SENTENCES if view == "word" else PAIRS
+    table = pa.concat_tables([rows, rows.slice(1, 5), rows.slice(4)])
+    splits = {"train": (table.slice(0, 9), {}), "test": (table.slice(9), {})}
+    settings = EXACT.model_copy(update={"precision": precision})
+    write_all_activations(encoder, splits, [view], tmp_path, settings)
+    found: dict[Any, bytes] = {}
+    repeated = 0
+    for split, (part, _) in splits.items():
+        path = tmp_path / view / f"{split}.parquet"
+        layers = np.stack([read_layer(path, layer) for layer in range(3)], axis=1)
+        counts = [len(text) if view == "word" else 1 for text in texts_of(part, view)]
+        if view == "separate":
+            layers = np.concatenate(np.split(layers, 2, axis=2))
+        ends = np.cumsum(counts)[:-1]
+        for text, own in zip(texts_of(part, view), np.split(layers, ends), strict=True):
+            repeated += text in found
+            assert found.setdefault(text, own.tobytes()) == own.tobytes()
+    assert repeated > 10
+
+
+def test_vectors_wait_in_the_file_only_while_their_text_comes_again(tmp_path: Path) -> None:
+    words = [["a", "b"], ["c"], ["a", "b"], ["d"], ["a", "b"], ["c"]]
+    table = ner_table([(each, ["O"] * len(each)) for each in words])
+    asked: list[Any] = []
+
+    def encode(texts: list[Any]) -> list[np.ndarray]:
+        asked.extend(texts)
+        return [np.full((len(text), 2, 3), len(asked), np.float32) for text in texts]
+
+    with (tmp_path / "waiting").open("w+b") as file:
+        once, found, waiting = Once([table], "word", file), [], []
+        for start in range(0, 6, 2):
+            found += once.vectors(texts_of(table.slice(start, 2), "word"), encode)
+            waiting.append(set(once.places))
+        assert file.seek(0, 2) == (2 + 1) * 2 * 3 * 4
+    assert asked == [("a", "b"), ("c",), ("d",)]
+    assert waiting == [{("a", "b"), ("c",)}, {("a", "b"), ("c",)}, set()]
+    assert [each.shape[0] for each in found] == [2, 1, 2, 1, 2, 1]
+    assert all(np.array_equal(found[one], found[two]) for one, two in ((0, 2), (0, 4), (1, 5)))
 
 
 def test_the_same_call_writes_the_same_bytes(encoder: Tiny, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from test_pretraining import SETTINGS as PRETRAINING
 from test_pretraining import run
 from tiny_models import TEXTS, Tiny, everything, read, save_decoder, save_encoder
 
-from layerscope.analysis.interventions import Intervened, Intervention
+from layerscope.analysis.interventions.passes import Intervened, Intervention
 from layerscope.config.extraction import Activations
 from layerscope.core.errors import UserError
 from layerscope.extraction.activations import sequence_vectors

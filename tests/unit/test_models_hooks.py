@@ -32,6 +32,7 @@ from layerscope.models.batching import collate
 from layerscope.models.hooks import (
     all_heads,
     blocks,
+    head_outputs_captured,
     head_projections,
     heads_masked,
     resumed,
@@ -132,6 +133,40 @@ def test_heads_of_further_architectures(
         found = run(model, batch)
     torch.testing.assert_close(found, run(with_zeros(model, heads), batch))
     assert not torch.equal(found, run(model, batch))
+
+
+@pytest.mark.parametrize("heads", SETS)
+def test_a_head_set_to_a_value_is_a_constant_that_the_projection_adds(
+    tiny: Tiny, heads: list[tuple[int, int]]
+) -> None:
+    """As a model whose projection takes nothing from the head, with another bias."""
+    values = list(torch.randn(2, HEADS * WIDTH, generator=torch.Generator().manual_seed(1)))
+    copied = with_zeros(tiny.model, heads)
+    for layer, head in heads:
+        own = slice(head * WIDTH, (head + 1) * WIDTH)
+        projection = head_projections(tiny.model)[layer - 1]
+        weight = projection.weight if isinstance(projection, nn.Linear) else projection.weight.T  # type: ignore[operator, union-attr]
+        with torch.no_grad():
+            head_projections(copied)[layer - 1].bias += weight[:, own] @ values[layer - 1][own]  # type: ignore[operator]
+    batch = batch_of(tiny)
+    with heads_masked(tiny.model, heads, values):
+        found = run(tiny.model, batch)
+    torch.testing.assert_close(found, run(copied, batch), rtol=1e-4, atol=1e-5)
+
+
+def test_outputs_of_heads_are_what_the_projection_reads(tiny: Tiny) -> None:
+    batch = batch_of(tiny)
+    with head_outputs_captured(tiny.model) as outputs:
+        plain = run(tiny.model, batch)
+    assert [each.shape for each in outputs] == [(*batch["input_ids"].shape, 32)] * 2
+    # A head that is set to what it gives changes nothing.
+    one = {name: tensor[:1, :1] for name, tensor in batch.items()}
+    with head_outputs_captured(tiny.model) as outputs:
+        alone = run(tiny.model, one)
+        values = [each[0, 0] for each in outputs]
+    with heads_masked(tiny.model, all_heads(tiny.model), values):
+        torch.testing.assert_close(run(tiny.model, one), alone)
+    assert torch.equal(run(tiny.model, batch), plain)
 
 
 def test_no_head_masked_changes_nothing_and_nothing_stays_masked(tiny: Tiny) -> None:

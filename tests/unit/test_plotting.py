@@ -91,27 +91,33 @@ def test_curves_are_means_with_ranges() -> None:
     assert found.to_numpy().T.tolist() == [[2, 3], [0, 1], [5, 6]]
 
 
-def test_interventions_are_drawn_from_the_model_as_it_is(study: dict[str, Path]) -> None:
+def test_interventions_are_drawn_beside_the_model_as_it_is(study: dict[str, Path]) -> None:
     table = rows(study, "interventions", "one-nli")
     figure = interventions.draw(table)
-    assert len(figure.axes) == 3 * 2
-    heads, layers_of = figure.axes[:2]
+    assert len(figure.axes) == 3 * 4
+    heads, read, _, probe = figure.axes[:4]
     own = [r for r in records(table) if r["model"] == "minilm" and r["metric"] == "accuracy"]
 
-    def mean(name: str, key: str, at: int | None) -> float:
-        found = [r["value"] for r in own if r["intervention"] == name and r[key] == at]
-        assert len(found) == (4 if name == "heads-random" else 2)  # two seeds, two draws
+    def mean(value: str = "value", count: int = 2, **known: object) -> float:
+        found = [r[value] for r in own if all(r[name] == known[name] for name in known)]
+        assert len(found) == count  # two seeds, and two draws
         return float(np.mean(found))
 
-    drawn = {line.get_color(): list(line.get_ydata()) for line in heads.lines}
     for name, (_, look) in interventions.HEADS.items():
-        expected = [mean("none", "share", None), *(mean(name, "share", s) for s in (10, 25, 50))]
-        assert drawn[look.colour] == pytest.approx(expected)
-    level, *erased = layers_of.lines
-    assert list(level.get_ydata()) == pytest.approx([mean("none", "layer", None)] * 2)
-    assert list(erased[0].get_ydata()) == pytest.approx(
-        [mean("erased", "layer", layer) for layer in (1, 2, 3)]
-    )
+        drawn = [line for line in heads.lines if line.get_color() == look.colour]
+        count = 4 if name == "heads-random" else 2
+        expected = [
+            mean(count=count, intervention=name, ablation=ablation, share=share)
+            for ablation, share in (("zero", 10), ("zero", 25), ("zero", 50), ("mean", 25))
+        ]
+        points = [line.get_ydata()[0] for line in drawn if len(line.get_ydata()) == 1]
+        assert points == pytest.approx(expected)
+    for panel, value in ((read, "value"), (probe, "probe")):
+        expected = [
+            mean(value, intervention="erased", fitted="read", layer=layer) for layer in (1, 2, 3)
+        ]
+        assert list(panel.lines[0].get_ydata()) == pytest.approx(expected)
+    assert list(read.lines[2].get_ydata()) == pytest.approx([mean(intervention="none")] * 2)
 
 
 def test_gain_is_the_difference_at_the_same_layer() -> None:

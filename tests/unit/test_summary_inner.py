@@ -1,4 +1,4 @@
-"""Findings inside models: of probes, similarity, heads and interventions, where seeds agree."""
+"""Findings inside models: of probes, similarity and heads, where seeds agree."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import ttest_1samp
 from summarised import Row, findings
 
-from layerscope.summary.heads import head_findings, intervention_findings
+from layerscope.summary.heads import head_findings
 from layerscope.summary.intervals import Interval, over_seeds
 from layerscope.summary.layers import input_findings, probe_findings, similarity_findings
 
@@ -149,40 +149,3 @@ def test_whose_heads_move_most_needs_seeds_that_agree() -> None:
         findings(head_findings, wide, 0.95)[1]
         == "No model's heads change significantly more than the others' on average."
     )
-
-
-def interventions(costs: dict[str, list[float]]) -> list[Row]:
-    """Costs of the most changed heads, a quarter of all; half of them would cost nothing."""
-    found = []
-    for name, by_seed in costs.items():
-        for seed, cost in enumerate(by_seed):
-            known = {"task": "t", "model": "bert", "seed": seed, "metric": "accuracy"}
-            known |= {"intervention": name, "draw": None}
-            if name.startswith("heads"):
-                for share, change in ((25, -cost), (50, 0.0)):
-                    found.append(known | {"share": share, "layer": None, "change": change})
-            else:
-                for layer, change in ((1, 0.0), (2, -2 * cost)):
-                    found.append(known | {"share": None, "layer": layer, "change": change})
-    return found
-
-
-def test_what_the_score_depends_on_is_stated_above_the_control_alone() -> None:
-    level = [0.02, 0.03, 0.02]
-    rows = interventions(
-        {
-            "heads-most": [0.20, 0.22, 0.21],
-            "heads-least": level,
-            "heads-random": [0.35, 0.02, 0.30],
-            "erased": [0.30, 0.31, 0.32],
-            "erased-control": level,
-        }
-    )
-    heads, erased = findings(intervention_findings, rows, "accuracy", 0.95)
-    assert heads.startswith("In bert, masking the most changed 25 % of heads costs 0.187 (0.1")
-    assert "than masking the least changed" in heads
-    assert erased.startswith("In bert, erasing the label after a layer costs 0.287 (0.2")
-    few = [row for row in rows if row["seed"] < 2]
-    (found,) = findings(intervention_findings, few, "accuracy", 0.95)
-    assert found.startswith("With fewer than 3 seeds nothing is said of interventions")
-    assert findings(intervention_findings, rows, "macro_f1", 0.95) == []

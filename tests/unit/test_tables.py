@@ -77,12 +77,16 @@ def test_a_mean_over_trainings_of_other_lengths_has_no_steps(tmp_path: Path) -> 
 
 
 def test_interventions_keep_what_they_are_of_and_get_a_depth() -> None:
-    def row(name: str, layer: int | None, share: int | None) -> dict[str, object]:
-        return {"intervention": name, "layer": layer, "share": share, "draw": None,
-                "metric": "accuracy", "value": 0.5, "change": -0.1}  # fmt: skip
+    def row(name: str, **known: object) -> dict[str, object]:
+        every = dict.fromkeys(SCHEMAS["intervention"]) | known
+        return every | {"intervention": name, "metric": "accuracy", "value": 0.5, "change": -0.1}
 
-    given = [row("none", None, None), row("heads-most", None, 25), row("erased", 1, None),
-             row("erased", 4, None)]  # fmt: skip
+    given = [
+        row("none"),
+        row("heads-most", ablation="mean", share=25),
+        row("erased", fitted="read", layer=1, edit=0.4, probe=0.3),
+        row("erased", layer=4),
+    ]
     schema = pa.schema(SCHEMAS["intervention"].items())
     found = intervention_rows(pa.Table.from_pylist(given, schema=schema), "t", "m", "f100-s2")
     assert [each["depth"] for each in found] == [None, None, 0.25, 1]

@@ -1,9 +1,14 @@
 """Causal checks on fine-tuned models of the largest training fraction: heads masked, the label erased at a layer.
 
-Needs: the model, its attention before and after, prepared data, the sample that probes train on.
-Gives: results/{study}/interventions/{task}/{model}/{variant}.parquet (intervention, layer, share, draw,
-    metric, value, change).
+Needs: the model, its attention before and after, prepared data: test, and rows that no variant learned from.
+Gives: results/{study}/interventions/{task}/{model}/{variant}.parquet (intervention, ablation, fitted, layer,
+    share, draw, metric, value, change, edit, probe, probe_before, probe_chance).
 """
+
+
+def untrained_rows(wildcards):
+    """What erasers and the means of heads are taken from."""
+    return f"{RESULTS}/data/{wildcards.task}/validation.parquet"
 
 
 rule intervene:
@@ -11,9 +16,8 @@ rule intervene:
     input:
         model=f"{RESULTS}/finetuned/{{task}}/{{model}}/{{variant}}",
         attention=f"{RESULTS}/attention/{{task}}/{{model}}/{{variant}}.parquet",
-        train=f"{RESULTS}/data/{{task}}/train.parquet",
+        reference=untrained_rows,
         test=f"{RESULTS}/data/{{task}}/test.parquet",
-        sample=f"{RESULTS}/samples/{{task}}/probe.parquet",
     output:
         f"{RESULTS}/interventions/{{task}}/{{model}}/{{variant}}.parquet",
     log:
@@ -42,5 +46,5 @@ rule intervene:
         " --settings {params.settings:q} --passes {params.passes:q}"
         " --max-length {params.limit} {params.merge_tags}"
         " --model {input.model} --attention {input.attention}"
-        " --train {input.train} --train-sample {input.sample} --test {input.test} --out {output}"
+        " --reference {input.reference} --test {input.test} --out {output}"
         " --record {params.record:q} > {log} 2>&1"

@@ -28,8 +28,9 @@ def read_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--model", type=Path, required=True, help="folder of the fine-tuned model")
     parser.add_argument("--attention", required=True, help="its attention before and after")
-    parser.add_argument("--train", type=Path, required=True)
-    parser.add_argument("--train-sample", type=Path, required=True, help="ids to fit erasers to")
+    parser.add_argument(
+        "--reference", type=Path, required=True, help="rows that no variant learned from"
+    )
     parser.add_argument("--test", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="Parquet, one row per score")
     parser.add_argument("--gpus", type=int, default=0, help="0 or 1: which GPU is chosen here")
@@ -41,16 +42,13 @@ def main() -> None:
     arguments = read_arguments()
     use_gpus(arguments.gpus)
 
-    from layerscope.analysis.interventions import (
-        Intervened,
-        erased_layers,
-        masked_heads,
-        ranked_heads,
-        rows_of,
-    )
+    from layerscope.analysis.interventions.checks import check, sample_of
+    from layerscope.analysis.interventions.erasure import erased_layers, read_inputs
+    from layerscope.analysis.interventions.heads import masked_heads, mean_outputs, ranked_heads
+    from layerscope.analysis.interventions.passes import Intervened, rows_of
     from layerscope.config.extraction import Activations
     from layerscope.config.interventions import Interventions
-    from layerscope.core.formats import read_sample, read_table, write_table
+    from layerscope.core.formats import read_table, write_table
     from layerscope.data.labels import TaskLabels
     from layerscope.extraction.predictions import predict_each
     from layerscope.models.hooks import all_heads
@@ -61,26 +59,29 @@ def main() -> None:
     passes = passes.model_copy(update={"max_length": arguments.max_length})
     task = TaskLabels.read(arguments.test, arguments.kind, arguments.merge_tags)
     test = read_table(arguments.test, task.kind)
-    sample = read_sample(arguments.train, arguments.train_sample, task.kind)
+    reference = read_table(arguments.reference, task.kind)
     loaded = load_fine_tuned(arguments.model, arguments.architecture, task)
+
+    def score(truth: Any, predicted: Any, examples: Any) -> dict[str, float]:
+        if task.kind == "nli":
+            return metrics.values(metrics.nli_metrics(truth, predicted, task.names))
+        return metrics.values(metrics.ner_metrics(truth, predicted, examples, task.names))
 
     settings = Interventions.model_validate_json(arguments.settings)
     attention = read_table(arguments.attention, "attention")
     name = f"{arguments.task} {arguments.name} {arguments.variant}"
     ranked = ranked_heads(attention, all_heads(loaded.model))
-    interventions = masked_heads(ranked, settings, name)
-    interventions += erased_layers(loaded, sample, task, settings.seed, passes)
+    inputs = read_inputs(loaded, reference, task, passes)
+    interventions = [
+        *masked_heads(ranked, settings, name, mean_outputs(loaded, inputs.sequences, passes)),
+        *erased_layers(loaded, inputs, task, name, settings.seed, passes),
+    ]
+    sample = sample_of(loaded, test, task, settings.seed, passes)
+    checked = check(loaded, sample, interventions, task, score, passes)
     changed = Intervened(loaded.model, interventions)
     predictions = predict_each(changed, loaded, test, task, passes)
-
-    def score(found: dict[str, Any]) -> dict[str, float]:
-        answers = found["label"], found["predicted"]
-        if task.kind == "nli":
-            return metrics.values(metrics.nli_metrics(*answers, task.names))
-        return metrics.values(metrics.ner_metrics(*answers, found["example_id"], task.names))
-
-    rows = list(rows_of(interventions, [score(found) for found in predictions]))
-    write_table(arguments.out, "intervention", rows)
+    scores = [score(each["label"], each["predicted"], each["example_id"]) for each in predictions]
+    write_table(arguments.out, "intervention", list(rows_of(interventions, scores, checked)))
 
 
 if __name__ == "__main__":

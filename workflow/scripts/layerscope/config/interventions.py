@@ -17,7 +17,8 @@ class Interventions(Section):
     head_shares: Annotated[list[Percent], AfterValidator(distinct)] = Field(
         default=[10, 25, 50],
         min_length=1,
-        description="shares of all heads that are masked together, in percent; at least one head",
+        description="fractions of each layer's heads that are masked together, in percent; at "
+        "least one head of each layer",
     )
-    random_draws: Count = Field(default=2, description="sets of random heads of each share")
+    random_draws: Count = Field(default=5, description="sets of random heads of each fraction")
     seed: Seed = Field(default=0, description="of random heads and of permuted labels")

@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ import pyarrow as pa
 from layerscope.config.extraction import Activations, View
 from layerscope.core.encodings import SEPARATE, encoding, is_last
 from layerscope.core.formats import ActivationWriter
+from layerscope.extraction.once import Once, Text, texts_of
 from layerscope.models.forward import forward
 from layerscope.models.inputs import Encoded, encode_pairs, encode_sentences, encode_text
 from layerscope.models.load import position_limit
@@ -104,8 +106,11 @@ def write_activations(
     paths: Mapping[View, str | Path],
     settings: Activations,
     metadata: Mapping[str, Any],
+    once: Once | None = None,
 ) -> None:
     """Encode a prepared table once and write its activations in some views, a block at a time.
+
+    Identical texts get identical vectors.
 
     Args:
         loaded: base model in evaluation mode.
@@ -114,38 +119,34 @@ def write_activations(
             is "separate" or "joint" (nli), or "word" (ner).
         settings: of the extraction.
         metadata: what readers should know besides pooling and shape.
+        once: vectors of texts that this table shares with others; without it, of this table alone.
 
-    Texts and words that had to be cut are counted in the log.
+    Distinct texts and words that had to be cut are counted in the log.
 
     Raises:
         UserError: a value does not fit the stored dtype.
     """
-    config = loaded.model.config
     limit = position_limit(loaded.model, settings.max_length)
     (how,) = {encoding(view) for view in paths}
     cut = 0
     with ExitStack() as stack:
         writers = [
-            stack.enter_context(
-                ActivationWriter(
-                    path,
-                    layers=config.num_hidden_layers + 1,
-                    width=config.hidden_size * (2 if how == SEPARATE else 1),
-                    dtype=settings.dtype,
-                    metadata={**metadata, "view": view, "pooling": POOLING[view]},
-                )
-            )
+            stack.enter_context(_writer(loaded, view, path, settings, metadata))
             for view, path in paths.items()
         ]
+        if once is None:
+            folder = Path(next(iter(paths.values()))).parent
+            once = Once([table], how, stack.enter_context(TemporaryFile(dir=folder)))
         # A block is written while the next one is encoded: on a GPU both take about as long.
         writing = stack.enter_context(ThreadPoolExecutor(max_workers=1))
         written: Future[None] | None = None
         for start in range(0, table.num_rows, BLOCK):
-            rows = table.slice(start, BLOCK).to_pydict()
-            views, shortened = _block(loaded, rows, list(paths), settings, limit)
+            block = table.slice(start, BLOCK)
+            views, shortened = _block(loaded, block, list(paths), settings, limit, once)
             cut += shortened
             if written:
                 written.result()
+            rows = block.to_pydict()
             keys = _word_keys(rows) if how == "word" else _example_keys(rows)
             written = writing.submit(_write, writers, keys, views)
         if written:
@@ -153,6 +154,23 @@ def write_activations(
     if cut:
         names = ", ".join(map(str, paths.values()))
         log.warning("%s: %d texts or words cut to %d sub-words", names, cut, limit)
+
+
+def _writer(
+    loaded: LoadedModel,
+    view: View,
+    path: str | Path,
+    settings: Activations,
+    metadata: Mapping[str, Any],
+) -> ActivationWriter:
+    config = loaded.model.config
+    return ActivationWriter(
+        path,
+        layers=config.num_hidden_layers + 1,
+        width=config.hidden_size * (2 if encoding(view) == SEPARATE else 1),
+        dtype=settings.dtype,
+        metadata={**metadata, "view": view, "pooling": POOLING[view]},
+    )
 
 
 def write_all_activations(
@@ -176,35 +194,59 @@ def write_all_activations(
     """
     for how in dict.fromkeys(map(encoding, views)):
         alike = [view for view in views if encoding(view) == how]
-        for split, (table, described) in splits.items():
-            paths = {view: folder / view / f"{split}.parquet" for view in alike}
-            write_activations(loaded, table, paths, settings, described)
+        with TemporaryFile(dir=folder) as file:
+            once = Once([table for table, _ in splits.values()], how, file)
+            for split, (table, described) in splits.items():
+                paths = {view: folder / view / f"{split}.parquet" for view in alike}
+                write_activations(loaded, table, paths, settings, described, once)
 
 
 def _block(
     loaded: LoadedModel,
-    rows: Mapping[str, list[Any]],
+    block: pa.Table,
     views: Sequence[View],
     settings: Activations,
     limit: int,
+    once: Once,
 ) -> tuple[list[Vectors], int]:
-    """Vectors of a block of rows in each view, and how many texts or words are cut."""
+    """Vectors of a block of rows in each view, and how many new texts or words are cut."""
     how = encoding(views[0])
     pools = [_pool(view) for view in views]
-    reader = (loaded.tokenizer, loaded.special_tokens)
-    if how == "word":
-        windows, cut = encode_sentences(*reader, rows["tokens"], limit)
-        vectors = word_vectors(loaded, list(chain.from_iterable(windows)), settings, pools)
-        return np.split(vectors, len(pools), axis=2), cut
-    premises, hypotheses = rows["premise"], rows["hypothesis"]
-    if how == SEPARATE:
-        sequences, cut = encode_text(*reader, [*premises, *hypotheses], limit)
-    else:
-        sequences, cut = encode_pairs(*reader, premises, hypotheses, limit)
-    found = np.split(sequence_vectors(loaded, sequences, settings, pools), len(pools), axis=2)
+    cut = 0
+
+    def encode(texts: list[Text]) -> list[Vectors]:
+        nonlocal cut
+        found, cut = _encoded(loaded, texts, how, settings, limit, pools)
+        return found
+
+    vectors = np.concatenate(once.vectors(texts_of(block, how), encode))
+    found = np.split(vectors, len(pools), axis=2)
     if how == SEPARATE:
         found = [np.concatenate(np.split(each, 2), axis=2) for each in found]
     return found, cut
+
+
+def _encoded(
+    loaded: LoadedModel,
+    texts: Sequence[Any],
+    how: str,
+    settings: Activations,
+    limit: int,
+    pools: Sequence[Pool],
+) -> tuple[list[Vectors], int]:
+    """Of each text its vectors (1, or its words, x layers x width), and how many are cut."""
+    reader = (loaded.tokenizer, loaded.special_tokens)
+    if how == "word":
+        windows, cut = encode_sentences(*reader, texts, limit)
+        vectors = word_vectors(loaded, list(chain.from_iterable(windows)), settings, pools)
+        return np.split(vectors, np.cumsum([len(words) for words in texts])[:-1]), cut
+    if how == SEPARATE:
+        sequences, cut = encode_text(*reader, texts, limit)
+    else:
+        premises, hypotheses = ([pair[side] for pair in texts] for side in (0, 1))
+        sequences, cut = encode_pairs(*reader, premises, hypotheses, limit)
+    vectors = sequence_vectors(loaded, sequences, settings, pools)
+    return np.split(vectors, len(vectors)), cut
 
 
 def _pool(view: View) -> Pool:

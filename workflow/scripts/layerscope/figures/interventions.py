@@ -1,8 +1,9 @@
-"""Scores of fine-tuned models with heads masked, and with the label erased at a layer."""
+"""Scores with heads masked and with the label erased, and what a fresh probe finds after it."""
 
 from __future__ import annotations
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -10,9 +11,9 @@ from layerscope.core.looks import METRICS, Look
 from layerscope.core.measures import task_metrics
 from layerscope.core.table_files import Drawn
 from layerscope.figures.curves import curve, draw_curve
-from layerscope.figures.style import COLUMN, GREY, layer_ticks, legend_below, models_of, styled
+from layerscope.figures.style import GREY, PAGE, layer_ticks, legend_below, models_of, styled
 
-#: Label and look by panel, from left to right; the controls are grey.
+#: Label and look; the controls are grey.
 HEADS = {
     "heads-most": ("heads changed most", Look("#D55E00", "o")),
     "heads-least": ("heads changed least", Look("#0072B2", "s")),
@@ -20,20 +21,54 @@ HEADS = {
 }
 ERASED = {
     "erased": ("label erased", Look("#009E73", "D")),
-    "erased-control": ("permuted labels erased", Look(GREY, "v")),
+    "erased-control": ("control edit of equal size", Look(GREY, "v")),
 }
 PLAIN = ("as fine-tuned", Look("black", ""))
+CHANCE = Look(GREY, "")
+ABLATIONS = ("zero", "mean")
+FITTED = {"read": "erased at the token read", "mean": "erased at all tokens"}
 
 
-def masked(rows: pd.DataFrame, intervention: str) -> pd.DataFrame:
-    """Rows of masked heads, from no head at all, which every order starts with."""
-    plain = rows[rows["intervention"] == "none"].assign(share=0.0)
-    return pd.concat([plain, rows[rows["intervention"] == intervention]])
+def draw_heads(axes: Axes, rows: pd.DataFrame) -> list[str]:
+    """Mean score under each set of masked heads, with the range over seeds and draws.
+
+    Returns:
+        The groups along the axis: a fraction of heads, and what stands in for them.
+    """
+    masked = rows.dropna(subset="share")
+    groups = [
+        (ablation, share)
+        for ablation in ABLATIONS
+        for share in sorted(masked.loc[masked["ablation"] == ablation, "share"].unique())
+    ]
+    for place, (ablation, share) in enumerate(groups):
+        own = masked[(masked["ablation"] == ablation) & (masked["share"] == share)]
+        for at, (name, (_, look)) in enumerate(HEADS.items()):
+            values = own.loc[own["intervention"] == name, "value"]
+            x = place + 0.22 * (at - 1)
+            axes.plot([x, x], [values.min(), values.max()], color=look.colour, linewidth=1.4)
+            axes.plot([x], [values.mean()], color=look.colour, marker=look.marker, linestyle="")
+    axes.set_xticks(range(len(groups)))
+    axes.set_xlim(-0.5, len(groups) - 0.5)
+    return [f"{share:.0f} %\n{ablation}" for ablation, share in groups]
+
+
+def draw_plain(axes: Axes, values: pd.Series) -> None:
+    """The score of the model as it is: mean and range over seeds."""
+    axes.axhspan(values.min(), values.max(), color=PLAIN[1].colour, alpha=0.1, linewidth=0)
+    axes.axhline(values.mean(), color=PLAIN[1].colour, linewidth=0.8)
+
+
+def draw_erased(axes: Axes, rows: pd.DataFrame, value: str) -> None:
+    """A column of erased labels and of their controls by layer."""
+    for name, (_, look) in ERASED.items():
+        draw_curve(axes, curve(rows[rows["intervention"] == name], "layer", value), look)
+    layer_ticks(axes, 1, int(rows["layer"].max()))
 
 
 @styled()
 def draw(rows: pd.DataFrame) -> Figure:
-    """Draw a row of two panels a model, in the task's primary metric.
+    """Draw a row of four panels a model, in the task's primary metric.
 
     Args:
         rows: one task's rows of the table of interventions.
@@ -41,31 +76,42 @@ def draw(rows: pd.DataFrame) -> Figure:
     models = models_of(rows)
     metric, _ = task_metrics(set(rows["metric"]))
     rows = rows[rows["metric"] == metric]
-    shares = [0, *sorted(rows["share"].dropna().unique().astype(int).tolist())]
-    figure = Figure(figsize=(COLUMN, 0.95 + 1.2 * len(models)), layout="constrained")
-    grid = figure.subplots(len(models), 2, sharey=True, squeeze=False)
-    for (left, right), model in zip(grid, models, strict=True):
+    figure = Figure(figsize=(PAGE, 0.95 + 1.2 * len(models)), layout="constrained")
+    grid = figure.subplots(len(models), 4, sharey=True, squeeze=False)
+    for line, model in zip(grid, models, strict=True):
         own = rows[rows["model"] == model]
-        for name, (_, look) in HEADS.items():
-            draw_curve(left, curve(masked(own, name), "share"), look)
         plain = own.loc[own["intervention"] == "none", "value"]
-        right.axhspan(plain.min(), plain.max(), color=PLAIN[1].colour, alpha=0.1, linewidth=0)
-        right.axhline(plain.mean(), color=PLAIN[1].colour, linewidth=0.8)
-        for name, (_, look) in ERASED.items():
-            draw_curve(right, curve(own[own["intervention"] == name], "layer"), look)
-        left.set_xticks(shares)
-        layer_ticks(right, 1, int(own["layer"].max()))
-        left.set_title(model, loc="left")
-        left.set_ylabel(METRICS[metric])
+        groups = draw_heads(line[0], own)
+        line[0].set_xticklabels(groups if model == models[-1] else [])
+        for axes, fitted in zip(line[1:3], FITTED, strict=True):
+            draw_erased(axes, own[own["fitted"] == fitted], "value")
+        for axes in line[:3]:
+            draw_plain(axes, plain)
+        read = own[own["fitted"] == "read"]
+        draw_erased(line[3], read, "probe")
+        draw_curve(line[3], curve(read, "layer", "probe_before"), PLAIN[1])
+        chance = curve(read, "layer", "probe_chance")
+        line[3].plot(chance.index, chance["mean"], color=CHANCE.colour, linestyle=":")
+        line[0].set_title(model, loc="left", fontweight="bold")
+        line[0].set_ylabel(METRICS[metric])
+    for axes, title in zip(
+        grid[0, 1:], [*FITTED.values(), "fresh probe of the token read"], strict=True
+    ):
+        axes.set_title(title, loc="left")
     top = grid[0, 0].get_ylim()[1]
     grid[0, 0].set_ylim(-0.04 * top, top)  # from 0, with room for the markers there
-    grid[-1, 0].set_xlabel("Heads masked (%)")
-    grid[-1, 1].set_xlabel("Layer after which erased")
+    grid[-1, 0].set_xlabel("Heads of each layer masked, by")
+    for axes in grid[-1, 1:]:
+        axes.set_xlabel("Layer after which erased")
     handles = [
-        Line2D([], [], color=look.colour, marker=look.marker, label=label)
-        for label, look in (*HEADS.values(), *ERASED.values(), PLAIN)
+        *(
+            Line2D([], [], color=look.colour, marker=look.marker, label=label)
+            for label, look in (*HEADS.values(), *ERASED.values())
+        ),
+        Line2D([], [], color=PLAIN[1].colour, label="as fine-tuned"),
+        Line2D([], [], color=CHANCE.colour, linestyle=":", label="probe: commonest label"),
     ]
-    legend_below(figure, handles, 2)
+    legend_below(figure, handles, 4)
     return figure
 
 

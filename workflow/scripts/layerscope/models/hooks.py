@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -67,10 +67,19 @@ def all_heads(model: PreTrainedModel) -> list[Head]:
 
 
 @contextmanager
-def heads_masked(model: PreTrainedModel, heads: Collection[Head]) -> Iterator[None]:
-    """While it lasts, these heads give nothing: what they feed to the projection is 0.
+def heads_masked(
+    model: PreTrainedModel,
+    heads: Collection[Head],
+    values: Sequence[torch.Tensor] | None = None,
+) -> Iterator[None]:
+    """While it lasts, what these heads feed to the projection is 0, or a value of each.
 
-    The bias of the projection stays. It is the mask of Michel et al. (2019), without gradients.
+    The bias of the projection stays. Zeros are the mask of Michel et al. (2019), without gradients.
+
+    Args:
+        model: the model.
+        heads: which are masked.
+        values: of each layer what stands in for its heads, side by side: width.
 
     Raises:
         UserError: the heads of this model are not found.
@@ -85,14 +94,41 @@ def heads_masked(model: PreTrainedModel, heads: Collection[Head]) -> Iterator[No
             masked = [head for at, head in heads if at == layer]
             if not masked:
                 continue
+            own = None if values is None else values[layer - 1].reshape(count, -1)[masked]
 
-            def mask(module: nn.Module, inputs: Any, masked: list[int] = masked) -> Any:
+            def mask(
+                module: nn.Module,
+                inputs: Any,
+                masked: list[int] = masked,
+                own: torch.Tensor | None = own,
+            ) -> Any:
                 kept = inputs[0].unflatten(-1, (count, -1)).clone()
-                kept[..., masked, :] = 0
+                kept[..., masked, :] = 0 if own is None else own.to(kept)
                 return (kept.flatten(-2), *inputs[1:])
 
             stack.callback(projection.register_forward_pre_hook(mask).remove)
         yield
+
+
+@contextmanager
+def head_outputs_captured(model: PreTrainedModel) -> Iterator[list[torch.Tensor]]:
+    """While it lasts, a list holds what the heads of each layer gave in the last pass.
+
+    They stand side by side, as the projection reads them: batch x tokens x width.
+
+    Raises:
+        UserError: the heads of this model are not found.
+    """
+    projections = head_projections(model)
+    outputs = [torch.empty(0)] * len(projections)
+    with ExitStack() as stack:
+        for place, projection in enumerate(projections):
+
+            def keep(module: nn.Module, inputs: Any, place: int = place) -> None:
+                outputs[place] = inputs[0]
+
+            stack.callback(projection.register_forward_pre_hook(keep).remove)
+        yield outputs
 
 
 @contextmanager

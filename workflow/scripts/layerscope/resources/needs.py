@@ -223,20 +223,25 @@ def _extract(study: Study, size: ModelSize, task: TaskSize, name: str, variant: 
 
 def _intervene(study: Study, size: ModelSize, task: TaskSize, name: str) -> Needs:
     settings, passing = study.interventions, study.activations
-    masked = len(settings.head_shares) * (2 + settings.random_draws) if settings else 0
+    # Each fraction of heads, and once more with means; four erasures of a layer.
+    masked = (len(settings.head_shares) + 1) * (2 + settings.random_draws) if settings else 0
     ner = study.tasks[name].kind == "ner"
     test = task.examples["test"]
-    sample = probed_rows(study, task, name)[0] / (task.words if ner else 1)
+    # Means of heads, erasers and their sizes from all reference rows; checks on some test rows.
+    reference = 3 * task.examples["validation"] + min(test, 2000)
     length = subwords(task, passing.max_length)
     # With a layer erased, or its control, only what comes after it is computed: half on average.
-    passes = sample + test * (1 + masked + size.layers)
-    batches = (sample + test * (1 + masked + 2 * size.layers)) * length / passing.batch_tokens
+    passes = reference + test * (1 + masked + 2 * size.layers)
+    batches = (reference + test * (1 + masked + 4 * size.layers)) * length / passing.batch_tokens
     batches *= size.layers
-    fitted = 2 * size.layers * 30 * size.width**3  # matrices of the erasers, in float64
-    seconds, gpu = _compute(2 * size.body * length * passes + fitted, batches, START_MODEL)
+    fitted = 4 * size.layers * 30 * size.width**3  # matrices of the erasers, in float64
+    probed = 9 * size.layers * 2 * _fit(1000, size.width, 11 if ner else 3)
+    operations = 2 * size.body * length * passes + fitted + probed
+    seconds, gpu = _compute(operations, batches, START_MODEL)
     batch = 2 * size.layers * size.width * passing.batch_tokens * 4 / 1e6
-    statistics = (2 * size.layers + 8) * size.width**2 * 8 / 1e6
-    answers = (1 + masked + 2 * size.layers) * test * (task.words if ner else 1) * 100 / 1e6
+    statistics = (4 * size.layers + 8) * size.width**2 * 8 / 1e6
+    statistics += 2000 * size.layers * size.width * 8 / 1e6  # vectors that probes read
+    answers = (1 + masked + 4 * size.layers) * test * (task.words if ner else 1) * 100 / 1e6
     model = 4 * size.parameters / 1e6
     memory = (CUDA if gpu else TORCH + batch + statistics) + 2 * model + answers
     return Needs(int(memory), seconds, gpu)

@@ -9,7 +9,8 @@ import pandas as pd
 from layerscope.core.measures import LEVEL, task_metrics
 from layerscope.summary.associations import association_findings
 from layerscope.summary.controls import control_findings, reached_findings
-from layerscope.summary.heads import head_findings, intervention_findings
+from layerscope.summary.heads import head_findings
+from layerscope.summary.interventions import intervention_findings
 from layerscope.summary.layers import input_findings, probe_findings, similarity_findings
 from layerscope.summary.limits import limit_findings
 from layerscope.summary.models import (

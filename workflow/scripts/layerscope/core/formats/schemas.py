@@ -19,6 +19,8 @@ _VARIANT = {
     "steps": pa.int32(),
 }
 
+_ERASED = {name: pa.float64() for name in ("edit", "probe", "probe_before", "probe_chance")}
+
 #: Columns of each kind of file. Kinds that end in `*` may have further columns of the given type.
 SCHEMAS: dict[str, dict[str, pa.DataType]] = {
     "nli": {
@@ -147,19 +149,26 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
         "measure": pa.string(),
         "value": pa.float64(),
     },
-    # Layers are of erased labels; shares (in percent), and draws of random ones, of masked heads.
+    # Of masked heads: what stands in for them, their share of each layer's (in percent), and the
+    # draw of random ones. Of an erased label: where the eraser was fitted (at the token read, or to
+    # means), the layer, how far it moves tokens, and what a fresh probe of the token read finds.
     "intervention": {
         "intervention": pa.string(),
+        "ablation": pa.string(),
+        "fitted": pa.string(),
         "layer": pa.int32(),
         "share": pa.int32(),
         "draw": pa.int32(),
         "metric": pa.string(),
         "value": pa.float64(),
         "change": pa.float64(),
+        **_ERASED,
     },
     "interventions-table": {
         **_VARIANT,
         "intervention": pa.string(),
+        "ablation": pa.string(),
+        "fitted": pa.string(),
         "layer": pa.int32(),
         "depth": pa.float64(),
         "share": pa.int32(),
@@ -167,6 +176,7 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
         "metric": pa.string(),
         "value": pa.float64(),
         "change": pa.float64(),
+        **_ERASED,
     },
     "cross_model_similarity-table": {
         "task": pa.string(),
