@@ -20,6 +20,7 @@ COLUMNS = [
     "high",
     "holm",
     "view",
+    "rows",
 ]
 
 

@@ -181,8 +181,8 @@ def _probes(
                 for metric in metrics:
                     for probe_seed in (0, 1) if probe == "bilstm-crf" else (0,):
                         rows.append(
-                            {"view": view, "layer": layer, "metric": metric,
-                             "value": value + 0.01 * rng.standard_normal(),
+                            {"rows": "validation", "view": view, "layer": layer,
+                             "metric": metric, "value": value + 0.01 * rng.standard_normal(),
                              "probe_seed": probe_seed}
                         )  # fmt: skip
         path = folder / "probes" / task / model / variant / f"{probe}.parquet"

@@ -224,8 +224,8 @@ def test_a_table_that_is_not_there_shows_as_nothing(
 def test_a_study_of_nothing_and_one_without_attention() -> None:
     assert contents("none", {}, 0.95)["tasks"] == {}
     row = {"task": "t", "model": "m", "variant": "pretrained", "percent": 0, "seed": None,
-           "probe": "linear", "view": "word", "layer": 1, "depth": 1.0, "metric": "entity_f1",
-           "value": math.nan}  # fmt: skip
+           "probe": "linear", "rows": "validation", "view": "word", "layer": 1, "depth": 1.0,
+           "metric": "entity_f1", "value": math.nan}  # fmt: skip
     found = contents("one", {"probes": pd.DataFrame([row])}, 0.95)["tasks"]["t"]
     assert found["layers"] == {"m": {"linear|word|entity_f1": {"pretrained": [None, None]}}}
     assert (found["models"], found["shares"], found["attention"]) == (["m"], [], {})

@@ -330,8 +330,8 @@ def test_the_program_scores_the_model_as_the_workflow_does(
         *("--architecture", "encoder", "--model", tmp_path / "model", "--max-length", 64),
         *("--settings", json.dumps({"head_shares": [25, 50], "random_draws": 2})),
         *("--passes", PASSES.model_dump_json(), "--attention", tmp_path / "attention.parquet"),
-        *("--train", tmp_path / "train.parquet", "--test", tmp_path / "test.parquet"),
-        *("--train-sample", tmp_path / "sample.parquet"),
+        *("--data", tmp_path / "train.parquet", "--test", tmp_path / "test.parquet"),
+        *("--sample", tmp_path / "sample.parquet"),
         *(["--merge-tags"] if merged else []),
     ]
     outs = [tmp_path / "one.parquet", tmp_path / "two.parquet"]

@@ -116,8 +116,8 @@ def test_the_table_holds_it_and_the_log_counts_what_is_missing_in_one_line(
         for g, v, p, value in zip(groups, variants, percents, y, strict=True)
     ]  # fmt: skip
     probes = [
-        {"model": f"m{g}", "variant": v, "probe": "linear", "view": "joint", "layer": layer,
-         "depth": float(layer), "metric": "accuracy", "value": value + layer}
+        {"model": f"m{g}", "variant": v, "probe": "linear", "rows": "validation", "view": "joint",
+         "layer": layer, "depth": float(layer), "metric": "accuracy", "value": value + layer}
         for g, v, value in zip(groups, variants, x, strict=True) for layer in (0, 1)
     ]  # fmt: skip
     attention = pd.DataFrame(columns=["model", "variant", "percent", "measure", "layer", "value"])

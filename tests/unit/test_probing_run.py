@@ -227,8 +227,8 @@ def test_program_writes_one_table_of_all_views_and_the_same_bytes_twice(
 ) -> None:
     for view in ("one", "two"):
         (tmp_path / view).mkdir()
-        write_pairs(tmp_path / view / "train.parquet", 0)
-        write_pairs(tmp_path / view / "test.parquet", 1)
+        for seed, split in enumerate(("validation", "test", "train")):
+            write_pairs(tmp_path / view / f"{split}.parquet", seed)
     for name in ("a", "b"):
         arguments = [
             "--kind",
@@ -240,11 +240,13 @@ def test_program_writes_one_table_of_all_views_and_the_same_bytes_twice(
             "two",
         ]
         arguments += ["--activations", str(tmp_path), "--out", str(tmp_path / name)]
+        arguments += ["--probe-rows", "validation", "train"]
         monkeypatch.setattr("sys.argv", ["probe.py", *arguments])
         probe_program.main()
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     table = read_table(tmp_path / "a", "probe")
-    assert table.num_rows == 2 * LAYERS * 3 * 2
+    assert table.num_rows == 2 * 2 * LAYERS * 3 * 2
+    assert table["rows"].unique().to_pylist() == ["validation", "train"]
     described = file_metadata(tmp_path / "a", "probe")
     assert (described["model"], described["probe"]["kind"]) == ("m", "svm")
 
@@ -299,3 +301,37 @@ def test_a_probe_of_merged_tags_joins_touching_entities(tmp_path: Path) -> None:
         values = {(row["layer"], row["metric"]): row["value"] for row in found}
         assert values[0, "entity_f1"] == pytest.approx(expected)
         assert values[0, "accuracy"] == 1
+
+
+def write_memorised(path: Path, seed: int, tuned: bool, seen: bool) -> Path:
+    """Pairs along whose class, as the model takes it to be, their vectors lie.
+
+    The model is right about half of them, before and after fine-tuning; of those that it was
+    fine-tuned on it has memorised the class afterwards.
+    """
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(3, size=1500 if path.name == "test" else 150)
+    taken = np.where(rng.random(len(labels)) < 0.25, labels, rng.integers(3, size=len(labels)))
+    taken = labels if tuned and seen else taken
+    vectors = rng.normal(size=(len(labels), LAYERS, 60))
+    vectors += 2.5 * np.eye(60)[taken][:, None]
+    rows = {"example_id": [f"e{i}" for i in range(len(labels))],
+            "label": [CLASSES[c] for c in labels]}  # fmt: skip
+    return write(path, rows, vectors, view="joint", labels=CLASSES)
+
+
+def test_memorised_rows_look_like_a_gain_if_probes_learn_from_them_and_only_then(
+    tmp_path: Path,
+) -> None:
+    """The model has learned nothing that is of use on the test data."""
+    gains = {}
+    for split, seen in (("validation", False), ("train", True)):
+        means = []
+        for tuned in (False, True):
+            train = write_memorised(tmp_path / split, 0, tuned, seen)
+            test = write_memorised(tmp_path / "test", 1, tuned, seen=False)
+            rows = probe_layers(train, test, LINEAR, "nli")
+            means.append(np.mean([row["value"] for row in rows if row["metric"] == "accuracy"]))
+        gains[split] = means[1] - means[0]
+    assert gains["validation"] == 0
+    assert gains["train"] > 0.05

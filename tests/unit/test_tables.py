@@ -127,6 +127,7 @@ def test_probe_rows_average_probe_seeds_and_scale_depth() -> None:
     values = {(layer, seed): 0.1 * layer + 0.2 * seed for layer in range(5) for seed in (0, 1)}
     table = pa.table(
         {
+            "rows": ["validation"] * 10,
             "view": ["word"] * 10,
             "layer": [layer for layer, _ in values],
             "metric": ["entity_f1"] * 10,

@@ -53,7 +53,7 @@ def expected(config: Config) -> dict[str, int]:
         "prepare_task": len(tasks),
         "prepare_corpus": len(used),
         "subsample": len(tasks) * tuned,
-        "sample_for_probes": len(tasks),
+        "sample_for_probes": sum(len(task.get("probe_rows", [0])) for task in tasks.values()),
         "fetch_model": len(models) - len(made),
         "fetch_files": sum(task["source"]["kind"] == "hub" for task in tasks.values()),
         "pretrain": len(made),

@@ -9,11 +9,10 @@ Gives: results/{study}/interventions/{task}/{model}/{variant}.parquet (intervent
 rule intervene:
     """What masked heads and an erased label cost a fine-tuned model in score."""
     input:
+        unpack(main_probe_rows),
         model=f"{RESULTS}/finetuned/{{task}}/{{model}}/{{variant}}",
         attention=f"{RESULTS}/attention/{{task}}/{{model}}/{{variant}}.parquet",
-        train=f"{RESULTS}/data/{{task}}/train.parquet",
         test=f"{RESULTS}/data/{{task}}/test.parquet",
-        sample=f"{RESULTS}/samples/{{task}}/probe.parquet",
     output:
         f"{RESULTS}/interventions/{{task}}/{{model}}/{{variant}}.parquet",
     log:
@@ -42,5 +41,5 @@ rule intervene:
         " --settings {params.settings:q} --passes {params.passes:q}"
         " --max-length {params.limit} {params.merge_tags}"
         " --model {input.model} --attention {input.attention}"
-        " --train {input.train} --train-sample {input.sample} --test {input.test} --out {output}"
+        " --data {input.data} --sample {input.sample} --test {input.test} --out {output}"
         " --record {params.record:q} > {log} 2>&1"

@@ -1,7 +1,7 @@
 """Probes of every layer of every variant.
 
 Needs: activations.
-Gives: results/{study}/probes/{task}/{model}/{variant}/{probe}.parquet (view, layer, metric, value).
+Gives: results/{study}/probes/{task}/{model}/{variant}/{probe}.parquet (rows, view, layer, metric, value).
 """
 
 
@@ -26,9 +26,11 @@ rule probe:
         **job("probe", "probe"),
         kind=kind,
         views=views,
+        splits=probe_rows,
         settings=lambda wildcards: jobs.probe_settings(STUDY, wildcards.probe),
         merge_tags=merge_tags,
     shell:
         "python {params.program} --kind {params.kind} --probe-settings {params.settings:q}"
-        " --activations {input} --views {params.views} {params.merge_tags} --out {output}"
+        " --activations {input} --views {params.views} --probe-rows {params.splits}"
+        " {params.merge_tags} --out {output}"
         " --record {params.record:q} > {log} 2>&1"

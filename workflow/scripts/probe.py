@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from itertools import product
 from pathlib import Path
 
 from layerscope.runtime.program import run
@@ -17,15 +18,18 @@ def main() -> None:
         "--activations",
         type=Path,
         required=True,
-        help="folder of VIEW/train.parquet, VIEW/test.parquet",
+        help="folder of VIEW/SPLIT.parquet: `test`, and what is learned from",
     )
     parser.add_argument(
         "--views", nargs="+", required=True, help="separate, joint, word; or of the last sub-word"
     )
     parser.add_argument(
+        "--probe-rows", nargs="+", required=True, help="splits to learn from, each by itself"
+    )
+    parser.add_argument(
         "--merge-tags", action="store_true", help="NER: it learns types in place of IOB2 tags"
     )
-    parser.add_argument("--out", required=True, help="table of layer, metric and value")
+    parser.add_argument("--out", required=True, help="table of rows, view, layer, metric and value")
     arguments = parser.parse_args()
 
     from pydantic import TypeAdapter
@@ -35,19 +39,12 @@ def main() -> None:
     from layerscope.core.formats import write_table
 
     probe: Probe = TypeAdapter(Probe).validate_json(arguments.probe_settings)
-    files = [
-        (
-            arguments.activations / view / "train.parquet",
-            arguments.activations / view / "test.parquet",
-        )
-        for view in arguments.views
-    ]
-    rows = [
-        row
-        for train, test in files
-        for row in probe_layers(train, test, probe, arguments.kind, arguments.merge_tags)
-    ]
-    described = shared_metadata(*files[0])
+    rows: list[dict[str, object]] = []
+    for split, view in product(arguments.probe_rows, arguments.views):
+        train, test = (arguments.activations / view / f"{part}.parquet" for part in (split, "test"))
+        found = probe_layers(train, test, probe, arguments.kind, arguments.merge_tags)
+        rows += [{"rows": split, **row} for row in found]
+        described = shared_metadata(train, test)
     metadata = {key: described[key] for key in ("task", "model", "variant")}
     write_table(arguments.out, "probe", rows, metadata | {"probe": probe.model_dump(mode="json")})
 

@@ -47,6 +47,9 @@ class BilstmCrfProbe(Section):
     )
 
 
+#: Rows that a probe may learn from: those of a split. `train` has what models are fine-tuned on.
+ProbeRows = Literal["validation", "train"]
+
 Probe = Annotated[LinearProbe | SvmProbe | BilstmCrfProbe, Field(discriminator="kind")]
 
 PROBE_TASKS: dict[str, tuple[str, ...]] = {

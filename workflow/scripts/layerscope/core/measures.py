@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 from layerscope.core.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: The primary metric and the second one of each kind of task.
 TASK_METRICS = {"nli": ("accuracy", "macro_f1"), "ner": ("entity_f1", "token_macro_f1")}
@@ -32,6 +36,15 @@ def task_metrics(names: Collection[str]) -> tuple[str, str]:
             return TASK_METRICS[kind]
     primary = ", ".join(metrics[0] for metrics in TASK_METRICS.values())
     raise UserError(f"metrics: {sorted(names)}; allowed: one of {primary} among them")
+
+
+def of_main_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    """Probe scores of one task that its further analyses use: those learned from the first split.
+
+    Args:
+        rows: one task's rows of the table of probes, in its order.
+    """
+    return rows[rows["rows"] == rows["rows"].iloc[0]] if len(rows) else rows
 
 
 def chosen_measures(names: Sequence[str]) -> list[str]:

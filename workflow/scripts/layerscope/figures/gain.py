@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from layerscope.core.encodings import is_half
 from layerscope.core.looks import METRICS, looks
-from layerscope.core.measures import task_metrics
+from layerscope.core.measures import of_main_rows, task_metrics
 from layerscope.core.table_files import Drawn
 from layerscope.core.variants import PRETRAINED
 from layerscope.figures.curves import curve, draw_curve, panels_of
@@ -69,4 +69,4 @@ def draw(rows: pd.DataFrame) -> Figure:
 
 def figure(tables: Drawn) -> Figure:
     """The figure, from the table of probes."""
-    return draw(tables.table("probes"))
+    return draw(of_main_rows(tables.table("probes")))

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from layerscope.core.looks import METRICS
-from layerscope.core.measures import BASELINES, task_metrics
+from layerscope.core.measures import BASELINES, of_main_rows, task_metrics
 from layerscope.core.table_files import Drawn
 from layerscope.core.variants import PRETRAINED, RANDOM
 from layerscope.figures.scores import DASHES, line_of
@@ -143,4 +143,4 @@ def _marks(axes: Axes, values: Sequence[float], at: float, style: Mapping[str, A
 
 def figure(tables: Drawn) -> Figure:
     """The figure, from the tables of probes and scores."""
-    return draw(tables.table("probes"), tables.table("scores"))
+    return draw(of_main_rows(tables.table("probes")), tables.table("scores"))

@@ -128,12 +128,12 @@ def subwords(task: TaskSize, most: int) -> float:
     return min(task.words * SUBWORDS, most)
 
 
-def probed_rows(study: Study, size: TaskSize, task: str) -> tuple[float, float]:
-    """Rows of activations that a task's probes train on and are tested on."""
+def probed_rows(study: Study, size: TaskSize, task: str) -> tuple[list[float], float]:
+    """Rows of activations that a task's probes learn from, by split, and are tested on."""
     rows = size.words if study.tasks[task].kind == "ner" else 1
-    train, test = size.examples["train"] * rows, size.examples["test"] * rows
-    limit = study.tasks[task].probe_limit
-    return (min(train, limit) if limit else train), test
+    limit = study.tasks[task].probe_limit or math.inf
+    learned = [min(size.examples[s] * rows, limit) for s in jobs.probe_rows(study, task)]
+    return learned, size.examples["test"] * rows
 
 
 def _compute(
@@ -191,9 +191,10 @@ def _extract(study: Study, size: ModelSize, task: TaskSize, name: str, variant: 
     entry = study.tasks[name]
     views = jobs.views(study, name)
     tuned = parse_variant(variant)[0] > 0
-    train, test = probed_rows(study, task, name)
+    learned, test = probed_rows(study, task, name)
     in_example = task.words if entry.kind == "ner" else 1
-    examples = (train + test) / in_example
+    rows = sum(learned) + test
+    examples = rows / in_example
     length = subwords(task, settings.max_length)
     encodings = Counter(map(encoding, views))  # views of the same one share a pass
     passes = examples * len(encodings) + (task.examples["test"] if tuned else 0)
@@ -207,7 +208,7 @@ def _extract(study: Study, size: ModelSize, task: TaskSize, name: str, variant: 
     states = size.layers + 1
     vector = states * size.width * (2 if settings.dtype == "float16" else 4)
     sides = sum(_sides(view) for view in views)
-    stored = (train + test) * vector * sides / 1e6
+    stored = rows * vector * sides / 1e6
     seconds += stored / WRITTEN
     # Two blocks of vectors in float32 and one as stored, beside the states of a batch and the maps.
     block = 256 * max(in_example, 2) * states * size.width * 14 / 1e6
@@ -225,7 +226,7 @@ def _intervene(study: Study, size: ModelSize, task: TaskSize, name: str) -> Need
     masked = len(settings.head_shares) * (2 + settings.random_draws) if settings else 0
     ner = study.tasks[name].kind == "ner"
     test = task.examples["test"]
-    sample = probed_rows(study, task, name)[0] / (task.words if ner else 1)
+    sample = probed_rows(study, task, name)[0][0] / (task.words if ner else 1)
     length = subwords(task, passing.max_length)
     # With a layer erased, or its control, only what comes after it is computed: half on average.
     passes = sample + test * (1 + masked + size.layers)
@@ -276,8 +277,17 @@ def _fit(rows: float, width: int, classes: int) -> float:
 
 
 def _probe(study: Study, size: ModelSize, task: TaskSize, name: str, probe: str) -> Needs:
-    settings = study.probes[probe]
-    train, test = probed_rows(study, task, name)
+    learned, test = probed_rows(study, task, name)
+    each = [_probe_of(study, size, (train, test), name, probe) for train in learned]
+    memory, seconds = zip(*each, strict=True)
+    return Needs(max(memory), START + sum(seconds))
+
+
+def _probe_of(
+    study: Study, size: ModelSize, rows: tuple[float, float], name: str, probe: str
+) -> tuple[int, float]:
+    """MB and seconds of a probe that learns from so many rows and is tested on so many."""
+    settings, (train, test) = study.probes[probe], rows
     views = jobs.views(study, name)
     states, kind = size.layers + 1, study.tasks[name].kind
     width = size.width * max(map(_sides, views))
@@ -298,4 +308,4 @@ def _probe(study: Study, size: ModelSize, task: TaskSize, name: str, probe: str)
         one = 2 * train * (train + test) * width + machines * 1000 * train**2
     kernels = 0 if kind == "ner" else 8 * train * (machines * (train + test) + train) / 1e6
     vectors = (train + test) * width * (4 + 4 + 8) / 1e6
-    return Needs(int(TORCH + kernels + vectors), START + states * len(views) * one / (CORE / 2))
+    return int(TORCH + kernels + vectors), states * len(views) * one / (CORE / 2)

@@ -45,7 +45,9 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
         "predicted": pa.string(),
         "probabilities": pa.list_(pa.float32()),
     },
+    # `rows` is the split that a probe learned from.
     "probe": {
+        "rows": pa.string(),
         "view": pa.string(),
         "layer": pa.int32(),
         "metric": pa.string(),
@@ -76,6 +78,7 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
     "probes-table": {
         **_VARIANT,
         "probe": pa.string(),
+        "rows": pa.string(),
         "view": pa.string(),
         "layer": pa.int32(),
         "depth": pa.float64(),
