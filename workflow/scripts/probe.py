@@ -43,7 +43,7 @@ def main() -> None:
     for split, view in product(arguments.probe_rows, arguments.views):
         train, test = (arguments.activations / view / f"{part}.parquet" for part in (split, "test"))
         found = probe_layers(train, test, probe, arguments.kind, arguments.merge_tags)
-        rows += [{"rows": split, **row} for row in found]
+        rows += [{"rows": split, **row} for probed in found for row in probed.rows()]
         described = shared_metadata(train, test)
     metadata = {key: described[key] for key in ("task", "model", "variant")}
     write_table(arguments.out, "probe", rows, metadata | {"probe": probe.model_dump(mode="json")})

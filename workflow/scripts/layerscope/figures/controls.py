@@ -13,12 +13,13 @@ from layerscope.figures.layers import draw
 
 
 def panels(rows: pd.DataFrame) -> list[tuple[str, str, str]]:
-    """Probe, view and measure: half of the input alone, selectivity, and compression."""
+    """Probe, view and measure: half of the input alone, the published machine on standardised
+    vectors, selectivity, and compression."""
     metric, _ = task_metrics(set(rows["metric"]))
     halves = [(p, v, metric) for p, v in panels_of(rows, metric) if is_half(v)]
     whole = [
         (p, v, measure)
-        for measure in ("selectivity", "compression")
+        for measure in ("accuracy_standardised", "selectivity", "compression")
         for p, v in panels_of(rows, measure)
         if not is_half(v)
     ]

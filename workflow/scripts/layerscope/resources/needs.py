@@ -41,8 +41,11 @@ SMALL, TORCH, CUDA = 600, 1200, 4000
 
 #: Rows at most whose similarity is measured (`layerscope.analysis.similarity`).
 COMPARED = 10_000
-#: Steps of L-BFGS that a linear probe takes, for true and control labels together.
-STEPS = 20
+#: Steps of L-BFGS that a linear probe takes for each set of labels.
+STEPS = 40
+#: What choosing the penalty takes: steps over all values of it, parts that the rows are held out
+#: in, and rows at most (`layerscope.analysis.probing.linear`).
+CHOOSING_STEPS, FOLDS, CHOOSING = 50, 3, 5000
 
 #: Rules that no model is run in: MB and seconds, for data sets of up to some 100,000 sentences.
 LIGHT: dict[str, tuple[int, float]] = {
@@ -270,10 +273,14 @@ def _sides(view: str) -> int:
     return 2 if encoding(view) == SEPARATE else 1
 
 
-def _fit(rows: float, width: int, classes: int) -> float:
-    """Operations of a linear probe, in the space of its rows or of its columns."""
+def _fit(rows: float, width: int, classes: int, chosen: bool) -> float:
+    """Operations of a linear probe, in the space of its rows or of its columns.
+
+    True and control labels: a product with the vectors and one with their transpose a step.
+    """
     inner = min(rows, width)
-    return 8 * STEPS * rows * inner * classes + 2 * rows * width * inner
+    passes = STEPS * rows + chosen * CHOOSING_STEPS * FOLDS * min(rows, CHOOSING)
+    return 8 * passes * inner * classes + 4 * rows * width * inner + 10 * inner**3
 
 
 def _probe(study: Study, size: ModelSize, task: TaskSize, name: str, probe: str) -> Needs:
@@ -297,15 +304,17 @@ def _probe_of(
     if isinstance(settings, LinearProbe):
         halves = 1.5 if halved else 1.0  # of a pair, each alone: half as wide
         lengths = 2 if settings.code_length else 1  # whose fits are to half of all, a quarter, ...
-        one = lengths * halves * _fit(train, width, classes)
+        chosen = settings.inverse_regularisation is None
+        one = lengths * halves * _fit(train, width, classes, chosen)
         if halved and settings.combined:
             width *= 2
-            one += lengths * _fit(train, width, classes)
+            one += lengths * _fit(train, width, classes, chosen)
     elif isinstance(settings, BilstmCrfProbe):
         words = 3 * settings.epochs * train * len(settings.seeds) + test
         one = (8 * settings.hidden * (width + settings.hidden) + 5e5) * words
     else:
-        one = 2 * train * (train + test) * width + machines * 1000 * train**2
+        # Of raw vectors and of standardised ones.
+        one = 2 * (2 * train * (train + test) * width + machines * 1000 * train**2)
     kernels = 0 if kind == "ner" else 8 * train * (machines * (train + test) + train) / 1e6
     vectors = (train + test) * width * (4 + 4 + 8) / 1e6
     return int(TORCH + kernels + vectors), states * len(views) * one / (CORE / 2)
