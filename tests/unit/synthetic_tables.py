@@ -154,6 +154,9 @@ def _parts(table: catalogue.Table, files: list[Path]) -> list[Path]:
     settings = ["--settings", SETTINGS] if table.part.settings else []
     for part, paths in found.items():
         out = f"{table.name}={part}"
+        given = [f"predictions={path.with_suffix('.predictions.parquet')}" for path in paths]
+        if table.name == "probes":
+            settings = ["--inputs", *given, "--settings", SETTINGS]
         run_program("make_table", table.part.module, *paths, *settings, "--out", out)
     return list(found)
 

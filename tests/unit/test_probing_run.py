@@ -46,7 +46,7 @@ def write(path: Path, rows: dict[str, list[Any]], vectors: np.ndarray, **metadat
     return path
 
 
-def write_pairs(path: Path, seed: int, shuffle: bool = False) -> Path:
+def write_pairs(path: Path, seed: int, shuffle: bool = False, view: str = "separate") -> Path:
     """Pairs whose class stands in the second half of the vectors of the planted layer."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(3, size=240)
@@ -54,7 +54,7 @@ def write_pairs(path: Path, seed: int, shuffle: bool = False) -> Path:
     shown = rng.permutation(labels) if shuffle else labels
     vectors[:, PLANTED, 6:] += 2 * np.random.default_rng(9).normal(size=(3, 6))[shown]
     rows = {"example_id": [f"e{i}" for i in range(240)], "label": [CLASSES[c] for c in labels]}
-    return write(path, rows, vectors, view="separate", labels=CLASSES)
+    return write(path, rows, vectors, view=view, labels=CLASSES)
 
 
 def write_words(path: Path, seed: int, shuffle: bool = False) -> Path:
@@ -225,10 +225,10 @@ def test_metrics_of_each_probe(tmp_path: Path) -> None:
 def test_program_writes_one_table_of_all_views_and_the_same_bytes_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for view in ("one", "two"):
+    for view in ("separate", "separate-last"):
         (tmp_path / view).mkdir()
         for seed, split in enumerate(("validation", "test", "train")):
-            write_pairs(tmp_path / view / f"{split}.parquet", seed)
+            write_pairs(tmp_path / view / f"{split}.parquet", seed, view=view)
     for name in ("a", "b"):
         arguments = [
             "--kind",
@@ -236,14 +236,17 @@ def test_program_writes_one_table_of_all_views_and_the_same_bytes_twice(
             "--probe-settings",
             '{"kind": "svm"}',
             "--views",
-            "one",
-            "two",
+            "separate",
+            "separate-last",
         ]
         arguments += ["--activations", str(tmp_path), "--out", str(tmp_path / name)]
         arguments += ["--probe-rows", "validation", "train"]
+        arguments += ["--out-predictions", str(tmp_path / f"{name}.predictions")]
         monkeypatch.setattr("sys.argv", ["probe.py", *arguments])
         probe_program.main()
-    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    for ending in ("", ".predictions"):
+        one, other = (tmp_path / f"{name}{ending}" for name in "ab")
+        assert one.read_bytes() == other.read_bytes()
     table = read_table(tmp_path / "a", "probe")
     assert table.num_rows == 2 * 2 * LAYERS * 3 * 4
     assert table["rows"].unique().to_pylist() == ["validation", "train"]

@@ -358,13 +358,13 @@ def test_extraction_and_probing_restart_cleanly(
         return [
             *("--kind", "ner", "--probe-settings", '{"kind": "linear"}', "--views", "word"),
             *("--activations", tmp_path / "whole" / "activations", "--out", out / "probes"),
-            *("--probe-rows", "validation"),
+            *("--probe-rows", "validation", "--out-predictions", out / "predictions"),
         ]
 
     for name, module, arguments, renames, last in (
         # The renames: each split's file, the folder of both, the table of attention.
         ("extract.py", extract, extraction, (2, 4), "attention"),
-        ("probe.py", probe, probing, (1,), "probes"),
+        ("probe.py", probe, probing, (1, 2), "probes"),
     ):
         call(module, monkeypatch, *arguments(tmp_path / "whole"))
         for rename in renames:

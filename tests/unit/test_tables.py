@@ -261,7 +261,7 @@ def test_a_table_of_parts_is_that_of_all_files_at_once(tmp_path: Path) -> None:
     """The same rows in the same order, and the same CSV, as of one part that holds everything."""
     files = write_study(tmp_path, {"a": "nli", "b": "ner"}, SHAPES, (10,), (1,), examples=3)
     made = tabulate(files, {m: MODELS[m] for m in SHAPES}, tmp_path / "tables")
-    for name, settings in (("probes", []), ("attention", ["--settings", SETTINGS])):
+    for name, settings in (("attention", ["--settings", SETTINGS]),):
         whole = tmp_path / f"{name}.parquet"
         module = f"tables.{name}"
         run_program("make_table", module, *files[name], *settings, "--out", f"{name}={whole}")

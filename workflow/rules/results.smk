@@ -88,6 +88,14 @@ def probes_of_model(wildcards):
     ]
 
 
+def probe_predictions(wildcards):
+    """What they answered, in the same order."""
+    return [
+        path.replace(".parquet", ".predictions.parquet")
+        for path in probes_of_model(wildcards)
+    ]
+
+
 def predictions_of_largest_fraction(wildcards):
     """Of all models and baselines on a task."""
     return [
@@ -130,6 +138,7 @@ PART_FILES = {
 }
 #: Data that a part of a table reads besides.
 PART_DATA = {
+    "probes": lambda wildcards: {"predictions": probe_predictions(wildcards)},
     "error_analysis": entity_data,
     "weight_change": lambda wildcards: {"before": model_folder(wildcards)},
 }

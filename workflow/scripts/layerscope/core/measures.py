@@ -38,12 +38,25 @@ def task_metrics(names: Collection[str]) -> tuple[str, str]:
     raise UserError(f"metrics: {sorted(names)}; allowed: one of {primary} among them")
 
 
+#: Split of the rows of the table of probes that are differences of two: what was memorised.
+MEMORISED = "train - validation"
+
+
 def of_main_rows(rows: pd.DataFrame) -> pd.DataFrame:
-    """Probe scores of one task that its further analyses use: those learned from the first split.
+    """Probe scores of one task that its further analyses use: of variants, layer by layer.
+
+    They are those of the probes that learned from the first split.
 
     Args:
         rows: one task's rows of the table of probes, in its order.
     """
+    chosen = of_first_split(rows)
+    single = chosen["seed"].notna() | (chosen["percent"] == 0)
+    return chosen[chosen["layer"].notna() & single].astype({"layer": int})
+
+
+def of_first_split(rows: pd.DataFrame) -> pd.DataFrame:
+    """The same with means over seeds, whose seed is missing, and best layers, whose layer is."""
     return rows[rows["rows"] == rows["rows"].iloc[0]] if len(rows) else rows
 
 

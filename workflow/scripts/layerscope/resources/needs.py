@@ -30,6 +30,8 @@ CORE = 4e10
 WRITTEN = 300.0
 #: MB of weights that are read and compared in a second.
 WEIGHTS_READ = 100.0
+#: Seconds in which the answer of a probe to a test row is read, counted and resampled.
+COUNTED = 5e-6
 #: Seconds to start a program: imports alone, and with a model.
 START, START_MODEL = 5.0, 10.0
 #: A job that would keep one core busy for longer than this asks for a GPU.
@@ -95,6 +97,8 @@ def needs(study: Study, sizes: Sizes, rule: str, wildcards: Mapping[str, str]) -
     """
     if rule in LIGHT:
         return Needs(*LIGHT[rule])
+    if rule == "part_probes":
+        return _probe_table(study, sizes, wildcards["task"], wildcards["model"])
     if rule == "part_weight_change":
         return _weight_change(study, sizes.models[wildcards["model"]])
     if rule.startswith(("table_", "part_")):
@@ -266,6 +270,16 @@ def _weight_change(study: Study, size: ModelSize) -> Needs:
     """Two files of weights of each fine-tuned variant, of which some rows at a time are held."""
     read = 2 * 4 * size.parameters / 1e6 * len(jobs.finetuned_variants(study))
     return Needs(TABLE[0], TABLE[1] + read / WEIGHTS_READ)
+
+
+def _probe_table(study: Study, sizes: Sizes, task: str, model: str) -> Needs:
+    """Predictions of all probes, counted and resampled a layer at a time."""
+    _, test = probed_rows(study, sizes.tasks[task], task)
+    variants = len(jobs.all_variants(study)) * len(jobs.probe_rows(study, task))
+    views = len(jobs.views(study, task)) * len(study.tasks[task].probes)
+    layers = sizes.models[model].layers + 1
+    resamples = 16 * study.statistics.resamples * test / 1e6  # MB, if each row is a group
+    return Needs(int(TABLE[0] + resamples), TABLE[1] + COUNTED * test * layers * variants * views)
 
 
 def _sides(view: str) -> int:

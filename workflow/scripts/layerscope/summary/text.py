@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from layerscope.core.measures import BASELINES, LEVEL, of_main_rows, task_metrics
+from layerscope.core.measures import BASELINES, LEVEL, of_first_split, of_main_rows, task_metrics
 from layerscope.summary.associations import association_findings
 from layerscope.summary.heads import head_findings, intervention_findings
 from layerscope.summary.layers import input_findings, probe_findings, similarity_findings
@@ -70,7 +70,7 @@ def _task_findings(
         if "f1_gap" in set(own["error_analysis"]["measure"]):
             parts["Seen and unseen entities"] = novelty_findings(own["error_analysis"])
     probes = of_main_rows(own["probes"])
-    parts["What layers encode"] = probe_findings(probes, metric, confidence)
+    parts["What layers encode"] = probe_findings(of_first_split(own["probes"]), metric)
     parts["Pooling and features of decoders"] = input_findings(probes, decoders, metric, confidence)
     if "similarity" in own:
         parts["How representations change"] = similarity_findings(own["similarity"], confidence)

@@ -75,6 +75,7 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
         "low": pa.float64(),
         "high": pa.float64(),
     },
+    # `layer` is null in rows of the best one, `seed` in means over seeds (variant `f{percent}`).
     "probes-table": {
         **_VARIANT,
         "probe": pa.string(),
@@ -84,6 +85,11 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
         "depth": pa.float64(),
         "metric": pa.string(),
         "value": pa.float64(),
+        "low": pa.float64(),
+        "high": pa.float64(),
+        "gain": pa.float64(),
+        "gain_low": pa.float64(),
+        "gain_high": pa.float64(),
     },
     "attention-table": {
         **_VARIANT,

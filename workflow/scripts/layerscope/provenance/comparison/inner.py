@@ -74,7 +74,8 @@ def _means(path: Path, kind: str, names: list[str]) -> dict[tuple[Any, ...], flo
 
 def _best_layers(path: Path) -> dict[tuple[Any, ...], tuple[int, float]]:
     """Of the probes that learned from the first split in a task's rows, as all analyses."""
-    means = _means(path, "probes-table", ["rows", "probe", "view", "metric", "layer"])
+    found = _means(path, "probes-table", ["rows", "probe", "view", "metric", "layer"])
+    means = {key: value for key, value in found.items() if key[-1] is not None}  # no best layers
     metrics: dict[str, set[str]] = {}
     first: dict[str, str] = {}
     for task, _, _, split, _, _, metric, _ in means:
