@@ -137,7 +137,9 @@ def test_probes_of_every_layer_of_every_variant(results: Path, finished: Finishe
         for layer in range(layers + 1)
     }
     single = [
-        row for row in rows if row["layer"] != "" and (row["seed"] != "" or not row["percent"])
+        row
+        for row in rows
+        if row["layer"] is not None and (row["seed"] is not None or not row["percent"])
     ]
     assert _distinct(single, "task", "model", "variant", "probe", "layer") == expected
     assert {row["rows"] for row in rows if row["task"] == "hpo-nli"} == {"validation"}

@@ -165,7 +165,8 @@ def test_a_state_shows_the_numbers_of_the_tables(
     curve = there.marks["layer-chart"]
     assert len(curve) == 2 * 4  # before and after; embeddings and layers
     probed = {"probe": "bilstm-crf", "metric": "entity_f1"}
-    for row in values(tables, "probes", **where, **probed, variant="f10-s2"):
+    layers = values(tables, "probes", **where, **probed, variant="f10-s2")
+    for row in layers[:-1]:  # the last one is the best
         assert close(
             curve[f"minilm, after (10 %, seed 2), layer {row['layer']} of 3"], row["value"]
         )
