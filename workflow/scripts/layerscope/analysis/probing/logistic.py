@@ -158,29 +158,38 @@ def _length(
     return length, _softmax(logits + length.astype(np.float32)[:, None, None] * change)
 
 
-def _directions(gradient: Floats, pairs: Sequence[tuple[Floats, Floats]]) -> Floats:
-    """The two loops of L-BFGS (Nocedal 1980), each label set by itself.
+class _Pair(NamedTuple):
+    """A step, the change of the gradient along it, and what L-BFGS makes of both, by label set."""
 
-    A pair without curvature, which rounding leaves of a set that has converged, is passed over.
-    """
+    step: Floats
+    turn: Floats
+    inverse: Floats  # of their product; 0 without curvature
+    scale: Floats  # of the inverse Hessian
 
-    def dot(a: Floats, b: Floats) -> Floats:
-        return np.einsum("pkd,pkd->p", a, b)[:, None, None]
 
+def _dot(a: Floats, b: Floats) -> Floats:
+    return np.einsum("pkd,pkd->p", a, b)[:, None, None]
+
+
+def _pair(step: Floats, turn: Floats) -> _Pair:
+    """A pair; one without curvature, which rounding leaves of a set that has converged, is void."""
+    product, size = _dot(step, turn), _dot(turn, turn)
+    curved = product > 1e-10 * np.sqrt(_dot(step, step) * size)
+    inverse = np.where(curved, 1 / np.where(curved, product, 1), 0)
+    return _Pair(step, turn, inverse, np.where(curved, product / np.where(curved, size, 1), 1))
+
+
+def _directions(gradient: Floats, pairs: Sequence[_Pair]) -> Floats:
+    """The two loops of L-BFGS (Nocedal 1980), each label set by itself."""
     found = -gradient
     factors = []
-    for step, turn in reversed(pairs):
-        product, size = dot(step, turn), dot(turn, turn)
-        curved = product > 1e-10 * np.sqrt(dot(step, step) * size)
-        inverse = np.where(curved, 1 / np.where(curved, product, 1), 0)
-        factors.append((inverse * dot(step, found), inverse))
-        found = found - factors[-1][0] * turn
-        if len(factors) == 1:
-            scale = np.where(curved, product / np.where(curved, size, 1), 1)
+    for pair in reversed(pairs):
+        factors.append(pair.inverse * _dot(pair.step, found))
+        found = found - factors[-1] * pair.turn
     if pairs:
-        found = found * scale
-    for (step, turn), (factor, inverse) in zip(pairs, reversed(factors), strict=True):
-        found = found + (factor - inverse * dot(turn, found)) * step
+        found = found * pairs[-1].scale
+    for pair, factor in zip(pairs, reversed(factors), strict=True):
+        found = found + (factor - pair.inverse * _dot(pair.turn, found)) * pair.step
     return found
 
 
@@ -229,7 +238,7 @@ def minimise(
     logits = problems.logits(parameters)
     gradient = problems.gradient(parameters, _softmax(logits))
     inner = gradient / problems.scale
-    pairs: list[tuple[Floats, Floats]] = []
+    pairs: list[_Pair] = []
     least, waited = np.inf, 0
     for iteration in range(max_iterations):
         worst = float(np.abs(gradient).max())
@@ -244,7 +253,7 @@ def minimise(
         logits += length.astype(np.float32)[:, None, None] * change
         gradient = problems.gradient(parameters, shares)
         before, inner = inner, gradient / problems.scale
-        pairs = [*pairs[1 - MEMORY :], (length[:, None, None] * direction, inner - before)]
+        pairs = [*pairs[1 - MEMORY :], _pair(length[:, None, None] * direction, inner - before)]
     return parameters, logits, max_iterations
 
 
