@@ -16,7 +16,6 @@ import stage
 from stage_svm import timed
 
 from layerscope.analysis.probing.bilstm_crf import predict_bilstm_crf
-from layerscope.analysis.probing.controls import permuted_labels
 from layerscope.analysis.probing.features import standardise
 from layerscope.analysis.probing.linear import predict_linear
 from layerscope.analysis.probing.svm import make_room, predict_svm
@@ -38,7 +37,7 @@ def linear_seconds(rows: int, others: int, classes: int, width: int) -> float:
 
     def probe() -> None:
         train, test = standardise(vectors[:rows], vectors[rows:])
-        sets = [labels[:rows], permuted_labels(labels[:rows], 0)]
+        sets = [labels[:rows], np.random.default_rng(0).permutation(labels[:rows])]
         predict_linear(train, sets, test, settings.inverse_regularisation, settings.max_iterations)
 
     return timed(probe)[1]

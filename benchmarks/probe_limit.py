@@ -60,7 +60,8 @@ def encode(data: Path, folder: Path) -> tuple[Path, Path, Path]:
         "extract", "--task", "jnlpba", "--name", "minilm", "--variant", "pretrained",
         "--kind", "ner", "--architecture", "encoder",
         "--settings", jobs.activation_settings(study), "--model", folder / "model",
-        "--train", train, "--train-sample", folder / "sample.parquet", "--test", test,
+        "--probe-rows", "train", "--data", train, "--samples", folder / "sample.parquet",
+        "--test", test,
         "--views", "word", "--out-activations", folder / "activations",
     )  # fmt: skip
     made = folder / "activations" / "word"

@@ -1,8 +1,8 @@
-"""Linear probes of all layers from a cache of activations, each with its control task.
+"""Linear probes of all layers from a cache of activations, with C = 1.
 
 - layerscope: `probe_layers`, as the rule `probe` calls it.
 - plain: a layer at a time, `StandardScaler` and scikit-learn's `LogisticRegression` with as many
-  iterations; true and control labels, as layerscope has them.
+  iterations.
 - limit: a float32 matrix product, against one product of all vectors with themselves, n d^2
   operations a layer, the least that the solver does.
 
@@ -31,7 +31,6 @@ from sklearn.preprocessing import StandardScaler
 from stage_svm import timed
 
 from layerscope.analysis.probing import logistic
-from layerscope.analysis.probing.controls import permuted_labels
 from layerscope.analysis.probing.features import standardise
 from layerscope.analysis.probing.run import probe_layers
 from layerscope.config.probes import LinearProbe
@@ -56,40 +55,30 @@ class Cache:
         self.classes = len(names)
         self.labels = metrics.encode(read_keys(train)["label"], names)
         self.truth = metrics.encode(read_keys(test)["label"], names)
-        self.control = permuted_labels(self.labels, LinearProbe(kind="linear").control_seed)
 
 
 def layers_of(cache: Cache) -> Iterator[dict[str, float]]:
     """Metrics of layerscope's probe, a layer at a time, without the fits for code length."""
-    probe = LinearProbe(kind="linear", code_length=False)
-    values: dict[str, float] = {}
-    layer = 0
-    for row in probe_layers(cache.train, cache.test, probe, "nli"):
-        if row["layer"] != layer:  # the rows of a layer come when all its fits are done
-            values, layer = {}, row["layer"]
-        values[row["metric"]] = row["value"]
-        if "selectivity" in values:
-            yield values
+    probe = LinearProbe(kind="linear", inverse_regularisation=1.0, code_length=False)
+    for probed in probe_layers(cache.train, cache.test, probe, "nli"):
+        yield probed.values
 
 
-def plain(cache: Cache, layer: int) -> tuple[Answers, float]:
-    """Answers of scikit-learn, and its objective on the true labels."""
+def plain(cache: Cache, layer: int) -> tuple[Codes, float]:
+    """Answers of scikit-learn, and its objective."""
     scaler = StandardScaler()
     vectors = scaler.fit_transform(read_layer(cache.train, layer))
     test = scaler.transform(read_layer(cache.test, layer))
-    found, weights = [], []
-    for labels in (cache.labels, cache.control):
-        model = LogisticRegression(max_iter=LinearProbe(kind="linear").max_iterations)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(vectors, labels)
-        found.append(model.predict(test))
-        weights.append(np.concatenate([model.coef_, model.intercept_[:, None]], axis=1))
-    return (found[0], found[1]), objective(vectors, cache.labels, weights[0])
+    model = LogisticRegression(max_iter=LinearProbe(kind="linear").max_iterations)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(vectors, cache.labels)
+    weights = np.concatenate([model.coef_, model.intercept_[:, None]], axis=1)
+    return model.predict(test), objective(vectors, cache.labels, weights)
 
 
 def own_objective(cache: Cache, layer: int) -> float:
-    """Layerscope's objective on the true labels, by the solver that its probe calls."""
+    """Layerscope's objective, by the solver that its probe calls."""
     vectors, _ = standardise(read_layer(cache.train, layer), read_layer(cache.test, layer))
     parameters, _ = logistic.fit(vectors, [cache.labels], cache.classes)
     return objective(vectors, cache.labels, parameters[0])
@@ -122,13 +111,11 @@ def measured(cache: Cache, layers: int) -> tuple[dict[str, list[float]], list[di
         for name in WAYS if layer % 2 == 0 else reversed(WAYS):
             results[name], taken = timed(ways[name])
             seconds[name].append(taken)
-        (theirs, control), reached = results["plain"]
+        theirs, reached = results["plain"]
         found.append(
             {
                 "layerscope": results["layerscope"]["accuracy"],
-                "control": results["layerscope"]["control_accuracy"],
                 "plain": accuracy(theirs, cache.truth),
-                "plain control": accuracy(control, cache.truth),
                 "objective above": own_objective(cache, layer) - reached,
             }
         )
@@ -150,7 +137,6 @@ def run(size: str) -> dict[str, Any]:
     resolution = 0.5 / float(np.sqrt(others))  # standard error of an accuracy, at most
     equal = {
         **stage.equal("accuracy by layer", column["layerscope"], column["plain"], resolution),
-        **stage.equal("the control's", column["control"], column["plain control"], resolution),
         **stage.equal(
             "objective above plain's",
             np.maximum(column["objective above"], 0),
@@ -158,7 +144,7 @@ def run(size: str) -> dict[str, Any]:
             TOLERANCE,
         ),
     }
-    figures = {name: stage.way(2, taken, "fits/s") for name, taken in seconds.items()}
+    figures = {name: stage.way(1, taken, "fits/s") for name, taken in seconds.items()}
     ratios = {"layerscope / plain": measure.ratio(seconds["plain"], seconds["layerscope"])}
     product, operations = stage.product(size)
     least = rows * width**2 / operations
@@ -166,7 +152,7 @@ def run(size: str) -> dict[str, Any]:
     return {
         "stage": "linear",
         "shape": f"{layers} layers, {rows} x {width} training and {others} test rows, {classes} "
-        "classes, made up, float16 cache; true labels and the control's",
+        "classes, made up, float16 cache",
         "equal": equal,
         "ways": figures,
         "ratios": ratios,

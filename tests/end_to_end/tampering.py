@@ -240,7 +240,7 @@ def orphan_in_a_model(copy: Copy) -> None:
 
 def made_by_hand(copy: Copy) -> None:
     """A program of the workflow, run by hand with another setting."""
-    settings = copy.record(f"{RESULTS}/samples/hpo-nli/probe.parquet")["parameters"]
+    settings = copy.record(f"{RESULTS}/samples/hpo-nli/probe-validation.parquet")["parameters"]
     ran = copy.run(
         "sample_for_probes", "--data", settings["data"], "--kind", "nli", "--limit", "9",
         "--seed", "8", "--out", settings["out"],
@@ -305,7 +305,7 @@ CASES: list[tuple[Callable[[Copy], None], str, set[tuple[str, str]] | set[str]]]
     (killed_job, FIGURE, {("failed", PROBE)}),
     (orphan, RESULTS, {("orphan", f"{RESULTS}/figures/extra.svg")}),
     (orphan_in_a_model, FIGURE, {("orphan", f"{TUNED}/f50-s1/pytorch_model.bin")}),
-    (made_by_hand, FIGURE, {("changed", f"{SAMPLES}/probe.parquet")}),
+    (made_by_hand, FIGURE, {("changed", f"{SAMPLES}/probe-validation.parquet")}),
     (made_anew_alone, FIGURE, {("older", TABLE)}),
     (moved_study, FIGURE, {"record"}),
 ]

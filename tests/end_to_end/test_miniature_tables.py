@@ -115,14 +115,24 @@ def test_probes_of_every_layer_of_every_variant(results: Path, finished: Finishe
         for probe in config["tasks"][task]["probes"]
         for layer in range(layers + 1)
     }
-    assert _distinct(rows, "task", "model", "variant", "probe", "layer") == expected
+    single = [
+        row
+        for row in rows
+        if row["layer"] is not None and (row["seed"] is not None or not row["percent"])
+    ]
+    assert _distinct(single, "task", "model", "variant", "probe", "layer") == expected
+    assert {row["rows"] for row in rows if row["task"] == "hpo-nli"} == {"validation"}
+    assert {row["rows"] for row in rows if row["task"] == "hpo-ner"} == {
+        "validation", "train", "train - validation",
+    }  # fmt: skip
     for task in TASKS:
         views = {row["view"] for row in rows if row["task"] == task}
         assert views >= set(VIEWS[task])
-    for row in rows:
+    for row in single:
         assert row["depth"] == pytest.approx(row["layer"] / MODELS[row["model"]])
-        low = -1 if "selectivity" in row["metric"] else 0
-        unbounded = row["metric"] == "code_length" or "compression" in row["metric"]
+        difference = "selectivity" in row["metric"] or "-" in row["rows"]
+        low = -1 if difference else 0
+        unbounded = "code_length" in row["metric"] or "compression" in row["metric"]
         assert low <= row["value"] <= (math.inf if unbounded else 1), row
 
 

@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm")]
 
 # --- with retries --------------------------------------------------------------------------------
 
-MADE = [*TUNED, f"{RESULTS}/samples/hpo-nli/probe.parquet"]
+MADE = [*TUNED, f"{RESULTS}/samples/hpo-nli/probe-validation.parquet"]
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ COLUMNS = [
     "view",
     "statistic",
     "placebo",
+    "rows",
 ]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from layerscope.core.files import write_json
 from layerscope.core.formats import SCHEMAS, write_table
+from layerscope.core.formats.probe_predictions import Answers, write_probe_predictions
 from layerscope.core.table_files import variant_keys
 
 #: Kinds of the tasks that tests make up results of.
@@ -181,9 +182,15 @@ def _probes(
     rng: np.random.Generator,
 ) -> list[Path]:  # fmt: skip
     paths = []
+    labels = LABELS["nli"] if kind == "nli" else ["O", *(f"B-{name}" for name in LABELS["ner"][1:])]
+    true = np.arange(150) % len(labels)
+    keys = {"example_id": [f"e{i}" for i in range(150)], "group_id": [f"g{i}" for i in range(150)],
+            "label": [labels[code] for code in true]}  # fmt: skip
     for probe, views in PROBES[kind].items():
-        rows = []
+        rows, answers = [], []
         for view in views:
+            seeds = (0, 1) if probe == "bilstm-crf" else (0,)
+            codes = {seed: np.empty((150, blocks + 1), np.int16) for seed in seeds}
             for layer in range(blocks + 1):
                 depth = layer / blocks
                 value = 0.4 + 0.08 * np.sin(2.2 * depth) + max(gain, -0.05) * depth**2
@@ -191,15 +198,20 @@ def _probes(
                 metrics = [*METRICS[kind]]
                 if kind == "ner" and probe == "linear":
                     metrics += ["accuracy", "control_accuracy", "selectivity"]
-                for metric in metrics:
-                    for probe_seed in (0, 1) if probe == "bilstm-crf" else (0,):
-                        rows.append(
-                            {"view": view, "layer": layer, "metric": metric,
-                             "value": value + 0.01 * rng.standard_normal(),
-                             "probe_seed": probe_seed}
-                        )  # fmt: skip
+                for seed in seeds:
+                    wrong = (true + rng.integers(1, len(labels), 150)) % len(labels)
+                    codes[seed][:, layer] = np.where(rng.random(150) < value, true, wrong)
+                    rows += [
+                        {"rows": "validation", "view": view, "layer": layer, "metric": metric,
+                         "value": value + 0.01 * rng.standard_normal(), "probe_seed": seed}
+                        for metric in metrics
+                    ]  # fmt: skip
+            answers += [Answers(("validation", view, seed), codes[seed]) for seed in seeds]
         path = folder / "probes" / task / model / variant / f"{probe}.parquet"
         write_table(path, "probe", rows)
+        about = {"labels": labels, "kind_of_task": kind}
+        predictions = path.with_suffix(".predictions.parquet")
+        write_probe_predictions(predictions, keys, answers, blocks + 1, about)
         paths.append(path)
     return paths
 

@@ -168,6 +168,9 @@ def _parts(table: catalogue.Table, files: list[Path], training: Path) -> list[Pa
         settings += ["--inputs", f"training={training}"]
     for part, paths in found.items():
         out = f"{table.name}={part}"
+        given = [f"predictions={path.with_suffix('.predictions.parquet')}" for path in paths]
+        if table.name == "probes":
+            settings = ["--inputs", *given, "--settings", SETTINGS]
         run_program("make_table", table.part.module, *paths, *settings, "--out", out)
     return list(found)
 

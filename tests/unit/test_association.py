@@ -33,8 +33,8 @@ POINT = ["model", "percent", "seed", "inner", "score"]
 def probes(scores: dict[str, list[float]], model: str = "m", view: str = "joint") -> pd.DataFrame:
     """Rows of the table of probes: a score a layer for each variant."""
     rows = [
-        {"model": model, "variant": variant, "probe": "linear", "view": view, "layer": layer,
-         "depth": layer / (len(values) - 1), "metric": "accuracy", "value": value}
+        {"model": model, "variant": variant, "probe": "linear", "rows": "validation", "view": view,
+         "layer": layer, "depth": layer / (len(values) - 1), "metric": "accuracy", "value": value}
         for variant, values in scores.items()
         for layer, value in enumerate(values)
     ]  # fmt: skip

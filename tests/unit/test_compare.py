@@ -181,7 +181,8 @@ def test_probes_and_attention_are_means_over_seeds(tmp_path: Path) -> None:
         rows = [
             {
                 **common, "variant": variant, "percent": 10 * (variant[0] == "f"), "seed": None,
-                "probe": "svm", "view": "joint", "layer": layer, "depth": 0.0, "metric": metric,
+                "probe": "svm", "rows": "validation", "view": "joint", "layer": layer, "depth": 0.0,
+                "metric": metric,
                 "value": value + (lift if variant[0] == "f" and layer == 0 else 0),
             }
             for variant, by_layer in values.items()

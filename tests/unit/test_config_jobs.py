@@ -14,6 +14,7 @@ import pytest
 from layerscope.config import jobs
 from layerscope.config.load import read_yaml, validate
 from layerscope.config.schema import Study
+from layerscope.core.files import canonical_json
 
 DEMO = Path(__file__).parents[2] / "config" / "config.yaml"
 
@@ -40,6 +41,7 @@ def every_setting(study: Study) -> dict[str, str]:
     for task in study.tasks:
         given[f"task {task}"] = jobs.task_settings(study, task)
         given[f"probe limit {task}"] = jobs.probe_limit(study, task)
+        given[f"probe rows {task}"] = canonical_json(jobs.probe_rows(study, task))
         for model in study.models:
             given[f"finetune {task} {model}"] = jobs.finetuning_settings(study, task, model)
     return given
@@ -108,6 +110,7 @@ CHANGES = [
     (_set("corpora", "technical", "max_words", to=1000), {"corpus technical"}),
     (_set("tasks", "hpo-ner", "limit", "train", to=500), {"task hpo-ner"}),
     (_set("tasks", "hpo-ner", "probe_limit", to=None), {"probe limit hpo-ner"}),
+    (_set("tasks", "hpo-ner", "probe_rows", to=["train"]), {"probe rows hpo-ner"}),
     (_set("activations", "batch_tokens", to=512), {"activations"}),
     (_set("attention", "examples", to=8), {"attention"}),
     (_set("statistics", "resamples", to=200), {"statistics"}),

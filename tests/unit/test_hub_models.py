@@ -175,8 +175,17 @@ def test_what_comes_later_asks_no_hub(
         ],
         [
             *(SCRIPTS / "extract.py", *common, "--settings", "{}", "--task", "t", "--name", "m"),
-            *("--variant", "pretrained", "--train", table, "--test", table),
-            *("--train-sample", sample, "--views", "word", "--out-activations", activations),
+            *("--variant", "pretrained", "--data", table, "--test", table),
+            *(
+                "--probe-rows",
+                "train",
+                "--samples",
+                sample,
+                "--views",
+                "word",
+                "--out-activations",
+                activations,
+            ),
         ],
     ]
     asked = len(hub.requests)

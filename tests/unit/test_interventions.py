@@ -249,6 +249,8 @@ def test_the_program_scores_the_model_as_the_workflow_does(
     tables = {"validation": examples(kind, 60, 0), "test": examples(kind, 40, 1)}
     for split, table in tables.items():
         write_table(tmp_path / f"{split}.parquet", kind, table, {"labels": labels})
+    ids = tables["validation"].select(["example_id"]).slice(0, 50)
+    write_table(tmp_path / "sample.parquet", "sample", ids)
     changes = {head: [0.1 * sum(head)] for head in all_heads(model)}
     write_table(tmp_path / "attention.parquet", "attention", attention(changes))
     arguments = [
@@ -256,7 +258,8 @@ def test_the_program_scores_the_model_as_the_workflow_does(
         *("--architecture", "encoder", "--model", tmp_path / "model", "--max-length", 64),
         *("--settings", json.dumps({"head_shares": [25, 50], "random_draws": 2})),
         *("--passes", PASSES.model_dump_json(), "--attention", tmp_path / "attention.parquet"),
-        *("--reference", tmp_path / "validation.parquet", "--test", tmp_path / "test.parquet"),
+        *("--reference", tmp_path / "validation.parquet", "--sample", tmp_path / "sample.parquet"),
+        *("--test", tmp_path / "test.parquet"),
         *(["--merge-tags"] if merged else []),
     ]
     outs = [tmp_path / "one.parquet", tmp_path / "two.parquet"]

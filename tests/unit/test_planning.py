@@ -147,7 +147,7 @@ def test_prepared_data_counts_before_what_is_stated(elsewhere: Path) -> None:
 
 def test_limits_bound_the_examples() -> None:
     sizes = read_sizes(validate(read_yaml(DEMO)))
-    assert sizes.tasks["hpo-nli"].examples == {"train": 840, "validation": 60, "test": 270}
+    assert sizes.tasks["hpo-nli"].examples == {"train": 840, "validation": 210, "test": 270}
 
 
 # --- needs -----------------------------------------------------------------------------------
@@ -336,11 +336,14 @@ def test_an_unknown_rule_is_an_error() -> None:
 
 
 def test_activations_on_disk_by_hand() -> None:
-    """JNLPBA, BERT-base: 13 float16 states of 768, 150,000 training words and all of test."""
+    """JNLPBA, BERT-base: 13 float16 states of 768 of test words and of those that probes read."""
     study = paper()
-    words = read_sizes(study).tasks["jnlpba"].words * 3856
+    words = read_sizes(study).tasks["jnlpba"].words
     found = need(study, "extract_finetuned", **EXTRACT)
-    assert found.activations_mb == pytest.approx((150_000 + words) * 13 * 768 * 2 / 1e6)
+    assert found.activations_mb == pytest.approx(words * (1927 + 3856) * 13 * 768 * 2 / 1e6)
+    published = need(paper(protocol="published"), "extract_finetuned", **EXTRACT)
+    learned = 150_000 + words * 3856
+    assert published.activations_mb == pytest.approx(learned * 13 * 768 * 2 / 1e6)
 
 
 def test_a_second_pooling_takes_disk_and_no_pass() -> None:
@@ -363,11 +366,14 @@ def test_a_second_pooling_takes_disk_and_no_pass() -> None:
 
 def test_a_limit_bounds_what_probes_learn_from_and_nothing_else() -> None:
     study = paper()
-    size = TaskSize({"train": 100, "validation": 1, "test": 10}, 30.0)
-    assert probed_rows(study, size, "jnlpba") == (3000, 300)
-    assert probed_rows(study, size, "mednli") == (100, 10)
-    large = TaskSize({"train": 10_000, "validation": 1, "test": 10}, 30.0)
-    assert probed_rows(study, large, "jnlpba") == (150_000, 300)
+    size = TaskSize({"train": 100, "validation": 10, "test": 10}, 30.0)
+    assert probed_rows(study, size, "jnlpba") == ([300], 300)
+    assert probed_rows(study, size, "mednli") == ([10], 10)
+    large = TaskSize({"train": 10_000, "validation": 10_000, "test": 10}, 30.0)
+    assert probed_rows(study, large, "jnlpba") == ([150_000], 300)
+    task = read_yaml(PAPER)["tasks"]["jnlpba"] | {"probe_rows": ["validation", "train"]}
+    both = paper(tasks={"jnlpba": task})
+    assert probed_rows(both, size, "jnlpba") == ([300, 3000], 300)
 
 
 @pytest.mark.parametrize(

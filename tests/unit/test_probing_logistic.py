@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from layerscope.analysis.probing.linear import predict_linear
-from layerscope.analysis.probing.logistic import fit
+from layerscope.analysis.probing.linear import FOLDS, GRID, fit_linear, predict_linear
+from layerscope.analysis.probing.logistic import Problems, fit, minimise, principal_axes
 
 
 def vectors_of(rows: int, width: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -31,7 +31,7 @@ def exact(vectors: np.ndarray, labels: np.ndarray, c: float) -> LogisticRegressi
 def test_the_minimum_is_scikit_learns(classes: int, rows: int, width: int, c: float) -> None:
     vectors, labels = vectors_of(rows, width, classes, seed=classes)
     sets = [labels, np.random.default_rng(0).permutation(labels)]
-    parameters, steps = fit(vectors, sets, classes, c, tolerance=1e-6)
+    parameters, steps = fit(vectors, sets, classes, c)
     assert steps < 200
     for own, codes in zip(parameters, sets, strict=True):
         model = exact(vectors, codes, c)
@@ -40,15 +40,15 @@ def test_the_minimum_is_scikit_learns(classes: int, rows: int, width: int, c: fl
         both = np.concatenate([model.coef_, model.intercept_[:, None]], axis=1)
         expected = both if classes > 2 else np.concatenate([-both, both]) / 2
         np.testing.assert_allclose(weights, expected[:, :-1], atol=2e-4)
-        np.testing.assert_allclose(intercepts, expected[:, -1], atol=2e-4)
+        np.testing.assert_allclose(intercepts, expected[:, -1], atol=5e-4)
 
 
-def test_at_the_tolerance_of_the_probe_few_answers_differ_from_the_exact_ones() -> None:
+def test_the_answers_of_the_probe_are_the_exact_ones() -> None:
     vectors, labels = vectors_of(3000, 60, 4, seed=0)
     train, test = vectors[:1500], vectors[1500:]
     (found,) = predict_linear(train, [labels[:1500]], test, 1.0, 200)
     expected = exact(train, labels[:1500], 1.0).predict(test.astype(np.float64))
-    assert np.mean(found != expected) < 0.005
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_sets_do_not_touch_each_other() -> None:
@@ -81,3 +81,51 @@ def test_the_same_bytes_again_and_a_log_line_if_it_does_not_converge(
     with caplog.at_level("INFO"):
         predict_linear(vectors, [labels], vectors, 1.0, steps - 1)
     assert "not converged" in caplog.text
+
+
+def test_parts_of_the_rows_are_fitted_as_if_the_others_were_not_there() -> None:
+    vectors, labels = vectors_of(300, 12, 3, seed=4)
+    kept = np.arange(300) % 3 != np.arange(2)[:, None]
+    problems = Problems(principal_axes(vectors), [labels, labels], 3, 0.1, kept)
+    axes = principal_axes(vectors)
+    found = axes.parameters(minimise(problems, 200, 1e-6)[0])
+    for own, rows in zip(found, kept, strict=True):
+        alone, _ = fit(vectors[rows], [labels[rows]], 3, 0.1)
+        np.testing.assert_allclose(own[:, :-1], alone[0][:, :-1], atol=2e-4)
+
+
+def grouped(signal: float, groups: int, seed: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Rows of which the five of a group are nearly the same; a class a group."""
+    rng = np.random.default_rng(seed)
+    labels = np.repeat(rng.integers(3, size=groups), 5)
+    centres = signal * np.eye(3, 40)
+    own = np.repeat(rng.normal(size=(groups, 40)), 5, axis=0)
+    vectors = centres[labels] + own + 0.01 * rng.normal(size=own.shape)
+    return vectors.astype(np.float32), labels, [f"g{row // 5}" for row in range(len(labels))]
+
+
+def test_c_is_the_one_that_scikit_learn_s_folds_choose() -> None:
+    vectors, labels, groups = grouped(1.5, 60, seed=0)
+    (found,) = fit_linear(vectors, [labels], None, 200, groups)
+    ids = np.unique(groups, return_inverse=True)[1]
+    part = np.random.default_rng(0).permutation(60)[ids] % FOLDS
+    losses = []
+    for c in GRID:
+        loss = 0.0
+        for fold in range(FOLDS):
+            seen = part != fold
+            model = exact(vectors[seen], labels[seen], c)
+            shares = model.predict_proba(vectors[~seen].astype(np.float64))
+            mixed = (seen.sum() * shares + 1 / 3) / (seen.sum() + 1)
+            loss -= np.log(mixed[np.arange((~seen).sum()), labels[~seen]]).sum()
+        losses.append(loss)
+    assert found.inverse_regularisation == GRID[int(np.argmin(losses))]
+
+
+def test_groups_are_held_out_whole_and_noise_gets_the_strongest_penalty() -> None:
+    """Rows of a group, held out one by one, are as good as seen: the penalty would vanish."""
+    vectors, labels, groups = grouped(0.0, 60, seed=1)
+    (whole,) = fit_linear(vectors, [labels], None, 200, groups)
+    (split,) = fit_linear(vectors, [labels], None, 200)
+    assert whole.inverse_regularisation <= GRID[1]
+    assert split.inverse_regularisation >= GRID[-2]

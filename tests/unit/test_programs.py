@@ -207,8 +207,9 @@ def extracted(
         monkeypatch,
         *("--task", "t", "--name", "m", "--variant", variant, "--kind", kind),
         *("--architecture", tiny.architecture, "--settings", "{}", "--model", model),
-        *("--train", data / f"{kind}.parquet", "--test", data / f"{kind}.parquet"),
-        *("--train-sample", data / f"{kind}-sample.parquet", "--views", *views),
+        *("--probe-rows", "validation", "--data", data / f"{kind}.parquet"),
+        *("--samples", data / f"{kind}-sample.parquet", "--test", data / f"{kind}.parquet"),
+        *("--views", *views),
         *("--out-activations", out / "activations", "--out-attention", out / "attention.parquet"),
         *("--attention-settings", '{"examples": 3}'),
         *more,
@@ -246,7 +247,7 @@ def test_fine_tuning_and_extraction_work_together(
     )
     assert {"cosine", "jsd", "jsd_no_special", "jsd_null_head", "jsd_ceiling"} <= measures
     view = "joint" if kind == "nli" else "word"
-    path = tmp_path / "a" / "activations" / view / "train.parquet"
+    path = tmp_path / "a" / "activations" / view / "validation.parquet"
     ids = read_keys(path)["example_id"]
     # The sample's rows in the order of the table, not of the sample.
     assert list(dict.fromkeys(ids)) == (["p1", "p4", "p7"] if kind == "nli" else ["s0", "s3"])
@@ -255,7 +256,7 @@ def test_fine_tuning_and_extraction_work_together(
         "task": "t",
         "model": "m",
         "variant": "f50-s1",
-        "split": "train",
+        "split": "validation",
     }
 
 
@@ -347,13 +348,9 @@ def test_extraction_and_probing_restart_cleanly(
         return [
             *("--task", "t", "--name", "m", "--variant", "pretrained", "--kind", "ner"),
             *("--architecture", "encoder", "--settings", "{}", "--model", encoder.folder),
-            *("--train", data / "ner.parquet", "--test", data / "ner.parquet", "--views", "word"),
-            *(
-                "--train-sample",
-                data / "ner-sample.parquet",
-                "--attention-settings",
-                '{"examples": 3}',
-            ),
+            *("--probe-rows", "validation", "--data", data / "ner.parquet", "--views", "word"),
+            *("--samples", data / "ner-sample.parquet", "--test", data / "ner.parquet"),
+            *("--attention-settings", '{"examples": 3}'),
             *("--out-activations", out / "activations", "--out-attention", out / "attention"),
         ]
 
@@ -361,12 +358,13 @@ def test_extraction_and_probing_restart_cleanly(
         return [
             *("--kind", "ner", "--probe-settings", '{"kind": "linear"}', "--views", "word"),
             *("--activations", tmp_path / "whole" / "activations", "--out", out / "probes"),
+            *("--probe-rows", "validation", "--out-predictions", out / "predictions"),
         ]
 
     for name, module, arguments, renames, last in (
         # The renames: each split's file, the folder of both, the table of attention.
         ("extract.py", extract, extraction, (2, 4), "attention"),
-        ("probe.py", probe, probing, (1,), "probes"),
+        ("probe.py", probe, probing, (1, 2), "probes"),
     ):
         call(module, monkeypatch, *arguments(tmp_path / "whole"))
         for rename in renames:

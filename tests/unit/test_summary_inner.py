@@ -22,31 +22,27 @@ def test_the_interval_over_seeds_is_students() -> None:
     assert over_seeds([0.5], 0.95) == Interval(0.5, -math.inf, math.inf)
 
 
-def probes(after: list[float], before: float = 0.5) -> list[Row]:
-    scores = {"pretrained": (0, None, before)} | {
-        f"f100-s{seed}": (100, seed, value) for seed, value in enumerate(after)
-    }
-    return [
-        {"task": "t", "model": "bert", "variant": variant, "percent": percent, "seed": seed,
-         "probe": "linear", "view": view, "layer": layer, "metric": "accuracy",
-         "value": value - 0.1 * (layer != 1)}
-        for variant, (percent, seed, value) in scores.items()
-        for view in ("joint", "premise")
-        for layer in range(3)
-    ]  # fmt: skip
+def best_layers(gain: tuple[float, float, float], view: str = "joint") -> list[Row]:
+    """Rows of three variants' best layers, and of their mean with its gain."""
+    keys = {"task": "t", "model": "bert", "percent": 100, "probe": "linear", "view": view,
+            "layer": None, "metric": "accuracy", "value": 0.7}  # fmt: skip
+    seeds = [{**keys, "variant": f"f100-s{seed}", "seed": seed} for seed in range(3)]
+    ends = dict(zip(("gain", "gain_low", "gain_high"), gain, strict=True))
+    return [*seeds, {**keys, "variant": "f100", "seed": None, **ends}]
 
 
-def test_a_probe_s_change_needs_seeds_that_agree() -> None:
-    (found,) = findings(probe_findings, probes([0.70, 0.71, 0.69]), "accuracy", 0.95)
+def test_a_probe_s_gain_is_claimed_where_its_interval_excludes_0() -> None:
+    (found,) = findings(probe_findings, best_layers((0.2, 0.1, 0.3)), "accuracy")
     assert found.startswith(
         "Fine-tuning on 100 % of the data significantly changes the best layer's score of the "
         "linear probe (joint)"
     )
-    assert "bert by 0.200" in found
-    (silent,) = findings(probe_findings, probes([0.7, 0.4, 0.55]), "accuracy", 0.95)
+    assert "bert by 0.200 (0.100 to 0.300)" in found
+    (silent,) = findings(probe_findings, best_layers((0.2, -0.1, 0.5)), "accuracy")
     assert silent.startswith("Fine-tuning does not significantly change")
-    (few,) = findings(probe_findings, probes([0.9, 0.9]), "accuracy", 0.95)
-    assert few.startswith("With fewer than 3 seeds nothing is said of probes")
+    few = [row for row in best_layers((0.2, 0.1, 0.3)) if row["seed"] != 2]
+    (few_seeds,) = findings(probe_findings, few, "accuracy")
+    assert few_seeds.startswith("With fewer than 3 seeds nothing is said of probes")
 
 
 def of_views(views: dict[str, list[float]], model: str = "gpt", before: float = 0.9) -> list[Row]:
@@ -89,11 +85,13 @@ def test_pooling_and_features_of_decoders_differ_where_seeds_agree() -> None:
 
 
 def test_other_poolings_and_features_stay_out_of_the_other_findings() -> None:
-    rows = of_views({"joint": [0.5, 0.51, 0.52]}, before=0.3)
-    more = of_views({"joint-last": [0.9] * 3, "combined": [0.9] * 3}, before=0.3)
-    expected = findings(probe_findings, rows, "accuracy", 0.95)
+    rows = best_layers((0.2, 0.1, 0.3))
+    more = [
+        row for view in ("joint-last", "combined") for row in best_layers((0.3, 0.2, 0.4), view)
+    ]
+    expected = findings(probe_findings, rows, "accuracy")
     assert len(expected) == 1
-    assert findings(probe_findings, rows + more, "accuracy", 0.95) == expected
+    assert findings(probe_findings, rows + more, "accuracy") == expected
 
 
 def similarity(ends: list[float]) -> list[Row]:

@@ -154,6 +154,7 @@ def test_probe_rows_average_probe_seeds_and_scale_depth() -> None:
     values = {(layer, seed): 0.1 * layer + 0.2 * seed for layer in range(5) for seed in (0, 1)}
     table = pa.table(
         {
+            "rows": ["validation"] * 10,
             "view": ["word"] * 10,
             "layer": [layer for layer, _ in values],
             "metric": ["entity_f1"] * 10,
@@ -302,7 +303,7 @@ def test_a_table_of_parts_is_that_of_all_files_at_once(tmp_path: Path) -> None:
     """The same rows in the same order, and the same CSV, as of one part that holds everything."""
     files = write_study(tmp_path, {"a": "nli", "b": "ner"}, SHAPES, (10,), (1,), examples=3)
     made = tabulate(files, {m: MODELS[m] for m in SHAPES}, tmp_path / "tables")
-    for name, settings in (("probes", []), ("attention", ["--settings", SETTINGS])):
+    for name, settings in (("attention", ["--settings", SETTINGS]),):
         whole = tmp_path / f"{name}.parquet"
         module = f"tables.{name}"
         training = f"training={made['training']}"

@@ -144,7 +144,7 @@ def test_what_is_given_with_config_counts(study: Finished, tmp_path: Path) -> No
     jobs = plan(study.workflow, study.folder, study.config, "--config", "data_seed=8")
     total = len(study.everything)
     assert f"{len(jobs)} of {total} jobs would run" in result.stdout
-    assert "sample_for_probes (2 jobs): seed 7 -> 8" in result.stdout
+    assert "sample_for_probes (3 jobs): seed 7 -> 8" in result.stdout
 
 
 def test_a_deleted_figure(study: Finished) -> None:

@@ -126,15 +126,15 @@ rule subsample:
 
 
 rule sample_for_probes:
-    """Draw the capped sample of training rows that every probe of a task learns from."""
+    """Draw the capped sample of a split that every probe of a task learns from."""
     input:
-        f"{RESULTS}/data/{{task}}/train.parquet",
+        f"{RESULTS}/data/{{task}}/{{split}}.parquet",
     output:
-        f"{RESULTS}/samples/{{task}}/probe.parquet",
+        f"{RESULTS}/samples/{{task}}/probe-{{split}}.parquet",
     log:
-        f"{LOGS}/sample_for_probes/{{task}}.log",
+        f"{LOGS}/sample_for_probes/{{task}}/{{split}}.log",
     benchmark:
-        f"{TIMES}/sample_for_probes/{{task}}.tsv"
+        f"{TIMES}/sample_for_probes/{{task}}/{{split}}.tsv"
     group:
         grouped("data_{task}")
     conda:

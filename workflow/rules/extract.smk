@@ -2,8 +2,9 @@
 
 One job loads a model once for all three. All rules here are one, for variants with predictions and
 without, and for those whose activations stay (`activations.keep`) or go once every probe has read them (`…_temp`).
-Needs: the variant's model, prepared data, the sample that probes train on.
-Gives: results/{study}/activations/{task}/{model}/{variant}/{view}/{train,test}.parquet,
+Needs: the variant's model, prepared data, the samples that probes learn from.
+Gives: results/{study}/activations/{task}/{model}/{variant}/{view}/{split}.parquet (`test`, and what probes
+    learn from),
     results/{study}/attention/{task}/{model}/{variant}.parquet,
     results/{study}/predictions/{task}/{model}/{variant}.parquet (fine-tuned variants).
 """
@@ -33,6 +34,7 @@ rule extract_base:
         kind=kind,
         architecture=architecture,
         views=views,
+        splits=probe_rows,
         settings=ACTIVATIONS,
         attention=jobs.attention_settings(STUDY),
         predictions=prediction_options,
@@ -41,7 +43,8 @@ rule extract_base:
         "python {params.program} --gpus {resources.gpu} --task {wildcards.task} --name {wildcards.model}"
         " --variant {wildcards.variant} --kind {params.kind} --architecture {params.architecture}"
         " --settings {params.settings:q} --attention-settings {params.attention:q}"
-        " --train {input.train} --train-sample {input.sample} --test {input.test}"
+        " --probe-rows {params.splits} --data {input.data} --samples {input.samples}"
+        " --test {input.test}"
         " --views {params.views} --model {input.model}"
         " --out-activations {output.activations} --out-attention {output.attention}"
         " {params.prediction_files} {params.predictions}"

@@ -23,6 +23,25 @@ def views(wildcards):
     return jobs.views(STUDY, wildcards.task)
 
 
+def probe_rows(wildcards):
+    """Splits that a task's probes learn from, the main one first."""
+    return jobs.probe_rows(STUDY, wildcards.task)
+
+
+def probe_sample(task, split):
+    """Ids of the rows of a split that a task's probes learn from."""
+    return f"{RESULTS}/samples/{task}/probe-{split}.parquet"
+
+
+def main_probe_rows(wildcards):
+    """The split that whatever is fitted to frozen states learns from, and its sample."""
+    split = probe_rows(wildcards)[0]
+    return {
+        "data": f"{RESULTS}/data/{wildcards.task}/{split}.parquet",
+        "sample": probe_sample(wildcards.task, split),
+    }
+
+
 def merge_tags(wildcards):
     return "--merge-tags" if jobs.merges_tags(STUDY, wildcards.task) else ""
 
@@ -153,10 +172,13 @@ def extracted_from(wildcards):
             "before": model,
             "other_seed": f"{folder}/{other}" if other else [],
         }
+    splits = probe_rows(wildcards)
     return found | {
-        "train": f"{RESULTS}/data/{wildcards.task}/train.parquet",
+        "data": collect(
+            f"{RESULTS}/data/{wildcards.task}/{{split}}.parquet", split=splits
+        ),
+        "samples": [probe_sample(wildcards.task, split) for split in splits],
         "test": f"{RESULTS}/data/{wildcards.task}/test.parquet",
-        "sample": f"{RESULTS}/samples/{wildcards.task}/probe.parquet",
     }
 
 

@@ -1,22 +1,17 @@
 """Causal checks on fine-tuned models of the largest training fraction: heads masked, the label erased at a layer.
 
-Needs: the model, its attention before and after, prepared data: test, and rows that no variant learned from.
+Needs: the model, its attention before and after, prepared data: test, and the rows that probes learn from.
 Gives: results/{study}/interventions/{task}/{model}/{variant}.parquet (intervention, ablation, fitted, layer,
     share, draw, metric, value, change, edit, probe, probe_before, probe_chance).
 """
 
 
-def untrained_rows(wildcards):
-    """What erasers and the means of heads are taken from."""
-    return f"{RESULTS}/data/{wildcards.task}/validation.parquet"
-
-
 rule intervene:
     """What masked heads and an erased label cost a fine-tuned model in score."""
     input:
+        unpack(main_probe_rows),
         model=f"{RESULTS}/finetuned/{{task}}/{{model}}/{{variant}}",
         attention=f"{RESULTS}/attention/{{task}}/{{model}}/{{variant}}.parquet",
-        reference=untrained_rows,
         test=f"{RESULTS}/data/{{task}}/test.parquet",
     output:
         f"{RESULTS}/interventions/{{task}}/{{model}}/{{variant}}.parquet",
@@ -46,5 +41,5 @@ rule intervene:
         " --settings {params.settings:q} --passes {params.passes:q}"
         " --max-length {params.limit} {params.merge_tags}"
         " --model {input.model} --attention {input.attention}"
-        " --reference {input.reference} --test {input.test} --out {output}"
+        " --reference {input.data} --sample {input.sample} --test {input.test} --out {output}"
         " --record {params.record:q} > {log} 2>&1"

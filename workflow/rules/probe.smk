@@ -1,7 +1,8 @@
 """Probes of every layer of every variant.
 
 Needs: activations.
-Gives: results/{study}/probes/{task}/{model}/{variant}/{probe}.parquet (view, layer, metric, value).
+Gives: results/{study}/probes/{task}/{model}/{variant}/{probe}.parquet (rows, view, layer, metric, value), and beside it
+    {probe}.predictions.parquet: what the probes of all layers answered to the test rows.
 """
 
 
@@ -10,7 +11,8 @@ rule probe:
     input:
         f"{RESULTS}/activations/{{task}}/{{model}}/{{variant}}",
     output:
-        f"{RESULTS}/probes/{{task}}/{{model}}/{{variant}}/{{probe}}.parquet",
+        rows=f"{RESULTS}/probes/{{task}}/{{model}}/{{variant}}/{{probe}}.parquet",
+        predictions=f"{RESULTS}/probes/{{task}}/{{model}}/{{variant}}/{{probe}}.predictions.parquet",
     log:
         f"{LOGS}/probe/{{task}}/{{model}}/{{variant}}/{{probe}}.log",
     benchmark:
@@ -26,9 +28,11 @@ rule probe:
         **job("probe", "probe"),
         kind=kind,
         views=views,
+        splits=probe_rows,
         settings=lambda wildcards: jobs.probe_settings(STUDY, wildcards.probe),
         merge_tags=merge_tags,
     shell:
         "python {params.program} --kind {params.kind} --probe-settings {params.settings:q}"
-        " --activations {input} --views {params.views} {params.merge_tags} --out {output}"
+        " --activations {input} --views {params.views} --probe-rows {params.splits}"
+        " {params.merge_tags} --out {output.rows} --out-predictions {output.predictions}"
         " --record {params.record:q} > {log} 2>&1"

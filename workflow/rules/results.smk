@@ -88,6 +88,14 @@ def probes_of_model(wildcards):
     ]
 
 
+def probe_predictions(wildcards):
+    """What they answered, in the same order."""
+    return [
+        path.replace(".parquet", ".predictions.parquet")
+        for path in probes_of_model(wildcards)
+    ]
+
+
 def compared_predictions(wildcards):
     """Of all models and baselines on the largest fraction, and of models on the smallest."""
     largest = [variant for variant in COMPARED if variant in FINETUNED]
@@ -133,6 +141,7 @@ PART_FILES = {
 }
 #: Data that a part of a table reads besides.
 PART_DATA = {
+    "probes": lambda wildcards: {"predictions": probe_predictions(wildcards)},
     "error_analysis": entity_data,
     "weight_change": lambda wildcards: {"before": model_folder(wildcards)},
 }

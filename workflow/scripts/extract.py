@@ -23,8 +23,13 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--architecture", choices=["encoder", "decoder"], required=True)
     parser.add_argument("--settings", required=True, help="JSON of the activation settings")
     parser.add_argument("--model", type=Path, required=True, help="folder of the variant's model")
-    parser.add_argument("--train", type=Path, required=True)
-    parser.add_argument("--train-sample", type=Path, required=True, help="ids that probes train on")
+    parser.add_argument(
+        "--probe-rows", nargs="+", required=True, help="names of splits that probes learn from"
+    )
+    parser.add_argument("--data", nargs="+", type=Path, required=True, help="table of each split")
+    parser.add_argument(
+        "--samples", nargs="+", type=Path, required=True, help="ids of each that probes learn from"
+    )
     parser.add_argument("--test", type=Path, required=True)
     parser.add_argument(
         "--views", nargs="+", required=True, help="separate, joint, word; or of the last sub-word"
@@ -83,13 +88,15 @@ def main() -> None:
         seed = settings.random_seed if arguments.variant == RANDOM else None
         loaded = load_base(arguments.model, arguments.architecture, seed)
 
-    probed = read_sample(arguments.train, arguments.train_sample, task.kind)
+    read = [
+        (split, read_sample(path, sample, task.kind), path)
+        for split, path, sample in zip(
+            arguments.probe_rows, arguments.data, arguments.samples, strict=True
+        )
+    ]
     splits = {
         split: (table, {**described, "split": split, "data_sha256": cached_sha256(path)})
-        for split, table, path in (
-            ("train", probed, arguments.train),
-            ("test", test, arguments.test),
-        )
+        for split, table, path in (*read, ("test", test, arguments.test))
     }
     with whole_directory(arguments.out_activations) as folder:
         write_all_activations(loaded, splits, arguments.views, folder, settings)

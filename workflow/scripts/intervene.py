@@ -28,9 +28,8 @@ def read_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--model", type=Path, required=True, help="folder of the fine-tuned model")
     parser.add_argument("--attention", required=True, help="its attention before and after")
-    parser.add_argument(
-        "--reference", type=Path, required=True, help="rows that no variant learned from"
-    )
+    parser.add_argument("--reference", type=Path, required=True, help="rows that probes learn from")
+    parser.add_argument("--sample", type=Path, required=True, help="ids of those that are used")
     parser.add_argument("--test", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="Parquet, one row per score")
     parser.add_argument("--gpus", type=int, default=0, help="0 or 1: which GPU is chosen here")
@@ -48,7 +47,7 @@ def main() -> None:
     from layerscope.analysis.interventions.passes import Intervened, rows_of
     from layerscope.config.extraction import Activations
     from layerscope.config.interventions import Interventions
-    from layerscope.core.formats import read_table, write_table
+    from layerscope.core.formats import read_sample, read_table, write_table
     from layerscope.data.labels import TaskLabels
     from layerscope.extraction.predictions import predict_each
     from layerscope.models.hooks import all_heads
@@ -59,7 +58,7 @@ def main() -> None:
     passes = passes.model_copy(update={"max_length": arguments.max_length})
     task = TaskLabels.read(arguments.test, arguments.kind, arguments.merge_tags)
     test = read_table(arguments.test, task.kind)
-    reference = read_table(arguments.reference, task.kind)
+    reference = read_sample(arguments.reference, arguments.sample, task.kind)
     loaded = load_fine_tuned(arguments.model, arguments.architecture, task)
 
     def score(truth: Any, predicted: Any, examples: Any) -> dict[str, float]:

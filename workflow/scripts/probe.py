@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 from layerscope.runtime.program import run
 
@@ -17,38 +19,47 @@ def main() -> None:
         "--activations",
         type=Path,
         required=True,
-        help="folder of VIEW/train.parquet, VIEW/test.parquet",
+        help="folder of VIEW/SPLIT.parquet: `test`, and what is learned from",
     )
     parser.add_argument(
         "--views", nargs="+", required=True, help="separate, joint, word; or of the last sub-word"
     )
     parser.add_argument(
+        "--probe-rows", nargs="+", required=True, help="splits to learn from, each by itself"
+    )
+    parser.add_argument(
         "--merge-tags", action="store_true", help="NER: it learns types in place of IOB2 tags"
     )
-    parser.add_argument("--out", required=True, help="table of layer, metric and value")
+    parser.add_argument("--out", required=True, help="table of rows, view, layer, metric and value")
+    parser.add_argument("--out-predictions", required=True, help="answers to the test rows")
     arguments = parser.parse_args()
 
+    import numpy as np
     from pydantic import TypeAdapter
 
     from layerscope.analysis.probing.run import probe_layers, shared_metadata
     from layerscope.config.probes import Probe
-    from layerscope.core.formats import write_table
+    from layerscope.core.formats import read_keys, write_table
+    from layerscope.core.formats.probe_predictions import Answers, write_probe_predictions
 
     probe: Probe = TypeAdapter(Probe).validate_json(arguments.probe_settings)
-    files = [
-        (
-            arguments.activations / view / "train.parquet",
-            arguments.activations / view / "test.parquet",
-        )
-        for view in arguments.views
-    ]
-    rows = [
-        row
-        for train, test in files
-        for row in probe_layers(train, test, probe, arguments.kind, arguments.merge_tags)
-    ]
-    described = shared_metadata(*files[0])
+    rows: list[dict[str, object]] = []
+    answers: dict[tuple[str, str, int], list[Any]] = {}
+    for split, view in product(arguments.probe_rows, arguments.views):
+        train, test = (arguments.activations / view / f"{part}.parquet" for part in (split, "test"))
+        for probed in probe_layers(train, test, probe, arguments.kind, arguments.merge_tags):
+            rows += [{"rows": split, **row} for row in probed.rows()]
+            by_layer = answers.setdefault((split, probed.view, probed.seed), [])
+            by_layer.append(probed.predicted.astype(np.int16))
+        described, keys = shared_metadata(train, test), read_keys(test)
     metadata = {key: described[key] for key in ("task", "model", "variant")}
+    write_probe_predictions(
+        arguments.out_predictions,
+        keys,
+        (Answers(place, np.stack(codes, axis=1)) for place, codes in answers.items()),
+        described["layers"],
+        metadata | {"labels": described["labels"], "kind_of_task": arguments.kind},
+    )
     write_table(arguments.out, "probe", rows, metadata | {"probe": probe.model_dump(mode="json")})
 
 

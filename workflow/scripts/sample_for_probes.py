@@ -1,4 +1,4 @@
-"""Draw the training rows that probes learn from."""
+"""Draw the rows of a split that probes learn from."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from layerscope.runtime.program import run
 
 
 def main() -> None:
-    """Read the training table, draw, write the ids."""
+    """Read the split's table, draw, write the ids."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="training table")
+    parser.add_argument("--data", type=Path, required=True, help="prepared table")
     parser.add_argument("--kind", choices=["nli", "ner"], required=True)
     parser.add_argument("--limit", required=True, help="examples (nli) or words (ner), or 'all'")
     parser.add_argument("--seed", type=int, required=True)

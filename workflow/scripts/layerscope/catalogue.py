@@ -128,8 +128,12 @@ TABLES = (
     ),
     Table(
         "probes",
-        "Probe scores by layer.",
-        part=Part("Probe scores by layer of one model on one task.", "tables.probes"),
+        "Probe scores by layer, with intervals over examples and seeds.",
+        part=Part(
+            "Probe scores by layer of one model on one task, with intervals.",
+            "tables.probes",
+            settings="statistics",
+        ),
     ),
     Table(
         "attention",

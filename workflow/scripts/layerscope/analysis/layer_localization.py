@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from layerscope.core.measures import task_metrics
+from layerscope.core.measures import of_main_rows, task_metrics
 from layerscope.core.table_files import Sources, Table
 
 SHARE = 0.95
@@ -68,5 +68,6 @@ def entry_rows(rows: pd.DataFrame) -> pd.DataFrame:
 
 def tabulate(sources: Sources) -> dict[str, Table]:
     """The table, from that of probe scores."""
-    rows = [entry_rows(sources.table("probes", task)) for task in sources.tasks("probes")]
+    tasks = sources.tasks("probes")
+    rows = [entry_rows(of_main_rows(sources.table("probes", task))) for task in tasks]
     return {"layer_localization": Table([pd.concat(rows)])}

@@ -19,7 +19,7 @@ from layerscope.config.models import (
     ScratchModel,
     families,
 )
-from layerscope.config.protocols import TAG_SCHEMES
+from layerscope.config.protocols import PROBE_ROWS, TAG_SCHEMES
 from layerscope.config.schema import Study
 from layerscope.config.tasks import HubFiles
 from layerscope.config.training import FineTuning
@@ -234,8 +234,13 @@ def probe_settings(study: Study, probe: str) -> str:
     return _json(study.probes[probe])
 
 
+def probe_rows(study: Study, task: str) -> list[str]:
+    """Splits that a task's probes learn from, each by itself; the main one first."""
+    return list(study.tasks[task].probe_rows or PROBE_ROWS[study.protocol])
+
+
 def probe_limit(study: Study, task: str) -> str:
-    """The most training examples (nli) or words (ner) that a probe learns from, or `all`."""
+    """The most examples (nli) or words (ner) of a split that a probe learns from, or `all`."""
     limit = study.tasks[task].probe_limit
     return "all" if limit is None else str(limit)
 

@@ -13,11 +13,15 @@ class LinearProbe(Section):
     """Multinomial logistic regression on standardised features, with a control task."""
 
     kind: Literal["linear"] = Field(description="multinomial logistic regression")
-    inverse_regularisation: Positive = Field(default=1.0, description="C of scikit-learn")
+    inverse_regularisation: Positive | None = Field(
+        default=None,
+        description="C of scikit-learn; null: chosen by cross-validation for each probe",
+    )
     max_iterations: Count = Field(default=200, description="the most iterations of L-BFGS")
     control_seed: Seed = Field(default=0, description="seed of the control task's random labels")
     code_length: bool = Field(
-        default=True, description="whether online code length is measured; doubles the time"
+        default=True,
+        description="whether online code length is measured; more than doubles the time",
     )
     combined: bool = Field(
         default=True,
@@ -46,6 +50,9 @@ class BilstmCrfProbe(Section):
         default=[0], description="one probe a seed", min_length=1
     )
 
+
+#: Rows that a probe may learn from: those of a split. `train` has what models are fine-tuned on.
+ProbeRows = Literal["validation", "train"]
 
 Probe = Annotated[LinearProbe | SvmProbe | BilstmCrfProbe, Field(discriminator="kind")]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from layerscope.config.probes import ProbeRows
 from layerscope.config.tasks import TagScheme
 
 Protocol = Literal["recommended", "published"]
@@ -68,3 +69,9 @@ SECTIONS: dict[Protocol, dict[str, Any]] = {
 }
 
 TAG_SCHEMES: dict[Protocol, TagScheme] = {"recommended": "iob2", "published": "merged"}
+
+#: What probes learn from: data that no variant was fine-tuned on, or, as published, that data.
+PROBE_ROWS: dict[Protocol, tuple[ProbeRows, ...]] = {
+    "recommended": ("validation",),
+    "published": ("train",),
+}

@@ -24,7 +24,7 @@ from layerscope.config.corpora import CorpusSource
 from layerscope.config.extraction import Activations, Attention, View
 from layerscope.config.interventions import Interventions
 from layerscope.config.models import ContinuedModel, ModelSource, ScratchModel
-from layerscope.config.probes import PROBE_TASKS, Probe
+from layerscope.config.probes import PROBE_TASKS, Probe, ProbeRows
 from layerscope.config.protocols import SECTIONS, Protocol
 from layerscope.config.statistics import Statistics
 from layerscope.config.tasks import Limit, TagScheme, TaskSource, check_source
@@ -59,8 +59,15 @@ class Task(Section):
     probes: Annotated[list[Name], AfterValidator(distinct)] = Field(
         min_length=1, description="names of entries of 'probes' that fit the kind"
     )
+    probe_rows: Annotated[list[ProbeRows], AfterValidator(distinct)] | None = Field(
+        default=None,
+        min_length=1,
+        description="splits that probes learn from, each by itself; all further analyses are of "
+        "the first one; null: the protocol's",
+    )
     probe_limit: Count | None = Field(
-        default=None, description="training examples (nli) or words (ner) per probe; null: all"
+        default=None,
+        description="examples (nli) or words (ner) of each of these that a probe sees; null: all",
     )
     views: Annotated[list[View], AfterValidator(distinct)] | None = Field(
         default=None,

@@ -18,6 +18,7 @@ METRICS = {
     "macro_f1": "Macro F1",
     "entity_f1": "Entity F1",
     "token_macro_f1": "Token macro F1",
+    "accuracy_standardised": "Accuracy,\nstandardised",
     "selectivity": "Selectivity",
     "compression": "Compression",
     "cka": "Debiased CKA",

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 from layerscope.core.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: The primary metric and the second one of each kind of task.
 TASK_METRICS = {"nli": ("accuracy", "macro_f1"), "ner": ("entity_f1", "token_macro_f1")}
@@ -32,6 +36,28 @@ def task_metrics(names: Collection[str]) -> tuple[str, str]:
             return TASK_METRICS[kind]
     primary = ", ".join(metrics[0] for metrics in TASK_METRICS.values())
     raise UserError(f"metrics: {sorted(names)}; allowed: one of {primary} among them")
+
+
+#: Split of the rows of the table of probes that are differences of two: what was memorised.
+MEMORISED = "train - validation"
+
+
+def of_main_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    """Probe scores of one task that its further analyses use: of variants, layer by layer.
+
+    They are those of the probes that learned from the first split.
+
+    Args:
+        rows: one task's rows of the table of probes, in its order.
+    """
+    chosen = of_first_split(rows)
+    single = chosen["seed"].notna() | (chosen["percent"] == 0)
+    return chosen[chosen["layer"].notna() & single].astype({"layer": int})
+
+
+def of_first_split(rows: pd.DataFrame) -> pd.DataFrame:
+    """The same with means over seeds, whose seed is missing, and best layers, whose layer is."""
+    return rows[rows["rows"] == rows["rows"].iloc[0]] if len(rows) else rows
 
 
 def chosen_probe(probes: Collection[str]) -> str | None:

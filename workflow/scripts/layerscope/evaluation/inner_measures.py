@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from layerscope.core.encodings import of_main_views
+from layerscope.core.measures import of_main_rows
 from layerscope.core.variants import PRETRAINED
 
 #: What is taken from the table of attention, and its name as an inner measure.
@@ -90,7 +91,8 @@ def _inner(found: Sequence[tuple[str, str, str, float]]) -> pd.DataFrame:
 
 def inner_measures(probes: pd.DataFrame, attention: pd.DataFrame, metric: str) -> pd.DataFrame:
     """All inner measures of one task; probes are scored in `metric`, as the task is."""
-    return pd.concat([probe_measures(probes, metric), attention_measures(attention)])
+    found = [probe_measures(of_main_rows(probes), metric), attention_measures(attention)]
+    return pd.concat(found)
 
 
 def points(scores: pd.DataFrame, inner: pd.DataFrame, metric: str) -> pd.DataFrame:

@@ -18,7 +18,7 @@ import pandas as pd
 from layerscope.core.encodings import is_half
 from layerscope.core.formats import SCHEMAS
 from layerscope.core.looks import METRICS
-from layerscope.core.measures import chosen_measures, task_metrics
+from layerscope.core.measures import chosen_measures, of_main_rows, task_metrics
 from layerscope.core.variants import RANDOM
 from layerscope.statistics.permutation import few_models
 
@@ -131,7 +131,7 @@ def _task(own: Mapping[str, pd.DataFrame], models: Iterable[str]) -> Json:
     tuned = variants[variants["percent"] > 0].dropna()
     table = own["scores"]
     scores, metrics = _scores(table)
-    curves, layers = _layers(own["probes"], own["similarity"], metrics)
+    curves, layers = _layers(of_main_rows(own["probes"]), own["similarity"], metrics)
     attention = _attention(own["attention"])
     present = {*layers, *attention}.union(*scores.values())
     inner = own["association"].drop_duplicates("inner measure")

@@ -29,6 +29,20 @@ def curve(rows: pd.DataFrame, x: str, value: str = "value") -> pd.DataFrame:
     return rows.dropna(subset=value).groupby(x)[value].agg(["mean", "min", "max"])
 
 
+def estimates(rows: pd.DataFrame, x: str, value: str = "value", ends: str = "") -> pd.DataFrame:
+    """A table's own means and intervals, as columns of `curve`; without an interval, no range.
+
+    Args:
+        rows: of one model, probe, view, metric and variant.
+        x: the column to draw over, `layer` or `depth`.
+        value: the column to draw.
+        ends: what the names of the columns `low` and `high` begin with.
+    """
+    own = rows.dropna(subset=[x, value]).set_index(x).sort_index()
+    low, high = (own[ends + end].fillna(own[value]) for end in ("low", "high"))
+    return pd.DataFrame({"mean": own[value], "min": low, "max": high})
+
+
 def draw_curve(
     axes: Axes, points: pd.DataFrame, look: Look, alpha: float = 0.18, **line: Any
 ) -> None:

@@ -7,10 +7,9 @@ from matplotlib.figure import Figure
 
 from layerscope.core.encodings import is_half
 from layerscope.core.looks import METRICS, looks
-from layerscope.core.measures import task_metrics
+from layerscope.core.measures import of_first_split, task_metrics
 from layerscope.core.table_files import Drawn
-from layerscope.core.variants import PRETRAINED
-from layerscope.figures.curves import curve, draw_curve, panels_of
+from layerscope.figures.curves import draw_curve, estimates, panels_of
 from layerscope.figures.style import (
     legend_below,
     model_handles,
@@ -19,18 +18,6 @@ from layerscope.figures.style import (
     styled,
     width_for,
 )
-
-
-def gains(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Rows of the fine-tuned variants with `gain`: the score less the pre-trained model's.
-
-    Rows whose model, probe, view and layer was not probed before fine-tuning are left out.
-    """
-    place = ["model", "probe", "view", "layer"]
-    chosen = rows[(rows["metric"] == metric) & rows["value"].notna()]
-    before = chosen.loc[chosen["variant"] == PRETRAINED, [*place, "value"]]
-    both = chosen[chosen["percent"] > 0].merge(before, on=place, suffixes=("", "_before"))
-    return both.assign(gain=both["value"] - both["value_before"])
 
 
 @styled()
@@ -42,7 +29,7 @@ def draw(rows: pd.DataFrame) -> Figure:
     """
     metric, _ = task_metrics(set(rows["metric"]))
     known = looks(models_of(rows))
-    gained = gains(rows, metric)
+    gained = rows[(rows["metric"] == metric) & rows["gain"].notna() & rows["seed"].isna()]
     wanted = [(probe, view) for probe, view in panels_of(gained, metric) if not is_half(view)]
     panels = dict(iter(gained.groupby(["probe", "view", "percent", "model"])))
     percents = percents_of(rows)
@@ -55,7 +42,8 @@ def draw(rows: pd.DataFrame) -> Figure:
             axes.axhline(0, color="black", linewidth=0.6)
             for model, look in known.items():
                 own = panels.get((probe, view, percent, model), gained.iloc[:0])
-                draw_curve(axes, curve(own, "depth", "gain"), look, markersize=2.8)
+                points = estimates(own, "depth", "gain", "gain_")
+                draw_curve(axes, points, look, alpha=0.13, markersize=2.8)
             axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
         title = f"{probe}, {view}" if view != "word" else probe
         line[0].set_ylabel(f"{title}\nΔ {METRICS[metric]}")
@@ -69,4 +57,4 @@ def draw(rows: pd.DataFrame) -> Figure:
 
 def figure(tables: Drawn) -> Figure:
     """The figure, from the table of probes."""
-    return draw(tables.table("probes"))
+    return draw(of_first_split(tables.table("probes")))

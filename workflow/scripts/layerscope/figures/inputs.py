@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from layerscope.core.looks import METRICS
-from layerscope.core.measures import BASELINES, task_metrics
+from layerscope.core.measures import BASELINES, of_first_split, task_metrics
 from layerscope.core.table_files import Drawn
 from layerscope.core.variants import PRETRAINED, RANDOM
 from layerscope.figures.scores import DASHES, line_of
@@ -43,11 +43,20 @@ INPUTS = {
 }
 
 
-def best_layers(rows: pd.DataFrame, metric: str) -> dict[tuple[str, str, str, str], float]:
-    """Score of the best layer by probe, view, model and variant."""
-    chosen = rows[(rows["metric"] == metric) & rows["value"].notna()]
+class Estimate(NamedTuple):
+    """A value with its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def best_layers(rows: pd.DataFrame, metric: str) -> dict[tuple[str, str, str, str], Estimate]:
+    """Score of the best layer with its interval, by probe, view, model and variant."""
+    chosen = rows[(rows["metric"] == metric) & rows["layer"].isna()]
     keys = ["probe", "view", "model", "variant"]
-    return chosen.groupby(keys, sort=False)["value"].max().to_dict()
+    found = chosen.set_index(keys)[["value", "low", "high"]]
+    return {place: Estimate(*row) for place, row in zip(found.index, found.to_numpy(), strict=True)}
 
 
 def levels(scores: pd.DataFrame, metric: str) -> dict[str, float]:
@@ -94,14 +103,10 @@ def draw(rows: pd.DataFrame, scores: pd.DataFrame) -> Figure:
             for name, level in lines.items():
                 axes.axvline(level, color=GREY, linewidth=0.9, dashes=DASHES[name], zorder=1)
             for at, view in enumerate(views):
-                for number, (label, members) in enumerate(variants.items()):
-                    values = [
-                        best[place]
-                        for variant in members
-                        if (place := (probe, view, model, variant)) in best
-                    ]
-                    shift = 0.17 * (number - (len(variants) - 1) / 2)
-                    _marks(axes, values, at + shift, styles[label])
+                for number, (label, variant) in enumerate(variants.items()):
+                    if (place := (probe, view, model, variant)) in best:
+                        shift = 0.17 * (number - (len(variants) - 1) / 2)
+                        _mark(axes, best[place], at + shift, styles[label])
             axes.set_ylim(len(views) - 0.4, -0.6)
             axes.set_yticks(range(len(views)), [INPUTS[view] for view in views])
             axes.tick_params(axis="y", length=0)
@@ -119,28 +124,23 @@ def draw(rows: pd.DataFrame, scores: pd.DataFrame) -> Figure:
     return figure
 
 
-def _variants(rows: pd.DataFrame) -> Mapping[str, list[str]]:
-    """Variants by what their marks are called: the seeds of a share are one mark."""
+def _variants(rows: pd.DataFrame) -> Mapping[str, str]:
+    """Variants by what their marks are called: of a fraction, the mean over its seeds."""
     there = set(rows["variant"])
     found = {
-        label: [variant]
+        label: variant
         for variant, label in ((RANDOM, "random weights"), (PRETRAINED, "pre-trained"))
         if variant in there
     }
-    for percent in percents_of(rows):
-        own = rows.loc[rows["percent"] == percent, "variant"]
-        found[f"fine-tuned on {percent} %"] = list(own.unique())
-    return found
+    return found | {f"fine-tuned on {percent} %": f"f{percent}" for percent in percents_of(rows)}
 
 
-def _marks(axes: Axes, values: Sequence[float], at: float, style: Mapping[str, Any]) -> None:
-    """The mean of seeds, with a line from the least to the largest."""
-    if not values:
-        return
-    axes.plot([min(values), max(values)], [at, at], color=style["color"], linewidth=0.9)
-    axes.plot(sum(values) / len(values), at, linestyle="", **style)
+def _mark(axes: Axes, found: Estimate, at: float, style: Mapping[str, Any]) -> None:
+    """A value with a line over its interval."""
+    axes.plot([found.low, found.high], [at, at], color=style["color"], linewidth=0.9)
+    axes.plot(found.value, at, linestyle="", **style)
 
 
 def figure(tables: Drawn) -> Figure:
     """The figure, from the tables of probes and scores."""
-    return draw(tables.table("probes"), tables.table("scores"))
+    return draw(of_first_split(tables.table("probes")), tables.table("scores"))

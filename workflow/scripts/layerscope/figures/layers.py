@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from layerscope.core.looks import METRICS
 from layerscope.core.variants import PRETRAINED, RANDOM
-from layerscope.figures.curves import curve, draw_curve
+from layerscope.figures.curves import curve, draw_curve, estimates
 from layerscope.figures.style import (
     GREY,
     layer_ticks,
@@ -29,10 +29,13 @@ from layerscope.figures.style import (
 def draw(rows: pd.DataFrame, wanted: Sequence[tuple[str, str, str]]) -> Figure:
     """Draw one column per model and one row per panel.
 
+    A table that has means over seeds with intervals is drawn by these, else by means and ranges.
+
     Args:
-        rows: one task's rows of the table of probes.
+        rows: one task's rows of the table of probes or of similarity.
         wanted: probe, view and measure of each row, as from `probes.panels` or `controls.panels`.
     """
+    estimated = "low" in rows
     models = models_of(rows)
     percents = percent_looks(percents_of(rows))
     panels = dict(iter(rows.groupby(["model", "probe", "view", "metric"])))
@@ -45,13 +48,22 @@ def draw(rows: pd.DataFrame, wanted: Sequence[tuple[str, str, str]]) -> Figure:
         for axes, model in zip(line, models, strict=True):
             own = panels.get((model, probe, view, measure), rows.iloc[:0])
             for variant, style in _REFERENCES.items():
-                points = curve(own[own["variant"] == variant], "layer")
+                of_variant = own[own["variant"] == variant]
+                points = estimates(of_variant, "layer") if estimated else curve(of_variant, "layer")
+                if variant == PRETRAINED:
+                    shade = {"color": style["color"], "alpha": 0.1, "linewidth": 0}
+                    axes.fill_between(points.index, points["min"], points["max"], **shade)
                 axes.plot(points.index, points["mean"], **style)
             for percent, look in percents.items():
-                points = curve(own[own["percent"] == percent], "layer")
+                of_percent = own[own["percent"] == percent]
+                points = (
+                    estimates(of_percent[of_percent["seed"].isna()], "layer")
+                    if estimated
+                    else curve(of_percent, "layer")
+                )
                 draw_curve(axes, points, look, alpha=0.2, markersize=2.6)
             if len(own):
-                layer_ticks(axes, 0, own["layer"].max())
+                layer_ticks(axes, 0, int(own["layer"].max()))
         title = f"{probe}, {view}" if view != "word" else probe
         line[0].set_ylabel(f"{title}\n{METRICS[measure]}")
     for axes, model in zip(grid[0], models, strict=True):

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from layerscope.core.encodings import is_half
-from layerscope.core.measures import task_metrics
+from layerscope.core.measures import of_first_split, task_metrics
 from layerscope.core.table_files import Drawn
 from layerscope.figures.curves import panels_of
 from layerscope.figures.layers import draw
@@ -20,5 +20,5 @@ def panels(rows: pd.DataFrame) -> list[tuple[str, str, str]]:
 
 def figure(tables: Drawn) -> Figure:
     """The figure, from the table of probes."""
-    rows = tables.table("probes")
+    rows = of_first_split(tables.table("probes"))
     return draw(rows, panels(rows))

@@ -30,6 +30,8 @@ CORE = 4e10
 WRITTEN = 300.0
 #: MB of weights that are read and compared in a second.
 WEIGHTS_READ = 100.0
+#: Seconds in which the answer of a probe to a test row is read, counted and resampled.
+COUNTED = 5e-6
 #: Seconds to start a program: imports alone, and with a model.
 START, START_MODEL = 5.0, 10.0
 #: A job that would keep one core busy for longer than this requests a GPU.
@@ -41,8 +43,11 @@ SMALL, TORCH, CUDA = 600, 1200, 4000
 
 #: Rows at most whose similarity is measured (`layerscope.analysis.similarity`).
 COMPARED = 10_000
-#: Steps of L-BFGS that a linear probe takes, for true and control labels together.
-STEPS = 20
+#: Steps of L-BFGS that a linear probe takes for each set of labels.
+STEPS = 40
+#: What choosing the penalty takes: steps over all values of it, parts that the rows are held out
+#: in, and rows at most (`layerscope.analysis.probing.linear`).
+CHOOSING_STEPS, FOLDS, CHOOSING = 50, 3, 5000
 
 #: Rules that no model is run in: MB and seconds, for data sets of up to some 100,000 sentences.
 LIGHT: dict[str, tuple[int, float]] = {
@@ -92,6 +97,8 @@ def needs(study: Study, sizes: Sizes, rule: str, wildcards: Mapping[str, str]) -
     """
     if rule in LIGHT:
         return Needs(*LIGHT[rule])
+    if rule == "part_probes":
+        return _probe_table(study, sizes, wildcards["task"], wildcards["model"])
     if rule == "part_weight_change":
         return _weight_change(study, sizes.models[wildcards["model"]])
     if rule.startswith(("table_", "part_")):
@@ -128,12 +135,12 @@ def subwords(task: TaskSize, most: int) -> float:
     return min(task.words * SUBWORDS, most)
 
 
-def probed_rows(study: Study, size: TaskSize, task: str) -> tuple[float, float]:
-    """Rows of activations that a task's probes train on and are tested on."""
+def probed_rows(study: Study, size: TaskSize, task: str) -> tuple[list[float], float]:
+    """Rows of activations that a task's probes learn from, by split, and are tested on."""
     rows = size.words if study.tasks[task].kind == "ner" else 1
-    train, test = size.examples["train"] * rows, size.examples["test"] * rows
-    limit = study.tasks[task].probe_limit
-    return (min(train, limit) if limit else train), test
+    limit = study.tasks[task].probe_limit or math.inf
+    learned = [min(size.examples[s] * rows, limit) for s in jobs.probe_rows(study, task)]
+    return learned, size.examples["test"] * rows
 
 
 def _compute(
@@ -192,9 +199,10 @@ def _extract(study: Study, size: ModelSize, task: TaskSize, name: str, variant: 
     entry = study.tasks[name]
     views = jobs.views(study, name)
     tuned = parse_variant(variant)[0] > 0
-    train, test = probed_rows(study, task, name)
+    learned, test = probed_rows(study, task, name)
     in_example = task.words if entry.kind == "ner" else 1
-    examples = (train + test) / in_example
+    rows = sum(learned) + test
+    examples = rows / in_example
     length = subwords(task, settings.max_length)
     encodings = Counter(map(encoding, views))  # views of the same one share a pass
     passes = examples * len(encodings) + (task.examples["test"] if tuned else 0)
@@ -208,7 +216,7 @@ def _extract(study: Study, size: ModelSize, task: TaskSize, name: str, variant: 
     states = size.layers + 1
     vector = states * size.width * (2 if settings.dtype == "float16" else 4)
     sides = sum(_sides(view) for view in views)
-    stored = (train + test) * vector * sides / 1e6
+    stored = rows * vector * sides / 1e6
     seconds += stored / WRITTEN
     # Two blocks of vectors in float32 and one as stored, beside the states of a batch and the maps.
     block = 256 * max(in_example, 2) * states * size.width * 14 / 1e6
@@ -228,14 +236,15 @@ def _intervene(study: Study, size: ModelSize, task: TaskSize, name: str) -> Need
     ner = study.tasks[name].kind == "ner"
     test = task.examples["test"]
     # Means of heads, erasers and their sizes from all reference rows; checks on some test rows.
-    reference = 3 * task.examples["validation"] + min(test, 2000)
+    reference = probed_rows(study, task, name)[0][0] / (task.words if ner else 1)
+    reference = 3 * reference + min(test, 2000)
     length = subwords(task, passing.max_length)
     # With a layer erased, or its control, only what comes after it is computed: half on average.
     passes = reference + test * (1 + masked + 2 * size.layers)
     batches = (reference + test * (1 + masked + 4 * size.layers)) * length / passing.batch_tokens
     batches *= size.layers
     fitted = 4 * size.layers * 30 * size.width**3  # matrices of the erasers, in float64
-    probed = 9 * size.layers * 2 * _fit(1000, size.width, 11 if ner else 3)
+    probed = 9 * size.layers * 2 * _fit(1000, size.width, 11 if ner else 3, chosen=False)
     operations = 2 * size.body * length * passes + fitted + probed
     seconds, gpu = _compute(operations, batches, START_MODEL)
     batch = 2 * size.layers * size.width * passing.batch_tokens * 4 / 1e6
@@ -270,20 +279,43 @@ def _weight_change(study: Study, size: ModelSize) -> Needs:
     return Needs(TABLE[0], TABLE[1] + read / WEIGHTS_READ)
 
 
+def _probe_table(study: Study, sizes: Sizes, task: str, model: str) -> Needs:
+    """Predictions of all probes, counted and resampled a layer at a time."""
+    _, test = probed_rows(study, sizes.tasks[task], task)
+    variants = len(jobs.all_variants(study)) * len(jobs.probe_rows(study, task))
+    views = len(jobs.views(study, task)) * len(study.tasks[task].probes)
+    layers = sizes.models[model].layers + 1
+    resamples = 16 * study.statistics.resamples * test / 1e6  # MB, if each row is a group
+    return Needs(int(TABLE[0] + resamples), TABLE[1] + COUNTED * test * layers * variants * views)
+
+
 def _sides(view: str) -> int:
     """Vectors of the model's width that stand side by side in a view."""
     return 2 if encoding(view) == SEPARATE else 1
 
 
-def _fit(rows: float, width: int, classes: int) -> float:
-    """Operations of a linear probe, in the space of its rows or of its columns."""
+def _fit(rows: float, width: int, classes: int, chosen: bool) -> float:
+    """Operations of a linear probe, in the space of its rows or of its columns.
+
+    True and control labels: a product with the vectors and one with their transpose a step.
+    """
     inner = min(rows, width)
-    return 8 * STEPS * rows * inner * classes + 2 * rows * width * inner
+    passes = STEPS * rows + chosen * CHOOSING_STEPS * FOLDS * min(rows, CHOOSING)
+    return 8 * passes * inner * classes + 4 * rows * width * inner + 10 * inner**3
 
 
 def _probe(study: Study, size: ModelSize, task: TaskSize, name: str, probe: str) -> Needs:
-    settings = study.probes[probe]
-    train, test = probed_rows(study, task, name)
+    learned, test = probed_rows(study, task, name)
+    each = [_probe_of(study, size, (train, test), name, probe) for train in learned]
+    memory, seconds = zip(*each, strict=True)
+    return Needs(max(memory), START + sum(seconds))
+
+
+def _probe_of(
+    study: Study, size: ModelSize, rows: tuple[float, float], name: str, probe: str
+) -> tuple[int, float]:
+    """MB and seconds of a probe that learns from so many rows and is tested on so many."""
+    settings, (train, test) = study.probes[probe], rows
     views = jobs.views(study, name)
     states, kind = size.layers + 1, study.tasks[name].kind
     width = size.width * max(map(_sides, views))
@@ -293,15 +325,17 @@ def _probe(study: Study, size: ModelSize, task: TaskSize, name: str, probe: str)
     if isinstance(settings, LinearProbe):
         halves = 1.5 if halved else 1.0  # of a pair, each alone: half as wide
         lengths = 2 if settings.code_length else 1  # whose fits are to half of all, a quarter, ...
-        one = lengths * halves * _fit(train, width, classes)
+        chosen = settings.inverse_regularisation is None
+        one = lengths * halves * _fit(train, width, classes, chosen)
         if halved and settings.combined:
             width *= 2
-            one += lengths * _fit(train, width, classes)
+            one += lengths * _fit(train, width, classes, chosen)
     elif isinstance(settings, BilstmCrfProbe):
         words = 3 * settings.epochs * train * len(settings.seeds) + test
         one = (8 * settings.hidden * (width + settings.hidden) + 5e5) * words
     else:
-        one = 2 * train * (train + test) * width + machines * 1000 * train**2
+        # Of raw vectors and of standardised ones.
+        one = 2 * (2 * train * (train + test) * width + machines * 1000 * train**2)
     kernels = 0 if kind == "ner" else 8 * train * (machines * (train + test) + train) / 1e6
     vectors = (train + test) * width * (4 + 4 + 8) / 1e6
-    return Needs(int(TORCH + kernels + vectors), START + states * len(views) * one / (CORE / 2))
+    return int(TORCH + kernels + vectors), states * len(views) * one / (CORE / 2)

@@ -7,7 +7,6 @@ from collections.abc import Collection
 import pandas as pd
 
 from layerscope.core.encodings import COMBINED, SEPARATE, encoding, is_half, of_main_views, part_of
-from layerscope.core.variants import PRETRAINED
 from layerscope.summary.intervals import (
     LEAST_SEEDS,
     Interval,
@@ -17,30 +16,28 @@ from layerscope.summary.intervals import (
 )
 
 
-def probe_findings(rows: pd.DataFrame, metric: str, confidence: float) -> list[str]:
+def probe_findings(rows: pd.DataFrame, metric: str) -> list[str]:
     """What fine-tuning on the largest training fraction does to the best layer's probe score.
 
+    A gain is claimed where its interval over test examples and seeds excludes 0.
+
     Args:
-        rows: one task's rows of the table of probes.
+        rows: one task's rows of the table of probes, of one split that probes learned from.
         metric: of the task.
-        confidence: of intervals over seeds.
     """
     most = rows["percent"].max()
     if not most > 0:
         return []
-    if rows.loc[rows["percent"] == most, "variant"].nunique() < LEAST_SEEDS:
+    if rows.loc[rows["percent"] == most, "seed"].nunique() < LEAST_SEEDS:
         return [f"With fewer than {LEAST_SEEDS} seeds nothing is said of probes: see the figures."]
     chosen = of_main_views(rows)
-    chosen = chosen[(chosen["percent"] == most) | (chosen["variant"] == PRETRAINED)]
-    chosen = chosen[(chosen["metric"] == metric) & ~chosen["view"].map(is_half).astype(bool)]
+    best = chosen["layer"].isna() & chosen["seed"].isna() & (chosen["percent"] == most)
+    chosen = chosen[best & (chosen["metric"] == metric) & chosen["gain"].notna()]
+    chosen = chosen[~chosen["view"].map(is_half).astype(bool)]
     found = []
     for (probe, view), own in chosen.groupby(["probe", "view"], sort=False):
-        each = []
-        for model, of_model in own.groupby("model", sort=False):
-            best = of_model.groupby("variant")["value"].max().dropna()
-            if PRETRAINED in best and len(best) > 1:
-                before = best.pop(PRETRAINED)
-                each.append((model, over_seeds(best - before, confidence)))
+        gained = zip(own["gain"], own["gain_low"], own["gain_high"], strict=True)
+        each = [(model, Interval(*gain)) for model, gain in zip(own["model"], gained, strict=True)]
         named = f"the {probe} probe" + (f" ({view})" if view != "word" else "")
         told = [f"{model} by {change}" for model, change in each if supported(change)]
         if told:

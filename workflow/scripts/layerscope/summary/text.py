@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from layerscope.core.measures import LEVEL, task_metrics
+from layerscope.core.measures import LEVEL, of_first_split, of_main_rows, task_metrics
 from layerscope.summary.associations import association_findings
 from layerscope.summary.controls import control_findings, reached_findings
 from layerscope.summary.heads import head_findings
@@ -83,14 +83,13 @@ def _task_findings(own: Mapping[str, pd.DataFrame], confidence: float) -> dict[s
         parts["Calibration"] = calibration_findings(own["error_analysis"])
         if "f1_gap" in set(own["error_analysis"]["measure"]):
             parts["Seen and unseen entities"] = novelty_findings(own["error_analysis"])
+    probes = of_main_rows(own["probes"])
     parts["What layers encode before fine-tuning"] = [
-        *control_findings(own["probes"], metric),
-        *reached_findings(own["probes"], scores, metric),
+        *control_findings(probes, metric),
+        *reached_findings(probes, scores, metric),
     ]
-    parts["What fine-tuning adds to layers"] = probe_findings(own["probes"], metric, confidence)
-    parts["Pooling and features of decoders"] = input_findings(
-        own["probes"], decoders, metric, confidence
-    )
+    parts["What fine-tuning adds to layers"] = probe_findings(of_first_split(own["probes"]), metric)
+    parts["Pooling and features of decoders"] = input_findings(probes, decoders, metric, confidence)
     if "similarity" in own:
         parts["How representations change"] = similarity_findings(own["similarity"], confidence)
     if "heads" in own:

@@ -1,19 +1,153 @@
-"""A part of the table of probe scores: all variants of a model on a task."""
+"""A part of the table of probe scores: all variants of a model on a task, with intervals.
+
+Beside each fine-tuned variant there is the mean over seeds of its percentage (`f{percent}`, seed
+null), and beside the layers the best one (layer null). `gain` is the score less that of the
+pre-trained model, on the same test examples. Where probes learned from two splits, the difference
+of both has rows of its own.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
 import pandas as pd
 
-from layerscope.core.formats import read_table
-from layerscope.core.table_files import Sources, Table, path_parts
+from layerscope.config.statistics import Statistics
+from layerscope.core.formats import SCHEMAS, read_table
+from layerscope.core.formats.probe_predictions import ProbePredictions
+from layerscope.core.measures import MEMORISED
+from layerscope.core.table_files import Row, Sources, Table, path_parts, variant_keys
+from layerscope.core.variants import PRETRAINED
+from layerscope.tables.probe_intervals import Ends, Resampled, Scorer
 from layerscope.tables.rows import probe_rows
+
+#: Scores by variant and metric.
+Scores = Mapping[str, Mapping[str, Resampled]]
+INTERVALS = ("value", "low", "high", "gain", "gain_low", "gain_high")
 
 
 def tabulate(sources: Sources) -> dict[str, Table]:
-    """The part, from files …/{task}/{model}/{variant}/{probe}.parquet."""
+    """The part, from files …/{task}/{model}/{variant}/{probe}.parquet and their predictions."""
+    scorer = Scorer(Statistics.model_validate_json(sources.settings))
+    names = ("task", "model", "variant", "probe")
+    files: dict[str, dict[str, tuple[str, str]]] = {}
+    task = model = ""
+    for path, answers in zip(sources.files, sources.paths["predictions"], strict=True):
+        task, model, variant, probe = path_parts(path, names)
+        files.setdefault(probe, {})[variant] = (path, answers)
 
-    def rows(path: str) -> pd.DataFrame:
-        task, model, variant, probe = path_parts(path, ("task", "model", "variant", "probe"))
-        return probe_rows(read_table(path, "probe"), task, model, variant, probe)
+    def blocks() -> Iterator[pd.DataFrame]:
+        for probe, paths in files.items():
+            stored = {
+                variant: probe_rows(read_table(path, "probe"), task, model, variant, probe)
+                for variant, (path, _) in paths.items()
+            }
+            answers = {variant: ProbePredictions(path) for variant, (_, path) in paths.items()}
+            yield from _of_probe(stored, answers, scorer)
 
-    return {"probes": Table(map(rows, sources.files))}
+    described = {"confidence": scorer.settings.confidence}
+    return {"probes": Table(blocks(), described)}
+
+
+def _of_probe(
+    stored: Mapping[str, pd.DataFrame],
+    answers: Mapping[str, ProbePredictions],
+    scorer: Scorer,
+) -> Iterator[pd.DataFrame]:
+    """Rows of a probe, view by view; of the resamples, those of one view are in memory."""
+    first = next(iter(stored.values()))
+    keys = {name: first[name].iloc[0] for name in ("task", "model", "probe")}
+    for view in first["view"].unique():
+        by_split = {
+            split: {
+                variant: scorer.scores(file, [p for p in file.places if p[:2] == (split, view)])
+                for variant, file in answers.items()
+            }
+            for split in first["rows"].unique()
+        }
+        for split, scores in by_split.items():
+            about = keys | {"rows": split, "view": view}
+            yield _frame(_scored(scores, scorer, about))
+            yield _frame(_unscored(stored, scores, about))
+        if {"train", "validation"} <= by_split.keys():
+            differences = {
+                variant: {m: r - by_split["validation"][variant][m] for m, r in found.items()}
+                for variant, found in by_split["train"].items()
+            }
+            about = keys | {"rows": MEMORISED, "view": view}
+            yield _frame(_scored(differences, scorer, about, best=False))
+
+
+def _frame(rows: list[Row]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=list(SCHEMAS["probes-table"]))
+
+
+def _members(variants: Sequence[str]) -> dict[str, list[str]]:
+    """Each variant by itself, then the means over seeds with the variants that they are of."""
+    found = {variant: [variant] for variant in variants}
+    means: dict[str, list[str]] = {}
+    for variant in variants:
+        percent, separator, _ = variant.partition("-s")
+        if separator:
+            means.setdefault(percent, []).append(variant)
+    return found | means
+
+
+def _named(keys: Row, name: str, members: Sequence[str]) -> Row:
+    own = variant_keys(keys["task"], keys["model"], members[0])
+    return {**keys, **own, "variant": name} | ({} if name in members else {"seed": None})
+
+
+def _scored(scores: Scores, scorer: Scorer, keys: Row, best: bool = True) -> list[Row]:
+    """Rows of metrics with intervals: every layer, and the best one."""
+    rows = []
+    before = scores.get(PRETRAINED)
+    for name, members in _members(list(scores)).items():
+        about = _named(keys, name, members)
+        for metric in scores[members[0]]:
+            curves = [scores[variant][metric] for variant in members]
+            start = before[metric] if before and about["percent"] else None
+            found = _with_gains(scorer, curves, start)
+            last = max(len(found) - 1, 1)
+            places: list[tuple[int | None, float | None]] = [
+                (layer, layer / last) for layer in range(len(found))
+            ]
+            if best:
+                found += _with_gains(
+                    scorer, [each.best for each in curves], start.best if start else None
+                )
+                places.append((None, None))
+            rows += [
+                {**about, "metric": metric, "layer": layer, "depth": depth}
+                | dict(zip(INTERVALS, values, strict=False))
+                for (layer, depth), values in zip(places, found, strict=True)
+            ]
+    return rows
+
+
+def _with_gains(
+    scorer: Scorer, curves: Sequence[Resampled], before: Resampled | None
+) -> list[tuple[float, ...]]:
+    found = scorer.ends(curves)
+    if before is None:
+        return [*found]
+    gained: list[Ends] = scorer.ends([each - before for each in curves])
+    return [(*ends, *gain) for ends, gain in zip(found, gained, strict=True)]
+
+
+def _unscored(stored: Mapping[str, pd.DataFrame], scores: Scores, keys: Row) -> list[Row]:
+    """Rows of the further measures, which are not of test examples: no intervals."""
+    rows = []
+    for name, members in _members(list(stored)).items():
+        about = _named(keys, name, members)
+        tables = [
+            own[(own["rows"] == keys["rows"]) & (own["view"] == keys["view"])]
+            for own in (stored[variant] for variant in members)
+        ]
+        values = np.mean([own["value"].to_numpy() for own in tables], axis=0)
+        for row, value in zip(tables[0].to_dict("records"), values, strict=True):
+            if row["metric"] not in scores[members[0]]:
+                further = {key: row[key] for key in ("metric", "layer", "depth")}
+                rows.append({**about, **further, "value": value})
+    return rows

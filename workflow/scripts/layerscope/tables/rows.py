@@ -66,10 +66,10 @@ def probe_rows(table: pa.Table, task: str, model: str, variant: str, probe: str)
     Depth is the layer over the last layer: 0 for the embeddings, 1 for the last layer.
     """
     scores = table.to_pandas()
-    by_layer = scores.groupby(["view", "metric", "layer"], sort=False)["value"]
+    by_layer = scores.groupby(["rows", "view", "metric", "layer"], sort=False)["value"]
     found = by_layer.agg(lambda seeds: np.mean(seeds.to_numpy())).reset_index()
-    # Views and metrics keep the order of the file.
-    found = found.sort_values(["view", "metric", "layer"], key=_by_appearance)
+    # Splits, views and metrics keep the order of the file.
+    found = found.sort_values(["rows", "view", "metric", "layer"], key=_by_appearance)
     depth = found["layer"] / max(found["layer"].max(), 1)
     return found.assign(**variant_keys(task, model, variant), probe=probe, depth=depth)
 

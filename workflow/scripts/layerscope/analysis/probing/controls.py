@@ -34,16 +34,6 @@ def word_type_labels(
     )
 
 
-def permuted_labels(train_labels: Codes, seed: int) -> Codes:
-    """Training labels apart from their examples.
-
-    The control of pairs of sentences, which have no types that recur: a probe that was fitted to
-    these labels and is tested on the true ones is at chance on average. One draw scatters around
-    it, more so where the vectors form few clusters, since a cluster gets its random class whole.
-    """
-    return np.random.default_rng(seed).permutation(train_labels)
-
-
 def halves(vectors: Vectors, view: str) -> dict[str, Vectors]:
     """The views to probe: `separate` (premise, then hypothesis) also gives either half alone.
 

@@ -3,13 +3,14 @@
 The optimum is scikit-learn's (`LogisticRegression`), on large sets reached ten times faster. What
 takes the time of L-BFGS is the number of passes over the vectors. Four things make it small:
 
-- Parameters are scaled by a Cholesky factor of the Hessian as it is where nothing but the frequency
-  of classes is known, a multiple of X'X and of the penalty. It costs one product, and some twenty
+- Vectors are turned to their principal axes, where the Hessian, as it is where nothing but the
+  frequency of classes is known, is diagonal. Parameters are scaled by its root, and some twenty
   steps do what takes hundreds without.
 - Logits are linear in the parameters, so that a line is searched on logits alone: a step takes one
   product with the vectors and one with their transpose, whatever its length turns out to be.
 - Where there are fewer rows than columns, everything happens in the space that the rows span.
-- The true labels and those of the control task are columns of the same products.
+- The true labels, those of the control task, and the parts of a cross-validation are columns of the
+  same products.
 
 The objective is scikit-learn's: mean loss plus |W|^2 / (2 C n), intercepts free.
 """
@@ -17,51 +18,97 @@ The objective is scikit-learn's: mean loss plus |W|^2 / (2 C n), intercepts free
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import solve_triangular
 
 Vectors = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 
+#: Largest entry of a gradient at which a fit has converged.
+TOLERANCE = 1e-6
+#: Steps without a smaller gradient after which a fit ends: rounding to float32 allows no more.
+PATIENCE = 10
 #: Pairs of steps and changes of the gradient that L-BFGS remembers.
 MEMORY = 10
+
+
+class Axes(NamedTuple):
+    """Vectors turned to their principal axes, or to those of the space that they span.
+
+    Weights at the optimum are sums of rows, and as long in any orthonormal basis of them.
+    """
+
+    vectors: Vectors  # rows x axes
+    basis: Vectors  # columns x axes
+    moments: Floats  # mean square along each axis
+
+    def parameters(self, found: Floats) -> Floats:
+        """Parameters for the vectors as they were; the last column, intercepts, stays."""
+        return np.concatenate([found[..., :-1] @ self.basis.T, found[..., -1:]], axis=2)
+
+
+def principal_axes(vectors: Vectors) -> Axes:
+    """Turn vectors (rows x columns, float32) to their principal axes."""
+    basis = None
+    if len(vectors) < vectors.shape[1]:
+        basis = np.linalg.qr(vectors.T)[0]
+        vectors = vectors @ basis
+    gram = (vectors.T @ vectors).astype(np.float64) / len(vectors)
+    moments, turn = np.linalg.eigh(gram)
+    turned = turn.astype(np.float32)
+    whole = turned if basis is None else basis @ turned
+    return Axes(vectors @ turned, whole, np.maximum(moments, 0))
 
 
 class Problems:
     """Losses of P label sets with K classes each: arrays are P x K x D, and P x K x n for logits.
 
     Parameters have D = d + 1 columns, the last one the intercept.
+
+    Args:
+        axes: vectors, n x d.
+        labels: class of each row, once a label set.
+        classes: K.
+        c: of the penalty.
+        kept: rows that each label set is fitted to, P x n; None for all.
+        ridge: penalty of intercepts, half its product with their squares; it is needed where a
+            class has none of the kept rows, whose intercept would have no end.
     """
 
-    def __init__(self, vectors: Vectors, labels: Sequence[Codes], classes: int, c: float) -> None:
-        rows, width = vectors.shape
-        self.vectors, self.shape = vectors, (len(labels), classes, width + 1)
-        # Two classes with a weight vector each carry half the penalty of one that separates them.
-        self.penalty = (2 if classes == 2 else 1) / (c * rows)
+    def __init__(
+        self,
+        axes: Axes,
+        labels: Sequence[Codes],
+        classes: int,
+        c: float,
+        kept: Mask | None = None,
+        ridge: float = 0.0,
+    ) -> None:
+        rows, width = axes.vectors.shape
+        self.vectors, self.kept = axes.vectors, kept
+        self.shape = (len(labels), classes, width + 1)
         self.targets = np.zeros((len(labels), classes, rows), np.float32)
         for problem, codes in enumerate(labels):
             self.targets[problem, codes, np.arange(rows)] = 1
-        shares = np.maximum(self.targets.mean(axis=2), 1 / rows).astype(np.float64)
-        self.spread = np.sqrt(shares * (1 - np.minimum(shares, 0.99)))[:, :, None]
-        gram = (vectors.T @ vectors).astype(np.float64) / rows
-        self.factor = _factor(gram, self.penalty / float(np.mean(self.spread**2)) + 1e-6)
+        if kept is not None:
+            self.targets *= kept[:, None]
+        self.counts = np.full(len(labels), rows) if kept is None else kept.sum(axis=1)
+        # Two classes with a weight vector each carry half the penalty of one that separates them.
+        self.penalty = np.full(self.shape, ridge)
+        self.penalty[:, :, :-1] = (2 if classes == 2 else 1) / (c * self.counts[:, None, None])
+        shares = self.targets.sum(axis=2) / self.counts[:, None]
+        shares = np.maximum(shares, 1 / rows).astype(np.float64)
+        spread = (shares * (1 - np.minimum(shares, 0.99)))[:, :, None]
+        moments = np.append(axes.moments, 1.0)  # of intercepts
+        self.scale = np.sqrt(spread * (moments + 1e-6) + self.penalty)
 
-    def whitened(self, gradient: Floats) -> Floats:
-        """A gradient by parameters as one by scaled parameters."""
-        inner = gradient[:, :, :-1].reshape(-1, self.shape[2] - 1)
-        solved = solve_triangular(self.factor, inner.T, lower=True, check_finite=False).T
-        whole = np.concatenate([solved.reshape(gradient[:, :, :-1].shape), gradient[:, :, -1:]], 2)
-        return whole / self.spread
-
-    def unscaled(self, scaled: Floats) -> Floats:
-        """Parameters, or a direction, of scaled ones."""
-        scaled = scaled / self.spread
-        inner = scaled[:, :, :-1].reshape(-1, self.shape[2] - 1)
-        solved = solve_triangular(self.factor, inner.T, lower=True, trans=1, check_finite=False).T
-        return np.concatenate([solved.reshape(scaled[:, :, :-1].shape), scaled[:, :, -1:]], 2)
+    def among_kept(self, values: Vectors) -> Vectors:
+        """Values of rows (P x K x n), 0 where a row is not fitted to."""
+        return values if self.kept is None else values * self.kept[:, None]
 
     def logits(self, parameters: Floats) -> Vectors:
         """One product with the vectors for all label sets."""
@@ -71,27 +118,13 @@ class Problems:
 
     def gradient(self, parameters: Floats, shares: Vectors) -> Floats:
         """Of the objective, from the probabilities of classes; one product for all label sets."""
-        errors = shares - self.targets
-        rows = errors.shape[2]
-        inner = errors.reshape(-1, rows) @ self.vectors
+        errors = self.among_kept(shares) - self.targets
+        inner = errors.reshape(-1, errors.shape[2]) @ self.vectors
         found = np.concatenate(
             [inner.reshape(*self.shape[:2], -1), errors.sum(axis=2, keepdims=True)], axis=2
         ).astype(np.float64)
-        found /= rows
-        found[:, :, :-1] += self.penalty * parameters[:, :, :-1]
-        return found
-
-
-def _factor(gram: Floats, penalty: float) -> Floats:
-    """Cholesky factor of a Hessian. Rounding may ask for a larger penalty: it only scales."""
-    while True:
-        shifted = gram + penalty * np.eye(len(gram))
-        try:
-            found = np.linalg.cholesky(shifted).astype(np.float64, copy=False)
-        except np.linalg.LinAlgError:
-            penalty *= 10
-        else:
-            return found
+        found /= self.counts[:, None, None]
+        return found + self.penalty * parameters
 
 
 def _softmax(logits: Vectors) -> Vectors:
@@ -108,15 +141,14 @@ def _length(
     The loss is convex along a line. Two steps are as good as the exact length; a step is at most
     doubled or halved away from 1.
     """
-    rows = logits.shape[2]
-    penalty = problems.penalty
-    along = penalty * np.einsum("pkd,pkd->p", at[:, :, :-1], move[:, :, :-1])
-    curved = penalty * np.einsum("pkd,pkd->p", move[:, :, :-1], move[:, :, :-1])
+    rows, penalty = problems.counts, problems.penalty
+    along = np.einsum("pkd,pkd,pkd->p", penalty, at, move)
+    curved = np.einsum("pkd,pkd,pkd->p", penalty, move, move)
     length = np.ones(len(at))
     toward = np.einsum("pkn,pkn->p", problems.targets, change) / rows
     for _ in range(2):
         shares = _softmax(logits + length.astype(np.float32)[:, None, None] * change)
-        weighted = shares * change
+        weighted = problems.among_kept(shares * change)
         means = weighted.sum(axis=1)
         slope = means.sum(axis=1, dtype=np.float64) / rows - toward + along + length * curved
         bend = np.einsum("pkn,pkn->p", weighted, change) - np.einsum("pn,pn->p", means, means)
@@ -126,23 +158,38 @@ def _length(
     return length, _softmax(logits + length.astype(np.float32)[:, None, None] * change)
 
 
-def _directions(gradient: Floats, pairs: Sequence[tuple[Floats, Floats]]) -> Floats:
+class _Pair(NamedTuple):
+    """A step, the change of the gradient along it, and what L-BFGS makes of both, by label set."""
+
+    step: Floats
+    turn: Floats
+    inverse: Floats  # of their product; 0 without curvature
+    scale: Floats  # of the inverse Hessian
+
+
+def _dot(a: Floats, b: Floats) -> Floats:
+    return np.einsum("pkd,pkd->p", a, b)[:, None, None]
+
+
+def _pair(step: Floats, turn: Floats) -> _Pair:
+    """A pair; one without curvature, which rounding leaves of a set that has converged, is void."""
+    product, size = _dot(step, turn), _dot(turn, turn)
+    curved = product > 1e-10 * np.sqrt(_dot(step, step) * size)
+    inverse = np.where(curved, 1 / np.where(curved, product, 1), 0)
+    return _Pair(step, turn, inverse, np.where(curved, product / np.where(curved, size, 1), 1))
+
+
+def _directions(gradient: Floats, pairs: Sequence[_Pair]) -> Floats:
     """The two loops of L-BFGS (Nocedal 1980), each label set by itself."""
-
-    def dot(a: Floats, b: Floats) -> Floats:
-        return np.einsum("pkd,pkd->p", a, b)[:, None, None]
-
     found = -gradient
     factors = []
-    for step, turn in reversed(pairs):
-        product = np.maximum(dot(step, turn), 1e-300)
-        factors.append((dot(step, found) / product, product))
-        found = found - factors[-1][0] * turn
+    for pair in reversed(pairs):
+        factors.append(pair.inverse * _dot(pair.step, found))
+        found = found - factors[-1] * pair.turn
     if pairs:
-        step, turn = pairs[-1]
-        found = found * dot(step, turn) / np.maximum(dot(turn, turn), 1e-300)
-    for (step, turn), (factor, product) in zip(pairs, reversed(factors), strict=True):
-        found = found + (factor - dot(turn, found) / product) * step
+        found = found * pairs[-1].scale
+    for pair, factor in zip(pairs, reversed(factors), strict=True):
+        found = found + (factor - pair.inverse * _dot(pair.turn, found)) * pair.step
     return found
 
 
@@ -152,7 +199,7 @@ def fit(
     classes: int,
     inverse_regularisation: float = 1.0,
     max_iterations: int = 200,
-    tolerance: float = 1e-4,
+    tolerance: float = TOLERANCE,
 ) -> tuple[Floats, int]:
     """Fit one multinomial logistic regression a label set.
 
@@ -162,41 +209,52 @@ def fit(
         classes: number of classes, at least 2.
         inverse_regularisation: C of scikit-learn.
         max_iterations: the most steps.
-        tolerance: largest entry of every gradient at which to stop; scikit-learn's and its default.
+        tolerance: largest entry of every gradient at which to stop.
 
     Returns:
         Parameters, label sets x classes x (width + 1), and the number of steps.
     """
-    rows, width = vectors.shape
-    if rows < width:
-        # Weights at the optimum are sums of rows, and as long in any orthonormal basis of them.
-        basis = np.linalg.qr(vectors.T)[0]
-        found, steps = fit(
-            vectors @ basis, labels, classes, inverse_regularisation, max_iterations, tolerance
-        )
-        return np.concatenate([found[..., :-1] @ basis.T, found[..., -1:]], axis=2), steps
-    problems = Problems(vectors, labels, classes, inverse_regularisation)
-    scaled = np.zeros(problems.shape)
-    parameters = np.zeros(problems.shape)
-    logits = np.zeros((*problems.shape[:2], len(vectors)), np.float32)
+    axes = principal_axes(vectors)
+    problems = Problems(axes, labels, classes, inverse_regularisation)
+    found, _, steps = minimise(problems, max_iterations, tolerance)
+    return axes.parameters(found), steps
+
+
+def minimise(
+    problems: Problems, max_iterations: int, tolerance: float, start: Floats | None = None
+) -> tuple[Floats, Vectors, int]:
+    """Minimise the losses together.
+
+    Args:
+        problems: the losses.
+        max_iterations: the most steps.
+        tolerance: largest entry of every gradient at which to stop.
+        start: parameters to start from; None for zeros.
+
+    Returns:
+        Parameters (P x K x D), logits of all rows (P x K x n), and the number of steps.
+    """
+    parameters = np.zeros(problems.shape) if start is None else start.copy()
+    logits = problems.logits(parameters)
     gradient = problems.gradient(parameters, _softmax(logits))
-    inner = problems.whitened(gradient)
-    pairs: list[tuple[Floats, Floats]] = []
+    inner = gradient / problems.scale
+    pairs: list[_Pair] = []
+    least, waited = np.inf, 0
     for iteration in range(max_iterations):
-        if np.abs(gradient).max() <= tolerance:
-            return parameters, iteration
+        worst = float(np.abs(gradient).max())
+        least, waited = (worst, 0) if worst < least else (least, waited + 1)
+        if worst <= tolerance or waited >= PATIENCE:
+            return parameters, logits, iteration
         direction = _directions(inner, pairs)
-        move = problems.unscaled(direction)
+        move = direction / problems.scale
         change = problems.logits(move)
         length, shares = _length(problems, parameters, move, logits, change)
-        step = length[:, None, None] * direction
-        scaled += step
         parameters += length[:, None, None] * move
         logits += length.astype(np.float32)[:, None, None] * change
         gradient = problems.gradient(parameters, shares)
-        before, inner = inner, problems.whitened(gradient)
-        pairs = [*pairs[1 - MEMORY :], (step, inner - before)]
-    return parameters, max_iterations
+        before, inner = inner, gradient / problems.scale
+        pairs = [*pairs[1 - MEMORY :], _pair(length[:, None, None] * direction, inner - before)]
+    return parameters, logits, max_iterations
 
 
 def scores(parameters: Floats, vectors: Vectors) -> Vectors:

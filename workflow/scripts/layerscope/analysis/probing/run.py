@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,11 +22,31 @@ from layerscope.statistics import metrics
 
 Codes = npt.NDArray[np.int64]
 Row = dict[str, Any]
+Keys = dict[str, list[Any]]
 
 log = logging.getLogger(__name__)
 
 #: What the activations that a probe learns from and is tested on must have in common.
 SHARED = ("task", "model", "variant", "model_sha256", "view", "layers", "width", "labels")
+
+
+class Probed(NamedTuple):
+    """What a probe of one layer found: its measures, and its answers to the test rows.
+
+    Answers are codes of the task's labels, whatever the probe itself learned.
+    """
+
+    view: str
+    layer: int
+    seed: int
+    values: dict[str, float]
+    predicted: Codes
+
+    def rows(self) -> Iterator[Row]:
+        """Rows of kind `probe`, without the split that was learned from."""
+        keys = {"view": self.view, "layer": self.layer}
+        for metric, value in self.values.items():
+            yield keys | {"metric": metric, "value": value, "probe_seed": self.seed}
 
 
 def shared_metadata(train: str | Path, test: str | Path) -> dict[str, Any]:
@@ -44,7 +64,7 @@ def shared_metadata(train: str | Path, test: str | Path) -> dict[str, Any]:
     return {key: left[key] for key in SHARED}
 
 
-def _read_labels(path: str | Path, names: Sequence[str]) -> tuple[dict[str, list[Any]], Codes]:
+def _read_labels(path: str | Path, names: Sequence[str]) -> tuple[Keys, Codes]:
     keys = read_keys(path)
     if not keys["label"]:
         raise UserError(f"{path}: no rows; a probe needs at least one")
@@ -54,50 +74,52 @@ def _read_labels(path: str | Path, names: Sequence[str]) -> tuple[dict[str, list
         raise UserError(f"{path}: {error}") from None
 
 
-def probe_nli(train: str | Path, test: str | Path, probe: LinearProbe | SvmProbe) -> Iterator[Row]:
-    """Rows of a probe on vectors of examples, layer by layer.
+def probe_nli(
+    train: str | Path, test: str | Path, probe: LinearProbe | SvmProbe
+) -> Iterator[Probed]:
+    """A probe on vectors of examples, layer by layer.
 
     The view `separate` is probed whole, and its halves as views `premise` and `hypothesis`; by a
-    linear probe also with what compares the halves, as view `combined`.
+    linear probe also with what compares the halves, as view `combined`. There is no control task:
+    pairs have no types that recur in the test data, so that no control label could be learned.
     """
     described = shared_metadata(train, test)
     names = described["labels"]
-    _, labels = _read_labels(train, names)
+    keys, labels = _read_labels(train, names)
     _, truth = _read_labels(test, names)
     if isinstance(probe, LinearProbe):
-        permuted = controls.permuted_labels(labels, probe.control_seed)
-        answers = _by_lines(train, [labels, permuted], test, probe, len(names))
+        answers = _by_lines(train, keys, labels, test, probe, len(names))
     else:
         answers = _by_svms(train, labels, test, probe)
-    for layer, view, found, lengths in answers:
-        values = _nli_scores(truth, found[0], names)
-        if len(found) > 1:
-            values |= _selectivity(values["accuracy"], float(np.mean(found[1] == truth)))
-        yield from _rows(view, layer, values | lengths, seed=0)
+    for layer, view, found, standardised, lengths in answers:
+        values = _nli_scores(truth, found, names)
+        if standardised is not None:
+            scores = _nli_scores(truth, standardised, names)
+            values |= {f"{metric}_standardised": value for metric, value in scores.items()}
+        yield _told(Probed(view, layer, 0, values | lengths, found))
 
 
-#: Layer, view, answers once a set of labels, and further measures.
-Answers = Iterator[tuple[int, str, list[Codes], dict[str, float]]]
+#: Layer, view, answers, those of a probe of standardised vectors, and further measures.
+Answers = Iterator[tuple[int, str, Codes, Codes | None, dict[str, float]]]
 
 
 def _by_lines(
     train: str | Path,
-    label_sets: Sequence[Codes],
+    keys: Keys,
+    labels: Codes,
     test: str | Path,
     probe: LinearProbe,
     classes: int,
 ) -> Answers:
-    """Answers to the true labels and to the control's."""
-    examples = read_keys(train)["example_id"]
     described = activation_metadata(train)
     for layer in range(described["layers"]):
         parts = _inputs(read_layer(train, layer), described["view"], probe)
         test_parts = _inputs(read_layer(test, layer), described["view"], probe)
         for view, vectors in parts.items():
             scaled, scaled_test = standardise(vectors, test_parts[view])
-            answers = _linear(scaled, label_sets, scaled_test, probe)
-            lengths = _code_lengths(scaled, label_sets, examples, classes, probe)
-            yield layer, view, answers, lengths
+            (found,) = _linear(scaled, [labels], scaled_test, keys["group_id"], probe)
+            lengths = _code_lengths(scaled, {"": labels}, keys, classes, probe)
+            yield layer, view, found, None, lengths
 
 
 def _inputs(vectors: Vectors, view: str, probe: LinearProbe) -> dict[str, Vectors]:
@@ -109,7 +131,10 @@ def _inputs(vectors: Vectors, view: str, probe: LinearProbe) -> dict[str, Vector
 
 
 def _by_svms(train: str | Path, labels: Codes, test: str | Path, probe: SvmProbe) -> Answers:
-    """Answers of support vector machines; views of a layer share products of vectors."""
+    """Answers of support vector machines; views of a layer share products of vectors.
+
+    As published, vectors are raw; those of machines that read them standardised come beside.
+    """
     from layerscope.analysis.probing.svm import make_room, predict_svm
 
     described, room = activation_metadata(train), None
@@ -119,9 +144,13 @@ def _by_svms(train: str | Path, labels: Codes, test: str | Path, probe: SvmProbe
         separate = list(parts)[1:] or list(parts)
         vectors, others = ([each[view] for view in separate] for each in (parts, test_parts))
         room = room or make_room(len(labels), len(others[0]), len(vectors))
-        found = predict_svm(vectors, labels, others, probe.inverse_regularisation, room)
-        for view, answers in zip(parts, found, strict=True):
-            yield layer, view, [answers], {}
+        settings = probe.inverse_regularisation, room
+        found = [predict_svm(vectors, labels, others, *settings)]
+        scaled = [standardise(*pair) for pair in zip(vectors, others, strict=True)]
+        vectors, others = ([pair[side] for pair in scaled] for side in (0, 1))
+        found.append(predict_svm(vectors, labels, others, *settings))
+        for view, raw, standardised in zip(parts, *found, strict=True):
+            yield layer, view, raw, standardised, {}
 
 
 def _nli_scores(truth: Codes, predicted: Codes, names: Sequence[str]) -> dict[str, float]:
@@ -134,8 +163,8 @@ def probe_ner(
     test: str | Path,
     probe: LinearProbe | BilstmCrfProbe,
     merge_tags: bool = False,
-) -> Iterator[Row]:
-    """Rows of a probe on vectors of words, layer by layer.
+) -> Iterator[Probed]:
+    """A probe on vectors of words, layer by layer.
 
     With `merge_tags` the probe learns types of entity in place of IOB2 tags. Its answers are turned
     back before they are scored; accuracy and control are of what it learns.
@@ -144,19 +173,22 @@ def probe_ner(
     tags, view = described["labels"], described["view"]
     keys, labels = _read_labels(train, tags)
     test_keys, truth = _read_labels(test, tags)
-    examples, test_examples = keys["example_id"], test_keys["example_id"]
     names = tags
     if merge_tags:
         names = merged_labels(tags)
         merged = metrics.encode(merge(tags), names)
         labels, truth = merged[labels], merged[truth]
 
-    def scores(predicted: Codes) -> dict[str, float]:
-        answers = [names[code] for code in predicted]
+    def found(layer: int, seed: int, learned: Codes, further: dict[str, float]) -> Probed:
+        answers = [names[code] for code in learned]
         if merge_tags:
-            answers = unmerge(answers, test_examples)
-        parts = metrics.ner_metrics(test_keys["label"], answers, test_examples, tags)
-        return metrics.values(parts) | {"accuracy": float(np.mean(predicted == truth))}
+            answers = unmerge(answers, test_keys["example_id"])
+        parts = metrics.ner_metrics(test_keys["label"], answers, test_keys["example_id"], tags)
+        values = metrics.values(parts) | {"accuracy": float(np.mean(learned == truth))}
+        if "control_accuracy" in further:
+            further["selectivity"] = values["accuracy"] - further["control_accuracy"]
+        predicted = metrics.encode(answers, tags)
+        return _told(Probed(view, layer, seed, values | further, predicted))
 
     for layer in range(described["layers"]):
         vectors, test_vectors = standardise(read_layer(train, layer), read_layer(test, layer))
@@ -164,16 +196,18 @@ def probe_ner(
             control, control_truth = controls.word_type_labels(
                 keys["word"], labels, test_keys["word"], probe.control_seed
             )
-            answers, guessed = _linear(vectors, [labels, control], test_vectors, probe)
-            values = scores(answers)
-            values |= _selectivity(values["accuracy"], float(np.mean(guessed == control_truth)))
-            values |= _code_lengths(vectors, [labels, control], examples, len(names), probe)
-            yield from _rows(view, layer, values, seed=0)
+            sets = {"": labels, "control_": control}
+            answers, guessed = _linear(
+                vectors, list(sets.values()), test_vectors, keys["group_id"], probe
+            )
+            further = {"control_accuracy": float(np.mean(guessed == control_truth))}
+            further |= _code_lengths(vectors, sets, keys, len(names), probe)
+            yield found(layer, 0, answers, further)
         else:
-            data = (vectors, labels, examples, test_vectors, test_examples)
+            examples = keys["example_id"], test_keys["example_id"]
+            data = (vectors, labels, examples[0], test_vectors, examples[1])
             for seed in probe.seeds:
-                predicted = _bilstm_crf(data, len(names), probe, seed)
-                yield from _rows(view, layer, scores(predicted), seed)
+                yield found(layer, seed, _bilstm_crf(data, len(names), probe, seed), {})
 
 
 def _bilstm_crf(
@@ -196,73 +230,69 @@ def _bilstm_crf(
 
 
 def _linear(
-    train: Vectors, label_sets: Sequence[Codes], test: Vectors, probe: LinearProbe
+    train: Vectors,
+    label_sets: Sequence[Codes],
+    test: Vectors,
+    groups: Sequence[str],
+    probe: LinearProbe,
 ) -> list[Codes]:
     from layerscope.analysis.probing.linear import predict_linear
 
     settings = probe.inverse_regularisation, probe.max_iterations
-    return predict_linear(train, label_sets, test, *settings)
+    return predict_linear(train, label_sets, test, *settings, groups)
 
 
 def _code_lengths(
     vectors: Vectors,
-    label_sets: Sequence[Codes],
-    examples: Sequence[str],
+    label_sets: dict[str, Codes],
+    keys: Keys,
     classes: int,
     probe: LinearProbe,
 ) -> dict[str, float]:
-    """Bits of the true labels, and compression of those and of the control's.
+    """Bits of the true labels, alone and given vectors, and compression of all sets of labels.
 
     Examples come in random order, and the words of one stay together.
+
+    Args:
+        label_sets: by what the name of their compression begins with; the true ones first.
     """
     if not probe.code_length:
         return {}
-    from layerscope.analysis.probing.codelength import compression, online_code_lengths
+    from layerscope.analysis.probing.codelength import online_code_lengths
 
+    examples = keys["example_id"]
     known = {name: place for place, name in enumerate(dict.fromkeys(examples))}
     drawn = np.random.default_rng(probe.control_seed).permutation(len(known))
     order = np.argsort(drawn[[known[name] for name in examples]], kind="stable")
+    groups = [keys["group_id"][row] for row in order]
+    sets = [labels[order] for labels in label_sets.values()]
     settings = probe.inverse_regularisation, probe.max_iterations
-    bits, control = online_code_lengths(
-        vectors[order], [labels[order] for labels in label_sets], classes, *settings
-    )
-    return {
-        "code_length": bits,
-        "compression": compression(bits, len(vectors), classes),
-        "control_compression": compression(control, len(vectors), classes),
-    }
+    found = online_code_lengths(vectors[order], sets, classes, *settings, groups)
+    lengths = {"code_length": found[0].online, "frequency_code_length": found[0].frequencies}
+    names = zip(label_sets, found, strict=True)
+    return lengths | {f"{name}compression": each.compression for name, each in names}
 
 
-def _selectivity(accuracy: float, control: float) -> dict[str, float]:
-    return {"control_accuracy": control, "selectivity": accuracy - control}
-
-
-def _rows(view: str, layer: int, values: dict[str, float], seed: int) -> Iterator[Row]:
-    log.info("view %s, layer %d: %s", view, layer, {k: round(v, 3) for k, v in values.items()})
-    for metric, value in values.items():
-        yield {
-            "view": view,
-            "layer": layer,
-            "metric": metric,
-            "value": value,
-            "probe_seed": seed,
-        }
+def _told(probed: Probed) -> Probed:
+    values = {metric: round(value, 3) for metric, value in probed.values.items()}
+    log.info("view %s, layer %d: %s", probed.view, probed.layer, values)
+    return probed
 
 
 def probe_layers(
     train: str | Path, test: str | Path, probe: Probe, kind: TaskKind, merge_tags: bool = False
-) -> Iterator[Row]:
+) -> Iterator[Probed]:
     """Probe every layer of one view; one layer's vectors are in memory at a time.
 
     Args:
-        train: activations of training data.
+        train: activations of the rows to learn from.
         test: activations of test data, of the same model and view.
         probe: settings of the probe.
         kind: of the task.
         merge_tags: NER alone: whether the probe learns types in place of IOB2 tags.
 
     Returns:
-        Rows of kind `probe`. Probes without a seed of their own have `probe_seed` 0.
+        What was found in each layer. Probes without a seed of their own have seed 0.
 
     Raises:
         UserError: the probe does not fit the task, or the files do not go together.

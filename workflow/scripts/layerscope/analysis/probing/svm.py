@@ -113,10 +113,10 @@ def predict_svm(
     inverse_regularisation: float,
     room: Room | None = None,
 ) -> list[Codes]:
-    """Fit `SVC()` on raw training vectors and predict the test rows, whole and by their parts.
+    """Fit `SVC()` on training vectors and predict the test rows, whole and by their parts.
 
     Args:
-        train: parts of the vectors, each rows x width; not standardised, as published.
+        train: parts of the vectors, each rows x width; raw, as published, or standardised.
         labels: class of each training row.
         test: the same parts of the test vectors.
         inverse_regularisation: C of scikit-learn.

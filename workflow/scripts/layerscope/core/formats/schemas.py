@@ -48,7 +48,9 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
         "predicted": pa.string(),
         "probabilities": pa.list_(pa.float32()),
     },
+    # `rows` is the split that a probe learned from.
     "probe": {
+        "rows": pa.string(),
         "view": pa.string(),
         "layer": pa.int32(),
         "metric": pa.string(),
@@ -83,14 +85,21 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
         "low": pa.float64(),
         "high": pa.float64(),
     },
+    # `layer` is null in rows of the best one, `seed` in means over seeds (variant `f{percent}`).
     "probes-table": {
         **_VARIANT,
         "probe": pa.string(),
+        "rows": pa.string(),
         "view": pa.string(),
         "layer": pa.int32(),
         "depth": pa.float64(),
         "metric": pa.string(),
         "value": pa.float64(),
+        "low": pa.float64(),
+        "high": pa.float64(),
+        "gain": pa.float64(),
+        "gain_low": pa.float64(),
+        "gain_high": pa.float64(),
     },
     "attention-table": {
         **_VARIANT,

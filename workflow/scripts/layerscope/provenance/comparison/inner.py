@@ -73,15 +73,20 @@ def _means(path: Path, kind: str, names: list[str]) -> dict[tuple[Any, ...], flo
 
 
 def _best_layers(path: Path) -> dict[tuple[Any, ...], tuple[int, float]]:
-    means = _means(path, "probes-table", ["probe", "view", "metric", "layer"])
+    """Of the probes that learned from the first split in a task's rows, as all analyses."""
+    found = _means(path, "probes-table", ["rows", "probe", "view", "metric", "layer"])
+    means = {key: value for key, value in found.items() if key[-1] is not None}  # no best layers
     metrics: dict[str, set[str]] = {}
-    for task, *_, metric, _layer in means:
+    first: dict[str, str] = {}
+    for task, _, _, split, _, _, metric, _ in means:
         metrics.setdefault(task, set()).add(metric)
+        first.setdefault(task, split)
     primary = {task: task_metrics(names)[0] for task, names in metrics.items()}
     best: dict[tuple[Any, ...], tuple[int, float]] = {}
-    for (*rest, layer), value in sorted(means.items()):
-        key = tuple(rest)
-        if key[-1] == primary[key[0]] and (key not in best or value > best[key][1]):
+    for (task, model, variant, split, probe, view, metric, layer), value in sorted(means.items()):
+        key = (task, model, variant, probe, view, metric)
+        chosen = split == first[task] and metric == primary[task]
+        if chosen and (key not in best or value > best[key][1]):
             best[key] = (layer, value)
     return best
 

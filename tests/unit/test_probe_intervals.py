@@ -1,0 +1,155 @@
+"""Intervals of probe scores: how often they cover, and what the table of probes makes of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from synthetic_tables import SETTINGS, run_program
+
+from layerscope.config.statistics import Statistics
+from layerscope.core.formats import read_table, write_table
+from layerscope.core.formats.probe_predictions import (
+    Answers,
+    ProbePredictions,
+    write_probe_predictions,
+)
+from layerscope.core.measures import MEMORISED, of_first_split, of_main_rows
+from layerscope.tables.probe_intervals import Resampled, Scorer
+
+CLASSES = ["entailment", "neutral", "contradiction"]
+
+
+@pytest.mark.parametrize(
+    ("seeds", "deviation"), [(1, 0.0), (3, 0.0), (3, 0.03), (5, 0.03), (5, 0.08)]
+)
+def test_intervals_cover_the_score_of_further_examples_and_seeds(
+    seeds: int, deviation: float
+) -> None:
+    """Examples are as difficult for all seeds; a seed is better or worse at all of them."""
+    rng = np.random.default_rng(0)
+    examples, simulations = 150, 400
+    scorer = Scorer(Statistics(resamples=200, confidence=0.95, seed=1))
+    weights = scorer._drawn(examples) / examples
+    missed = 0
+    for _ in range(simulations):
+        ease = rng.beta(2, 2, size=examples)
+        effects = rng.normal(scale=deviation, size=seeds)
+        right = rng.random((seeds, examples)) < np.clip(ease + effects[:, None], 0, 1)
+        found = [
+            Resampled(own.mean(keepdims=True), (weights @ own)[:, None])
+            for own in right.astype(float)
+        ]
+        ((_, low, high),) = scorer.ends(found)
+        missed += not low <= 0.5 <= high
+    assert missed / simulations < 0.08
+
+
+def write(folder: Path, variant: str, right: dict[str, list[float]], seed: int) -> None:
+    """Predictions of a probe on 200 test rows, right so often by layer, by split."""
+    rng = np.random.default_rng(3)
+    labels = rng.integers(3, size=200)
+    draws = np.random.default_rng(seed).random((200, 1))
+    keys = {
+        "example_id": [f"e{i}" for i in range(200)],
+        "group_id": [f"g{i // 2}" for i in range(200)],
+        "label": [CLASSES[code] for code in labels],
+    }
+    answers, rows = [], []
+    for split, shares in right.items():
+        codes = np.where(draws < np.asarray(shares), labels[:, None], (labels[:, None] + 1) % 3)
+        answers.append(Answers((split, "joint", 0), codes.astype(np.int16)))
+        rows += [
+            {"rows": split, "view": "joint", "layer": layer, "metric": metric, "value": value,
+             "probe_seed": 0}
+            for layer, share in enumerate(shares)
+            for metric, value in (("accuracy", share), ("compression", 1 + share))
+        ]  # fmt: skip
+    path = folder / "t" / "m" / variant / "linear.parquet"
+    write_table(path, "probe", rows)
+    about = {"labels": CLASSES, "kind_of_task": "nli"}
+    predictions = path.with_suffix(".predictions.parquet")
+    write_probe_predictions(predictions, keys, answers, 2, about)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> pd.DataFrame:
+    """A model that gains 0.2 in its last layer, and 0.1 more of what it has memorised."""
+    before = {"validation": [0.4, 0.5], "train": [0.4, 0.5]}
+    after = {"validation": [0.4, 0.7], "train": [0.4, 0.8]}
+    variants = {"pretrained": (before, 0), "f100-s1": (after, 1), "f100-s2": (after, 2)}
+    for variant, (right, seed) in variants.items():
+        write(tmp_path, variant, right, seed)
+    paths = [tmp_path / "t" / "m" / variant / "linear.parquet" for variant in variants]
+    given = [f"predictions={path.with_suffix('.predictions.parquet')}" for path in paths]
+    out = tmp_path / "table.parquet"
+    run_program(
+        "make_table", "tables.probes", *paths, "--inputs", *given, "--settings", SETTINGS,
+        "--out", f"probes={out}",
+    )  # fmt: skip
+    return read_table(out, "probes-table").to_pandas()
+
+
+def row(table: pd.DataFrame, **where: Any) -> pd.Series:
+    for name, value in where.items():
+        column = table[name]
+        table = table[column.isna() if value is None else column == value]
+    (found,) = table.to_dict("records")
+    return pd.Series(found)
+
+
+def test_gains_are_of_the_same_examples_and_means_of_seeds_have_wider_intervals(
+    table: pd.DataFrame,
+) -> None:
+    last = {"rows": "validation", "metric": "accuracy", "layer": 1}
+    before, one, two, mean = (
+        row(table, variant=variant, **last)
+        for variant in ("pretrained", "f100-s1", "f100-s2", "f100")
+    )
+    assert np.isnan(before["gain"])
+    for own in (one, two):
+        assert own["gain"] == pytest.approx(own["value"] - before["value"])
+        assert own["low"] < own["value"] < own["high"]
+    assert mean["value"] == pytest.approx((one["value"] + two["value"]) / 2)
+    assert mean["gain"] == pytest.approx((one["gain"] + two["gain"]) / 2)
+    assert np.isnan(mean["seed"])
+    assert mean["high"] - mean["low"] >= 12.7 * abs(one["value"] - two["value"]) / np.sqrt(2)
+    best = row(table, variant="f100-s1", rows="validation", metric="accuracy", layer=None)
+    assert (best["value"], best["gain"]) == (one["value"], one["gain"])
+    assert best["gain_low"] > 0
+
+
+def test_what_has_no_predictions_has_no_interval_but_a_mean(table: pd.DataFrame) -> None:
+    found = row(table, variant="f100", rows="validation", metric="compression", layer=1)
+    assert found["value"] == pytest.approx(1.7)
+    assert np.isnan([found["low"], found["high"], found["gain"]]).all()
+
+
+def test_the_difference_of_two_splits_is_a_row_and_stays_out_of_the_rest(
+    table: pd.DataFrame,
+) -> None:
+    where = {"rows": MEMORISED, "metric": "accuracy", "layer": 1}
+    before, after = (row(table, variant=variant, **where) for variant in ("pretrained", "f100"))
+    assert (before["value"], before["low"], before["high"]) == (0, 0, 0)
+    assert after["value"] == pytest.approx(0.1, abs=0.05)
+    assert after["gain"] == after["value"]
+    assert set(of_first_split(table)["rows"]) == {"validation"}
+    main = of_main_rows(table)
+    assert set(main["variant"]) == {"pretrained", "f100-s1", "f100-s2"}
+    assert main["layer"].tolist() == main["layer"].astype(int).tolist()
+
+
+def test_predictions_are_read_as_they_were_written(tmp_path: Path) -> None:
+    write(tmp_path, "pretrained", {"validation": [0.4, 1.0]}, seed=0)
+    path = tmp_path / "t" / "m" / "pretrained" / "linear.predictions.parquet"
+    file = ProbePredictions(path)
+    assert list(file.places) == [("validation", "joint", 0)]
+    assert file.predicted(("validation", "joint", 0), 1) == file.keys()["label"]
+    assert json.loads(json.dumps(file.described))["layers"] == 2
+    before = path.read_bytes()
+    write(tmp_path, "pretrained", {"validation": [0.4, 1.0]}, seed=0)
+    assert path.read_bytes() == before

@@ -1,0 +1,104 @@
+"""Files of the answers that probes give to test rows: one column a layer, a row group a probe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from layerscope.core.errors import UserError
+from layerscope.core.files import canonical_json, whole_file
+from layerscope.core.formats.activations import layer_column
+from layerscope.core.formats.schemas import METADATA_KEY, VERSION
+from layerscope.core.formats.tables import file_metadata
+
+KIND = "probe-predictions"
+#: What names a probe in its file: the split that it learned from, the view, and its seed.
+PLACE = ("rows", "view", "probe_seed")
+
+Codes = npt.NDArray[np.int16]
+
+
+class Answers(NamedTuple):
+    """Answers of the probes of all layers that share split, view and seed.
+
+    Attributes:
+        place: `rows`, `view` and `probe_seed`.
+        codes: test rows x layers, places in the file's `labels`.
+    """
+
+    place: tuple[str, str, int]
+    codes: Codes
+
+
+def write_probe_predictions(
+    path: str | Path,
+    keys: Mapping[str, Sequence[Any]],
+    answers: Iterable[Answers],
+    layers: int,
+    metadata: Mapping[str, Any],
+) -> None:
+    """Write a file, whole or not at all.
+
+    Args:
+        path: the file.
+        keys: `example_id`, `group_id` and `label` of the test rows, the same for all probes.
+        answers: of the probes, each written as one row group.
+        layers: how many, embeddings included.
+        metadata: what readers should know; `labels` and `kind_of_task` among it.
+    """
+    described = {"kind": KIND, "format": VERSION, "layers": layers, **metadata}
+    text = pa.dictionary(pa.int32(), pa.string())
+    names = [*PLACE, "example_id", "group_id", "label"]
+    types = [text, text, pa.int64(), text, text, text]
+    schema = pa.schema(
+        [*zip(names, types, strict=True), *((layer_column(i), pa.int16()) for i in range(layers))],
+        metadata={METADATA_KEY: canonical_json(described).encode()},
+    )
+    size = len(keys["label"])
+    shared = [pa.array(keys[name]).dictionary_encode() for name in names[3:]]
+    with whole_file(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as file:
+        for (split, view, seed), codes in answers:
+            place = [pa.array([name] * size).dictionary_encode() for name in (split, view)]
+            columns = [*place, pa.array([seed] * size), *shared, *map(pa.array, codes.T)]
+            file.write_table(pa.table(columns, schema=schema), row_group_size=max(size, 1))
+
+
+class ProbePredictions:
+    """A file of probes' predictions, of which a column of a row group is read at a time.
+
+    Raises:
+        UserError: not such a file.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = path
+        self.described = file_metadata(path, KIND)
+        self._file = pq.ParquetFile(path)
+        groups = range(self._file.num_row_groups)
+        first = [
+            self._file.read_row_group(i, list(PLACE)).slice(0, 1).to_pylist()[0] for i in groups
+        ]
+        self.places = {tuple(row[name] for name in PLACE): i for i, row in enumerate(first)}
+
+    def keys(self) -> dict[str, list[str]]:
+        """`example_id`, `group_id` and `label` of the test rows."""
+        found = self._file.read_row_group(0, ["example_id", "group_id", "label"]).to_pydict()
+        if not found["label"]:
+            raise UserError(f"{self.path}: no rows; allowed: at least one")
+        return found
+
+    def predicted(self, place: tuple[str, str, int], layer: int) -> list[str]:
+        """Labels that a probe gave to the test rows."""
+        column = self._file.read_row_group(self.places[place], [layer_column(layer)]).column(0)
+        labels = self.described["labels"]
+        return [labels[code] for code in column.to_pylist()]
+
+    def layers(self) -> Iterator[int]:
+        """Layers, from the embeddings on."""
+        return iter(range(self.described["layers"]))

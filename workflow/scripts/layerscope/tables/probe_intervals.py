@@ -1,0 +1,122 @@
+"""Intervals of probe scores over groups of test examples and over seeds of fine-tuning.
+
+All scores of a model on a task are resampled with the same groups, so that differences between
+them are of the same test examples: a fine-tuned variant and the pre-trained model (the gain), or
+probes that learned from two splits.
+
+A mean over S seeds has two sources of error, and its interval adds them: groups by the percentile
+bootstrap, seeds by Student's t with S - 1 degrees of freedom. Few seeds that are drawn with
+replacement scatter too little (with two, half of the draws are of one alone). The half-widths add
+as roots of squares, on each side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.stats import t
+
+from layerscope.config.statistics import Statistics
+from layerscope.core.formats.probe_predictions import ProbePredictions
+from layerscope.statistics import metrics
+from layerscope.statistics.inference import (
+    Floats,
+    bootstrap_weights,
+    group_sums,
+    interval,
+)
+
+Ends = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """Scores and their resamples.
+
+    Attributes:
+        value: scores by layer.
+        draws: the same in each resample of groups: resamples x layers.
+    """
+
+    value: Floats
+    draws: Floats
+
+    def __sub__(self, other: Resampled) -> Resampled:
+        return Resampled(self.value - other.value, self.draws - other.draws)
+
+    @cached_property
+    def best(self) -> Resampled:
+        """That of the best layer, which each resample chooses anew."""
+        return Resampled(self.value.max(keepdims=True), self.draws.max(axis=1, keepdims=True))
+
+
+class Scorer:
+    """Scores of predictions, all resampled with the same groups."""
+
+    def __init__(self, settings: Statistics) -> None:
+        self.settings = settings
+        self._weights: Floats | None = None
+
+    def scores(
+        self, file: ProbePredictions, places: Sequence[tuple[str, str, int]]
+    ) -> dict[str, Resampled]:
+        """Scores of the task's metrics by layer, averaged over probe seeds.
+
+        Args:
+            file: predictions of a probe on a variant.
+            places: of the same split and view, one for each probe seed.
+        """
+        keys, names = file.keys(), file.described["labels"]
+        found: dict[str, list[tuple[float, Floats]]] = {}
+        for layer in file.layers():
+            by_seed: dict[str, list[tuple[float, Floats]]] = {}
+            for place in places:
+                answers = file.predicted(place, layer)
+                if file.described["kind_of_task"] == "nli":
+                    parts = metrics.nli_metrics(keys["label"], answers, names)
+                else:
+                    parts = metrics.ner_metrics(keys["label"], answers, keys["example_id"], names)
+                for metric, (counts, statistic) in parts.items():
+                    sums = group_sums(counts, keys["group_id"])
+                    drawn = statistic(self._drawn(len(sums)) @ sums)
+                    value = float(statistic(sums.sum(axis=0)))
+                    by_seed.setdefault(metric, []).append((value, drawn))
+            for metric, values in by_seed.items():
+                mean = float(np.mean([value for value, _ in values]))
+                drawn = np.mean([draws for _, draws in values], axis=0)
+                found.setdefault(metric, []).append((mean, drawn))
+        return {
+            metric: Resampled(
+                np.asarray([value for value, _ in layers]), np.stack([d for _, d in layers], axis=1)
+            )
+            for metric, layers in found.items()
+        }
+
+    def _drawn(self, groups: int) -> Floats:
+        if self._weights is None or self._weights.shape[1] != groups:
+            rng = np.random.default_rng(self.settings.seed)
+            self._weights = bootstrap_weights(groups, self.settings.resamples, rng)
+        return self._weights
+
+    def ends(self, seeds: Sequence[Resampled]) -> list[Ends]:
+        """Mean over seeds with its interval, by layer; one seed has an interval over groups."""
+        values = np.stack([each.value for each in seeds])
+        draws = np.mean([each.draws for each in seeds], axis=0)
+        found = []
+        for layer, mean in enumerate(values.mean(axis=0)):
+            low, high = interval(draws[:, layer], self.settings.confidence)
+            seed = student(values[:, layer], self.settings.confidence)
+            below, above = np.hypot(max(mean - low, 0), seed), np.hypot(max(high - mean, 0), seed)
+            found.append((float(mean), float(mean - below), float(mean + above)))
+        return found
+
+
+def student(values: Floats, confidence: float) -> float:
+    """Half-width of the t-interval of a mean; 0 of a single value, which says nothing of others."""
+    n = len(values)
+    if n < 2:
+        return 0.0
+    return float(t.ppf((1 + confidence) / 2, n - 1) * values.std(ddof=1) / np.sqrt(n))
