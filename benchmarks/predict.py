@@ -111,7 +111,8 @@ def extract_seconds(
     """Activations, attention and predictions of a variant, and writing; `write` is in bytes/s."""
     size, about, settings = sizes.models[model], sizes.tasks[task], study.activations
     views = jobs.views(study, task)
-    train, test = probed_rows(study, about, task)
+    learned, test = probed_rows(study, about, task)
+    train = sum(learned)
     in_example = about.words if study.tasks[task].kind == "ner" else 1
     length = subwords(about, settings.max_length)
     passes = (train + test) / in_example * len(views) + (about.examples["test"] if tuned else 0)
@@ -137,8 +138,8 @@ def probe_seconds(
         if kind == "linear":
             one = rates["linear on words"]
         else:
-            train, test = probed_rows(study, sizes.tasks[task], task)
-            words = train * study.probes[probe].epochs + test / 3  # type: ignore[union-attr]
+            learned, test = probed_rows(study, sizes.tasks[task], task)
+            words = sum(learned) * study.probes[probe].epochs + test / 3  # type: ignore[union-attr]
             one = words / rates["bilstm-crf, words/s"]
         return START + (size.layers + 1) * one
     one = sum(rates[f"{kind}, {view}"] for view in jobs.views(study, task))

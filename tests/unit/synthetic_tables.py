@@ -164,14 +164,13 @@ def _parts(table: catalogue.Table, files: list[Path], training: Path) -> list[Pa
         found.setdefault(path.parents[above].with_suffix(".parquet"), []).append(path)
     assert table.part
     settings = ["--settings", SETTINGS] if table.part.settings else []
-    if table.name != "training":
-        settings += ["--inputs", f"training={training}"]
     for part, paths in found.items():
-        out = f"{table.name}={part}"
-        given = [f"predictions={path.with_suffix('.predictions.parquet')}" for path in paths]
+        given = [f"training={training}"] if table.name != "training" else []
         if table.name == "probes":
-            settings = ["--inputs", *given, "--settings", SETTINGS]
-        run_program("make_table", table.part.module, *paths, *settings, "--out", out)
+            given += [f"predictions={path.with_suffix('.predictions.parquet')}" for path in paths]
+        inputs = ["--inputs", *given] if given else []
+        out = f"{table.name}={part}"
+        run_program("make_table", table.part.module, *paths, *inputs, *settings, "--out", out)
     return list(found)
 
 

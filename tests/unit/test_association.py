@@ -14,6 +14,7 @@ from simulated_studies import TWELVE, Null, Shape, simulate
 from layerscope.config.statistics import AssociationSettings
 from layerscope.core.errors import UserError
 from layerscope.core.measures import task_metrics
+from layerscope.core.variants import parse_variant
 from layerscope.evaluation.association import association_rows, task_points
 from layerscope.evaluation.inner_measures import (
     attention_measures,
@@ -34,7 +35,8 @@ def probes(scores: dict[str, list[float]], model: str = "m", view: str = "joint"
     """Rows of the table of probes: a score a layer for each variant."""
     rows = [
         {"model": model, "variant": variant, "probe": "linear", "rows": "validation", "view": view,
-         "layer": layer, "depth": layer / (len(values) - 1), "metric": "accuracy", "value": value}
+         "layer": layer, "depth": layer / (len(values) - 1), "metric": "accuracy", "value": value,
+         **dict(zip(("percent", "seed"), parse_variant(variant), strict=True))}
         for variant, values in scores.items()
         for layer, value in enumerate(values)
     ]  # fmt: skip

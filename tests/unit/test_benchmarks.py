@@ -114,7 +114,7 @@ def test_a_prediction_grows_with_the_work_and_with_caution() -> None:
     longest = found["places"]["the longest chain of jobs, however large the cluster"]
     for place, times in found["places"].items():
         assert times["hopeful"] <= times["cautious"], place
-        assert all(times[name] >= longest[name] for name in times), place
+        assert all(times[name] >= longest[name] - 1e-6 for name in times), place
     # 76 layers and states of four models, six variants, 450,000 words and a third of the test's.
     crf = found["parts"]["hopeful"]["probe bilstm-crf"]
     assert crf == pytest.approx(24 * 5.0 + 76 * 6 * (450_000 + 3856 * 30 / 3) / 1e4, rel=1e-6)

@@ -143,7 +143,7 @@ MISTAKES = [
     Mistake("probes.bilstm-crf.seeds", [], "[]", "a list of one or more"),
     Mistake("corpora.technical.source.packages", [], "[]", "a list of one or more"),
     # twice
-    Mistake("variants.percentages.2", 10, "10", "each value once"),
+    Mistake("variants.percentages.2", 30, "30", "each value once"),
     Mistake("variants.seeds.1", 1, "1", "each value once"),
     Mistake("probes.bilstm-crf.seeds", [4, 4], "4", "each value once",
             "probes.bilstm-crf.seeds[1]"),

@@ -129,8 +129,10 @@ def test_the_interval_of_a_mean_over_seeds_covers_it() -> None:
     rng = np.random.default_rng(7)
     expected = scipy.stats.norm.cdf(0.67 * 2**0.5 / (2 + 2 * 0.1**2) ** 0.5)
     for seeds in (2, 5):
-        found = [crossed_mean(answers(rng, seeds, 200, 0.67), accuracy_of, 0.9) for _ in range(100)]
-        assert np.mean([low <= expected <= high for _, low, high in found]) > 0.85
+        found = [crossed_mean(answers(rng, seeds, 200, 0.67), accuracy_of, 0.9) for _ in range(300)]
+        assert (
+            np.mean([low <= expected <= high for _, low, high in found]) > 0.86
+        )  # deviation 0.017
 
 
 # --- parts -------------------------------------------------------------------------------------

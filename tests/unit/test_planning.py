@@ -316,7 +316,7 @@ def test_weights_are_read_once_for_each_fine_tuned_variant() -> None:
     def seconds(study: Study, model: str) -> float:
         part = need(study, "part_weight_change", task="jnlpba", model=model)
         assert part.gpu == 0
-        return part.seconds - need(study, "part_probes", task="jnlpba", model=model).seconds
+        return part.seconds - need(study, "part_similarity", task="jnlpba", model=model).seconds
 
     sizes = read_sizes(study).models
     larger = sizes["gpt2-medium"].parameters / sizes["bert"].parameters
@@ -379,7 +379,7 @@ def test_a_limit_bounds_what_probes_learn_from_and_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("keep", "expected"),
     [
-        ("all", ["pretrained", "random", "f10-s1", "f10-s2", "f100-s1", "f100-s2"]),
+        ("all", ["pretrained", "random", "f30-s1", "f30-s2", "f100-s1", "f100-s2"]),
         ("before-and-after", ["pretrained", "f100-s1", "f100-s2"]),
         ("none", []),
     ],

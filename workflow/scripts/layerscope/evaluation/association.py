@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from layerscope.config.statistics import AssociationSettings
-from layerscope.core.measures import LEVEL, task_metrics
+from layerscope.core.measures import LEVEL, of_main_rows, task_metrics
 from layerscope.core.table_files import Sources, Table, number
 from layerscope.evaluation.inner_measures import ATTENTION, inner_measures, points
 from layerscope.evaluation.placebos import FRACTION, PLACEBOS, placebo_measures
@@ -56,7 +56,7 @@ def task_points(
             of weights. Probes are taken in the metric of the score.
         families: the model that each model is derived from; one that is not named, from none.
     """
-    found = {}
+    found, probes = {}, of_main_rows(probes)
     for metric in task_metrics(set(scores["metric"])):
         placebos = placebo_measures(scores, probes, weights, metric)
         measures = pd.concat([inner_measures(probes, attention, metric), placebos])

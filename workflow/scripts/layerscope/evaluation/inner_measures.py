@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from layerscope.core.encodings import of_main_views
-from layerscope.core.measures import of_main_rows
 from layerscope.core.variants import PRETRAINED
 
 #: What is taken from the table of attention, and its name as an inner measure.
@@ -32,7 +31,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def probe_measures(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Inner measures of the fine-tuned variants from one task's rows of the table of probes.
+    """Inner measures of the fine-tuned variants from one task's main rows of the table of probes.
 
     Of main views alone (`main_views`): others would be the same question once more. For each
     probe and view, of its score by layer in `metric`: that of the best layer; the mean of
@@ -91,7 +90,7 @@ def _inner(found: Sequence[tuple[str, str, str, float]]) -> pd.DataFrame:
 
 def inner_measures(probes: pd.DataFrame, attention: pd.DataFrame, metric: str) -> pd.DataFrame:
     """All inner measures of one task; probes are scored in `metric`, as the task is."""
-    found = [probe_measures(of_main_rows(probes), metric), attention_measures(attention)]
+    found = [probe_measures(probes, metric), attention_measures(attention)]
     return pd.concat(found)
 
 

@@ -31,7 +31,7 @@ def placebo_measures(
 
     Args:
         scores: the task's rows of the table of scores, with a column `steps` if it is known.
-        probes: the task's rows of the table of probes.
+        probes: the task's main rows of the table of probes.
         weights: the task's rows of the table of changes of weights; may be empty.
         metric: of the score, in which probes are scored too.
 
