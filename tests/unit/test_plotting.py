@@ -45,7 +45,7 @@ def test_scores_are_drawn_at_fine_tuned_fractions_alone(study: dict[str, Path]) 
     untrained = {"task": "one-nli", "model": "minilm", "architecture": "encoder",
                  "domain": "general", "variant": "pretrained", "percent": 0, "seed": None,
                  "metric": "accuracy", "value": 0.99, "low": 0.98, "high": 1.0}  # fmt: skip
-    figure = scores.draw(pd.concat([table, pd.DataFrame([untrained])]))
+    figure = scores.draw(pd.concat([table, pd.DataFrame([untrained])]), rows(study, "training"))
     panel = figure.axes[0]
     colour = looks(["minilm"])["minilm"].colour
     line = next(x for x in panel.lines if x.get_color() == colour and len(x.get_xdata()) == 2)
@@ -56,6 +56,8 @@ def test_scores_are_drawn_at_fine_tuned_fractions_alone(study: dict[str, Path]) 
         == ("one-nli", "minilm", "accuracy", None)
     }
     assert list(line.get_ydata()) == [expected[10], expected[100]]
+    hollow = [x for x in panel.lines if x.get_markerfacecolor() == "white"]
+    assert [list(x.get_ydata()) for x in hollow if x.get_color() == colour] == [[expected[10]]]
     assert max(float(np.max(x.get_ydata())) for x in panel.lines) < 0.98
     assert min(float(np.min(x.get_xdata())) for x in panel.lines if x.get_color() == colour) > 5
 

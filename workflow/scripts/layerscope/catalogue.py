@@ -228,7 +228,7 @@ TABLES = (
 
 # fmt: off
 FIGURES = (
-    Figure("scores", "Performance", "Score by training fraction", ("scores",),
+    Figure("scores", "Performance", "Score by training fraction", ("scores", "training"),
            "How well each model does the task, by training fraction.", by_task=False),
     Figure("pretraining", "Pre-training", "Held-out perplexity", ("pretraining",),
            "What pre-training in the workflow achieved on held-out text.",

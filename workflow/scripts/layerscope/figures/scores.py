@@ -41,12 +41,15 @@ def line_of(rows: pd.DataFrame, model: str) -> pd.DataFrame:
 
 
 @styled()
-def draw(rows: pd.DataFrame) -> Figure:
+def draw(rows: pd.DataFrame, training: pd.DataFrame) -> Figure:
     """Draw one panel a task and one line a model, in the task's primary metric.
 
     Args:
         rows: the table of scores. A baseline scored at a single fraction is a horizontal line.
+        training: the table of trainings. Where one of a mark has not learned, the mark is hollow.
     """
+    idle = training[~training["learned"].astype(bool)]
+    idle_at = set(zip(idle["task"], idle["model"], idle["percent"], strict=True))
     known = looks(models_of(rows[rows["architecture"] != "baseline"]))
     tasks = rows["task"].unique()
     percents = percents_of(rows[rows["model"].isin(known)])
@@ -77,6 +80,11 @@ def draw(rows: pd.DataFrame) -> Figure:
             axes.plot(line["at"], line["value"], color=look.colour, marker=look.marker)
             for row in line.dropna(subset=["low", "high"]).itertuples():
                 axes.plot([row.at] * 2, [row.low, row.high], color=look.colour, linewidth=0.8)
+            hollow = line[[(task, model, percent) in idle_at for percent in line["percent"]]]
+            axes.plot(
+                hollow["at"], hollow["value"], color=look.colour, marker=look.marker,
+                markerfacecolor="white", linestyle="none", zorder=3,
+            )  # fmt: skip
         axes.set_title(task, loc="left")
         axes.set_ylabel(METRICS[metric])
         axes.set_xscale("log")
@@ -88,10 +96,13 @@ def draw(rows: pd.DataFrame) -> Figure:
     lines = [
         Line2D([], [], color=GREY, linewidth=0.9, dashes=DASHES[b], label=b) for b in baselines
     ]
+    if idle_at:
+        style = {"color": GREY, "marker": "o", "markerfacecolor": "white", "linestyle": "none"}
+        lines.append(Line2D([], [], **style, label="not learned"))
     legend_below(figure, [*model_handles(list(known), known), *lines], 2)
     return figure
 
 
 def figure(tables: Drawn) -> Figure:
-    """The figure, from the table of scores."""
-    return draw(tables.table("scores"))
+    """The figure, from the tables of scores and of trainings."""
+    return draw(tables.table("scores"), tables.table("training"))
