@@ -66,8 +66,8 @@ def architecture_findings(
         return ["Encoders and decoders are not compared: their differences are not tested."]
     higher, lower = sum(pair.above for pair in pairs), sum(pair.below for pair in pairs)
     text = (
-        f"Of {len(pairs)} pairs of an encoder and a decoder, the encoder scores significantly "
-        f"higher in {higher} and the decoder in {lower}"
+        f"Of {number(len(pairs), 'pair')} of an encoder and a decoder, the encoder scores "
+        f"significantly higher in {higher} and the decoder in {lower}"
     )
     rest = len(pairs) - higher - lower
     shows = "shows" if rest == 1 else "show"
