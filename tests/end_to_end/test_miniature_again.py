@@ -14,20 +14,18 @@ import pytest
 from miniature import MODELS, TASKS, TUNED
 from running import Finished, Job, command, copy_workflow, environment, options, plan, snakemake
 
-from layerscope import catalogue
 from layerscope.core.files import sha256_file
 from layerscope.run_records.content import ENDING
 
 pytestmark = pytest.mark.xdist_group("miniature")
 
 
-#: Made after the kill: all trainings, one model whole on one task, its probes on the other.
+#: Made after the kill: all trainings, and what becomes of one model's on one task.
 PART = (
     "results/miniature/scores/hpo-nli/gpt-tiny.json",
     *(
-        f"results/miniature/parts/{table.name}/hpo-nli/gpt-tiny.parquet"
-        for table in catalogue.TABLES
-        if table.part and "model" in table.part.by
+        f"results/miniature/parts/{table}/hpo-nli/gpt-tiny.parquet"
+        for table in ("training", "attention", "similarity", "weight_change")
     ),
     *(
         f"results/miniature/finetuned/{task}/{model}/{variant}"
@@ -35,7 +33,6 @@ PART = (
         for model in MODELS
         for variant in TUNED
     ),
-    "results/miniature/parts/probes/hpo-ner/gpt-tiny.parquet",
     "results/miniature/tables/pretraining.parquet",
 )
 
