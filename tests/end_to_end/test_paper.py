@@ -111,6 +111,7 @@ def made_small(config: Config) -> None:
     config["variants"] = {"percentages": [0, 100], "seeds": [1]}
     config["protocol"] = "published"  # with its own fine-tuning, probes and merged tags
     config["attention"] = {"examples": 6}
+    config["interventions"] = {"head_shares": [50], "random_draws": 1}
     config["statistics"] = {"resamples": 100}
 
 

@@ -146,6 +146,8 @@ def test_a_small_sample_is_passed_over_until_it_has_its_steps(
     history = tuned(encoder, tmp_path / "few", pairs(12, 1), settings=settings)
     assert (history["epochs"], history["steps"]) == (3, 6)  # batches of 8 and 4
     assert settings.epochs_of(40) == settings.epochs_of(1000) == 1
+    assert settings.model_copy(update={"min_steps": 1000}).epochs_of(12) == 20
+    assert settings.model_copy(update={"min_steps": 1000, "epochs": 30}).epochs_of(12) == 30
 
 
 def test_guessing_costs_the_entropy_of_the_labels() -> None:

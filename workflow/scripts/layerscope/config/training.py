@@ -13,6 +13,8 @@ Precision = Literal["float32", "bfloat16", "auto"]
 PRECISION = "bfloat16 is mixed precision; auto takes it where the device computes in it"
 Schedule = Literal["linear", "constant"]
 Steps = Annotated[int, Field(ge=0)]
+#: Passes that a sample gets for the sake of its steps: enough for small ones (Mosbach et al. 2021).
+MOST_EPOCHS = 20
 MaxLength = Annotated[int, Field(ge=16, le=8192)]
 
 
@@ -22,7 +24,7 @@ class FineTuning(Section):
     learning_rate: Positive = Field(description="peak rate of AdamW")
     epochs: Count = Field(description="passes over the sample")
     min_steps: Steps = Field(
-        default=0, description="optimiser steps at least: small samples are passed over more often"
+        default=0, description="optimiser steps at least, in 20 epochs at most"
     )
     batch_size: Count = Field(description="examples in an optimiser step")
     max_length: MaxLength = Field(
@@ -34,8 +36,9 @@ class FineTuning(Section):
     precision: Precision = Field(default="float32", description=PRECISION)
 
     def epochs_of(self, examples: int) -> int:
-        """Passes over a sample: `epochs`, or as many whole ones as `min_steps` takes."""
-        return max(self.epochs, math.ceil(self.min_steps / math.ceil(examples / self.batch_size)))
+        """Passes over a sample: `epochs`, or as many as `min_steps` takes, but `MOST_EPOCHS`."""
+        wanted = math.ceil(self.min_steps / math.ceil(examples / self.batch_size))
+        return max(self.epochs, min(wanted, MOST_EPOCHS))
 
 
 class FineTuningOverride(Section):
