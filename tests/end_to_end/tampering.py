@@ -29,6 +29,7 @@ FIGURE = f"{RESULTS}/figures/probes-hpo-nli.svg"
 TABLE = f"{RESULTS}/tables/probes.parquet"
 TUNED = f"{RESULTS}/finetuned/hpo-nli/minilm"
 PROBE = f"{RESULTS}/probes/hpo-nli/minilm/f50-s1/svm.parquet"
+ANSWERS = PROBE.replace(".parquet", ".predictions.parquet")  # of the same job
 
 
 class Copy(NamedTuple):
@@ -296,13 +297,18 @@ CASES: list[tuple[Callable[[Copy], None], str, set[tuple[str, str]] | set[str]]]
     (figure_of_another_study, FIGURE, {("changed", FIGURE), ("figure", FIGURE)}),
     (edited_record, FIGURE, {("record", PROBE + ENDING)}),
     (forged_digest, FIGURE, {("record", f"{TUNED}/f50-s1{ENDING}")}),
-    (forged_lineage, FIGURE, {("input", f"{ACTIVATIONS}/{v}") for v in ("f50-s1", "f50-s2")}),
+    (
+        forged_lineage,
+        FIGURE,
+        {("input", f"{ACTIVATIONS}/{v}") for v in ("f50-s1", "f50-s2")}
+        | {("input", f"{RESULTS}/parts/training/hpo-nli/minilm.parquet")},
+    ),
     (forged_figure_record, FIGURE, {("figure", FIGURE)}),
-    (deleted_record, FIGURE, {("orphan", PROBE)}),
-    (no_record, FIGURE, {("orphan", PROBE), ("record", PROBE + ENDING)}),
+    (deleted_record, FIGURE, {("orphan", PROBE), ("orphan", ANSWERS)}),
+    (no_record, FIGURE, {("orphan", PROBE), ("orphan", ANSWERS), ("record", PROBE + ENDING)}),
     (copied_record, RESULTS, {"orphan", "record"}),
-    (failed_job, FIGURE, {("failed", PROBE)}),
-    (killed_job, FIGURE, {("failed", PROBE)}),
+    (failed_job, FIGURE, {("failed", PROBE), ("failed", ANSWERS)}),
+    (killed_job, FIGURE, {("failed", PROBE), ("failed", ANSWERS)}),
     (orphan, RESULTS, {("orphan", f"{RESULTS}/figures/extra.svg")}),
     (orphan_in_a_model, FIGURE, {("orphan", f"{TUNED}/f50-s1/pytorch_model.bin")}),
     (made_by_hand, FIGURE, {("changed", f"{SAMPLES}/probe-validation.parquet")}),

@@ -130,7 +130,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_files(
     assert going_on.returncode == 0, going_on.stdout
     jobs = re.findall(r"^total +(\d+)$", going_on.stdout, re.MULTILINE)
     assert list(map(int, jobs)) == [len(asked)]  # it went on, it did not begin anew
-    assert plan(killed.workflow, killed.folder, killed.config, *PART) == set()
+    assert plan(killed.workflow, killed.folder, killed.config, "--cores", "1", *PART) == set()
     expected, found = _digests(finished.folder), _digests(killed.folder)
     assert set(found) < set(expected)
     assert [path for path in found if found[path] != expected[path]] == []

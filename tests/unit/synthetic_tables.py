@@ -166,8 +166,6 @@ def _parts(table: catalogue.Table, files: list[Path], training: Path) -> list[Pa
     settings = ["--settings", SETTINGS] if table.part.settings else []
     for part, paths in found.items():
         given = [f"training={training}"] if table.name != "training" else []
-        if table.name == "probes":
-            given += [f"predictions={path.with_suffix('.predictions.parquet')}" for path in paths]
         inputs = ["--inputs", *given] if given else []
         out = f"{table.name}={part}"
         run_program("make_table", table.part.module, *paths, *inputs, *settings, "--out", out)

@@ -85,11 +85,9 @@ def table(tmp_path: Path) -> pd.DataFrame:
     for variant, (right, seed) in variants.items():
         write(tmp_path, variant, right, seed)
     paths = [tmp_path / "t" / "m" / variant / "linear.parquet" for variant in variants]
-    given = [f"predictions={path.with_suffix('.predictions.parquet')}" for path in paths]
     out = tmp_path / "table.parquet"
     run_program(
-        "make_table", "tables.probes", *paths, "--inputs", *given, "--settings", SETTINGS,
-        "--out", f"probes={out}",
+        "make_table", "tables.probes", *paths, "--settings", SETTINGS, "--out", f"probes={out}",
     )  # fmt: skip
     return read_table(out, "probes-table").to_pandas()
 

@@ -379,7 +379,7 @@ CASES: dict[str, tuple[Change, Chosen]] = {
     ),
     "one kind of probe: `analysis/probing/linear.py`": (
         _edited("layerscope/analysis/probing/linear.py"),
-        _calls("probe"),
+        _calls("probe", "intervene"),
     ),
     "how scores are computed: `statistics/metrics.py`": (
         _edited("layerscope/statistics/metrics.py"),
@@ -472,6 +472,7 @@ SETTINGS: list[list[tuple[str, Any, Chosen]]] = [
                     "score",
                     "part_attention",
                     "part_error_analysis",
+                    "part_probes",
                     "part_significance",
                     "table_association",
                     "summary",

@@ -33,7 +33,7 @@ for _table in [table for table in catalogue.TABLES if table.part]:
         params:
             **job(_rule, "make_table", _table.part.module),
             module=_table.part.module,
-            data=named_inputs("--inputs", "files"),
+            data=named_inputs("--inputs", "files", "predictions"),
             settings=settings_of(_table.part),
             table=_table.name,
         shell:

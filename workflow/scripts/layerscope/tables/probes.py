@@ -9,6 +9,7 @@ of both has rows of its own.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,20 +23,22 @@ from layerscope.core.variants import PRETRAINED
 from layerscope.tables.probe_intervals import Ends, Resampled, Scorer
 from layerscope.tables.rows import probe_rows
 
+#: Ends the name of a probe's predictions, which lie beside its scores.
+PREDICTIONS = ".predictions.parquet"
 #: Scores by variant and metric.
 Scores = Mapping[str, Mapping[str, Resampled]]
 INTERVALS = ("value", "low", "high", "gain", "gain_low", "gain_high")
 
 
 def tabulate(sources: Sources) -> dict[str, Table]:
-    """The part, from files …/{task}/{model}/{variant}/{probe}.parquet and their predictions."""
+    """The part, from files …/{task}/{model}/{variant}/{probe}.parquet, predictions beside them."""
     scorer = Scorer(Statistics.model_validate_json(sources.settings))
     names = ("task", "model", "variant", "probe")
     files: dict[str, dict[str, tuple[str, str]]] = {}
     task = model = ""
-    for path, answers in zip(sources.files, sources.paths["predictions"], strict=True):
+    for path in sources.files:
         task, model, variant, probe = path_parts(path, names)
-        files.setdefault(probe, {})[variant] = (path, answers)
+        files.setdefault(probe, {})[variant] = (path, str(Path(path).with_suffix(PREDICTIONS)))
 
     def blocks() -> Iterator[pd.DataFrame]:
         for probe, paths in files.items():
