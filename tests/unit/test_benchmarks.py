@@ -115,9 +115,10 @@ def test_a_prediction_grows_with_the_work_and_with_caution() -> None:
     for place, times in found["places"].items():
         assert times["hopeful"] <= times["cautious"], place
         assert all(times[name] >= longest[name] - 1e-6 for name in times), place
-    # 76 layers and states of four models, six variants, three passes and a third of the test's words.
+    # 76 layers and states of four models, six variants; three passes, a third of the test's words.
     crf = found["parts"]["hopeful"]["probe bilstm-crf"]
-    assert crf == pytest.approx(24 * 5.0 + 76 * 6 * (3 * 1927 * 30 + 3856 * 30 / 3) / 1e4, rel=1e-6)
+    words = 3 * 1927 * 30 + 3856 * 30 / 3
+    assert crf == pytest.approx(24 * 5.0 + 76 * 6 * words / 1e4, rel=1e-6)
     assert "minutes" in report.prediction(
         {"assumed": [vars(a) for a in predict.ASSUMED], "probes": {"768": rates}, **found}
     )
