@@ -93,7 +93,8 @@ def _wait_for_training(process: subprocess.Popen[bytes], folder: Path, output: P
     ended = re.compile(r"^Finished jobid: \d+ \(Rule: finetune\)$", re.MULTILINE)
     while process.poll() is None and time.monotonic() < deadline:
         trained = ended.findall(output.read_text())
-        begun = list(folder.glob("logs/*/finetune/*/*/*.log"))
+        # Each leaves a record when its program starts, after its log.
+        begun = list(folder.glob(f"results/*/finetuned/*/*/*{ENDING}"))
         if trained and len(begun) > len(trained):
             return
         time.sleep(0.2)

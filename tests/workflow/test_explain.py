@@ -184,6 +184,7 @@ def test_a_model_added(study: Finished, tmp_path: Path) -> None:
         "part_interventions, gpt-more (2 jobs)",
         "part_probes, gpt-more (2 jobs)",
         "part_similarity, gpt-more (2 jobs)",
+        "part_training, gpt-more (2 jobs)",
         "part_weight_change, gpt-more (2 jobs)",
         "pretrain, gpt-more (1 job)",
         "probe, gpt-more (16 jobs)",
