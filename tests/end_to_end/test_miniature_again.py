@@ -93,11 +93,11 @@ def _wait_for_training(process: subprocess.Popen[bytes], folder: Path, output: P
     ended = re.compile(r"^Finished jobid: \d+ \(Rule: finetune\)$", re.MULTILINE)
     while process.poll() is None and time.monotonic() < deadline:
         trained = ended.findall(output.read_text())
-        # Each leaves a record when its program starts, after its log.
-        begun = list(folder.glob(f"results/*/finetuned/*/*/*{ENDING}"))
-        if trained and len(begun) > len(trained):
+        # A record has no exit code while its program runs.
+        records = folder.glob(f"results/*/finetuned/*/*/*{ENDING}")
+        if trained and any(json.loads(each.read_text())["exit"] is None for each in records):
             return
-        time.sleep(0.2)
+        time.sleep(0.05)
     pytest.fail("the run ended before it could be killed")
 
 
