@@ -33,7 +33,7 @@ def recorded(setting: Setting) -> list[Row]:
         job = Job(Path(folder), setting, steps=4)
         record = job.record("out")
         about = {
-            "rule": "finetune", "study": "benchmark", "wildcards": {}, "inputs": [],
+            "rule": "finetune", "study": "benchmark", "wildcards": {}, "inputs": {},
             "outputs": [{"path": str(job.out("out")), "temporary": False}], "packages": [],
             "log": None, "commit": None, "dirty": None,
         }  # fmt: skip

@@ -18,7 +18,7 @@ from forking import run_program
 from running import environment, read_config, write_config
 
 from layerscope.core import lineage
-from layerscope.core.files import canonical_json
+from layerscope.core.files import by_folder, canonical_json
 from layerscope.provenance.audit import Audit, audit, whole
 from layerscope.provenance.present import Code
 from layerscope.provenance.studies import read_study
@@ -171,7 +171,7 @@ def figure_of_another_study(copy: Copy) -> None:
         "part": "figures.probes",
         "study": "other",
         "wildcards": {"task": "hpo-nli"},
-        "inputs": [TABLE],
+        "inputs": by_folder([TABLE]),
         "outputs": [{"path": other, "temporary": False}],
         "packages": [],
         "log": "logs/other.log",

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import copy
 import json
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from planned_jobs import (
+    DEMO,
+    EXTRACT,
+    PAPER,
+    PROBE,
+    TUNE,
+    Config,
+    estimated,
+    need,
+    paper,
+    some_jobs,
+)
 from transformers import AutoModel, BertConfig, DistilBertConfig, GPT2Config, GPTNeoConfig
 
 from layerscope.config import jobs
@@ -17,8 +28,8 @@ from layerscope.config.load import read_yaml, validate
 from layerscope.config.schema import Study
 from layerscope.core.errors import UserError
 from layerscope.resources import rates
-from layerscope.resources.estimate import Estimate, estimate, in_words
-from layerscope.resources.needs import GPU_FROM, WRITTEN, Needs, needs, probed_rows
+from layerscope.resources.estimate import in_words
+from layerscope.resources.needs import GPU_FROM, needs
 from layerscope.resources.sizes import (
     USUAL,
     ModelSize,
@@ -28,49 +39,12 @@ from layerscope.resources.sizes import (
     size_of_config,
 )
 
-ROOT = Path(__file__).parents[2]
-DEMO, PAPER = ROOT / "config" / "config.yaml", ROOT / "config" / "paper.yaml"
-
-Config = dict[str, Any]
-Job = tuple[str, dict[str, str]]
-
 
 @pytest.fixture(autouse=True)
 def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Nothing has been fetched or prepared here."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def paper(**changes: Any) -> Study:
-    config = copy.deepcopy(read_yaml(PAPER)) | {"references": None}
-    return validate(config | changes)
-
-
-def need(study: Study, rule: str, **wildcards: str) -> Needs:
-    return needs(study, read_sizes(study), rule, wildcards)
-
-
-def some_jobs(study: Study) -> list[Job]:
-    """Of each rule whose needs depend on the study, those that `keep` is about among them."""
-    found: list[Job] = [("score", {"task": task, "system": "majority"}) for task in study.tasks]
-    for task, model in product(study.tasks, study.models):
-        both = {"task": task, "model": model}
-        for variant in jobs.all_variants(study):
-            tuned = variant in jobs.finetuned_variants(study)
-            of = both | {"variant": variant}
-            found.append(("extract_finetuned" if tuned else "extract_base", of))
-            found += [("probe", of | {"probe": probe}) for probe in study.tasks[task].probes]
-            found.append(("similarity", of))
-            if tuned:
-                percent, seed = jobs.parse_variant(variant)
-                found.append(("finetune", both | {"percent": str(percent), "seed": str(seed)}))
-        found += [("intervene", both | {"variant": v}) for v in jobs.intervened_variants(study)]
-    return found
-
-
-def estimated(study: Study) -> Estimate:
-    return estimate(study, read_sizes(study), some_jobs(study))
 
 
 # --- sizes -----------------------------------------------------------------------------------
@@ -151,10 +125,6 @@ def test_limits_bound_the_examples() -> None:
 
 
 # --- needs -----------------------------------------------------------------------------------
-
-TUNE = {"task": "jnlpba", "model": "bert", "percent": "100", "seed": "1"}
-EXTRACT = {"task": "jnlpba", "model": "bert", "variant": "f100-s1"}
-PROBE = {"task": "jnlpba", "model": "bert", "variant": "pretrained", "probe": "linear"}
 
 
 @pytest.mark.parametrize(
@@ -330,84 +300,3 @@ def test_weights_are_read_once_for_each_fine_tuned_variant() -> None:
 def test_an_unknown_rule_is_an_error() -> None:
     with pytest.raises(ValueError, match="'polish'"):
         need(paper(), "polish", **TUNE)
-
-
-# --- disk ------------------------------------------------------------------------------------
-
-
-def test_activations_on_disk_by_hand() -> None:
-    """JNLPBA, BERT-base: 13 float16 states of 768 of test words and of those that probes read."""
-    study = paper()
-    words = read_sizes(study).tasks["jnlpba"].words
-    found = need(study, "extract_finetuned", **EXTRACT)
-    assert found.activations_mb == pytest.approx(words * (1927 + 3856) * 13 * 768 * 2 / 1e6)
-    published = need(paper(protocol="published"), "extract_finetuned", **EXTRACT)
-    learned = 150_000 + words * 3856
-    assert published.activations_mb == pytest.approx(learned * 13 * 768 * 2 / 1e6)
-
-
-def test_a_second_pooling_takes_disk_and_no_pass() -> None:
-    """MedNLI, BERT-base: a pass of the pair is the work, and its vectors are small."""
-
-    def of(*views: str) -> Any:
-        task = read_yaml(PAPER)["tasks"]["mednli"] | {"views": list(views)}
-        tasks = read_yaml(PAPER)["tasks"] | {"mednli": task}
-        wildcards = {"task": "mednli", "model": "bert", "variant": "pretrained"}
-        return need(paper(tasks=tasks), "extract_base", **wildcards)
-
-    joint, both, apart = of("joint"), of("joint", "joint-last"), of("joint", "separate")
-    assert both.activations_mb == pytest.approx(2 * joint.activations_mb)
-    assert apart.activations_mb == pytest.approx(3 * joint.activations_mb)
-    written = (both.activations_mb - joint.activations_mb) / WRITTEN
-    assert both.seconds - joint.seconds == pytest.approx(written)
-    assert apart.seconds - joint.seconds > 2 * written
-    assert both.mem_mb > joint.mem_mb
-
-
-def test_a_limit_bounds_what_probes_learn_from_and_nothing_else() -> None:
-    study = paper()
-    size = TaskSize({"train": 100, "validation": 10, "test": 10}, 30.0)
-    assert probed_rows(study, size, "jnlpba") == ([300], 300)
-    assert probed_rows(study, size, "mednli") == ([10], 10)
-    large = TaskSize({"train": 10_000, "validation": 10_000, "test": 10}, 30.0)
-    assert probed_rows(study, large, "jnlpba") == ([150_000], 300)
-    task = read_yaml(PAPER)["tasks"]["jnlpba"] | {"probe_rows": ["validation", "train"]}
-    both = paper(tasks={"jnlpba": task})
-    assert probed_rows(both, size, "jnlpba") == ([300, 3000], 300)
-
-
-@pytest.mark.parametrize(
-    ("keep", "expected"),
-    [
-        ("all", ["pretrained", "random", "f30-s1", "f30-s2", "f100-s1", "f100-s2"]),
-        ("before-and-after", ["pretrained", "f100-s1", "f100-s2"]),
-        ("none", []),
-    ],
-)
-def test_what_each_policy_keeps(keep: str, expected: list[str]) -> None:
-    config = copy.deepcopy(read_yaml(DEMO))
-    config["activations"]["keep"] = keep
-    study = validate(config)
-    assert jobs.kept_variants(study) == expected
-    sizes = read_sizes(study)
-    found = estimate(study, sizes, some_jobs(study))
-    assert found.activations_mb["none"] == 0
-    assert found.activations_mb["all"] == pytest.approx(
-        2 * found.activations_mb["before-and-after"]
-    )
-    disk = sum(line.disk_mb for line in found.lines.values())
-    without = sum(
-        needs(study, sizes, rule, wildcards).other_mb for rule, wildcards in some_jobs(study)
-    )
-    assert disk == pytest.approx(without + found.activations_mb[keep])
-
-
-def test_the_estimate_adds_up() -> None:
-    study = paper()
-    found = estimated(study)
-    lines = found.lines.values()
-    assert sum(line.jobs for line in lines) == len(some_jobs(study))
-    text = in_words(study, found)
-    (total,) = (line for line in text.splitlines() if line.startswith("total"))
-    assert f"{sum(line.jobs for line in lines):,}" in total.split()
-    assert "before-and-after" in text

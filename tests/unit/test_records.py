@@ -16,7 +16,13 @@ from typing import Any
 import pytest
 
 from layerscope.core.code import code_digest, code_modules
-from layerscope.core.files import canonical_json, sha256_directory, sha256_file, write_json
+from layerscope.core.files import (
+    by_folder,
+    canonical_json,
+    sha256_directory,
+    sha256_file,
+    write_json,
+)
 from layerscope.run_records.content import (
     ENDING,
     as_input,
@@ -40,7 +46,7 @@ def job(folder: Path, outputs: list[str], inputs: list[str] | None = None) -> st
             "rule": "configuration",
             "study": "demo",
             "wildcards": {"task": "a"},
-            "inputs": inputs or [],
+            "inputs": by_folder(inputs or []),
             "outputs": [{"path": output, "temporary": False} for output in outputs],
             "packages": ["pyyaml"],
             "log": "log.txt",

@@ -12,6 +12,7 @@ from pathlib import Path
 from snakemake.io import apply_wildcards
 
 from layerscope.core.code import code_digest
+from layerscope.core.files import by_folder
 from layerscope.resources.needs import needs
 from layerscope.runtime.environment import distributions_of
 
@@ -66,7 +67,7 @@ def record(rule, part=None, packages=None, configuration=None):
                 "part": part,
                 "study": STUDY.study,
                 "wildcards": dict(wildcards.items()),
-                "inputs": [str(path) for path in input],
+                "inputs": by_folder(map(str, input)),
                 "outputs": [
                     {"path": str(path), "temporary": str(path).startswith(gone)}
                     for path in output

