@@ -35,10 +35,12 @@ KINDS = {"bert": "bert", "biobert": "biobert", "gpt2-medium": "gpt2", "biogpt": 
 PICKLED = {"biobert", "biogpt"}
 MEDNLI = {"train": 48, "validation": 12, "test": 30}
 RELATIONS = ("entailment", "contradiction", "neutral")
+#: Analyses that are turned off here.
+OFF = ("similarity", "heads", "error_analysis", "weight_change", "layer_localization", "explorer")
 FIGURES = [
     figure.stem.format(task=task)
     for figure in catalogue.FIGURES
-    if figure.needs != "pretrained-here"
+    if figure.needs not in {*OFF, "pretrained-here", "interventions", "models"}
     for task in (("mednli", "jnlpba") if figure.by_task else [None])
 ]
 NOWHERE = "http://127.0.0.1:9"
@@ -111,7 +113,9 @@ def made_small(config: Config) -> None:
     config["variants"] = {"percentages": [0, 100], "seeds": [1]}
     config["protocol"] = "published"  # with its own fine-tuning, probes and merged tags
     config["attention"] = {"examples": 6}
-    config["interventions"] = {"head_shares": [50], "random_draws": 1}
+    # The miniature has what is computed alike for every study.
+    config["interventions"] = None
+    config["analyses"] = dict.fromkeys(OFF, False)
     config["statistics"] = {"resamples": 100}
 
 

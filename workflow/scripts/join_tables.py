@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from layerscope.core.table_files import join
 from layerscope.runtime.program import run
 
 
@@ -14,6 +13,8 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", required=True, help="Parquet files")
     parser.add_argument("--out", required=True, help="Parquet; the CSV goes beside it")
     arguments = parser.parse_args()
+
+    from layerscope.core.table_files import join
 
     join(arguments.parts, arguments.kind, arguments.out)
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 from importlib import import_module
 
-from layerscope.core.formats import SCHEMAS, write_blocks
-from layerscope.core.table_files import Sources, add_steps, by_name, only_path, write_csv
 from layerscope.runtime.program import run
 
 
@@ -23,6 +21,9 @@ def main() -> None:
     )
     parser.add_argument("--csv", action="store_true", help="write CSV beside it too")
     arguments = parser.parse_args()
+
+    from layerscope.core.formats import SCHEMAS, write_blocks
+    from layerscope.core.table_files import Sources, add_steps, by_name, only_path, write_csv
 
     # By name, so that a table is made again for its own code alone: see layerscope.core.code.
     module = import_module(f"layerscope.{arguments.module}")

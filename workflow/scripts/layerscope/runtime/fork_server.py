@@ -30,15 +30,23 @@ from typing import Any
 from layerscope.runtime.fork_client import VARIABLE
 
 LIBRARIES = (
+    "pydantic",
+    "pandas",
+    "pyarrow.csv",
     "pyarrow.parquet",
     "scipy.optimize",
     "sklearn.feature_extraction.text",
     "sklearn.linear_model",
     "sklearn.svm",
     "matplotlib.figure",
+    "matplotlib.backends.backend_pdf",
+    "matplotlib.backends.backend_svg",
+    "fontTools.subset",
+    "concept_erasure",
     "torch",
     "transformers.trainer",
     "transformers.models.auto.modeling_auto",
+    "transformers.models.auto.tokenization_auto",
     "transformers.models.bert.modeling_bert",
     "transformers.models.gpt2.modeling_gpt2",
 )
