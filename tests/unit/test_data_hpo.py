@@ -293,7 +293,7 @@ def test_no_sentence_stands_twice(sentences):
 )
 def test_projection_takes_the_longest_name(tokens, expected):
     names = {("seizure",): ["nervous"], ("focal", "seizure"): ["nervous"], ("ODD",): ["nervous"]}
-    assert " ".join(hpo_ner.project(tokens, names, 2)) == expected
+    assert " ".join(hpo_ner.project(tokens, names, hpo_ner.longest_names(names))) == expected
 
 
 def test_a_name_of_several_types_has_them_in_order_of_precedence(ontology):

@@ -45,7 +45,8 @@ def test_what_was_changed_is_found_and_nothing_else(finished: Finished, tmp_path
     results = copy / "results" / "miniature"
 
     config = json.loads((results / "config.json").read_text())
-    config["tasks"]["hpo-ner"]["probe_limit"] = 301
+    before = config["tasks"]["hpo-ner"]["probe_limit"]
+    config["tasks"]["hpo-ner"]["probe_limit"] = before + 1
     write_json(results / "config.json", config)
 
     record: dict[str, Any] = json.loads(
@@ -73,7 +74,7 @@ def test_what_was_changed_is_found_and_nothing_else(finished: Finished, tmp_path
     )
 
     found = json.loads(compare(finished, finished.folder, copy, "--json"))
-    assert found["settings"] == [{"key": "tasks.hpo-ner.probe_limit", "a": 300, "b": 301}]
+    assert found["settings"] == [{"key": "tasks.hpo-ner.probe_limit", "a": before, "b": before + 1}]
     nothing = {"different": [], "only_a": [], "only_b": []}
     for name in ("raw", "data"):
         assert {**found[name], "same": []} == {**nothing, "same": []}

@@ -13,7 +13,7 @@ the first of its types in `PRECEDENCE`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from layerscope.data.iob import entity_labels
@@ -64,7 +64,7 @@ def make_sentences(ontology: Ontology, split_of: Mapping[str, str]) -> dict[str,
         its group.
     """
     names = entity_names(ontology)
-    longest = max(map(len, names))
+    longest = longest_names(names)
     rows: dict[str, list[Sentence]] = {split: [] for split in dict.fromkeys(split_of.values())}
     seen: set[str] = set()
     for term in ontology.terms.values():
@@ -87,21 +87,32 @@ def make_sentences(ontology: Ontology, split_of: Mapping[str, str]) -> dict[str,
     return rows
 
 
+def longest_names(names: Iterable[tuple[str, ...]]) -> dict[str, int]:
+    """How many words the longest name has that begins with a word."""
+    found: dict[str, int] = {}
+    for name in names:
+        if name:
+            found[name[0]] = max(found.get(name[0], 0), len(name))
+    return found
+
+
 def project(
-    tokens: Sequence[str], names: Mapping[tuple[str, ...], Sequence[str]], longest: int
+    tokens: Sequence[str],
+    names: Mapping[tuple[str, ...], Sequence[str]],
+    longest: Mapping[str, int],
 ) -> list[str]:
     """IOB2 tags of a sentence by the longest match of names, from left to right.
 
     Args:
         tokens: the words of the sentence.
         names: as from `entity_names`.
-        longest: words of the longest name.
+        longest: as from `longest_names`.
     """
     folded = [_fold(token) for token in tokens]
     tags = ["O"] * len(tokens)
     start = 0
     while start < len(tokens):
-        for end in range(min(start + longest, len(tokens)), start, -1):
+        for end in range(min(start + longest.get(folded[start], 0), len(tokens)), start, -1):
             if types := names.get(tuple(folded[start:end])):
                 tags[start:end] = [f"B-{types[0]}", *[f"I-{types[0]}"] * (end - start - 1)]
                 start = end
