@@ -27,7 +27,7 @@ demo: $(VENV)/.ready
 	@workflow/demo.sh $(CORES)
 
 # One process more than cores, since one mostly waits for SLURM; a thread each, or they wait for each other.
-TESTS = OMP_NUM_THREADS=1 pytest -q --numprocesses $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )) --maxprocesses 4 --dist loadgroup
+TESTS = OMP_NUM_THREADS=1 pytest -q --numprocesses $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )) --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 test: $(VENV)/.ready
 	@$(TESTS) -m "not slow and not slurm and not browser"

@@ -10,6 +10,20 @@ from pathlib import Path
 import pytest
 from running import MINIATURE, Finished, copy_workflow, options, plan, snakemake
 
+#: Groups of tests that take long, in the order in which processes take them; then all others.
+LONG = ("miniature", "paper", "own-data", "audit", "slurm", "keep", "test_benchmarks_gpu", "crate")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first, or in the end one process works while the others have nothing to do."""
+
+    def place(item: pytest.Item) -> int:
+        mark = item.get_closest_marker("xdist_group")
+        return LONG.index(mark.args[0]) if mark and mark.args[0] in LONG else len(LONG)
+
+    items.sort(key=place)
+
 
 def pytest_collection_finish() -> None:
     """Let the collector pass over what was imported: a training asks for a whole collection."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 TASKS = ("hpo-nli", "hpo-ner")
 MODELS = {"minilm": 6, "gpt-tiny": 2}  # layers
 TUNED = ("f50-s1", "f50-s2")
-VARIANTS = ("pretrained", "random", *TUNED)
+VARIANTS = ("pretrained", "random-s0", *TUNED)
 BASELINES = {
     "hpo-nli": {"majority", "bag-of-words", "premise-only", "hypothesis-only"},
     "hpo-ner": {"majority", "bag-of-words"},

@@ -124,7 +124,7 @@ def prepared_data(copy: Copy) -> None:
 
 
 def missing_activations(copy: Copy) -> None:
-    (copy.folder / RESULTS / "activations/hpo-nli/minilm/random/joint/test.parquet").unlink()
+    (copy.folder / RESULTS / "activations/hpo-nli/minilm/random-s0/joint/test.parquet").unlink()
 
 
 def missing_table(copy: Copy) -> None:
@@ -285,7 +285,7 @@ CASES: list[tuple[Callable[[Copy], None], str, set[tuple[str, str]] | set[str]]]
     (fetched_model, FIGURE, {("changed", "resources/models/minilm/vocab.txt")}),
     (sample, FIGURE, {("changed", f"{SAMPLES}/f50-s1.parquet")}),
     (prepared_data, FIGURE, {("changed", f"{RESULTS}/data/hpo-nli/test.parquet")}),
-    (missing_activations, FIGURE, {("missing", f"{ACTIVATIONS}/random/joint/test.parquet")}),
+    (missing_activations, FIGURE, {("missing", f"{ACTIVATIONS}/random-s0/joint/test.parquet")}),
     (missing_table, FIGURE, {("missing", TABLE)}),
     (edited_result_config, FIGURE, {("changed", f"{RESULTS}/config.json")}),
     (edited_config, FIGURE, {("settings", "../miniature.yaml")}),

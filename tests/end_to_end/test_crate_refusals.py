@@ -75,7 +75,7 @@ def copy(finished: Finished, tmp_path: Path) -> Copy:
 
 SCORES = f"{RESULTS}/tables/scores.parquet"
 PROBES = f"{RESULTS}/parts/probes/hpo-ner/minilm.parquet"
-ACTIVATIONS = f"{RESULTS}/activations/hpo-ner/minilm/random"
+ACTIVATIONS = f"{RESULTS}/activations/hpo-ner/minilm/random-s0"
 FIGURE = f"{RESULTS}/figures/scores.svg"
 
 

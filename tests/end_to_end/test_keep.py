@@ -52,7 +52,7 @@ def test_temporary_activations_give_the_same_results_and_go(
     # Missing files in the middle are no reason to run anything: they have to be asked for.
     wanted = [
         f"results/miniature/probes/hpo-nli/gpt-tiny/{variant}/{probe}.parquet"
-        for variant in ("pretrained", "random", "f50-s1", "f50-s2")
+        for variant in ("pretrained", "random-s0", "f50-s1", "f50-s2")
         for probe in ("linear", "svm")
     ]
     result = snakemake(study.workflow, folder, *options(study), "--", *wanted, fork_server=True)
@@ -69,6 +69,6 @@ def test_temporary_activations_give_the_same_results_and_go(
     # older than the probes that were.
     code = Code(study.workflow / "workflow" / "scripts", None)
     seen = whole(read_study(folder, "miniature"), code)
-    gone = f"results/miniature/activations/{'/'.join(PART)}/random"
+    gone = f"results/miniature/activations/{'/'.join(PART)}/random-s0"
     assert seen.parts[gone].entry["temporary"]
     assert {finding.kind for finding in seen.findings} <= {"older"}

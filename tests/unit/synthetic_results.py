@@ -81,14 +81,14 @@ def write_study(
             }  # fmt: skip
             files["scores"].append(_scores(folder, task, kind, model, skill, rng))
             files["training"] += [_training(folder, task, model, p, s) for p, s in skill]
-            variants = {"pretrained": 0.0, "random": -0.1}
+            variants = {"pretrained": 0.0, "random-s0": -0.1, "random-s5": -0.12}
             variants |= {f"f{p}-s{s}": v - 0.45 for (p, s), v in skill.items()}
             for variant, gain in variants.items():
                 files["probes"] += _probes(folder, task, kind, model, variant, shape[0], gain, rng)
                 files["similarity"].append(
                     _similarity(folder, task, kind, model, variant, shape[0], gain)
                 )
-                if variant != "random":
+                if not variant.startswith("random"):
                     ceiling = variant != "pretrained" and not variant.endswith(f"-s{seeds[0]}")
                     files["attention"].append(
                         _attention(
@@ -225,7 +225,9 @@ def _similarity(
             depth = layer / blocks
             values = {"anisotropy": 0.2 + 0.5 * depth, "anisotropy_centred": 0.02 * depth}
             if variant != "pretrained":
-                values["cka"] = 0.1 if variant == "random" else 1 - max(gain, 0.05) * 2 * depth**2
+                values["cka"] = (
+                    0.1 if variant.startswith("random") else 1 - max(gain, 0.05) * 2 * depth**2
+                )
             rows += [
                 {"view": view, "layer": layer, "measure": measure, "value": value}
                 for measure, value in values.items()

@@ -89,7 +89,7 @@ def test_centre_of_mass() -> None:
 
 def test_probe_measures_in_closed_form() -> None:
     rows = probes(
-        {"pretrained": [0.3, 0.5, 0.4], "random": [0.3, 0.3, 0.3], "f10-s1": [0.4, 0.6, 0.8]}
+        {"pretrained": [0.3, 0.5, 0.4], "random-s0": [0.3, 0.3, 0.3], "f10-s1": [0.4, 0.6, 0.8]}
     )
     found = by_name(probe_measures(rows, "accuracy"))
     name = "linear probe, joint view: "
@@ -128,7 +128,7 @@ def test_attention_measures_in_closed_form() -> None:
     rows = [
         {"model": "m", "variant": variant, "percent": percent, "measure": measure,
          "layer": layer, "head": head, "value": value if measure == "jsd" else 1 - value}
-        for variant, percent in (("f10-s1", 10), ("random", 0))
+        for variant, percent in (("f10-s1", 10), ("random-s0", 0))
         for measure in ("jsd", "cosine", "jsd_null_head")
         for layer, heads in values.items()
         for head, value in enumerate(heads)

@@ -79,7 +79,9 @@ def test_records_tell_code_versions_machine_and_raw_data(tmp_path: Path) -> None
             machine={"processor": "Abacus", "gpus": [{"name": "Beads", "driver": "1"}]},
         ),
         job("baseline", "results/s/predictions/t/majority/f10-s1.parquet", {DATA: "8"}),
-        job("probe", "results/s/probes/t/m/random/svm.parquet", {DATA: "8"}, exit=None),  # killed
+        job(
+            "probe", "results/s/probes/t/m/random-s0/svm.parquet", {DATA: "8"}, exit=None
+        ),  # killed
         job("fetch_model", fetched, {"package weights 1.0": "6"}),
     ]
     found = compare_studies(study(tmp_path / "a", jobs=first), study(tmp_path / "b", jobs=second))
@@ -162,7 +164,7 @@ def test_a_study_without_records_is_compared_by_its_files(tmp_path: Path) -> Non
 
 
 def test_what_was_made_to_be_removed_is_compared_by_its_record(tmp_path: Path) -> None:
-    gone = "results/s/activations/t/m/random"
+    gone = "results/s/activations/t/m/random-s0"
 
     def passing(digest: str) -> Any:
         output = {"path": gone, "temporary": True, "sha256": digest}
@@ -170,11 +172,11 @@ def test_what_was_made_to_be_removed_is_compared_by_its_record(tmp_path: Path) -
 
     sides = [study(tmp_path / name, jobs=[passing(name)]) for name in "ab"]
     found = compare_studies(*sides)["products"]["activations"]
-    assert found["different"] == ["activations/t/m/random"]
+    assert found["different"] == ["activations/t/m/random-s0"]
 
 
 def test_probes_and_attention_are_means_over_seeds(tmp_path: Path) -> None:
-    values = {"f10-s1": (0.2, 0.6), "f10-s2": (0.4, 0.3), "random": (0.5, 0.1)}
+    values = {"f10-s1": (0.2, 0.6), "f10-s2": (0.4, 0.3), "random-s0": (0.5, 0.1)}
 
     def tables(name: str, lift: float) -> Path:
         common = {"task": "t", "model": "m"}

@@ -225,14 +225,15 @@ def test_the_whole_study_goes_through_json(config: dict[str, Any]) -> None:
 
 
 def test_variants_follow_the_grid(config: dict[str, Any]) -> None:
-    config["variants"] = {"percentages": [0, 10, 100], "seeds": [5, 2]}
+    config["variants"] = {"percentages": [0, 10, 100], "seeds": [5, 2], "random_seeds": [3, 1]}
     study = validate(config)
     tuned = ["f10-s5", "f10-s2", "f100-s5", "f100-s2"]
     assert jobs.finetuned_variants(study) == tuned
-    assert jobs.all_variants(study) == ["pretrained", "random", *tuned]
+    assert jobs.all_variants(study) == ["pretrained", "random-s3", "random-s1", *tuned]
     assert [jobs.parse_variant(v) for v in jobs.all_variants(study)] == [
         (0, None),
-        (0, None),
+        (0, 3),
+        (0, 1),
         (10, 5),
         (10, 2),
         (100, 5),

@@ -168,6 +168,8 @@ MISTAKES = [
     Mistake(f"{SCRATCH}.training.sequence_length", 512, "512", "16 to 256"),
     Mistake(f"{CONTINUED}.base", "minilm-hpo", "'minilm-hpo'", "not made from this one"),
     Mistake("protocol", "paper", "'paper'", "'recommended' or 'published'"),
+    Mistake("tasks.hpo-ner.reserved", 10, "10, but probe_rows has no 'reserved'", "to be left out"),
+    Mistake("tasks.hpo-ner.reserved", 51, "51", "1 to 50"),
     Mistake("tasks.hpo-ner.tag_scheme", "iob1", "'iob1'", "'iob2' or 'merged', or null"),
     Mistake("tasks.hpo-nli.tag_scheme", "merged", "'merged'", "to be left out"),
     Mistake("finetuning.nli.schedule", "cosine", "'cosine'", "'linear' or 'constant'"),

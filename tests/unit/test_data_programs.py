@@ -91,6 +91,26 @@ def test_samples_are_nested_and_in_the_order_of_the_table(task, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("task", ["ner"], indirect=True)
+def test_nothing_is_tuned_on_what_is_reserved_for_probes(task, tmp_path):
+    data = task[1] / "train.parquet"
+
+    def ids(program, *options):
+        out = tmp_path / "out.parquet"
+        done = run(program, "--data", data, "--seed", 1, "--reserved", 20, *options, "--out", out)
+        assert done.returncode == 0, done.stderr
+        return set(read_table(out, "sample").column("example_id").to_pylist())
+
+    probes = ("sample_for_probes", "--kind", "ner", "--limit", "all", "--part")
+    tuned, reserved = ids("subsample", "--percent", 100), ids(*probes, "reserved")
+    assert tuned == ids(*probes, "tuned-on")
+    assert not tuned & reserved
+    everything = set(read_table(data, "ner").column("example_id").to_pylist())
+    assert tuned | reserved == everything
+    assert len(reserved) == pytest.approx(0.2 * len(everything), abs=2)
+
+
+@pytest.mark.slow
 def test_a_percentage_out_of_range_is_one_line(task, tmp_path):
     data = task[1] / "train.parquet"
     done = run("subsample", "--data", data, "--percent", 0, "--seed", 1, "--out", tmp_path / "s")

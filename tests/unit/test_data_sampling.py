@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from layerscope.data.sampling import capped_sample, entity_stratum, nested_sample, strata
+from layerscope.data.sampling import (
+    capped_sample,
+    entity_stratum,
+    nested_sample,
+    reserved_rows,
+    strata,
+)
 
 STEADY = settings(deadline=None)  # no test depends on how busy the machine is
 
@@ -117,3 +123,14 @@ def test_stratum_of_a_sentence_is_its_most_frequent_entity_type(tags, stratum):
 
 def test_stratum_of_a_pair_is_its_label():
     assert strata("nli", [{"label": "neutral"}]) == ["neutral"]
+
+
+@STEADY
+@given(tables(), st.integers(0, 50))
+def test_reserved_rows_and_the_rest_are_whole_groups_that_share_nothing(table, percent):
+    keys = ("example_id", "group_id", "label")
+    rows = [dict(zip(keys, row, strict=True)) for row in zip(*table, strict=True)]
+    rest, kept = reserved_rows(rows, "nli", percent)
+    assert sorted(row["example_id"] for row in rest + kept) == sorted(table[0])
+    assert not {row["group_id"] for row in rest} & {row["group_id"] for row in kept}
+    assert (kept == []) == (percent == 0)

@@ -70,7 +70,7 @@ def test_a_limit_bounds_what_probes_learn_from_and_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("keep", "expected"),
     [
-        ("all", ["pretrained", "random", "f30-s1", "f30-s2", "f100-s1", "f100-s2"]),
+        ("all", ["pretrained", "random-s0", "f30-s1", "f30-s2", "f100-s1", "f100-s2"]),
         ("before-and-after", ["pretrained", "f100-s1", "f100-s2"]),
         ("none", []),
     ],

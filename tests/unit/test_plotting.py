@@ -156,7 +156,8 @@ def test_inputs_show_the_best_layer_of_each_view_beside_the_baselines(
         )
 
     assert marks[3, "d"] == best("combined", "pretrained")
-    assert marks[0, "x"] == best("premise", "random")
+    draws = [best("premise", f"random-s{seed}") for seed in (0, 5)]
+    assert marks[0, "x"] == pytest.approx(sum(draws) / 2, abs=1e-9)
     largest = percent_looks([10, 100])[100].marker
     seeds = [best("joint-last", f"f100-s{seed}") for seed in (1, 2)]
     assert marks[5, largest] == pytest.approx(sum(seeds) / 2)

@@ -130,7 +130,7 @@ def test_what_has_no_predictions_has_no_interval_but_a_mean(table: pd.DataFrame)
 def test_the_difference_of_two_splits_is_a_row_and_stays_out_of_the_rest(
     table: pd.DataFrame,
 ) -> None:
-    where = {"rows": MEMORISED, "metric": "accuracy", "layer": 1}
+    where = {"rows": MEMORISED + "validation", "metric": "accuracy", "layer": 1}
     before, after = (row(table, variant=variant, **where) for variant in ("pretrained", "f100"))
     assert (before["value"], before["low"], before["high"]) == (0, 0, 0)
     assert after["value"] == pytest.approx(0.1, abs=0.05)

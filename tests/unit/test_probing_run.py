@@ -264,8 +264,10 @@ def test_train_and_test_must_go_together(tmp_path: Path) -> None:
     train = write_words(tmp_path / "train.parquet", 0)
     vectors = np.zeros((1, LAYERS, 8))
     rows = {"example_id": ["s0"], "label": ["O"]}
-    other = write(tmp_path / "o.parquet", rows, vectors, view="word", labels=TAGS, variant="random")
-    with pytest.raises(UserError, match="variant 'random'; allowed: 'pretrained'"):
+    other = write(
+        tmp_path / "o.parquet", rows, vectors, view="word", labels=TAGS, variant="random-s0"
+    )
+    with pytest.raises(UserError, match="variant 'random-s0'; allowed: 'pretrained'"):
         list(probe_layers(train, other, LINEAR, "ner"))
     empty: dict[str, list[Any]] = {"example_id": [], "label": []}
     none = write(tmp_path / "n.parquet", empty, vectors[:0], view="word", labels=TAGS)

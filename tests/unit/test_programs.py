@@ -260,20 +260,25 @@ def test_fine_tuning_and_extraction_work_together(
     }
 
 
+#: Two draws of random weights are two variants.
+VARIANTS = ("pretrained", "random-s0", "random-s1")
+
+
 def test_pretrained_and_random_variants_differ(
     encoder: Tiny, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for variant in ("pretrained", "random"):
+    for variant in VARIANTS:
         out = tmp_path / variant
         extracted("ner", encoder, data, encoder.folder, variant, out, monkeypatch)
         measures = read_table(out / "attention.parquet", "attention").column("measure")
         assert set(measures.to_pylist()) == {"entropy", "distance", "special", "first"}
-    one, other = (
+    one, other, further = (
         read_layer(tmp_path / variant / "activations" / "word" / "test.parquet", 2)
-        for variant in ("pretrained", "random")
+        for variant in VARIANTS
     )
-    assert one.shape == other.shape
-    assert np.abs(one - other).max() > 0.1
+    assert one.shape == other.shape == further.shape
+    for pair in ((one, other), (one, further), (other, further)):
+        assert np.abs(pair[0] - pair[1]).max() > 0.1
 
 
 def test_a_model_is_fetched_and_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

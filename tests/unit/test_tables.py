@@ -16,6 +16,7 @@ from synthetic_tables import SETTINGS, records, run_program, tabulate
 from layerscope.core.errors import UserError
 from layerscope.core.files import write_json
 from layerscope.core.formats import SCHEMAS, read_table, write_table
+from layerscope.core.measures import of_main_rows
 from layerscope.core.table_files import add_steps, join, path_parts, read_frame, write_csv
 from layerscope.core.variants import parse_variant
 from layerscope.tables.rows import (
@@ -47,7 +48,7 @@ def attention(values: dict[tuple[str, int, int, str], float | None]) -> pa.Table
 
 @pytest.mark.parametrize(
     ("variant", "expected"),
-    [("pretrained", (0, None)), ("random", (0, None)), ("f30-s12", (30, 12))],
+    [("pretrained", (0, None)), ("random-s3", (0, 3)), ("f30-s12", (30, 12))],
 )
 def test_variant_gives_percent_and_seed(variant: str, expected: tuple[int, int | None]) -> None:
     assert parse_variant(variant) == expected
@@ -62,7 +63,7 @@ def test_every_table_of_variants_has_their_steps(study: dict[str, Path]) -> None
     assert {"scores", "probes", "heads", "layer_localization"} < set(of_variants)
     for name in set(of_variants) - {"weight_change", "error_analysis"}:  # these are made up whole
         rows = read_frame(study[name], f"{name}-table")
-        rows = rows[rows["model"].isin(SHAPES) & (rows["variant"] != "random")]
+        rows = rows[rows["model"].isin(SHAPES) & ~rows["variant"].str.startswith("random")]
         tuned = rows["percent"] > 0
         assert (rows["steps"] == rows["percent"] + 100 * tuned).all(), name
 
@@ -168,11 +169,24 @@ def test_probe_rows_average_probe_seeds_and_scale_depth() -> None:
     assert {(r["percent"], r["seed"], r["probe"]) for r in rows} == {(30, 4, "bilstm-crf")}
 
 
-def test_controls_have_percent_0_and_no_seed(study: dict[str, Path]) -> None:
-    rows = read_table(study["probes"], "probes-table").to_pylist()
-    controls = [r for r in rows if r["variant"] in ("pretrained", "random")]
-    assert {(r["percent"], r["seed"]) for r in controls} == {(0, None)}
-    assert {r["variant"] for r in controls} == {"pretrained", "random"}
+def test_controls_have_percent_0_and_draws_of_random_weights_their_mean(
+    study: dict[str, Path],
+) -> None:
+    rows = read_frame(study["probes"], "probes-table")
+    controls = rows[rows["percent"] == 0]
+    names = controls.fillna({"seed": -1})[["variant", "seed"]].drop_duplicates()
+    assert {*names.itertuples(index=False, name=None)} == {
+        ("pretrained", -1), ("random-s0", 0), ("random-s5", 5), ("random", -1),
+    }  # fmt: skip
+    keys = ["task", "model", "probe", "view", "metric", "layer"]
+    by_layer = controls[controls["layer"].notna()].set_index(keys)
+    draws = [by_layer[by_layer["variant"] == f"random-s{seed}"]["value"] for seed in (0, 5)]
+    mean = by_layer[by_layer["variant"] == "random"]["value"]
+    assert len(mean)
+    np.testing.assert_allclose(mean, (draws[0] + draws[1])[mean.index] / 2)
+    single = of_main_rows(rows[rows["task"] == rows["task"].iloc[0]])
+    assert {"random-s0", "random-s5", "pretrained"} < set(single["variant"])
+    assert "random" not in set(single["variant"])
 
 
 def test_attention_rows_are_means_with_intervals_that_cover_as_often_as_they_say() -> None:

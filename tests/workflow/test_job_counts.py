@@ -34,6 +34,7 @@ def expected(config: Config) -> dict[str, int]:
     made = [m for m in models.values() if m["source"]["kind"] in ("scratch", "continued")]
     used = {m["source"]["corpus"] for m in made}
     tuned = sum(percent > 0 for percent in variants["percentages"]) * len(variants["seeds"])
+    untrained = 1 + len(variants.get("random_seeds", [0]))  # pre-trained, random weights
     pairs = len(tasks) * len(models)
     baselines = sum(BASELINES[task["kind"]] for task in tasks.values())
     on = {name for name in catalogue.SWITCHES if config.get("analyses", {}).get(name, True)}
@@ -58,10 +59,10 @@ def expected(config: Config) -> dict[str, int]:
         "fetch_files": sum(task["source"]["kind"] == "hub" for task in tasks.values()),
         "pretrain": len(made),
         "finetune": pairs * tuned,
-        "extract_base": pairs * 2,  # pre-trained, random weights
+        "extract_base": pairs * untrained,
         "extract_finetuned": pairs * tuned,
-        "probe": len(models) * (2 + tuned) * probes,
-        "similarity": pairs * (2 + tuned) * similar,
+        "probe": len(models) * (untrained + tuned) * probes,
+        "similarity": pairs * (untrained + tuned) * similar,
         "compare_models": len(tasks) * (1 + largest) if compared else 0,
         "baseline": baselines * tuned,
         "score": pairs + baselines,
@@ -116,6 +117,12 @@ def _other_analyses(config: Config) -> Config:
     return config | {"analyses": dict.fromkeys(off, False)}
 
 
+def _several_rows_and_draws(config: Config) -> Config:
+    config["tasks"]["hpo-ner"] |= {"probe_rows": ["reserved", "train"], "reserved": 20}
+    config["variants"]["random_seeds"] = [3, 1]
+    return config
+
+
 def _no_interventions(config: Config) -> Config:
     return config | {"interventions": None}
 
@@ -143,6 +150,7 @@ def _passing_activations(config: Config) -> Config:
                 _more_fractions_and_seeds,
                 _fewer_analyses,
                 _other_analyses,
+                _several_rows_and_draws,
                 _no_interventions,
                 _published_values,
                 _passing_activations,
@@ -163,6 +171,27 @@ def test_jobs_are_those_of_the_formula(study: Callable[[Config], Config], tmp_pa
     assert count(jobs) == expected(config)
     if study is not _miniature:
         assert expected(config) != expected(read_config(MINIATURE))
+
+
+@pytest.mark.slow
+def test_jobs_are_told_what_is_reserved(tmp_path: Path) -> None:
+    """And probes read its rows from the training table."""
+    config = _several_rows_and_draws(read_config(MINIATURE))
+    (tmp_path / "run").mkdir()
+    found = plan(ROOT, tmp_path / "run", write_config(tmp_path / "study.yaml", config))
+    ner = [job for job in found if job.of("task") == "hpo-ner"]
+    samples = {job.of("split"): job for job in ner if job.rule == "sample_for_probes"}
+    assert {split: job.inputs for split, job in samples.items()} == dict.fromkeys(
+        ("reserved", "train"), ("results/miniature/data/hpo-ner/train.parquet",)
+    )
+    assert "--reserved 20 --part reserved " in samples["reserved"].command
+    assert "--reserved 20 --part tuned-on " in samples["train"].command
+    drawn = [job.command for job in ner if job.rule == "subsample"]
+    assert drawn
+    assert all("--reserved 20 " in command for command in drawn)
+    extracted = [job.command for job in ner if job.rule.startswith("extract")]
+    tables, samples_read = "/train.parquet", "probe-reserved.parquet"
+    assert all(command.count(tables) == 2 and samples_read in command for command in extracted)
 
 
 def test_the_formula_in_plain_numbers() -> None:

@@ -107,4 +107,4 @@ wildcard_constraints:
     baseline=one_of(BASELINE_NAMES),
     percent=r"\d+",
     seed=r"\d+",
-    split="train|validation|test",
+    split="train|reserved|validation|test",

@@ -119,16 +119,17 @@ rule subsample:
         **needed("subsample"),
     params:
         **job("subsample", "subsample"),
+        reserved=reserved,
     shell:
         "python {params.program} --data {input} --percent {wildcards.percent}"
-        " --seed {wildcards.seed} --out {output}"
+        " --seed {wildcards.seed} {params.reserved} --out {output}"
         " --record {params.record:q} > {log} 2>&1"
 
 
 rule sample_for_probes:
     """Draw the capped sample of a split that every probe of a task learns from."""
     input:
-        f"{RESULTS}/data/{{task}}/{{split}}.parquet",
+        split_table,
     output:
         f"{RESULTS}/samples/{{task}}/probe-{{split}}.parquet",
     log:
@@ -146,9 +147,10 @@ rule sample_for_probes:
         kind=kind,
         limit=lambda wildcards: jobs.probe_limit(STUDY, wildcards.task),
         seed=STUDY.data_seed,
+        reserved=reserved_of_split,
     shell:
         "python {params.program} --data {input} --kind {params.kind}"
-        " --limit {params.limit} --seed {params.seed} --out {output}"
+        " --limit {params.limit} --seed {params.seed} {params.reserved} --out {output}"
         " --record {params.record:q} > {log} 2>&1"
 
 

@@ -30,11 +30,29 @@ def probe_sample(task, split):
     return f"{RESULTS}/samples/{task}/probe-{split}.parquet"
 
 
+def split_table(wildcards):
+    """The prepared table with the rows of a split."""
+    return f"{RESULTS}/data/{wildcards.task}/{jobs.table_of(wildcards.split)}.parquet"
+
+
+def reserved(wildcards):
+    """Option: how much of the training data is kept from fine-tuning."""
+    percent = jobs.reserved(STUDY, wildcards.task)
+    return f"--reserved {percent}" if percent else ""
+
+
+def reserved_of_split(wildcards):
+    """Options: the part of the training data that a split's rows are drawn from."""
+    part = {"reserved": "reserved", "train": "tuned-on"}.get(wildcards.split)
+    option = reserved(wildcards)
+    return f"{option} --part {part}" if part and option else ""
+
+
 def main_probe_rows(wildcards):
     """The split that whatever is fitted to frozen states learns from, and its sample."""
     split = probe_rows(wildcards)[0]
     return {
-        "data": f"{RESULTS}/data/{wildcards.task}/{split}.parquet",
+        "data": f"{RESULTS}/data/{wildcards.task}/{jobs.table_of(split)}.parquet",
         "sample": probe_sample(wildcards.task, split),
     }
 
@@ -88,9 +106,10 @@ def extracted_from(wildcards):
         }
     splits = probe_rows(wildcards)
     return found | {
-        "data": collect(
-            f"{RESULTS}/data/{wildcards.task}/{{split}}.parquet", split=splits
-        ),
+        "data": [
+            f"{RESULTS}/data/{wildcards.task}/{jobs.table_of(split)}.parquet"
+            for split in splits
+        ],
         "samples": [probe_sample(wildcards.task, split) for split in splits],
         "test": f"{RESULTS}/data/{wildcards.task}/test.parquet",
     }

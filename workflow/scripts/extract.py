@@ -58,7 +58,7 @@ def main() -> None:
     from layerscope.config.extraction import Activations, Attention
     from layerscope.core.files import whole_directory
     from layerscope.core.formats import read_sample, read_table, write_table
-    from layerscope.core.variants import RANDOM
+    from layerscope.core.variants import RANDOM, parse_variant, without_seed
     from layerscope.data.labels import TaskLabels
     from layerscope.extraction.activations import write_all_activations
     from layerscope.extraction.attention import attention_table
@@ -85,7 +85,8 @@ def main() -> None:
         write_table(arguments.out_predictions, "predictions", columns, described)
         loaded = tuned.without_head()
     else:
-        seed = settings.random_seed if arguments.variant == RANDOM else None
+        random = without_seed(arguments.variant) == RANDOM
+        seed = parse_variant(arguments.variant)[1] if random else None
         loaded = load_base(arguments.model, arguments.architecture, seed)
 
     read = [

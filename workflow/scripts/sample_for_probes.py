@@ -15,14 +15,21 @@ def main() -> None:
     parser.add_argument("--kind", choices=["nli", "ner"], required=True)
     parser.add_argument("--limit", required=True, help="examples (nli) or words (ner), or 'all'")
     parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument(
+        "--reserved", type=int, default=0, help="percent of training data that no model is tuned on"
+    )
+    parser.add_argument("--part", choices=["whole", "tuned-on", "reserved"], default="whole")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
 
     from layerscope.core.errors import UserError
     from layerscope.core.formats import read_table, write_table
-    from layerscope.data.sampling import capped_sample, strata
+    from layerscope.data.sampling import capped_sample, reserved_rows, strata
 
     rows = read_table(arguments.data, arguments.kind).to_pylist()
+    if arguments.part != "whole":
+        tuned_on, kept = reserved_rows(rows, arguments.kind, arguments.reserved)
+        rows = kept if arguments.part == "reserved" else tuned_on
     ids = [row["example_id"] for row in rows]
     chosen = capped_sample(
         [row["group_id"] for row in rows] if arguments.kind == "nli" else ids,

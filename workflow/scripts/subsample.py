@@ -9,7 +9,7 @@ from layerscope.core.errors import UserError
 from layerscope.core.files import sha256_text
 from layerscope.core.formats import read_table, write_table
 from layerscope.data.prepared import task_kind
-from layerscope.data.sampling import nested_sample, strata
+from layerscope.data.sampling import nested_sample, reserved_rows, strata
 from layerscope.runtime.program import run
 
 
@@ -19,12 +19,16 @@ def main() -> None:
     parser.add_argument("--data", required=True, type=Path, help="prepared training table")
     parser.add_argument("--percent", required=True, type=int, help="1 to 100")
     parser.add_argument("--seed", required=True, type=int)
+    parser.add_argument(
+        "--reserved", type=int, default=0, help="percent that is kept for probes, and left out here"
+    )
     parser.add_argument("--out", required=True, type=Path, help="table of the chosen ids")
     arguments = parser.parse_args()
     if not 1 <= arguments.percent <= 100:
         raise UserError(f"--percent: {arguments.percent}; allowed: 1 to 100")
     kind = task_kind(arguments.data)
     rows = read_table(arguments.data, kind).to_pylist()
+    rows, _ = reserved_rows(rows, kind, arguments.reserved)
     ids = nested_sample(
         [row["example_id"] for row in rows],
         [row["group_id"] for row in rows],

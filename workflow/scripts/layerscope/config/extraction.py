@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from layerscope.config.base import Count, Section, Seed
+from layerscope.config.base import Count, Section
 from layerscope.config.training import MaxLength, Precision
 
 View = Literal["separate", "joint", "word", "separate-last", "joint-last", "word-last"]
@@ -29,7 +29,6 @@ class Activations(Section):
         default="float32",
         description="of the forward pass; auto: bfloat16 if the device supports it",
     )
-    random_seed: Seed = Field(default=0, description="of the weights of the `random` variant")
     keep: Keep = Field(
         default="all",
         description="variants whose activations are kept once all probes have read them; "

@@ -26,7 +26,7 @@ from layerscope.config.training import FineTuning
 from layerscope.core.files import canonical_json
 from layerscope.core.variants import FINETUNED as FINETUNED
 from layerscope.core.variants import PRETRAINED as PRETRAINED
-from layerscope.core.variants import RANDOM as RANDOM
+from layerscope.core.variants import RANDOM
 from layerscope.core.variants import parse_variant as parse_variant
 
 
@@ -37,8 +37,9 @@ def finetuned_variants(study: Study) -> list[str]:
 
 
 def all_variants(study: Study) -> list[str]:
-    """All variants: `pretrained`, `random` and the fine-tuned ones."""
-    return [PRETRAINED, RANDOM, *finetuned_variants(study)]
+    """All variants: `pretrained`, `random-s{seed}` and the fine-tuned ones."""
+    random = [f"{RANDOM}-s{seed}" for seed in study.variants.random_seeds]
+    return [PRETRAINED, *random, *finetuned_variants(study)]
 
 
 def ceiling_variant(study: Study, variant: str) -> str | None:
@@ -237,6 +238,16 @@ def probe_settings(study: Study, probe: str) -> str:
 def probe_rows(study: Study, task: str) -> list[str]:
     """Splits that a task's probes learn from, each by itself; the main one first."""
     return list(study.tasks[task].probe_rows or PROBE_ROWS[study.protocol])
+
+
+def reserved(study: Study, task: str) -> int:
+    """Percent of a task's training data that no model is fine-tuned on."""
+    return study.tasks[task].reserved or 0
+
+
+def table_of(split: str) -> str:
+    """The prepared table that holds the rows of a split."""
+    return "train" if split == "reserved" else split
 
 
 def probe_limit(study: Study, task: str) -> str:

@@ -51,8 +51,9 @@ class BilstmCrfProbe(Section):
     )
 
 
-#: Rows that a probe may learn from: those of a split. `train` has what models are fine-tuned on.
-ProbeRows = Literal["validation", "train"]
+#: Rows that a probe may learn from: those of a split. `train` has what models are fine-tuned on;
+#: `reserved` is a part of the training data that none is.
+ProbeRows = Literal["validation", "reserved", "train"]
 
 Probe = Annotated[LinearProbe | SvmProbe | BilstmCrfProbe, Field(discriminator="kind")]
 

@@ -65,6 +65,11 @@ class Task(Section):
         description="splits that probes learn from, each by itself; all further analyses are of "
         "the first one; null: the protocol's",
     )
+    reserved: Annotated[int, Field(ge=1, le=50)] | None = Field(
+        default=None,
+        description="percent of the training data that no model is fine-tuned on; needed by "
+        "'reserved' in probe_rows, where the validation data is too small",
+    )
     probe_limit: Count | None = Field(
         default=None,
         description="examples (nli) or words (ner) of each of these that a probe sees; null: all",
@@ -95,6 +100,15 @@ class Task(Section):
                     ("views", place),
                     f"'{view}' for kind '{self.kind}'; allowed: {', '.join(allowed)}",
                 )
+        if "reserved" in (self.probe_rows or []) and self.reserved is None:
+            raise Invalid(
+                ("reserved",), "is missing, but probe_rows has 'reserved'; allowed: 1 to 50"
+            )
+        if self.reserved is not None and "reserved" not in (self.probe_rows or []):
+            raise Invalid(
+                ("reserved",),
+                f"{self.reserved}, but probe_rows has no 'reserved'; allowed: to be left out",
+            )
         if self.kind == "nli" and self.tag_scheme is not None:
             raise Invalid(
                 ("tag_scheme",), f"'{self.tag_scheme}' for kind 'nli'; allowed: to be left out"
@@ -146,13 +160,18 @@ class FineTuningByKind(Section):
 
 
 class Grid(Section):
-    """Which fine-tuned variants there are."""
+    """Which variants of every model there are, beside the pre-trained one."""
 
     percentages: Annotated[list[Annotated[int, Field(ge=0, le=100)]], AfterValidator(distinct)] = (
         Field(min_length=1, description="training fractions in percent; 0 is the pre-trained model")
     )
     seeds: Annotated[list[Seed], AfterValidator(distinct)] = Field(
         min_length=1, description="seeds of the sample, the new head and the order of training"
+    )
+    random_seeds: Annotated[list[Seed], AfterValidator(distinct)] = Field(
+        default=[0],
+        min_length=1,
+        description="seeds of random weights, the control; each is a variant of its own",
     )
 
     @field_validator("percentages")
@@ -184,7 +203,7 @@ class Study(Section):
     models: Annotated[dict[Name, Model], AfterValidator(_filled)] = Field(
         description="pre-trained language models, by name"
     )
-    variants: Grid = Field(description="the fine-tuned variants to make")
+    variants: Grid = Field(description="the variants of every model")
     finetuning: FineTuningByKind = Field(
         default=FineTuningByKind(),
         description="common settings of fine-tuning; left out: the protocol's",

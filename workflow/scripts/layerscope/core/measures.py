@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from layerscope.core.errors import UserError
+from layerscope.core.variants import PRETRAINED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,8 +39,8 @@ def task_metrics(names: Collection[str]) -> tuple[str, str]:
     raise UserError(f"metrics: {sorted(names)}; allowed: one of {primary} among them")
 
 
-#: Split of the rows of the table of probes that are differences of two: what was memorised.
-MEMORISED = "train - validation"
+#: What `rows` of the table of probes begins with where it is a difference: what was memorised.
+MEMORISED = "train - "
 
 
 def of_main_rows(rows: pd.DataFrame) -> pd.DataFrame:
@@ -51,7 +52,7 @@ def of_main_rows(rows: pd.DataFrame) -> pd.DataFrame:
         rows: one task's rows of the table of probes, in its order.
     """
     chosen = of_first_split(rows)
-    single = chosen["seed"].notna() | (chosen["percent"] == 0)
+    single = chosen["seed"].notna() | (chosen["variant"] == PRETRAINED)
     return chosen[chosen["layer"].notna() & single].astype({"layer": int})
 
 

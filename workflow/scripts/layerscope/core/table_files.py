@@ -16,7 +16,7 @@ from layerscope.core.errors import UserError
 from layerscope.core.files import whole_file
 from layerscope.core.formats import SCHEMAS, file_metadata, read_table, write_blocks
 from layerscope.core.formats.tables import Rows
-from layerscope.core.variants import UNTRAINED, parse_variant
+from layerscope.core.variants import PRETRAINED, RANDOM, parse_variant, without_seed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -179,7 +179,8 @@ def add_steps(blocks: Iterable[Rows], kind: str, training: Sequence[str | Path])
         known[mean] = row["steps"] if known.get(mean, row["steps"]) == row["steps"] else None
 
     def steps(task: str, model: str, variant: str) -> int | None:
-        return 0 if variant in UNTRAINED else known.get((task, model, variant))
+        untrained = without_seed(variant) in (PRETRAINED, RANDOM)
+        return 0 if untrained else known.get((task, model, variant))
 
     for rows in blocks:
         if isinstance(rows, Sequence):
@@ -209,7 +210,9 @@ def variant_keys(task: str, model: str, variant: str) -> Row:
     try:
         percent, seed = parse_variant(variant)
     except ValueError as error:
-        raise UserError(f"{error}; allowed: pretrained, random, f<percent>-s<seed>") from None
+        raise UserError(
+            f"{error}; allowed: pretrained, random-s<seed>, f<percent>-s<seed>"
+        ) from None
     return {"task": task, "model": model, "variant": variant, "percent": percent, "seed": seed}
 
 

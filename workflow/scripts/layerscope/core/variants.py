@@ -5,20 +5,31 @@ from __future__ import annotations
 import re
 
 PRETRAINED = "pretrained"
+#: Draws of random weights are `random-s{seed}`; this is their mean.
 RANDOM = "random"
-UNTRAINED = (PRETRAINED, RANDOM)
 FINETUNED = r"f\d+-s\d+"
+
+_VARIANT = re.compile(rf"{PRETRAINED}|(?:{RANDOM}|f(\d+))-s(\d+)")
 
 
 def parse_variant(variant: str) -> tuple[int, int | None]:
-    """Percent and seed of a variant; 0 and None for one that is not fine-tuned.
+    """Percent and seed of a variant; 0 for one that is not fine-tuned.
 
     Raises:
         ValueError: the name is none of a variant.
     """
-    if variant in UNTRAINED:
-        return 0, None
-    match = re.fullmatch(r"f(\d+)-s(\d+)", variant)
+    match = _VARIANT.fullmatch(variant)
     if match is None:
         raise ValueError(f"{variant!r} is not the name of a variant")
-    return int(match[1]), int(match[2])
+    percent, seed = match.groups()
+    return int(percent or 0), None if seed is None else int(seed)
+
+
+def is_finetuned(variant: str) -> bool:
+    """Whether a variant is fine-tuned; a mean over seeds is none."""
+    return re.fullmatch(FINETUNED, variant) is not None
+
+
+def without_seed(variant: str) -> str:
+    """The name of the mean over seeds that a variant is part of: `f30` of `f30-s1`."""
+    return variant.partition("-s")[0]

@@ -1,6 +1,6 @@
 """Seeded choices of whole groups, stratified: limits, nested samples and capped samples.
 
-All three rest on one seeded order of the groups in which every beginning is stratified.
+All rest on one seeded order of the groups in which every beginning is stratified.
 """
 
 from __future__ import annotations
@@ -51,12 +51,37 @@ def _ordered_groups(
     return [rows[group] for _, group in sorted(placed)]
 
 
+def reserved_rows(
+    rows: Sequence[dict[str, Any]], kind: str, percent: int
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Divide training rows: those that models may be fine-tuned on, and those that none is.
+
+    Whole groups are reserved, stratified, the same ones whatever is drawn from either part.
+
+    Args:
+        rows: of the prepared training table.
+        kind: of the task.
+        percent: of the rows to reserve, 0 to 50.
+
+    Returns:
+        Both parts, in the order of the table.
+    """
+    ids = [row["example_id"] for row in rows]
+    groups = [row["group_id"] for row in rows]
+    kept = set(nested_sample(ids, groups, strata(kind, rows), percent, 0, purpose="reserved"))
+    return (
+        [row for row in rows if row["example_id"] not in kept],
+        [row for row in rows if row["example_id"] in kept],
+    )
+
+
 def nested_sample(
     example_ids: Sequence[str],
     group_ids: Sequence[str],
     strata: Sequence[str],
     percent: int,
     seed: int,
+    purpose: str = "sample",
 ) -> list[str]:
     """Choose about `percent` of the examples, nested within a seed, never cutting a group.
 
@@ -70,6 +95,7 @@ def nested_sample(
         strata: of each example, as from `strata`.
         percent: from 0 to 100; 100 is every example.
         seed: of the order.
+        purpose: of the sample; those of two purposes are independent.
 
     Returns:
         The ids of the sample, in the order of `example_ids`.
@@ -78,7 +104,7 @@ def nested_sample(
         return []
     target = percent * len(example_ids) / 100
     chosen: list[int] = []
-    for group in _ordered_groups(group_ids, strata, "sample", seed):
+    for group in _ordered_groups(group_ids, strata, purpose, seed):
         short = target - len(chosen)
         if chosen and short < len(group) - short:
             break

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from layerscope.core.encodings import of_main_views
-from layerscope.core.variants import PRETRAINED
+from layerscope.core.variants import PRETRAINED, is_finetuned
 
 #: What is taken from the table of attention, and its name as an inner measure.
 ATTENTION = {"cosine": "attention cosine", "jsd": "attention JSD"}
@@ -47,7 +47,7 @@ def probe_measures(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     for (probe, view), own in chosen.groupby(["probe", "view"], sort=False):
         before = own[own["variant"] == PRETRAINED].groupby("model")["value"].max()
         for (model, variant), curve in own.groupby(VARIANT, sort=False):
-            if "-s" not in variant:
+            if not is_finetuned(variant):
                 continue
             score = curve.sort_values("depth")["value"]
             values = {

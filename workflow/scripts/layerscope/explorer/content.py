@@ -19,7 +19,7 @@ from layerscope.core.encodings import is_half
 from layerscope.core.formats import SCHEMAS
 from layerscope.core.looks import METRICS
 from layerscope.core.measures import chosen_measures, of_main_rows, task_metrics
-from layerscope.core.variants import RANDOM
+from layerscope.core.variants import RANDOM, without_seed
 from layerscope.statistics.permutation import few_models
 
 DIGITS = 5
@@ -231,7 +231,9 @@ def _localization(rows: pd.DataFrame) -> Json:
 
 def _measures(rows: pd.DataFrame) -> list[Json]:
     """Measures of attention: whether variants before fine-tuning have them too, and references."""
-    plain = rows.assign(before=(rows["percent"] == 0) & (rows["variant"] != RANDOM))
+    plain = rows.assign(
+        before=(rows["percent"] == 0) & (rows["variant"].map(without_seed) != RANDOM)
+    )
     before = plain.groupby("measure", sort=False)["before"].any().to_dict()
     return [
         {

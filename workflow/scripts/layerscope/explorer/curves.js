@@ -30,12 +30,14 @@ export function drawLayers() {
     byId("curves-note").textContent = "The tables have no values by layer.";
     return;
   }
-  const kinds = { before: [BEFORE], after: chosen(), random: [RANDOM] },
+  const kinds = { before: [BEFORE], after: chosen() },
     lines = [];
   for (const model of state.models) {
     const by = own(own(task().layers, model), curve.key) || {};
     for (const [kind, name] of LINES.filter((line) => state.lines.includes(line[0]))) {
-      const curves = kinds[kind].map((variant) => own(by, variant)).filter((values) => values);
+      const random = Object.keys(by).filter((variant) => variant.startsWith(RANDOM));
+      const variants = kinds[kind] || random;
+      const curves = variants.map((variant) => own(by, variant)).filter((values) => values);
       const count = Math.max(0, ...curves.map((values) => values.length));
       const cells = [...Array(count).keys()].map((layer) =>
         over(curves.map((values) => values[layer])),

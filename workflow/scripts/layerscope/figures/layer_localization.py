@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from layerscope.core.encodings import is_half, of_main_views
 from layerscope.core.looks import looks
 from layerscope.core.table_files import Drawn
-from layerscope.core.variants import RANDOM
+from layerscope.core.variants import RANDOM, without_seed
 from layerscope.figures.curves import curve, draw_curve
 from layerscope.figures.style import legend_below, models_of, percents_of, styled, width_for
 
@@ -24,7 +24,7 @@ def draw(rows: pd.DataFrame) -> Figure:
         rows: one task's rows of the table of entry.
     """
     rows = of_main_views(rows)
-    rows = rows[(rows["variant"] != RANDOM) & ~rows["view"].map(is_half)]
+    rows = rows[(rows["variant"].map(without_seed) != RANDOM) & ~rows["view"].map(is_half)]
     models = models_of(rows)
     percents = [0, *percents_of(rows)]
     rows = rows.assign(place=rows["percent"].map(percents.index))

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from layerscope.core.looks import METRICS
-from layerscope.core.variants import PRETRAINED, RANDOM
+from layerscope.core.variants import PRETRAINED, RANDOM, without_seed
 from layerscope.figures.curves import curve, draw_curve, estimates
 from layerscope.figures.style import (
     GREY,
@@ -48,8 +48,11 @@ def draw(rows: pd.DataFrame, wanted: Sequence[tuple[str, str, str]]) -> Figure:
         for axes, model in zip(line, models, strict=True):
             own = panels.get((model, probe, view, measure), rows.iloc[:0])
             for variant, style in _REFERENCES.items():
-                of_variant = own[own["variant"] == variant]
-                points = estimates(of_variant, "layer") if estimated else curve(of_variant, "layer")
+                points = (
+                    estimates(own[own["variant"] == variant], "layer")
+                    if estimated
+                    else curve(own[own["variant"].map(without_seed) == variant], "layer")
+                )
                 if variant == PRETRAINED:
                     shade = {"color": style["color"], "alpha": 0.1, "linewidth": 0}
                     axes.fill_between(points.index, points["min"], points["max"], **shade)

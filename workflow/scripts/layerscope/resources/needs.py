@@ -139,7 +139,9 @@ def probed_rows(study: Study, size: TaskSize, task: str) -> tuple[list[float], f
     """Rows of activations that a task's probes learn from, by split, and are tested on."""
     rows = size.words if study.tasks[task].kind == "ner" else 1
     limit = study.tasks[task].probe_limit or math.inf
-    learned = [min(size.examples[s] * rows, limit) for s in jobs.probe_rows(study, task)]
+    train, reserved = size.examples["train"], jobs.reserved(study, task) / 100
+    examples = {**size.examples, "train": train * (1 - reserved), "reserved": train * reserved}
+    learned = [min(examples[s] * rows, limit) for s in jobs.probe_rows(study, task)]
     return learned, size.examples["test"] * rows
 
 

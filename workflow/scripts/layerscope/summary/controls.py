@@ -6,7 +6,7 @@ import pandas as pd
 
 from layerscope.core.encodings import is_half, of_main_views
 from layerscope.core.measures import BASELINES
-from layerscope.core.variants import PRETRAINED, RANDOM
+from layerscope.core.variants import PRETRAINED, RANDOM, without_seed
 from layerscope.summary.differences import sentences
 from layerscope.summary.intervals import listed
 from layerscope.summary.scores import scores_by_model
@@ -61,7 +61,7 @@ def _at_best(rows: pd.DataFrame, chosen_by: str, metric: str) -> _Controls:
         name = f"the {probe} probe" + (f" ({view})" if view != "word" else "")
         for model, of_model in own.groupby("model", sort=False):
             values = {}
-            for variant, layers in of_model.groupby("variant", sort=False):
+            for variant, layers in of_model.groupby(of_model["variant"].map(without_seed)):
                 by_layer = layers.pivot_table(index="layer", columns="metric", values="value")
                 if {chosen_by, metric} <= set(by_layer.columns):
                     values[str(variant)] = float(by_layer.loc[by_layer[chosen_by].idxmax(), metric])
@@ -98,8 +98,11 @@ def _random(rows: pd.DataFrame, metric: str) -> list[str]:
     if lower:
         found.append(f"Pre-trained weights do not score above random ones: {listed(lower)}.")
     if found:
+        variants = rows["variant"].drop_duplicates()
+        draws = int((variants.map(without_seed) == RANDOM).sum())
+        are = "one draw" if draws == 1 else f"the mean of {draws} draws"
         found.append(
-            "Random weights are one draw and these values have no interval, so differences of a "
+            f"Random weights are {are} and these values have no interval, so differences of a "
             "few hundredths are no evidence of what pre-training adds."
         )
     return found

@@ -1,7 +1,8 @@
 """A part of the table of probe scores: all variants of a model on a task, with intervals.
 
 Beside each fine-tuned variant there is the mean over seeds of its percentage (`f{percent}`, seed
-null), and beside the layers the best one (layer null). `gain` is the score less that of the
+null), beside each draw of random weights the mean over draws (`random`), and beside the layers the
+best one (layer null). `gain` is the score less that of the
 pre-trained model, on the same test examples. Where probes learned from two splits, the difference
 of both has rows of its own.
 """
@@ -19,7 +20,7 @@ from layerscope.core.formats import SCHEMAS, read_table
 from layerscope.core.formats.probe_predictions import ProbePredictions
 from layerscope.core.measures import MEMORISED
 from layerscope.core.table_files import Row, Sources, Table, path_parts, variant_keys
-from layerscope.core.variants import PRETRAINED
+from layerscope.core.variants import PRETRAINED, without_seed
 from layerscope.tables.probe_intervals import Ends, Resampled, Scorer
 from layerscope.tables.rows import probe_rows
 
@@ -73,12 +74,13 @@ def _of_probe(
             about = keys | {"rows": split, "view": view}
             yield _frame(_scored(scores, scorer, about))
             yield _frame(_unscored(stored, scores, about))
-        if {"train", "validation"} <= by_split.keys():
+        fresh = [split for split in by_split if split != "train"] if "train" in by_split else []
+        for split in fresh:
             differences = {
-                variant: {m: r - by_split["validation"][variant][m] for m, r in found.items()}
+                variant: {m: r - by_split[split][variant][m] for m, r in found.items()}
                 for variant, found in by_split["train"].items()
             }
-            about = keys | {"rows": MEMORISED, "view": view}
+            about = keys | {"rows": MEMORISED + split, "view": view}
             yield _frame(_scored(differences, scorer, about, best=False))
 
 
@@ -91,9 +93,8 @@ def _members(variants: Sequence[str]) -> dict[str, list[str]]:
     found = {variant: [variant] for variant in variants}
     means: dict[str, list[str]] = {}
     for variant in variants:
-        percent, separator, _ = variant.partition("-s")
-        if separator:
-            means.setdefault(percent, []).append(variant)
+        if variant != PRETRAINED:
+            means.setdefault(without_seed(variant), []).append(variant)
     return found | means
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from layerscope.core.formats import read_table
 from layerscope.core.measures import task_metrics
+from layerscope.core.variants import without_seed
 
 Row = dict[str, Any]
-_VARIANT = ("variant", "percent")
 
 
 def compare_probes(a: Path, b: Path) -> list[Row]:
@@ -61,11 +61,11 @@ def _means(path: Path, kind: str, names: list[str]) -> dict[tuple[Any, ...], flo
     """Mean value by variant without its seed and further columns; {} if there is no table."""
     if not path.is_file():
         return {}
-    columns = read_table(path, kind, ["task", "model", *_VARIANT, *names, "value"]).to_pydict()
+    columns = read_table(path, kind, ["task", "model", "variant", *names, "value"]).to_pydict()
     sums: dict[tuple[Any, ...], list[float]] = {}
-    for task, model, variant, percent, *rest, value in zip(*columns.values(), strict=True):
+    for task, model, variant, *rest, value in zip(*columns.values(), strict=True):
         if value is not None and math.isfinite(value):
-            key = (task, model, f"f{percent}" if percent else variant, *rest)
+            key = (task, model, without_seed(variant), *rest)
             entry = sums.setdefault(key, [0.0, 0])
             entry[0] += value
             entry[1] += 1
