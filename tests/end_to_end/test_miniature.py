@@ -68,7 +68,7 @@ def test_the_configuration_is_kept(results: Path, finished: Finished) -> None:
     kept = json.loads((results / "config.json").read_text(encoding="utf-8"))
     given = read_config(finished.config)
     assert kept["study"] == "miniature"
-    assert kept["variants"] == given["variants"]
+    assert kept["variants"] == {**given["variants"], "random_seeds": [0]}
     assert kept["finetuning"]["nli"]["epochs"] == given["finetuning"]["nli"]["epochs"]
     assert kept["statistics"]["confidence"] == 0.95  # a default
 

@@ -206,7 +206,7 @@ def _probes(
                          "value": value + 0.01 * rng.standard_normal(), "probe_seed": seed}
                         for metric in metrics
                     ]  # fmt: skip
-            answers += [Answers(("validation", view, seed), codes[seed]) for seed in seeds]
+            answers += [Answers(("validation", view, seed, 0), codes[seed]) for seed in seeds]
         path = folder / "probes" / task / model / variant / f"{probe}.parquet"
         write_table(path, "probe", rows)
         about = {"labels": labels, "kind_of_task": kind}

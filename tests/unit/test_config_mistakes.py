@@ -168,6 +168,7 @@ MISTAKES = [
     Mistake(f"{SCRATCH}.training.sequence_length", 512, "512", "16 to 256"),
     Mistake(f"{CONTINUED}.base", "minilm-hpo", "'minilm-hpo'", "not made from this one"),
     Mistake("protocol", "paper", "'paper'", "'recommended' or 'published'"),
+    Mistake("probes.linear.row_draws", 1, "1", "0, or 2 and more"),
     Mistake("tasks.hpo-ner.reserved", 10, "10, but probe_rows has no 'reserved'", "to be left out"),
     Mistake("tasks.hpo-ner.reserved", 51, "51", "1 to 50"),
     Mistake("tasks.hpo-ner.tag_scheme", "iob1", "'iob1'", "'iob2' or 'merged', or null"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 from synthetic_tables import SETTINGS, run_program
 
+from layerscope.analysis.probing.draws import draw_weights
 from layerscope.config.statistics import Statistics
 from layerscope.core.formats import read_table, write_table
 from layerscope.core.formats.probe_predictions import (
@@ -41,12 +43,57 @@ def test_intervals_cover_the_score_of_further_examples_and_seeds(
         effects = rng.normal(scale=deviation, size=seeds)
         right = rng.random((seeds, examples)) < np.clip(ease + effects[:, None], 0, 1)
         found = [
-            Resampled(own.mean(keepdims=True), (weights @ own)[:, None])
+            Resampled(own.mean(keepdims=True), (weights @ own)[:, None], np.empty((0, 1)))
             for own in right.astype(float)
         ]
         ((_, low, high),) = scorer.ends(found)
         missed += not low <= 0.5 <= high
     assert missed / simulations < 0.08
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_intervals_cover_the_score_of_further_rows_to_learn_from(seeds: int) -> None:
+    """A probe of 30 pairs of rows: each study draws them anew, each seed's vectors differ.
+
+    The true score is the mean over many such studies. Without draws of the rows, intervals of as
+    many test examples as here miss it far more often than they say.
+    """
+    rng = np.random.default_rng(1)
+    simulations, rows, examples, width = 300, 40, 2000, 15
+    scorer = Scorer(Statistics(resamples=100, confidence=0.95, seed=1))
+    resamples = scorer._drawn(examples) / examples
+    weights = draw_weights([f"g{row // 2}" for row in range(rows)], 5)
+
+    def drawn(count: int) -> tuple[Any, Any]:
+        labels = np.where(rng.random(count // 2) < 0.5, 1, -1).repeat(2)
+        vectors = rng.normal(size=(count, width))
+        vectors[:, 0] += 0.8 * labels
+        return vectors, labels
+
+    scores, missed = [], {True: [], False: []}
+    for _ in range(simulations):
+        (vectors, labels), (test, truth) = drawn(rows), drawn(examples)
+        # A probe is the difference of the means of both classes; each seed turns it a little.
+        probes = (np.vstack([np.ones(rows), weights]) * labels) @ vectors / rows
+        found = []
+        for effect in rng.normal(scale=0.1, size=seeds):
+            turned = probes + effect * np.eye(width)[1]
+            right = ((turned @ test.T) * truth > 0).astype(float)
+            of_groups = (resamples @ right[0])[:, None]
+            found.append(
+                Resampled(right[0].mean(keepdims=True), of_groups, right[1:].mean(axis=1)[:, None])
+            )
+        scores += [float(each.value[0]) for each in found]
+        for with_rows, ends in missed.items():
+            known = [e if with_rows else replace(e, rows=np.empty((0, 1))) for e in found]
+            ends.append(scorer.ends(known)[0][1:])
+    true = np.mean(scores)
+    shares = {
+        with_rows: np.mean([not low <= true <= high for low, high in ends])
+        for with_rows, ends in missed.items()
+    }
+    assert shares[True] < 0.07
+    assert shares[False] > (0.2 if seeds == 1 else 0.05)
 
 
 def write(folder: Path, variant: str, right: dict[str, list[float]], seed: int) -> None:
@@ -62,7 +109,7 @@ def write(folder: Path, variant: str, right: dict[str, list[float]], seed: int) 
     answers, rows = [], []
     for split, shares in right.items():
         codes = np.where(draws < np.asarray(shares), labels[:, None], (labels[:, None] + 1) % 3)
-        answers.append(Answers((split, "joint", 0), codes.astype(np.int16)))
+        answers.append(Answers((split, "joint", 0, 0), codes.astype(np.int16)))
         rows += [
             {"rows": split, "view": "joint", "layer": layer, "metric": metric, "value": value,
              "probe_seed": 0}
@@ -145,8 +192,8 @@ def test_predictions_are_read_as_they_were_written(tmp_path: Path) -> None:
     write(tmp_path, "pretrained", {"validation": [0.4, 1.0]}, seed=0)
     path = tmp_path / "t" / "m" / "pretrained" / "linear.predictions.parquet"
     file = ProbePredictions(path)
-    assert list(file.places) == [("validation", "joint", 0)]
-    assert file.predicted(("validation", "joint", 0), 1) == file.keys()["label"]
+    assert list(file.places) == [("validation", "joint", 0, 0)]
+    assert file.predicted(("validation", "joint", 0, 0), 1) == file.keys()["label"]
     assert json.loads(json.dumps(file.described))["layers"] == 2
     before = path.read_bytes()
     write(tmp_path, "pretrained", {"validation": [0.4, 1.0]}, seed=0)

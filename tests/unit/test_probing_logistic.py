@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from layerscope.analysis.probing.draws import draw_weights
 from layerscope.analysis.probing.linear import FOLDS, GRID, fit_linear, predict_linear
 from layerscope.analysis.probing.logistic import Problems, fit, minimise, principal_axes
 
@@ -92,6 +93,56 @@ def test_parts_of_the_rows_are_fitted_as_if_the_others_were_not_there() -> None:
     for own, rows in zip(found, kept, strict=True):
         alone, _ = fit(vectors[rows], [labels[rows]], 3, 0.1)
         np.testing.assert_allclose(own[:, :-1], alone[0][:, :-1], atol=2e-4)
+
+
+def test_a_row_that_counts_twice_is_as_two_rows() -> None:
+    vectors, labels = vectors_of(300, 12, 3, seed=4)
+    weights = draw_weights([f"g{row // 3}" for row in range(300)], 2)
+    problems = Problems(principal_axes(vectors), [labels, labels], 3, 0.1, weights)
+    axes = principal_axes(vectors)
+    found = axes.parameters(minimise(problems, 200, 1e-6)[0])
+    for own, counts in zip(found, weights, strict=True):
+        rows = np.repeat(np.arange(300), counts.astype(int))
+        assert len(rows) == 300
+        alone, _ = fit(vectors[rows], [labels[rows]], 3, 0.1)
+        np.testing.assert_allclose(own[:, :-1], alone[0][:, :-1], atol=2e-4)
+
+
+def test_draws_are_whole_groups_and_the_same_ones_again() -> None:
+    groups = [f"g{row % 7}" for row in range(70)]
+    weights = draw_weights(groups, 400)
+    assert weights.shape == (400, 70)
+    assert (weights.reshape(400, 10, 7) == weights[:, None, :7]).all()
+    assert (weights[:, :7].sum(axis=1) == 7).all()
+    np.testing.assert_allclose(weights[:, :7].var(axis=0), 6 / 7, rtol=0.3)
+    np.testing.assert_array_equal(draw_weights(groups, 3), draw_weights(groups, 3))
+
+
+@pytest.mark.parametrize("width", [12, 400])
+def test_probes_of_draws_answer_as_if_fitted_to_the_drawn_rows(width: int) -> None:
+    """With the penalty of all rows, as scikit-learn would; also with more columns than rows."""
+    vectors, labels = vectors_of(500, width, 3, seed=6)
+    train, test, known = vectors[:300], vectors[300:], labels[:300]
+    groups = [f"g{row // 3}" for row in range(300)]
+    answers = predict_linear(train, [known], test, 0.01, 200, groups, draws=3)
+    assert len(answers) == 4
+    for own, counts in zip(answers[1:], draw_weights(groups, 3), strict=True):
+        rows = np.repeat(np.arange(300), counts.astype(int))
+        expected = exact(train[rows], known[rows], 0.01).predict(test.astype(np.float64))
+        assert np.mean(own == expected) > 0.98
+    assert len({answer.tobytes() for answer in answers}) == 4
+
+
+def test_a_draw_without_a_class_never_answers_it() -> None:
+    vectors, labels = vectors_of(40, 5, 2, seed=7)
+    labels[:] = 0
+    labels[0] = 1
+    answers = predict_linear(vectors, [labels], vectors, 1.0, 200, draws=8)
+    there = draw_weights([str(row) for row in range(40)], 8)[:, 0] > 0
+    assert 0 < there.sum() < 8
+    for own, held in zip(answers[1:], there, strict=True):
+        assert held or not own.any()
+    assert not np.any(predict_linear(vectors, [labels * 0], vectors, 1.0, 200, draws=2))
 
 
 def grouped(signal: float, groups: int, seed: int) -> tuple[np.ndarray, np.ndarray, list[str]]:

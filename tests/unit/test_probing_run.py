@@ -12,7 +12,7 @@ import probe as probe_program
 from layerscope.analysis.probing.run import probe_layers as probe_of_layers
 from layerscope.config.probes import BilstmCrfProbe, LinearProbe, Probe, SvmProbe
 from layerscope.core.errors import UserError
-from layerscope.core.formats import ActivationWriter, file_metadata, read_table
+from layerscope.core.formats import ActivationWriter, file_metadata, read_keys, read_table
 
 LAYERS = 3
 PLANTED = 1
@@ -103,6 +103,31 @@ def test_nli_signal_is_found_where_it_was_planted(tmp_path: Path, probe: Probe) 
                 assert accuracy > 0.9
             else:
                 assert abs(accuracy - 1 / 3) < 0.12
+
+
+@pytest.mark.parametrize("probe", [LINEAR, SVM, BILSTM], ids=["linear", "svm", "bilstm-crf"])
+def test_draws_of_the_rows_have_answers_alone_and_find_the_signal_too(
+    tmp_path: Path, probe: Probe
+) -> None:
+    kind = "nli" if probe is SVM else "ner"
+    writer = write_pairs if kind == "nli" else write_words
+    train, test = writer(tmp_path / "train.parquet", 0), writer(tmp_path / "test.parquet", 1)
+    weak = {"inverse_regularisation": 10.0} if probe is LINEAR else {}
+    probe = probe.model_copy(update={"row_draws": 2, **weak})
+    found = list(probe_of_layers(train, test, probe, kind))
+    names = CLASSES if kind == "nli" else TAGS
+    truth = np.asarray([names.index(label) for label in read_keys(test)["label"]])
+    by_place: dict[tuple[str, int, int], dict[int, np.ndarray]] = {}
+    for each in found:
+        by_place.setdefault(each[:3], {})[each.draw] = each.predicted
+        assert bool(each.values) == (each.draw == 0)
+    for (view, layer, _), answers in by_place.items():
+        assert list(answers) == [0, 1, 2]
+        for own in answers.values():
+            there = layer == PLANTED and view != "premise"
+            assert (np.mean(own == truth) > 0.85) == there
+    differ = [len({own.tobytes() for own in answers.values()}) for answers in by_place.values()]
+    assert max(differ) == 3
 
 
 def write_near(path: Path, seed: int, shuffle: bool = False, view: str = "separate") -> Path:

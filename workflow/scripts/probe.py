@@ -44,12 +44,12 @@ def main() -> None:
 
     probe: Probe = TypeAdapter(Probe).validate_json(arguments.probe_settings)
     rows: list[dict[str, object]] = []
-    answers: dict[tuple[str, str, int], list[Any]] = {}
+    answers: dict[tuple[str, str, int, int], list[Any]] = {}
     for split, view in product(arguments.probe_rows, arguments.views):
         train, test = (arguments.activations / view / f"{part}.parquet" for part in (split, "test"))
         for probed in probe_layers(train, test, probe, arguments.kind, arguments.merge_tags):
             rows += [{"rows": split, **row} for row in probed.rows()]
-            by_layer = answers.setdefault((split, probed.view, probed.seed), [])
+            by_layer = answers.setdefault((split, probed.view, probed.seed, probed.draw), [])
             by_layer.append(probed.predicted.astype(np.int16))
         described, keys = shared_metadata(train, test), read_keys(test)
     metadata = {key: described[key] for key in ("task", "model", "variant")}

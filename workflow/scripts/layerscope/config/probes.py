@@ -9,6 +9,19 @@ from pydantic import AfterValidator, Field
 from layerscope.config.base import Count, Positive, Section, Seed, distinct
 
 
+def _show_spread(draws: int) -> int:
+    if draws == 1:
+        raise ValueError("1; allowed: 0, or 2 and more, since one draw has no spread")
+    return draws
+
+
+RowDraws = Annotated[int, Field(ge=0, le=100), AfterValidator(_show_spread)]
+_ROW_DRAWS = (
+    "refits to resampled rows, whose spread is part of the intervals of scores; 0: none, and the "
+    "rows are taken as given"
+)
+
+
 class LinearProbe(Section):
     """Multinomial logistic regression on standardised features, with a control task."""
 
@@ -18,6 +31,7 @@ class LinearProbe(Section):
         description="C of scikit-learn; null: chosen by cross-validation for each probe",
     )
     max_iterations: Count = Field(default=200, description="the most iterations of L-BFGS")
+    row_draws: RowDraws = Field(default=5, description=_ROW_DRAWS)
     control_seed: Seed = Field(default=0, description="seed of the control task's random labels")
     code_length: bool = Field(
         default=True,
@@ -34,6 +48,7 @@ class SvmProbe(Section):
 
     kind: Literal["svm"] = Field(description="RBF support vector machine; NLI alone")
     inverse_regularisation: Positive = Field(default=1.0, description="C of scikit-learn")
+    row_draws: RowDraws = Field(default=5, description=_ROW_DRAWS)
 
 
 class BilstmCrfProbe(Section):
@@ -49,6 +64,7 @@ class BilstmCrfProbe(Section):
     seeds: Annotated[list[Seed], AfterValidator(distinct)] = Field(
         default=[0], description="one probe a seed", min_length=1
     )
+    row_draws: RowDraws = Field(default=0, description=_ROW_DRAWS)
 
 
 #: Rows that a probe may learn from: those of a split. `train` has what models are fine-tuned on;

@@ -326,18 +326,21 @@ def _probe_of(
     machines = 3 if halved else 1  # of a pair and of its halves
     if isinstance(settings, LinearProbe):
         halves = 1.5 if halved else 1.0  # of a pair, each alone: half as wide
-        lengths = 2 if settings.code_length else 1  # whose fits are to half of all, a quarter, ...
+        lengths = 2.0 if settings.code_length else 1.0  # of half the rows, a quarter, ...
         chosen = settings.inverse_regularisation is None
+        lengths += settings.row_draws / 4  # which start from the fit to all rows
         one = lengths * halves * _fit(train, width, classes, chosen)
         if halved and settings.combined:
             width *= 2
             one += lengths * _fit(train, width, classes, chosen)
     elif isinstance(settings, BilstmCrfProbe):
         words = 3 * settings.epochs * train * len(settings.seeds) + test
+        words *= 1 + settings.row_draws
         one = (8 * settings.hidden * (width + settings.hidden) + 5e5) * words
     else:
         # Of raw vectors and of standardised ones.
-        one = 2 * (2 * train * (train + test) * width + machines * 1000 * train**2)
+        fits = (2 + settings.row_draws) * machines
+        one = 2 * 2 * train * (train + test) * width + fits * 1000 * train**2
     kernels = 0 if kind == "ner" else 8 * train * (machines * (train + test) + train) / 1e6
     vectors = (train + test) * width * (4 + 4 + 8) / 1e6
     return int(TORCH + kernels + vectors), states * len(views) * one / (CORE / 2)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from layerscope.analysis.probing.draws import Weights, draw_weights
 from layerscope.analysis.probing.features import Vectors
 from layerscope.analysis.probing.logistic import (
     TOLERANCE,
@@ -34,6 +35,8 @@ GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 FOLDS = 3
 #: Gradient at which fits that are compared stop: their losses no longer differ.
 ROUGH = 1e-3
+#: Gradient at which fits to draws of the rows stop; it lies far below what draws differ in.
+DRAWN = 1e-5
 #: Rows that C is chosen by; of more, whole groups up to about as many. C varies little with rows.
 CHOOSING = 5000
 
@@ -89,8 +92,9 @@ def fit_linear(
     inverse_regularisation: float | None,
     max_iterations: int,
     groups: Sequence[str] | None = None,
+    draws: int = 0,
 ) -> list[Fitted]:
-    """Fit a probe to each set of labels.
+    """Fit a probe to each set of labels, and to draws of the rows with the first set.
 
     Args:
         vectors: rows x width, float32, standardised.
@@ -99,7 +103,12 @@ def fit_linear(
         inverse_regularisation: C of scikit-learn; None to choose it by cross-validation. Rows of
             fewer groups than `FOLDS` get the strongest penalty of the grid.
         max_iterations: of L-BFGS; a fit that needs more is used as it is, and logged.
-        groups: of each row; those of a group are held out together. None: each row by itself.
+        groups: of each row; those of a group are held out and drawn together. None: each row by
+            itself.
+        draws: bootstrap samples of groups, each fitted with the C of all rows.
+
+    Returns:
+        Probes of the sets of labels, then of the draws.
     """
     found: dict[int, Fitted] = {}
     alike: dict[int, list[tuple[int, Codes, Codes]]] = {}  # by number of classes that are there
@@ -110,7 +119,7 @@ def fit_linear(
         else:
             alike.setdefault(len(names), []).append((place, names, codes))
     if not alike:
-        return [found[place] for place in range(len(label_sets))]
+        return [*(found[place] for place in range(len(label_sets))), *[found[0]] * draws]
     axes = principal_axes(vectors)
     groups = list(map(str, range(len(vectors)))) if groups is None else groups
     for classes, members in alike.items():
@@ -125,7 +134,23 @@ def fit_linear(
             if steps >= max_iterations:
                 log.info("linear probe: stopped after %d iterations, not converged", steps)
             found[place] = Fitted(names, axes.parameters(parameters)[0], c)
-    return [found[place] for place in range(len(label_sets))]
+    probes = [found[place] for place in range(len(label_sets))]
+    if not draws:
+        return probes
+    return probes + _redrawn(axes, label_sets[0], probes[0], draw_weights(groups, draws))
+
+
+def _redrawn(axes: Axes, labels: Codes, fitted: Fitted, weights: Weights) -> list[Fitted]:
+    """Probes fitted to draws of the rows, all together, from the fit to all rows on."""
+    if fitted.parameters is None:
+        return [fitted] * len(weights)
+    codes = np.searchsorted(fitted.names, labels)
+    classes, c = len(fitted.names), fitted.inverse_regularisation
+    problems = Problems(axes, [codes] * len(weights), classes, c, weights, ridge=1e-6)
+    whole = fitted.parameters
+    start = np.concatenate([whole[:, :-1] @ axes.basis, whole[:, -1:]], axis=1)
+    found, _, _ = minimise(problems, 200, DRAWN, np.repeat(start[None], len(weights), axis=0))
+    return [Fitted(fitted.names, parameters, c) for parameters in axes.parameters(found)]
 
 
 def _choose(
@@ -190,7 +215,8 @@ def predict_linear(
     inverse_regularisation: float | None,
     max_iterations: int,
     groups: Sequence[str] | None = None,
+    draws: int = 0,
 ) -> list[Codes]:
-    """Predicted class of each test row for each set of labels; arguments as of `fit_linear`."""
-    probes = fit_linear(train, label_sets, inverse_regularisation, max_iterations, groups)
+    """Predicted class of each test row by each probe of `fit_linear`, whose arguments these are."""
+    probes = fit_linear(train, label_sets, inverse_regularisation, max_iterations, groups, draws)
     return [probe.predict(test) for probe in probes]

@@ -26,7 +26,7 @@ import numpy.typing as npt
 Vectors = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
+Weights = npt.NDArray[np.float32] | npt.NDArray[np.bool_]
 
 #: Largest entry of a gradient at which a fit has converged.
 TOLERANCE = 1e-6
@@ -74,9 +74,9 @@ class Problems:
         labels: class of each row, once a label set.
         classes: K.
         c: of the penalty.
-        kept: rows that each label set is fitted to, P x n; None for all.
+        weights: how often each row counts in each label set, P x n, 0 among them; None for once.
         ridge: penalty of intercepts, half its product with their squares; it is needed where a
-            class has none of the kept rows, whose intercept would have no end.
+            class has no row that counts, whose intercept would have no end.
     """
 
     def __init__(
@@ -85,18 +85,18 @@ class Problems:
         labels: Sequence[Codes],
         classes: int,
         c: float,
-        kept: Mask | None = None,
+        weights: Weights | None = None,
         ridge: float = 0.0,
     ) -> None:
         rows, width = axes.vectors.shape
-        self.vectors, self.kept = axes.vectors, kept
+        self.vectors, self.weights = axes.vectors, weights
         self.shape = (len(labels), classes, width + 1)
         self.targets = np.zeros((len(labels), classes, rows), np.float32)
         for problem, codes in enumerate(labels):
             self.targets[problem, codes, np.arange(rows)] = 1
-        if kept is not None:
-            self.targets *= kept[:, None]
-        self.counts = np.full(len(labels), rows) if kept is None else kept.sum(axis=1)
+        if weights is not None:
+            self.targets *= weights[:, None]
+        self.counts = np.full(len(labels), rows) if weights is None else weights.sum(axis=1)
         # Two classes with a weight vector each carry half the penalty of one that separates them.
         self.penalty = np.full(self.shape, ridge)
         self.penalty[:, :, :-1] = (2 if classes == 2 else 1) / (c * self.counts[:, None, None])
@@ -106,9 +106,9 @@ class Problems:
         moments = np.append(axes.moments, 1.0)  # of intercepts
         self.scale = np.sqrt(spread * (moments + 1e-6) + self.penalty)
 
-    def among_kept(self, values: Vectors) -> Vectors:
-        """Values of rows (P x K x n), 0 where a row is not fitted to."""
-        return values if self.kept is None else values * self.kept[:, None]
+    def weighted(self, values: Vectors) -> Vectors:
+        """Values of rows (P x K x n), as often as each counts."""
+        return values if self.weights is None else values * self.weights[:, None]
 
     def logits(self, parameters: Floats) -> Vectors:
         """One product with the vectors for all label sets."""
@@ -118,7 +118,7 @@ class Problems:
 
     def gradient(self, parameters: Floats, shares: Vectors) -> Floats:
         """Of the objective, from the probabilities of classes; one product for all label sets."""
-        errors = self.among_kept(shares) - self.targets
+        errors = self.weighted(shares) - self.targets
         inner = errors.reshape(-1, errors.shape[2]) @ self.vectors
         found = np.concatenate(
             [inner.reshape(*self.shape[:2], -1), errors.sum(axis=2, keepdims=True)], axis=2
@@ -148,10 +148,12 @@ def _length(
     toward = np.einsum("pkn,pkn->p", problems.targets, change) / rows
     for _ in range(2):
         shares = _softmax(logits + length.astype(np.float32)[:, None, None] * change)
-        weighted = problems.among_kept(shares * change)
+        plain = shares * change
+        weighted = problems.weighted(plain)
         means = weighted.sum(axis=1)
         slope = means.sum(axis=1, dtype=np.float64) / rows - toward + along + length * curved
-        bend = np.einsum("pkn,pkn->p", weighted, change) - np.einsum("pn,pn->p", means, means)
+        bend = np.einsum("pkn,pkn->p", weighted, change)
+        bend -= np.einsum("pn,pn->p", means, plain.sum(axis=1))
         length = np.clip(
             length - slope / np.maximum(bend / rows + curved, 1e-12), length / 4, 4 * length
         )

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from layerscope.analysis.probing import controls
+from layerscope.analysis.probing.draws import Weights, draw_weights
 from layerscope.analysis.probing.features import Vectors, combined, standardise
 from layerscope.config.base import TaskKind
 from layerscope.config.probes import PROBE_TASKS, BilstmCrfProbe, LinearProbe, Probe, SvmProbe
@@ -33,7 +34,8 @@ SHARED = ("task", "model", "variant", "model_sha256", "view", "layers", "width",
 class Probed(NamedTuple):
     """What a probe of one layer found: its measures, and its answers to the test rows.
 
-    Answers are codes of the task's labels, whatever the probe itself learned.
+    Answers are codes of the task's labels, whatever the probe itself learned. A probe that learned
+    from a draw of the rows, numbered from 1 on, has answers alone.
     """
 
     view: str
@@ -41,6 +43,7 @@ class Probed(NamedTuple):
     seed: int
     values: dict[str, float]
     predicted: Codes
+    draw: int = 0
 
     def rows(self) -> Iterator[Row]:
         """Rows of kind `probe`, without the split that was learned from."""
@@ -90,17 +93,20 @@ def probe_nli(
     if isinstance(probe, LinearProbe):
         answers = _by_lines(train, keys, labels, test, probe, len(names))
     else:
-        answers = _by_svms(train, labels, test, probe)
-    for layer, view, found, standardised, lengths in answers:
+        answers = _by_svms(train, keys, labels, test, probe)
+    for layer, view, (found, *drawn), standardised, lengths in answers:
         values = _nli_scores(truth, found, names)
         if standardised is not None:
             scores = _nli_scores(truth, standardised, names)
             values |= {f"{metric}_standardised": value for metric, value in scores.items()}
         yield _told(Probed(view, layer, 0, values | lengths, found))
+        for draw, codes in enumerate(drawn, 1):
+            yield Probed(view, layer, 0, {}, codes, draw)
 
 
-#: Layer, view, answers, those of a probe of standardised vectors, and further measures.
-Answers = Iterator[tuple[int, str, Codes, Codes | None, dict[str, float]]]
+#: Layer, view, answers of probes of all rows and of draws of them, those of one of standardised
+#: vectors, and further measures.
+Answers = Iterator[tuple[int, str, Sequence[Codes], Codes | None, dict[str, float]]]
 
 
 def _by_lines(
@@ -117,7 +123,7 @@ def _by_lines(
         test_parts = _inputs(read_layer(test, layer), described["view"], probe)
         for view, vectors in parts.items():
             scaled, scaled_test = standardise(vectors, test_parts[view])
-            (found,) = _linear(scaled, [labels], scaled_test, keys["group_id"], probe)
+            found = _linear(scaled, [labels], scaled_test, keys["group_id"], probe)
             lengths = _code_lengths(scaled, {"": labels}, keys, classes, probe)
             yield layer, view, found, None, lengths
 
@@ -130,7 +136,9 @@ def _inputs(vectors: Vectors, view: str, probe: LinearProbe) -> dict[str, Vector
     return found
 
 
-def _by_svms(train: str | Path, labels: Codes, test: str | Path, probe: SvmProbe) -> Answers:
+def _by_svms(
+    train: str | Path, keys: Keys, labels: Codes, test: str | Path, probe: SvmProbe
+) -> Answers:
     """Answers of support vector machines; views of a layer share products of vectors.
 
     As published, vectors are raw; those of machines that read them standardised come beside.
@@ -138,6 +146,7 @@ def _by_svms(train: str | Path, labels: Codes, test: str | Path, probe: SvmProbe
     from layerscope.analysis.probing.svm import make_room, predict_svm
 
     described, room = activation_metadata(train), None
+    weights = draw_weights(keys["group_id"], probe.row_draws)
     for layer in range(described["layers"]):
         parts = controls.halves(read_layer(train, layer), described["view"])
         test_parts = controls.halves(read_layer(test, layer), described["view"])
@@ -145,12 +154,12 @@ def _by_svms(train: str | Path, labels: Codes, test: str | Path, probe: SvmProbe
         vectors, others = ([each[view] for view in separate] for each in (parts, test_parts))
         room = room or make_room(len(labels), len(others[0]), len(vectors))
         settings = probe.inverse_regularisation, room
-        found = [predict_svm(vectors, labels, others, *settings)]
+        found = predict_svm(vectors, labels, others, *settings, weights)
         scaled = [standardise(*pair) for pair in zip(vectors, others, strict=True)]
         vectors, others = ([pair[side] for pair in scaled] for side in (0, 1))
-        found.append(predict_svm(vectors, labels, others, *settings))
-        for view, raw, standardised in zip(parts, *found, strict=True):
-            yield layer, view, raw, standardised, {}
+        further = predict_svm(vectors, labels, others, *settings)
+        for view, raw, (standardised,) in zip(parts, found, further, strict=True):
+            yield layer, view, list(raw), standardised, {}
 
 
 def _nli_scores(truth: Codes, predicted: Codes, names: Sequence[str]) -> dict[str, float]:
@@ -179,10 +188,16 @@ def probe_ner(
         merged = metrics.encode(merge(tags), names)
         labels, truth = merged[labels], merged[truth]
 
-    def found(layer: int, seed: int, learned: Codes, further: dict[str, float]) -> Probed:
+    def answered(learned: Codes) -> list[str]:
         answers = [names[code] for code in learned]
-        if merge_tags:
-            answers = unmerge(answers, test_keys["example_id"])
+        return unmerge(answers, test_keys["example_id"]) if merge_tags else answers
+
+    def of_draws(layer: int, seed: int, learned: Sequence[Codes]) -> Iterator[Probed]:
+        for draw, codes in enumerate(learned, 1):
+            yield Probed(view, layer, seed, {}, metrics.encode(answered(codes), tags), draw)
+
+    def found(layer: int, seed: int, learned: Codes, further: dict[str, float]) -> Probed:
+        answers = answered(learned)
         parts = metrics.ner_metrics(test_keys["label"], answers, test_keys["example_id"], tags)
         values = metrics.values(parts) | {"accuracy": float(np.mean(learned == truth))}
         if "control_accuracy" in further:
@@ -197,17 +212,35 @@ def probe_ner(
                 keys["word"], labels, test_keys["word"], probe.control_seed
             )
             sets = {"": labels, "control_": control}
-            answers, guessed = _linear(
+            answers, guessed, *drawn = _linear(
                 vectors, list(sets.values()), test_vectors, keys["group_id"], probe
             )
             further = {"control_accuracy": float(np.mean(guessed == control_truth))}
             further |= _code_lengths(vectors, sets, keys, len(names), probe)
             yield found(layer, 0, answers, further)
+            yield from of_draws(layer, 0, drawn)
         else:
-            examples = keys["example_id"], test_keys["example_id"]
-            data = (vectors, labels, examples[0], test_vectors, examples[1])
+            weights = draw_weights(keys["group_id"], probe.row_draws)
+            learned = vectors, labels, keys["example_id"]
+            others = test_vectors, test_keys["example_id"]
             for seed in probe.seeds:
-                yield found(layer, seed, _bilstm_crf(data, len(names), probe, seed), {})
+                answers, *drawn = (
+                    _bilstm_crf((*rows, *others), len(names), probe, seed)
+                    for rows in (learned, *(_repeated(*learned, each) for each in weights))
+                )
+                yield found(layer, seed, answers, {})
+                yield from of_draws(layer, seed, drawn)
+
+
+def _repeated(
+    vectors: Vectors, labels: Codes, examples: Sequence[str], weights: Weights
+) -> tuple[Vectors, Codes, list[str]]:
+    """Rows of a draw: sentences that are in it twice are two sentences."""
+    most = int(weights.max())
+    rows = [np.flatnonzero(weights > times) for times in range(most)]
+    names = [f"{examples[int(row)]} {times}" for times, own in enumerate(rows) for row in own]
+    order = np.concatenate(rows)
+    return vectors[order], labels[order], names
 
 
 def _bilstm_crf(
@@ -239,7 +272,7 @@ def _linear(
     from layerscope.analysis.probing.linear import predict_linear
 
     settings = probe.inverse_regularisation, probe.max_iterations
-    return predict_linear(train, label_sets, test, *settings, groups)
+    return predict_linear(train, label_sets, test, *settings, groups, probe.row_draws)
 
 
 def _code_lengths(

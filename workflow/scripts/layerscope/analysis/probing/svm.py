@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.svm import SVC
 
+from layerscope.analysis.probing.draws import Weights
 from layerscope.analysis.probing.features import Vectors
 
 Codes = npt.NDArray[np.int64]
@@ -112,8 +113,11 @@ def predict_svm(
     test: Sequence[Vectors],
     inverse_regularisation: float,
     room: Room | None = None,
+    weights: Weights | None = None,
 ) -> list[Codes]:
     """Fit `SVC()` on training vectors and predict the test rows, whole and by their parts.
+
+    In a draw of the rows, gamma stays that of all.
 
     Args:
         train: parts of the vectors, each rows x width; raw, as published, or standardised.
@@ -121,15 +125,28 @@ def predict_svm(
         test: the same parts of the test vectors.
         inverse_regularisation: C of scikit-learn.
         room: of `make_room`, for who asks again with as many rows.
+        weights: how often each training row is in each draw of them, draws x rows.
 
     Returns:
-        Predicted class of each test row: from all parts side by side, then from each part alone, if
-        there are several.
+        Predicted class of each test row, (1 + draws) x rows, of all training rows and of each draw:
+        from all parts side by side, then from each part alone, if there are several.
     """
     room = room or make_room(len(train[0]), len(test[0]), len(train))
-    if len(np.unique(labels)) == 1:
-        return [np.full(len(test[0]), labels[0])] * len(room)
+    every = np.ones((1, len(labels)), np.float32)
+    sets = every if weights is None else np.concatenate([every, weights])
     return [
-        SVC(C=inverse_regularisation, kernel="precomputed").fit(inner, labels).predict(outer)
+        np.stack([_answers(inner, labels, outer, inverse_regularisation, each) for each in sets])
         for inner, outer in rbf_kernels(train, test, room)
     ]
+
+
+def _answers(inner: Floats, labels: Codes, outer: Floats, c: float, weights: Weights) -> Codes:
+    """Predicted class of each test row from the training rows that count."""
+    there = np.flatnonzero(weights)
+    seen = labels[there]
+    if len(np.unique(seen)) == 1:
+        return np.full(len(outer), seen[0])
+    if len(there) < len(labels):
+        inner, outer = inner[np.ix_(there, there)], outer[:, there]
+    machine = SVC(C=c, kernel="precomputed").fit(inner, seen, sample_weight=weights[there])
+    return machine.predict(outer)

@@ -18,21 +18,23 @@ from layerscope.core.formats.schemas import METADATA_KEY, VERSION
 from layerscope.core.formats.tables import file_metadata
 
 KIND = "probe-predictions"
-#: What names a probe in its file: the split that it learned from, the view, and its seed.
-PLACE = ("rows", "view", "probe_seed")
+#: What names a probe in its file: the split that it learned from, the view, its seed, and the draw
+#: of the split's rows; 0 for all of them.
+PLACE = ("rows", "view", "probe_seed", "draw")
+Place = tuple[str, str, int, int]
 
 Codes = npt.NDArray[np.int16]
 
 
 class Answers(NamedTuple):
-    """Answers of the probes of all layers that share split, view and seed.
+    """Answers of the probes of all layers that share split, view, seed and draw.
 
     Attributes:
-        place: `rows`, `view` and `probe_seed`.
+        place: `rows`, `view`, `probe_seed` and `draw`.
         codes: test rows x layers, places in the file's `labels`.
     """
 
-    place: tuple[str, str, int]
+    place: Place
     codes: Codes
 
 
@@ -55,17 +57,18 @@ def write_probe_predictions(
     described = {"kind": KIND, "format": VERSION, "layers": layers, **metadata}
     text = pa.dictionary(pa.int32(), pa.string())
     names = [*PLACE, "example_id", "group_id", "label"]
-    types = [text, text, pa.int64(), text, text, text]
+    types = [text, text, pa.int64(), pa.int64(), text, text, text]
     schema = pa.schema(
         [*zip(names, types, strict=True), *((layer_column(i), pa.int16()) for i in range(layers))],
         metadata={METADATA_KEY: canonical_json(described).encode()},
     )
     size = len(keys["label"])
-    shared = [pa.array(keys[name]).dictionary_encode() for name in names[3:]]
+    shared = [pa.array(keys[name]).dictionary_encode() for name in names[len(PLACE) :]]
     with whole_file(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as file:
-        for (split, view, seed), codes in answers:
-            place = [pa.array([name] * size).dictionary_encode() for name in (split, view)]
-            columns = [*place, pa.array([seed] * size), *shared, *map(pa.array, codes.T)]
+        for place, codes in answers:
+            texts = [pa.array([name] * size).dictionary_encode() for name in place[:2]]
+            numbers = [pa.array([number] * size) for number in place[2:]]
+            columns = [*texts, *numbers, *shared, *map(pa.array, codes.T)]
             file.write_table(pa.table(columns, schema=schema), row_group_size=max(size, 1))
 
 
@@ -93,7 +96,7 @@ class ProbePredictions:
             raise UserError(f"{self.path}: no rows; allowed: at least one")
         return found
 
-    def predicted(self, place: tuple[str, str, int], layer: int) -> list[str]:
+    def predicted(self, place: Place, layer: int) -> list[str]:
         """Labels that a probe gave to the test rows."""
         column = self._file.read_row_group(self.places[place], [layer_column(layer)]).column(0)
         labels = self.described["labels"]
