@@ -17,11 +17,10 @@ PARTS ?=
 .PHONY: demo test test-all bench bench-gpu audit lint clean
 .DEFAULT_GOAL := demo
 
-# Most modules are never imported: what is gets compiled then, in a third of the time of all.
 $(VENV)/.ready: requirements.txt constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed, this is " + sys.version.split()[0])'
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.txt -c constraints.txt
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
 	@touch $@
 
 demo: $(VENV)/.ready

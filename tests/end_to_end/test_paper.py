@@ -24,6 +24,7 @@ from replicas import make_replica
 from running import ROOT, Config, command, copy_workflow, environment, read_config, write_config
 
 from layerscope import catalogue
+from layerscope.config.protocols import SECTIONS
 from layerscope.core.files import sha256_file
 from layerscope.run_records.content import ENDING
 
@@ -113,6 +114,11 @@ def made_small(config: Config) -> None:
     config["variants"] = {"percentages": [0, 100], "seeds": [1]}
     config["protocol"] = "published"  # with its own fine-tuning, probes and merged tags
     config["attention"] = {"examples": 6}
+    # The published probes as they are; the further one as it takes least.
+    linear = {"kind": "linear", "inverse_regularisation": 1.0, "row_draws": 0}
+    config["probes"] = SECTIONS["published"]["probes"] | {
+        "linear": linear | {"code_length": False, "combined": False}
+    }
     # The miniature has what is computed alike for every study.
     config["interventions"] = None
     config["analyses"] = dict.fromkeys(OFF, False)

@@ -193,7 +193,7 @@ def test_predictions_are_read_as_they_were_written(tmp_path: Path) -> None:
     path = tmp_path / "t" / "m" / "pretrained" / "linear.predictions.parquet"
     file = ProbePredictions(path)
     assert list(file.places) == [("validation", "joint", 0, 0)]
-    assert file.predicted(("validation", "joint", 0, 0), 1) == file.keys()["label"]
+    assert file.predicted(("validation", "joint", 0, 0), 1) == file.keys["label"]
     assert json.loads(json.dumps(file.described))["layers"] == 2
     before = path.read_bytes()
     write(tmp_path, "pretrained", {"validation": [0.4, 1.0]}, seed=0)

@@ -285,7 +285,8 @@ def _probe_table(study: Study, sizes: Sizes, task: str, model: str) -> Needs:
     """Predictions of all probes, counted and resampled a layer at a time."""
     _, test = probed_rows(study, sizes.tasks[task], task)
     variants = len(jobs.all_variants(study)) * len(jobs.probe_rows(study, task))
-    views = len(jobs.views(study, task)) * len(study.tasks[task].probes)
+    fits = sum(1 + study.probes[probe].row_draws for probe in study.tasks[task].probes)
+    views = len(jobs.views(study, task)) * fits
     layers = sizes.models[model].layers + 1
     resamples = 16 * study.statistics.resamples * test / 1e6  # MB, if each row is a group
     return Needs(int(TABLE[0] + resamples), TABLE[1] + COUNTED * test * layers * variants * views)

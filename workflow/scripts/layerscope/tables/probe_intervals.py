@@ -95,7 +95,7 @@ class Scorer:
         self, file: ProbePredictions, places: Sequence[Place], layer: int
     ) -> dict[str, tuple[float, Floats]]:
         """Mean over places of each metric, and, of probes of all rows, of its resamples."""
-        keys, names = file.keys(), file.described["labels"]
+        keys, names = file.keys, file.described["labels"]
         by_seed: dict[str, list[tuple[float, Floats]]] = {}
         for place in places:
             answers = file.predicted(place, layer)
@@ -122,8 +122,13 @@ class Scorer:
             self._weights = bootstrap_weights(groups, self.settings.resamples, rng)
         return self._weights
 
-    def ends(self, seeds: Sequence[Resampled]) -> list[Ends]:
-        """Mean over seeds with its interval, by layer; one seed has an interval over groups."""
+    def ends(self, seeds: Sequence[Resampled], bounds: tuple[float, float] = (0, 1)) -> list[Ends]:
+        """Mean over seeds with its interval, by layer; one seed has an interval over groups.
+
+        Args:
+            seeds: of the same layers.
+            bounds: that no value can pass: of a score 0 and 1, of a difference of two -1 and 1.
+        """
         values = np.stack([each.value for each in seeds])
         draws = np.mean([each.draws for each in seeds], axis=0)
         rows = np.mean([each.rows for each in seeds], axis=0)
@@ -136,7 +141,8 @@ class Scorer:
             further = np.hypot(seed, row)
             below = np.hypot(max(mean - low, 0), further)
             above = np.hypot(max(high - mean, 0), further)
-            found.append((float(mean), float(mean - below), float(mean + above)))
+            low, high = np.clip([mean - below, mean + above], *bounds)
+            found.append((float(mean), float(low), float(high)))
         return found
 
 

@@ -28,6 +28,8 @@ from layerscope.tables.rows import probe_rows
 PREDICTIONS = ".predictions.parquet"
 #: Scores by variant and metric.
 Scores = Mapping[str, Mapping[str, Resampled]]
+#: What no score can pass, nor a difference of two.
+SCORE, DIFFERENCE = (0.0, 1.0), (-1.0, 1.0)
 INTERVALS = ("value", "low", "high", "gain", "gain_low", "gain_high")
 
 
@@ -81,7 +83,7 @@ def _of_probe(
                 for variant, found in by_split["train"].items()
             }
             about = keys | {"rows": MEMORISED + split, "view": view}
-            yield _frame(_scored(differences, scorer, about, best=False))
+            yield _frame(_scored(differences, scorer, about, DIFFERENCE))
 
 
 def _frame(rows: list[Row]) -> pd.DataFrame:
@@ -103,23 +105,25 @@ def _named(keys: Row, name: str, members: Sequence[str]) -> Row:
     return {**keys, **own, "variant": name} | ({} if name in members else {"seed": None})
 
 
-def _scored(scores: Scores, scorer: Scorer, keys: Row, best: bool = True) -> list[Row]:
-    """Rows of metrics with intervals: every layer, and the best one."""
-    rows = []
+def _scored(
+    scores: Scores, scorer: Scorer, keys: Row, bounds: tuple[float, float] = SCORE
+) -> list[Row]:
+    """Rows of metrics with intervals: every layer, and, of scores, the best one."""
+    rows, best = [], bounds == SCORE
     before = scores.get(PRETRAINED)
     for name, members in _members(list(scores)).items():
         about = _named(keys, name, members)
         for metric in scores[members[0]]:
             curves = [scores[variant][metric] for variant in members]
             start = before[metric] if before and about["percent"] else None
-            found = _with_gains(scorer, curves, start)
+            found = _with_gains(scorer, curves, start, bounds)
             last = max(len(found) - 1, 1)
             places: list[tuple[int | None, float | None]] = [
                 (layer, layer / last) for layer in range(len(found))
             ]
             if best:
                 found += _with_gains(
-                    scorer, [each.best for each in curves], start.best if start else None
+                    scorer, [each.best for each in curves], start.best if start else None, bounds
                 )
                 places.append((None, None))
             rows += [
@@ -131,12 +135,15 @@ def _scored(scores: Scores, scorer: Scorer, keys: Row, best: bool = True) -> lis
 
 
 def _with_gains(
-    scorer: Scorer, curves: Sequence[Resampled], before: Resampled | None
+    scorer: Scorer,
+    curves: Sequence[Resampled],
+    before: Resampled | None,
+    bounds: tuple[float, float],
 ) -> list[tuple[float, ...]]:
-    found = scorer.ends(curves)
+    found = scorer.ends(curves, bounds)
     if before is None:
         return [*found]
-    gained: list[Ends] = scorer.ends([each - before for each in curves])
+    gained: list[Ends] = scorer.ends([each - before for each in curves], DIFFERENCE)
     return [(*ends, *gain) for ends, gain in zip(found, gained, strict=True)]
 
 

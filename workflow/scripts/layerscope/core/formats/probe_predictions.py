@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -89,6 +90,7 @@ class ProbePredictions:
         ]
         self.places = {tuple(row[name] for name in PLACE): i for i, row in enumerate(first)}
 
+    @cached_property
     def keys(self) -> dict[str, list[str]]:
         """`example_id`, `group_id` and `label` of the test rows."""
         found = self._file.read_row_group(0, ["example_id", "group_id", "label"]).to_pydict()
