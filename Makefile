@@ -14,7 +14,7 @@ OF ?= results/demo
 STAGES ?=
 PARTS ?=
 
-.PHONY: demo test test-all bench bench-gpu audit lint clean
+.PHONY: demo test test-all bench bench-gpu audit lint lint-python lint-workflow clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.ready: requirements.txt constraints.txt
@@ -45,10 +45,14 @@ bench-gpu:
 audit: $(VENV)/.ready
 	@python workflow/scripts/audit.py $(OF)
 
-lint: $(VENV)/.ready
+lint: lint-python lint-workflow
+
+lint-python: $(VENV)/.ready
 	ruff check .
 	ruff format --check .
 	mypy
+
+lint-workflow: $(VENV)/.ready
 	oxlint --deny-warnings workflow
 	snakefmt --check Snakefile workflow
 	snakemake --lint

@@ -20,6 +20,12 @@ from layerscope.run_records.content import ENDING
 pytestmark = pytest.mark.xdist_group("miniature")
 
 
+TRAINED = tuple(
+    f"results/miniature/finetuned/{task}/{model}/{variant}"
+    for task in TASKS
+    for model in MODELS
+    for variant in TUNED
+)
 #: Made after the kill: all trainings, and what becomes of one model's on one task.
 PART = (
     "results/miniature/scores/hpo-nli/gpt-tiny.json",
@@ -27,12 +33,7 @@ PART = (
         f"results/miniature/parts/{table}/hpo-nli/gpt-tiny.parquet"
         for table in ("training", "attention", "similarity", "weight_change")
     ),
-    *(
-        f"results/miniature/finetuned/{task}/{model}/{variant}"
-        for task in TASKS
-        for model in MODELS
-        for variant in TUNED
-    ),
+    *TRAINED,
     "results/miniature/tables/pretraining.parquet",
 )
 
@@ -67,7 +68,7 @@ def killed(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Fini
     again.folder.mkdir()
     with (base / "output.txt").open("w") as output:
         process = subprocess.Popen(
-            command(workflow, again.folder, *options(again)),
+            command(workflow, again.folder, *options(again), "--", *TRAINED),
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=again.folder,

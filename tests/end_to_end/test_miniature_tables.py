@@ -118,7 +118,7 @@ def test_probes_of_every_layer_of_every_variant(results: Path, finished: Finishe
     single = [
         row
         for row in rows
-        if row["layer"] is not None and (row["seed"] is not None or not row["percent"])
+        if row["layer"] is not None and (row["seed"] is not None or row["variant"] == "pretrained")
     ]
     assert _distinct(single, "task", "model", "variant", "probe", "layer") == expected
     assert {row["rows"] for row in rows if row["task"] == "hpo-nli"} == {"validation"}
