@@ -158,6 +158,8 @@ def test_calibration_errors_differ_beyond_what_chance_gives() -> None:
     # Most of it is noise of more bins.
     assert findings(calibration_findings, errors(0.2, 0.15)) == none
     assert findings(calibration_findings, errors(0.2, 0.02)[:1]) == []
+    one_seed = [{**row, "seed": 1} for row in errors(0.2, 0.02)]
+    assert findings(calibration_findings, one_seed) == []
 
 
 def test_a_gap_between_seen_and_unseen_entities_is_stated_where_its_interval_excludes_0() -> None:
@@ -176,6 +178,9 @@ def test_a_gap_between_seen_and_unseen_entities_is_stated_where_its_interval_exc
     assert lower.startswith("F1 of unseen entities is higher")
     assert lower.endswith("biobert by 0.300 (0.200 to 0.400), 0.200 against 0.500.")
     assert silent == "No significant difference between F1 of seen and unseen entities: gpt."
+    # One group has all unseen entities: nothing is known of how far off the difference may be.
+    (unknown,) = findings(novelty_findings, [{**row, "low": None, "high": None} for row in rows])
+    assert unknown.startswith("No significant difference")
 
 
 NAN = float("nan")

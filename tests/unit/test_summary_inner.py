@@ -22,25 +22,34 @@ def test_the_interval_over_seeds_is_students() -> None:
     assert over_seeds([0.5], 0.95) == Interval(0.5, -math.inf, math.inf)
 
 
-def best_layers(gain: tuple[float, float, float], view: str = "joint") -> list[Row]:
-    """Rows of three variants' best layers, and of their mean with its gain."""
+def last_layers(
+    gain: tuple[float, float, float], view: str = "joint", split: str = "validation"
+) -> list[Row]:
+    """Rows of three variants' last layers, and of their mean with its gain; others gain more."""
     keys = {"task": "t", "model": "bert", "percent": 100, "probe": "linear", "view": view,
-            "layer": None, "metric": "accuracy", "value": 0.7}  # fmt: skip
+            "rows": split, "layer": 4, "metric": "accuracy", "value": 0.7}  # fmt: skip
     seeds = [{**keys, "variant": f"f100-s{seed}", "seed": seed} for seed in range(3)]
-    ends = dict(zip(("gain", "gain_low", "gain_high"), gain, strict=True))
-    return [*seeds, {**keys, "variant": "f100", "seed": None, **ends}]
+    names = ("gain", "gain_low", "gain_high")
+    mean = {**keys, "variant": "f100", "seed": None, **dict(zip(names, gain, strict=True))}
+    others = [{**mean, "layer": layer} | dict.fromkeys(names, 0.6) for layer in (3, None)]
+    return [*seeds, mean, *others]
 
 
 def test_a_probe_s_gain_is_claimed_where_its_interval_excludes_0() -> None:
-    (found,) = findings(probe_findings, best_layers((0.2, 0.1, 0.3)), "accuracy")
+    (found,) = findings(probe_findings, last_layers((0.2, 0.1, 0.3)), "accuracy")
     assert found.startswith(
-        "Fine-tuning on 100 % of the data significantly changes the best layer's score of the "
+        "Fine-tuning on 100 % of the data significantly changes the last layer's score of the "
         "linear probe (joint)"
     )
     assert "bert by 0.200 (0.100 to 0.300)" in found
-    (silent,) = findings(probe_findings, best_layers((0.2, -0.1, 0.5)), "accuracy")
+    (silent,) = findings(probe_findings, last_layers((0.2, -0.1, 0.5)), "accuracy")
     assert silent.startswith("Fine-tuning does not significantly change")
-    few = [row for row in best_layers((0.2, 0.1, 0.3)) if row["seed"] != 2]
+    warning, told = findings(
+        probe_findings, last_layers((0.2, 0.1, 0.3), split="train"), "accuracy"
+    )
+    assert "what was memorised" in warning
+    assert "bert by 0.200" in told
+    few = [row for row in last_layers((0.2, 0.1, 0.3)) if row["seed"] != 2]
     (few_seeds,) = findings(probe_findings, few, "accuracy")
     assert few_seeds.startswith("With fewer than 3 seeds nothing is said of probes")
 
@@ -67,13 +76,16 @@ def test_pooling_and_features_of_decoders_differ_where_seeds_agree() -> None:
         {"joint": [0.5, 0.51, 0.52], "joint-last": [0.6, 0.62, 0.61],
          "separate": [0.5, 0.4, 0.6], "combined": [0.6, 0.3, 0.55]}
     )  # fmt: skip
-    told, silent = findings(input_findings, rows, {"gpt"}, "accuracy", 0.95)
-    assert told.startswith("Significant difference between the linear probe on joint-last and on ")
-    assert "gpt by 0.100 (0.075 to 0.125)" in told
-    assert silent == (
-        "No significant difference between the linear probe on combined and on separate, after "
-        "fine-tuning on 100 %: gpt."
+    told, silent, caveat = findings(input_findings, rows, {"gpt"}, "accuracy", 0.95)
+    assert told.startswith(
+        "Over seeds, the scores of the linear probe on joint-last and on joint, "
     )
+    assert "differ: gpt by 0.100 (0.075 to 0.125)" in told
+    assert silent == (
+        "Over seeds, the scores of the linear probe on combined and on separate, after fine-tuning "
+        "on 100 % do not differ: gpt."
+    )
+    assert "over seeds alone" in caveat
     assert findings(input_findings, rows, {"bert"}, "accuracy", 0.95) == []
     two = [row for row in rows if row["seed"] != 2]
     assert findings(input_findings, two, {"gpt"}, "accuracy", 0.95) == []
@@ -85,9 +97,9 @@ def test_pooling_and_features_of_decoders_differ_where_seeds_agree() -> None:
 
 
 def test_other_poolings_and_features_stay_out_of_the_other_findings() -> None:
-    rows = best_layers((0.2, 0.1, 0.3))
+    rows = last_layers((0.2, 0.1, 0.3))
     more = [
-        row for view in ("joint-last", "combined") for row in best_layers((0.3, 0.2, 0.4), view)
+        row for view in ("joint-last", "combined") for row in last_layers((0.3, 0.2, 0.4), view)
     ]
     expected = findings(probe_findings, rows, "accuracy")
     assert len(expected) == 1
@@ -108,7 +120,8 @@ def test_the_layer_that_moved_is_named_where_seeds_agree() -> None:
     assert found.startswith(
         "In bert, the last layer changes more: CKA with the pre-trained model is 0.900"
     )
-    assert findings(similarity_findings, similarity([0.2, 0.9, 1.0]), 0.95) == []
+    (silent,) = findings(similarity_findings, similarity([0.2, 0.9, 1.0]), 0.95)
+    assert silent.endswith("do not change differently over seeds: bert.")
 
 
 def heads(model: str, moved: list[float], ceiling: float | None = 0.1) -> list[Row]:

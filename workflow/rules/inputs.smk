@@ -49,8 +49,9 @@ def reserved_of_split(wildcards):
 
 
 def main_probe_rows(wildcards):
-    """The split that whatever is fitted to frozen states learns from, and its sample."""
-    split = probe_rows(wildcards)[0]
+    """The first split that no model was fine-tuned on, and its sample: what erasers are fitted to."""
+    fresh = [split for split in probe_rows(wildcards) if split != "train"]
+    split = fresh[0] if fresh else "validation"
     return {
         "data": f"{RESULTS}/data/{wildcards.task}/{jobs.table_of(split)}.parquet",
         "sample": probe_sample(wildcards.task, split),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from layerscope.core.encodings import is_half, of_main_views
@@ -60,13 +61,15 @@ def _at_best(rows: pd.DataFrame, chosen_by: str, metric: str) -> _Controls:
     for (probe, view), own in rows.groupby(["probe", "view"], sort=False):
         name = f"the {probe} probe" + (f" ({view})" if view != "word" else "")
         for model, of_model in own.groupby("model", sort=False):
-            values = {}
-            for variant, layers in of_model.groupby(of_model["variant"].map(without_seed)):
+            values: dict[str, list[float]] = {}
+            for variant, layers in of_model.groupby("variant", sort=False):
                 by_layer = layers.pivot_table(index="layer", columns="metric", values="value")
                 if {chosen_by, metric} <= set(by_layer.columns):
-                    values[str(variant)] = float(by_layer.loc[by_layer[chosen_by].idxmax(), metric])
-            if PRETRAINED in values:
-                pair = values[PRETRAINED], values.get(RANDOM)
+                    at_best = float(by_layer.loc[by_layer[chosen_by].idxmax(), metric])
+                    values.setdefault(without_seed(str(variant)), []).append(at_best)
+            means = {kind: float(np.mean(each)) for kind, each in values.items()}
+            if PRETRAINED in means:
+                pair = means[PRETRAINED], means.get(RANDOM)
                 found.setdefault(name, {})[str(model)] = pair
     return found
 
@@ -102,8 +105,8 @@ def _random(rows: pd.DataFrame, metric: str) -> list[str]:
         draws = int((variants.map(without_seed) == RANDOM).sum())
         are = "one draw" if draws == 1 else f"the mean of {draws} draws"
         found.append(
-            f"Random weights are {are} and these values have no interval, so differences of a "
-            "few hundredths are no evidence of what pre-training adds."
+            f"Random weights are {are} and these differences are not tested: a few hundredths are "
+            "no evidence of what pre-training adds."
         )
     return found
 

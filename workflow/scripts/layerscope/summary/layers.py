@@ -17,9 +17,10 @@ from layerscope.summary.intervals import (
 
 
 def probe_findings(rows: pd.DataFrame, metric: str) -> list[str]:
-    """What fine-tuning on the largest training fraction does to the best layer's probe score.
+    """What fine-tuning on the largest training fraction does to the last layer's probe score.
 
-    A gain is claimed where its interval over test examples and seeds excludes 0.
+    A gain is claimed where its interval over test examples, seeds and probe rows excludes 0. The
+    last layer is chosen by nothing; of the best one, intervals exclude 0 far too often.
 
     Args:
         rows: one task's rows of the table of probes, of one split that probes learned from.
@@ -31,10 +32,16 @@ def probe_findings(rows: pd.DataFrame, metric: str) -> list[str]:
     if rows.loc[rows["percent"] == most, "seed"].nunique() < LEAST_SEEDS:
         return [f"With fewer than {LEAST_SEEDS} seeds nothing is said of probes: see the figures."]
     chosen = of_main_views(rows)
-    best = chosen["layer"].isna() & chosen["seed"].isna() & (chosen["percent"] == most)
-    chosen = chosen[best & (chosen["metric"] == metric) & chosen["gain"].notna()]
+    last = chosen["layer"] == chosen.groupby("model")["layer"].transform("max")
+    last &= chosen["seed"].isna() & (chosen["percent"] == most)
+    chosen = chosen[last & (chosen["metric"] == metric) & chosen["gain"].notna()]
     chosen = chosen[~chosen["view"].map(is_half).astype(bool)]
     found = []
+    if set(chosen["rows"]) == {"train"}:
+        found.append(
+            "Probes learned from the data that models were fine-tuned on, so that gains contain "
+            "what was memorised."
+        )
     for (probe, view), own in chosen.groupby(["probe", "view"], sort=False):
         gained = zip(own["gain"], own["gain_low"], own["gain_high"], strict=True)
         each = [(model, Interval(*gain)) for model, gain in zip(own["model"], gained, strict=True)]
@@ -42,13 +49,13 @@ def probe_findings(rows: pd.DataFrame, metric: str) -> list[str]:
         told = [f"{model} by {change}" for model, change in each if supported(change)]
         if told:
             found.append(
-                f"Fine-tuning on {most} % of the data significantly changes the best layer's score "
+                f"Fine-tuning on {most} % of the data significantly changes the last layer's score "
                 f"of {named}: {listed(told)}."
             )
         silent = [model for model, change in each if not supported(change)]
         if silent:
             found.append(
-                f"Fine-tuning does not significantly change the best layer's score of {named}: "
+                f"Fine-tuning does not significantly change the last layer's score of {named}: "
                 f"{listed(silent)}."
             )
     return found
@@ -88,9 +95,14 @@ def input_findings(
         silent = [model for model, change in compared if not supported(change)]
         named = f"the {probe} probe on {view} and on {plain}, after fine-tuning on {most} %"
         if told:
-            found.append(f"Significant difference between {named}: {listed(told)}.")
+            found.append(f"Over seeds, the scores of {named} differ: {listed(told)}.")
         if silent:
-            found.append(f"No significant difference between {named}: {listed(silent)}.")
+            found.append(f"Over seeds, the scores of {named} do not differ: {listed(silent)}.")
+    if found:
+        found.append(
+            "These intervals are over seeds alone, for these test examples and probe rows: they do "
+            "not say that other examples would show the same."
+        )
     return found
 
 
@@ -104,7 +116,7 @@ def similarity_findings(rows: pd.DataFrame, confidence: float) -> list[str]:
     rows = of_main_views(rows)
     tuned = rows[(rows["measure"] == "cka") & (rows["percent"] > 0) & rows["value"].notna()]
     most = tuned["percent"].max()
-    found = []
+    found, silent = [], []
     largest = tuned[tuned["percent"] == most].groupby(["view", "model"], sort=False)
     for (view, model), own in largest:
         last = own["layer"].max()
@@ -121,4 +133,11 @@ def similarity_findings(rows: pd.DataFrame, confidence: float) -> list[str]:
                 f"{first:.3f} at layer 1 and {end:.3f} at layer {last}, a difference of "
                 f"{difference}."
             )
+        else:
+            silent.append(name)
+    if silent:
+        found.append(
+            "The last layer and the first block do not change differently over seeds: "
+            f"{listed(silent)}."
+        )
     return found

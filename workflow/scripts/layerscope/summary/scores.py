@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from layerscope.core.measures import BASELINES
@@ -74,14 +75,14 @@ def _gains(rows: pd.DataFrame, gains: Comparisons, most: int) -> list[str]:
 
 
 def _evaluated(rows: pd.DataFrame, measure: str) -> dict[str, Interval]:
-    """A measure of each model on the largest fraction: the mean over seeds, or of the one seed.
+    """A measure of each model on the largest fraction: the mean over seeds.
 
-    A measure without an interval has one without width.
+    Where there is no interval, nothing is known of how far off the value may be.
     """
-    chosen = rows[(rows["measure"] == measure) & rows["value"].notna()]
-    largest = _means_last(chosen[chosen["percent"] == chosen["percent"].max()])
-    ends = (largest[end].fillna(largest["value"]) for end in ("low", "high"))
-    intervals = map(Interval, largest["value"], *ends)
+    chosen = rows[(rows["measure"] == measure) & rows["value"].notna() & rows["seed"].isna()]
+    largest = chosen[chosen["percent"] == chosen["percent"].max()]
+    low, high = largest["low"].fillna(-np.inf), largest["high"].fillna(np.inf)
+    intervals = map(Interval, largest["value"], low, high)
     return dict(zip(largest["model"], intervals, strict=True))
 
 
