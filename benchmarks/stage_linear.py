@@ -59,7 +59,7 @@ class Cache:
 
 def layers_of(cache: Cache) -> Iterator[dict[str, float]]:
     """Metrics of layerscope's probe, a layer at a time, without the fits for code length."""
-    probe = LinearProbe(kind="linear", inverse_regularisation=1.0, code_length=False)
+    probe = LinearProbe(kind="linear", inverse_regularisation=1.0, code_length=False, row_draws=0)
     for probed in probe_layers(cache.train, cache.test, probe, "nli"):
         yield probed.values
 
