@@ -65,7 +65,8 @@ def run(size: str) -> dict[str, Any]:
     def ours(count: int) -> Any:
         room.setdefault(count, make_room(count, others, 2))
         learnt = [half[:count] for half in halves]
-        return predict_svm(learnt, labels[:count], test_halves, 1.0, room[count])
+        found = predict_svm(learnt, labels[:count], test_halves, 1.0, room[count])
+        return [answers[0] for answers in found]
 
     _, seconds = timed(lambda: published(pilot))
     expected_seconds = seconds * rows * (rows + others) / (pilot * (pilot + others))

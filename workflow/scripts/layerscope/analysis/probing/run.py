@@ -220,16 +220,27 @@ def probe_ner(
             yield found(layer, 0, answers, further)
             yield from of_draws(layer, 0, drawn)
         else:
-            weights = draw_weights(keys["group_id"], probe.row_draws)
-            learned = vectors, labels, keys["example_id"]
-            others = test_vectors, test_keys["example_id"]
+            learned, others = (vectors, labels, keys), (test_vectors, test_keys["example_id"])
             for seed in probe.seeds:
-                answers, *drawn = (
-                    _bilstm_crf((*rows, *others), len(names), probe, seed)
-                    for rows in (learned, *(_repeated(*learned, each) for each in weights))
-                )
+                answers, *drawn = _by_draws(learned, others, len(names), probe, seed)
                 yield found(layer, seed, answers, {})
                 yield from of_draws(layer, seed, drawn)
+
+
+def _by_draws(
+    learned: tuple[Vectors, Codes, Keys],
+    others: tuple[Vectors, Sequence[str]],
+    tags: int,
+    probe: BilstmCrfProbe,
+    seed: int,
+) -> Iterator[Codes]:
+    """Answers of a BiLSTM-CRF that learned from all rows, then of one for each draw of them."""
+    vectors, labels, keys = learned
+    weights = draw_weights(keys["group_id"], probe.row_draws)
+    yield _bilstm_crf((vectors, labels, keys["example_id"], *others), tags, probe, seed)
+    for each in weights:
+        rows = _repeated(vectors, labels, keys["example_id"], each)
+        yield _bilstm_crf((*rows, *others), tags, probe, seed)
 
 
 def _repeated(
