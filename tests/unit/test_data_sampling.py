@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from layerscope.core.errors import UserError
 from layerscope.data.sampling import (
     capped_sample,
     entity_stratum,
@@ -130,7 +131,12 @@ def test_stratum_of_a_pair_is_its_label():
 def test_reserved_rows_and_the_rest_are_whole_groups_that_share_nothing(table, percent):
     keys = ("example_id", "group_id", "label")
     rows = [dict(zip(keys, row, strict=True)) for row in zip(*table, strict=True)]
+    if percent and len(set(table[1])) == 1:
+        with pytest.raises(UserError, match="takes the only group"):
+            reserved_rows(rows, "nli", percent)
+        return
     rest, kept = reserved_rows(rows, "nli", percent)
+    assert rest
     assert sorted(row["example_id"] for row in rest + kept) == sorted(table[0])
     assert not {row["group_id"] for row in rest} & {row["group_id"] for row in kept}
     assert (kept == []) == (percent == 0)

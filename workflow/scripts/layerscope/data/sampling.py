@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from layerscope.core.errors import UserError
 from layerscope.data.iob import spans
 from layerscope.data.rng import seeded
 
@@ -65,10 +66,18 @@ def reserved_rows(
 
     Returns:
         Both parts, in the order of the table.
+
+    Raises:
+        UserError: nothing would be left to fine-tune on.
     """
     ids = [row["example_id"] for row in rows]
     groups = [row["group_id"] for row in rows]
     kept = set(nested_sample(ids, groups, strata(kind, rows), percent, 0, purpose="reserved"))
+    if len(kept) == len(rows):
+        raise UserError(
+            f"--reserved {percent}: takes the only group of the training data; allowed: "
+            "training data of two groups or more, or nothing reserved"
+        )
     return (
         [row for row in rows if row["example_id"] not in kept],
         [row for row in rows if row["example_id"] in kept],
