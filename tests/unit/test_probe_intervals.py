@@ -96,6 +96,46 @@ def test_intervals_cover_the_score_of_further_rows_to_learn_from(seeds: int) -> 
     assert shares[False] > (0.2 if seeds == 1 else 0.05)
 
 
+def test_no_gain_is_claimed_in_the_last_layer_but_often_in_the_best() -> None:
+    """Before, the last of seven layers alone has the signal; after, all have it: no gain in either.
+
+    The rule of the summary, which looks at the last layer: an interval without 0. Of the best
+    layer, which each study picks by its noise, it is wrong more often than it may be.
+    """
+    rng = np.random.default_rng(2)
+    simulations, rows, examples, width, layers = 200, 40, 300, 15, 7
+    scorer = Scorer(Statistics(resamples=100, confidence=0.95, seed=1))
+    resamples = scorer._drawn(examples) / examples
+    weights = np.vstack([np.ones(rows), draw_weights([f"g{row // 2}" for row in range(rows)], 5)])
+    claims = {"last": 0, "best": 0}
+    for _ in range(simulations):
+        labels, truth = (
+            np.where(rng.random(count // 2) < 0.5, 1, -1).repeat(2) for count in (rows, examples)
+        )
+        own = rng.normal(size=(2, layers, rows + examples, width))
+
+        def curve(side: int, signal: Any, effect: float, own: Any = own, y: Any = labels,
+                  truth: Any = truth) -> Resampled:  # fmt: skip
+            found = []
+            for layer, strength in enumerate(signal):
+                vectors = own[side, layer].copy()
+                vectors[:, 0] += strength * np.concatenate([y, truth])
+                turned = (weights * y) @ vectors[:rows] / rows + effect * np.eye(width)[1]
+                right = ((turned @ vectors[rows:].T) * truth > 0).astype(float)
+                found.append((right[0].mean(), resamples @ right[0], right[1:].mean(axis=1)))
+            value, draws, drawn = zip(*found, strict=True)
+            return Resampled(np.asarray(value), np.stack(draws, axis=1), np.stack(drawn, axis=1))
+
+        before = curve(0, [0.2] * (layers - 1) + [0.6], 0.0)
+        after = [curve(1, [0.6] * layers, effect) for effect in rng.normal(scale=0.05, size=3)]
+        last = scorer.ends([each - before for each in after], (-1, 1))[-1]
+        (best,) = scorer.ends([each.best - before.best for each in after], (-1, 1))
+        for name, (_, low, high) in (("last", last), ("best", best)):
+            claims[name] += low > 0 or high < 0
+    assert claims["last"] / simulations <= 0.07
+    assert claims["best"] > 2 * max(claims["last"], 5)
+
+
 def write(folder: Path, variant: str, right: dict[str, list[float]], seed: int) -> None:
     """Predictions of a probe on 200 test rows, right so often by layer, by split."""
     rng = np.random.default_rng(3)
