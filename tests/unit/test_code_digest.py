@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from layerscope.core import code
+from layerscope.core import code, code_cache
 
 SOURCES = {
     "train.py": """
@@ -86,9 +87,24 @@ def write_sources(folder: Path, changes: dict[str, str] | None = None) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The user's cache folder, empty."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    forget()
+    yield folder
+    forget()
+
+
+def forget() -> None:
+    """As a new process begins."""
+    for remembered in (code._parse, code._assets, code._module_file, code_cache.code_cache):
+        remembered.cache_clear()
+
+
 def digests(folder: Path) -> dict[str, str]:
-    code._parse.cache_clear()  # a source was read once already
-    code._assets.cache_clear()
+    forget()
     return {program: code.code_digest(program, scripts=folder) for program in PROGRAMS}
 
 
@@ -319,3 +335,52 @@ def test_the_packages_that_all_import_hold_no_code() -> None:
         path = code.SCRIPTS / "layerscope" / name / "__init__.py"
         tree = ast.parse(path.read_text(encoding="utf-8"))
         assert [type(node) for node in tree.body] == [ast.Expr], name
+
+
+def test_a_source_is_parsed_once(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = digests(write_sources(tmp_path))
+    (file,) = (cache / "layerscope").iterdir()
+    monkeypatch.setattr(code.ast, "parse", None)
+    assert digests(tmp_path) == before
+    # A copy elsewhere and later has the same content.
+    assert digests(write_sources(tmp_path / "copy")) == before
+    with pytest.raises(TypeError):
+        digests(write_sources(tmp_path, {"layerscope/sums.py": "def add(): pass\n"}))
+    file.unlink()
+    with pytest.raises(TypeError):
+        digests(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '{"a": 1}', '{"a": [1, 2, 3]}'])
+def test_a_damaged_cache_is_made_again(tmp_path: Path, cache: Path, text: str) -> None:
+    before = digests(write_sources(tmp_path))
+    (file,) = (cache / "layerscope").iterdir()
+    whole = file.read_bytes()
+    file.write_text(text)
+    assert digests(tmp_path) == before
+    assert file.read_bytes() == whole
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path, cache: Path) -> None:
+    cache.write_text("no folder")
+    assert len(set(digests(write_sources(tmp_path)).values())) == len(PROGRAMS)
+
+
+def test_the_cache_does_not_grow_for_ever(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(code_cache, "MOST", 15)
+    for text in range(20):
+        digests(
+            write_sources(
+                tmp_path,
+                {
+                    "layerscope/alone.py": f"VALUE = {text}\n",
+                    "layerscope/sums.py": f"add = {text}\n",
+                },
+            )
+        )
+    (file,) = (cache / "layerscope").iterdir()
+    assert len(json.loads(file.read_text())) <= 15

@@ -15,7 +15,10 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
-SCRIPTS = Path(__file__).resolve().parents[2]
+from layerscope.core.code_cache import code_cache
+
+THIS_FILE = Path(__file__).resolve()
+SCRIPTS = THIS_FILE.parents[2]
 PACKAGE = "layerscope"
 #: Packages that record what a program does and change nothing in what it makes.
 OBSERVERS = frozenset({"layerscope.run_records"})
@@ -52,6 +55,7 @@ def _remove_docstrings(tree: ast.Module, statements: list[ast.stmt]) -> None:
                     node.body = [ast.Pass()]  # what stands there when there never was a docstring
 
 
+@cache
 def _module_file(scripts: Path, name: str) -> Path | None:
     base = scripts.joinpath(*name.split("."))
     for candidate in (base.with_suffix(".py"), base / "__init__.py"):
@@ -89,15 +93,20 @@ def _observes(module: str) -> bool:
 
 @cache
 def _parse(path: Path, module: str, scripts: Path) -> tuple[str, frozenset[str]]:
-    tree = ast.parse(path.read_bytes(), filename=str(path))
-    statements = _statements(tree)
-    imports = _imports(statements, module, path.name == "__init__.py")
-    _remove_docstrings(tree, statements)
-    dump = ast.dump(tree, annotate_fields=False)
-    known = frozenset(
-        name for name in imports if _module_file(scripts, name) and not _observes(name)
-    )
-    return hashlib.sha256(dump.encode()).hexdigest(), known
+    source, is_package = path.read_bytes(), path.name == "__init__.py"
+    key = hashlib.sha256(f"{module} {is_package} ".encode() + source).hexdigest()
+    parsed = code_cache(THIS_FILE).get(key)
+    if parsed is None:
+        tree = ast.parse(source, filename=str(path))
+        statements = _statements(tree)
+        imports = _imports(statements, module, is_package)
+        _remove_docstrings(tree, statements)
+        dump = ast.dump(tree, annotate_fields=False)
+        parsed = hashlib.sha256(dump.encode()).hexdigest(), sorted(imports)
+        code_cache(THIS_FILE).put(key, parsed)
+    digest, names = parsed
+    known = frozenset(name for name in names if _module_file(scripts, name) and not _observes(name))
+    return digest, known
 
 
 @cache
@@ -151,6 +160,7 @@ def code_modules(program: str, part: str | None = None, scripts: Path = SCRIPTS)
         digests[module], imported = _parse(file, module, scripts)
         digests |= _assets(file.parent, scripts)
         modules.extend(sorted(imported))
+    code_cache(THIS_FILE).save()
     return dict(sorted(digests.items()))
 
 
