@@ -20,7 +20,8 @@ PARTS ?=
 $(VENV)/.ready: requirements.txt constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed, this is " + sys.version.split()[0])'
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.txt -c constraints.txt
+	@$(VENV)/bin/python -m compileall -q -q -j 0 $(VENV)/lib || true  # as pip would, but on all cores
 	@touch $@
 
 demo: $(VENV)/.ready

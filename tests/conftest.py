@@ -25,8 +25,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=place)
 
 
-def pytest_collection_finish() -> None:
-    """Let the collector pass over what was imported: a training asks for a whole collection."""
+@pytest.fixture(scope="module", autouse=True)
+def frozen() -> None:
+    """Let the collector pass over what there is so far: a training asks for a whole collection."""
     gc.collect()
     gc.freeze()
 

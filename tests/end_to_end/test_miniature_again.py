@@ -68,7 +68,7 @@ def killed(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Fini
     again.folder.mkdir()
     with (base / "output.txt").open("w") as output:
         process = subprocess.Popen(
-            command(workflow, again.folder, *options(again), "--", *TRAINED),
+            command(workflow, again.folder, *options(again), "--", *TRAINED, fork_server=True),
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=again.folder,

@@ -52,8 +52,16 @@ TARGETS = [
 ON_GPU = ("finetune", "extract_base", "extract_finetuned")
 
 
+#: What is made anew for them. Data, a corpus and pre-training are made where the faults are.
+REMOVED = (
+    *(target.removeprefix("results/miniature/") for target in TARGETS),
+    *(f"{kind}/hpo-nli/gpt-tiny" for kind in ("finetuned", "activations", "attention", "probes")),
+    *(f"predictions/hpo-nli/{name}" for name in ("gpt-tiny", "majority", "bag-of-words")),
+)
+
+
 def _calm(study: Finished) -> Calm:
-    """One model on one task, from its beginning to what puts its results together."""
+    """One model on one task, from its training to what puts its results together."""
     planned = plan(study.workflow, study.folder, study.config, "--cores", "1", *TARGETS)
     gpus = [f"{rule}:gpu=1" for rule in ON_GPU]
     with started(study, "--set-resources", *gpus, "--", *TARGETS) as snakemake:
@@ -78,9 +86,10 @@ def two_runs(
     slurm: None, finished: Finished, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Calm, Run]:
     """Side by side on the same cluster: one waits for a time limit while the other works."""
-    quiet = finished._replace(folder=tmp_path_factory.mktemp("calm") / "run")
-    folder = tmp_path_factory.mktemp("stopped") / "run"
-    hurt = copy_run(finished, folder, ("finetuned/hpo-nli/*/*",))
+    quiet = copy_run(finished, tmp_path_factory.mktemp("calm") / "run", REMOVED)
+    hurt = copy_run(
+        finished, tmp_path_factory.mktemp("stopped") / "run", ("finetuned/hpo-nli/*/*",)
+    )
     with ThreadPoolExecutor() as pool:
         calm, stopped = pool.submit(_calm, quiet), pool.submit(_stopped, hurt)
         return calm.result(), stopped.result()

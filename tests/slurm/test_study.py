@@ -55,13 +55,13 @@ def test_small_jobs_go_together(calm: Calm) -> None:
     assert len(_of_rule(calm.run.jobs, *ON_GPU)) == costly == 6
     assert len(_of_rule(calm.run.jobs, "probe")) == counts["probe"] / 2  # two in a variant
     rest = [job for job in calm.run.jobs if job not in _of_rule(calm.run.jobs, *ON_GPU, "probe")]
-    # Pre-training and its text, data and baselines of the task, and all that puts together.
-    assert len(rest) == 5, [job.name for job in rest]
+    # The task's baselines, and all that puts together.
+    assert len(rest) == 2, [job.name for job in rest]
     assert len(calm.run.jobs) < len(calm.planned) / 2
 
 
 def test_a_group_asks_for_what_its_largest_rule_needs(calm: Calm) -> None:
-    for job in _of_rule(calm.run.jobs, "report", "probe", "baseline", "data"):
+    for job in _of_rule(calm.run.jobs, "report", "probe", "baseline"):
         assert job.cpus == 1, job
         assert job.memory.endswith("M"), job
         assert int(job.memory[:-1]) <= 2000, job

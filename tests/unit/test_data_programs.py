@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,11 @@ from layerscope.core.formats import file_metadata, read_table
 SCRIPTS = Path(__file__).resolve().parents[2] / "workflow" / "scripts"
 
 
-def run(program, *arguments, hash_seed="0"):
+def run(program, *arguments):
+    return run_program(SCRIPTS / f"{program}.py", *arguments)
+
+
+def run_anew(program, *arguments, hash_seed):
     return subprocess.run(
         [sys.executable, str(SCRIPTS / f"{program}.py"), *map(str, arguments)],
         capture_output=True,
@@ -35,12 +40,23 @@ def task_settings(kind, **changes):
     return json.dumps({**settings, **changes})
 
 
-@pytest.fixture(scope="module", params=["nli", "ner"])
-def task(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp(request.param)
-    done = run("prepare_task", "--settings", task_settings(request.param), "--out-dir", folder)
-    assert done.returncode == 0, done.stderr
-    return request.param, folder
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Gives the folder of a task, made once."""
+
+    @cache
+    def make(kind):
+        folder = tmp_path_factory.mktemp(kind)
+        done = run("prepare_task", "--settings", task_settings(kind), "--out-dir", folder)
+        assert done.returncode == 0, done.stderr
+        return folder
+
+    return make
+
+
+@pytest.fixture(params=["nli", "ner"])
+def task(request, made):
+    return request.param, made(request.param)
 
 
 @pytest.mark.slow
@@ -65,7 +81,7 @@ def test_a_task_has_tables_and_a_report(task):
 def test_the_same_settings_give_the_same_bytes(task, tmp_path):
     kind, folder = task
     settings = task_settings(kind)
-    run("prepare_task", "--settings", settings, "--out-dir", tmp_path, hash_seed="1")
+    run_anew("prepare_task", "--settings", settings, "--out-dir", tmp_path, hash_seed="1")
     for path in folder.iterdir():
         assert path.read_bytes() == (tmp_path / path.name).read_bytes()
 
@@ -111,6 +127,7 @@ def test_nothing_is_tuned_on_what_is_reserved_for_probes(task, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("task", ["nli"], indirect=True)
 def test_a_percentage_out_of_range_is_one_line(task, tmp_path):
     data = task[1] / "train.parquet"
     done = run("subsample", "--data", data, "--percent", 0, "--seed", 1, "--out", tmp_path / "s")
@@ -150,7 +167,7 @@ def test_a_corpus_has_two_tables_and_a_report(tmp_path, source):
     settings = json.dumps({"source": source, "max_words": 3000, "seed": 7})
     for seed in "01":
         out = tmp_path / seed
-        done = run("prepare_corpus", "--settings", settings, "--out-dir", out, hash_seed=seed)
+        done = run_anew("prepare_corpus", "--settings", settings, "--out-dir", out, hash_seed=seed)
         assert done.returncode == 0, done.stderr
     for name in ("train.parquet", "heldout.parquet", "report.json"):
         assert (tmp_path / "0" / name).read_bytes() == (tmp_path / "1" / name).read_bytes()

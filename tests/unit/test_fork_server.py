@@ -20,7 +20,7 @@ from layerscope.runtime.program import run
 def main():
     what = sys.argv[1]
     print("folder", os.getcwd(), "value", os.environ.get("VALUE"), "pid", os.getpid())
-    print("loaded", "torch" in sys.modules, file=sys.stderr)
+    print("loaded", "torch" in sys.modules or "colorsys" in sys.modules, file=sys.stderr)
     if what == "mistake":
         raise UserError("culprit 7; allowed: 8")
     if what == "crash":
@@ -51,8 +51,21 @@ def program(tmp_path: Path) -> Path:
     return path
 
 
-def served(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SCRIPTS / "fork_server.py"), "bash", "-c", script]
+#: The fork server with something in its memory that is imported at once.
+QUICK = """
+import runpy, sys
+sys.path.insert(0, {scripts!r})
+import layerscope.runtime.fork_server
+layerscope.runtime.fork_server.LIBRARIES = ("colorsys",)
+runpy.run_path({scripts!r} + "/fork_server.py", run_name="__main__")
+"""
+
+
+def served(script: str, folder: Path, whole: bool = False) -> subprocess.CompletedProcess[str]:
+    """Run a script by the fork server; `whole`: with all its libraries."""
+    quick = ["-c", QUICK.format(scripts=str(SCRIPTS))]
+    start = [str(SCRIPTS / "fork_server.py")] if whole else quick
+    command = [sys.executable, *start, "bash", "-c", script]
     environment = {**os.environ, "VALUE": "7"}
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120
@@ -62,7 +75,7 @@ def served(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
 def test_streams_folder_environment_and_exit_codes_are_those_of_the_program(program: Path) -> None:
     calls = [f"{sys.executable} program.py {what}; echo code $?" for what in
              ("good", "mistake", "crash", "code")]  # fmt: skip
-    done = served("; ".join(calls), program.parent)
+    done = served("; ".join(calls), program.parent, whole=True)
     lines = done.stdout.splitlines()
     assert [line for line in lines if line.startswith("code")] == [
         "code 0", "code 1", "code 1", "code 3",

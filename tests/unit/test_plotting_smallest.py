@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -12,6 +13,7 @@ from synthetic_tables import CHOSEN, draw, draw_all, rows, tabulate
 
 from layerscope import catalogue
 from layerscope.core.errors import UserError
+from layerscope.core.table_files import Drawn
 from layerscope.figures import attention, heads
 from layerscope.figures.style import COLUMN
 
@@ -28,13 +30,23 @@ def miniature(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str,
 @pytest.fixture(scope="module")
 def figures(miniature: tuple[Path, dict[str, Path]]) -> list[Path]:
     folder, tables = miniature
-    return draw_all(tables, list(TASKS), folder / "figures")
+    return draw_all(tables, list(TASKS)[:1], folder / "figures")
+
+
+@pytest.mark.slow
+def test_each_figure_of_the_other_task_has_something_to_show(
+    miniature: tuple[Path, dict[str, Path]],
+) -> None:
+    planned = [each for each in catalogue.planned(catalogue.FIGURES, CHOSEN) if each.by_task]
+    for each in planned:
+        module = import_module(f"layerscope.{each.module}")
+        tables = {name: [str(miniature[1][name])] for name in each.tables}
+        assert module.figure(Drawn(tables, list(TASKS)[1])).axes
 
 
 @pytest.mark.slow  # each is drawn and opened in the miniature study
 def test_every_program_draws_three_files_of_the_smallest_study(figures: list[Path]) -> None:
-    planned = catalogue.planned(catalogue.FIGURES, CHOSEN)
-    assert len(figures) == sum(len(TASKS) if figure.by_task else 1 for figure in planned)
+    assert len(figures) == len(catalogue.planned(catalogue.FIGURES, CHOSEN))
     for svg in figures:
         root = ElementTree.fromstring(svg.read_text())  # noqa: S314 - our own file
         assert root.tag.endswith("svg")

