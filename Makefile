@@ -21,7 +21,8 @@ $(VENV)/.ready: requirements.txt constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed, this is " + sys.version.split()[0])'
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.txt -c constraints.txt
-	@$(VENV)/bin/python -m compileall -q -q -j 0 $(VENV)/lib || true  # as pip would, but on all cores
+	@# Python compiles a module when it is first imported, unless it may not keep what it has compiled.
+	@test -z "$$PYTHONDONTWRITEBYTECODE" || $(VENV)/bin/python -m compileall -q -q -j 0 $(VENV)/lib || true
 	@touch $@
 
 demo: $(VENV)/.ready

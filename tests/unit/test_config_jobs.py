@@ -183,7 +183,7 @@ def test_overrides_of_fine_tuning_merge(config: dict[str, Any]) -> None:
     common = config["finetuning"]
     defaults = {
         "weight_decay": 0.01,
-        "warmup_share": 0.1,
+        "warmup_ratio": 0.1,
         "schedule": "linear",
         "precision": "float32",
     }

@@ -82,7 +82,7 @@ MISTAKES = [
     Mistake("data_seed", 2**31, "2147483648", "a whole number from 0 to 2147483647"),
     Mistake("finetuning.nli.learning_rate", 0.0, "0.0", "a number, above 0"),
     Mistake("finetuning.nli.epochs", 0, "0", "a whole number, 1 or more"),
-    Mistake("finetuning.nli.warmup_share", 1.5, "1.5", "a number, 0 or more and below 1"),
+    Mistake("finetuning.nli.warmup_ratio", 1.5, "1.5", "a number, 0 or more and below 1"),
     Mistake("finetuning.ner.max_length", 8, "8", "a whole number from 16 to 8192"),
     Mistake("models.minilm.finetuning", {"ner": {"epochs": 0}}, "0", "1 or more, or null",
             "models.minilm.finetuning.ner.epochs"),

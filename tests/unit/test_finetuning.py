@@ -33,7 +33,7 @@ SIGNS = ["yes", "maybe", "no"]
 TAGS = ["O", "B-drug", "I-drug"]
 FILLERS = ["the", "patient", "fever", "dry", "cough", "skin", "hand", "heart", "murmur", "seizures"]
 SETTINGS = FineTuning(
-    learning_rate=3e-3, epochs=4, batch_size=8, max_length=48, warmup_share=0.1, weight_decay=0.0
+    learning_rate=3e-3, epochs=4, batch_size=8, max_length=48, warmup_ratio=0.1, weight_decay=0.0
 )
 
 
@@ -328,7 +328,7 @@ def test_labels_of_merged_tags_are_types(
 def test_the_rate_follows_its_schedule(
     encoder: Tiny, tmp_path: Path, schedule: str, rise: float, expected: list[float]
 ) -> None:
-    update = {"schedule": schedule, "warmup_share": rise, "batch_size": 1, "epochs": 2}
+    update = {"schedule": schedule, "warmup_ratio": rise, "batch_size": 1, "epochs": 2}
     settings = SETTINGS.model_copy(update=update)
     history = tuned(encoder, tmp_path / "f", pairs(30, 1), settings=settings)
     rates = {entry["step"]: entry["learning_rate"] for entry in history["log"]}
@@ -340,7 +340,7 @@ def test_the_rate_follows_its_schedule(
 def test_without_decay_adamw_is_adam(tmp_path: Path) -> None:
     """The Trainer's optimiser beside torch's Adam, on the same weights and gradients."""
     settings = SETTINGS.model_copy(
-        update={"weight_decay": 0.0, "warmup_share": 0.0, "schedule": "constant", "epochs": 1}
+        update={"weight_decay": 0.0, "warmup_ratio": 0.0, "schedule": "constant", "epochs": 1}
     )
     arguments = training_arguments(str(tmp_path), settings, settings.batch_size)
     optimiser, options = Trainer.get_optimizer_cls_and_kwargs(arguments)

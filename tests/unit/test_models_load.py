@@ -12,13 +12,14 @@ import torch
 from replicas import KINDS, make_replica
 from safetensors.torch import load_file, save_file
 from tiny_models import POSITIONS, Tiny, save_decoder, save_encoder
-from transformers import AutoModel
+from transformers import AutoModel, PreTrainedModel
 
 from layerscope.core.errors import UserError
 from layerscope.models.load import (
     load_language_model,
     load_model,
     load_tokenizer,
+    load_with_fresh_head,
     load_with_head,
     position_limit,
     random_model,
@@ -178,6 +179,42 @@ def test_a_head_for_other_labels_gives_one_line(decoder: Tiny, tmp_path: Path) -
     with pytest.raises(UserError, match="3 labels"):
         load_with_head(tmp_path, decoder.tokenizer, "nli", ["x", "y", "z"])
     assert equal(load_with_head(tmp_path, decoder.tokenizer, "nli", ["x", "y"]), head)
+
+
+@pytest.mark.parametrize("labels", [["x", "y"], ["x", "y", "z"]])
+@pytest.mark.parametrize("kind", ["nli", "ner"])
+def test_a_head_that_was_trained_before_is_replaced(
+    kind: str, labels: list[str], tiny: Tiny, tmp_path: Path
+) -> None:
+    """By the one that the model had from this seed without it, whatever its number of labels."""
+
+    def fresh(folder: Path) -> tuple[PreTrainedModel, list[str]]:
+        torch.manual_seed(3)
+        return load_with_fresh_head(folder, tiny.tokenizer, kind, labels)
+
+    plain, replaced = fresh(tiny.folder)
+    assert replaced == []
+    torch.manual_seed(4)
+    old = load_with_head(tiny.folder, tiny.tokenizer, kind, ["a", "b"])
+    old.save_pretrained(tmp_path)
+    new, replaced = fresh(tmp_path)
+    head = {name for name, _ in old.named_parameters()} - {
+        f"{old.base_model_prefix}.{name}" for name, _ in old.base_model.named_parameters()
+    }
+    assert set(replaced) == head
+    assert head
+    assert equal(new, plain)
+    assert not equal(new, old)
+    assert new.config.id2label == dict(enumerate(labels))
+
+
+def test_a_body_of_other_shapes_is_refused_with_a_fresh_head_too(
+    encoder: Tiny, tmp_path: Path
+) -> None:
+    folder = copied(encoder, tmp_path)
+    edit(folder / "config.json", intermediate_size=encoder.model.config.intermediate_size + 1)
+    with pytest.raises(UserError, match=r"other shapes than its configuration: bert\.encoder"):
+        load_with_fresh_head(folder, encoder.tokenizer, "nli", ["x", "y"])
 
 
 def test_the_causal_model_predicts_and_the_masked_one_too(encoder: Tiny, tmp_path: Path) -> None:

@@ -241,7 +241,7 @@ def test_attention_without_special_tokens_is_that_of_the_texts_alone(replica: Ti
 # --- one step of tuning -------------------------------------------------------------------------
 
 STEP = FineTuning(
-    learning_rate=1e-2, epochs=1, batch_size=8, max_length=64, warmup_share=0.0, weight_decay=0.0
+    learning_rate=1e-2, epochs=1, batch_size=8, max_length=64, warmup_ratio=0.0, weight_decay=0.0
 )
 
 

@@ -147,7 +147,7 @@ def test_the_causal_loss_falls_from_scratch(tmp_path: Path) -> None:
 
 def test_the_masked_loss_falls(masked_base: Path, tmp_path: Path) -> None:
     # A masked loss over few sub-words is rough, so more of them are masked.
-    settings = SETTINGS.model_copy(update={"masked_share": 0.4, "steps": 60})
+    settings = SETTINGS.model_copy(update={"mlm_probability": 0.4, "steps": 60})
     result = run(tmp_path / "m", architecture="encoder", base=masked_base, settings=settings)
     found = losses(result)
     assert found[-1] < found[0] - 1

@@ -35,7 +35,7 @@ PROGRAMS = sorted(path.name for path in SCRIPTS.glob("*.py") if "run(main)" in p
 CLASSES = ["entailment", "neutral", "contradiction"]
 TAGS = ["O", "B-drug", "I-drug"]
 FINETUNING = json.dumps(
-    {"learning_rate": 1e-3, "epochs": 1, "batch_size": 4, "max_length": 48, "warmup_share": 0.0}
+    {"learning_rate": 1e-3, "epochs": 1, "batch_size": 4, "max_length": 48, "warmup_ratio": 0.0}
 )
 
 # Asks each program for its help in a fork, and says which libraries it brings in for that.

@@ -248,7 +248,7 @@ def test_a_program_survives_signals(encoder: Tiny, tmp_path: Path) -> None:
     table, sample = tmp_path / "table.parquet", tmp_path / "sample.parquet"
     write_table(table, "nli", pairs(26, 1).to_pylist(), {"labels": CLASSES})
     write_table(sample, "sample", {"example_id": [f"p{index}" for index in range(26)]})
-    settings = SETTINGS.model_copy(update={"epochs": 60}).model_dump_json()
+    settings = SETTINGS.model_copy(update={"epochs": 40}).model_dump_json()
     checkpoints = tmp_path / "results" / "checkpoints" / "nli" / "m"
 
     def start(out: Path, *more: object) -> subprocess.Popen[str]:
@@ -274,14 +274,14 @@ def test_a_program_survives_signals(encoder: Tiny, tmp_path: Path) -> None:
     process = start(out, "--checkpoints", checkpoints)
     assert process.stderr is not None
     for line in process.stderr:
-        if "step 20 of 240" in line:
+        if "step 20 of 160" in line:
             break
     process.send_signal(signal.SIGTERM)
     errors = wait(process, 128 + signal.SIGTERM)
     assert "saved" in errors
     (saved,) = checkpoints.iterdir()
     at = int(saved.name.removeprefix("step-"))
-    assert 20 <= at < 240
+    assert 20 <= at < 160
     assert list(out.parent.iterdir()) == []
 
     process = start(out, "--checkpoints", checkpoints, "--checkpoint-seconds", 0)
@@ -289,13 +289,13 @@ def test_a_program_survives_signals(encoder: Tiny, tmp_path: Path) -> None:
     lines = []
     for line in process.stderr:
         lines.append(line)
-        if f"step {at // 10 * 10 + 20} of 240" in line:
+        if f"step {at // 10 * 10 + 20} of 160" in line:
             break
     process.kill()
     wait(process, -signal.SIGKILL)
-    assert f"resuming after step {at} of 240" in "".join(lines)
+    assert f"resuming after step {at} of 160" in "".join(lines)
     later = max(int(p.name.removeprefix("step-")) for p in checkpoints.glob("step-*"))
-    assert at < later < 240
+    assert at < later < 160
     assert not out.exists()
 
     errors = wait(start(out, "--checkpoints", checkpoints), 0)
@@ -304,4 +304,4 @@ def test_a_program_survives_signals(encoder: Tiny, tmp_path: Path) -> None:
     assert contents(out) == contents(whole)
     left = [path for path in (tmp_path / "results").rglob("*") if out not in path.parents]
     assert sorted(left) == sorted([out.parent, out])
-    assert json.loads((out / "history.json").read_text())["steps"] == 240
+    assert json.loads((out / "history.json").read_text())["steps"] == 160

@@ -16,6 +16,10 @@ if not workflow.current_basedir.is_local:
     )
 #: The checkout that this file is part of, wherever the main Snakefile lies.
 CHECKOUT = os.path.abspath(f"{workflow.current_basedir}/../..")
+if {"{", "}"} & set(CHECKOUT):
+    raise WorkflowError(
+        f"{CHECKOUT}: Snakemake takes what stands in braces for a wildcard; allowed: a path without braces"
+    )
 PROGRAMS = f"{CHECKOUT}/workflow/scripts"
 #: Whether another workflow uses this one, with a configuration of its choice.
 IS_MODULE = not workflow.modifier.is_main_snakefile()

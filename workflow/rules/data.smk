@@ -34,9 +34,9 @@ rule configuration:
         **needed("configuration"),
     params:
         **job("configuration", "write_config", configuration=CONFIGURED),
-        configuration=canonical_json(STUDY.model_dump(mode="json")),
+        configuration=fixed(canonical_json(STUDY.model_dump(mode="json"))),
     shell:
-        "python {params.program} --configuration {params.configuration:q}"
+        "python {params.program:q} --configuration {params.configuration:q}"
         " --out {output}"
         " --record {params.record:q} > {log} 2>&1"
 
@@ -69,7 +69,7 @@ rule prepare_task:
         data=data_folder_given,
         packages=task_packages,
     shell:
-        "python {params.program} --settings {params.settings:q}"
+        "python {params.program:q} --settings {params.settings:q}"
         " --statements {params.statements:q} --folder {params.data:q} --out-dir {params.folder}"
         " --record {params.record:q} > {log} 2>&1"
 
@@ -96,7 +96,7 @@ rule prepare_corpus:
         settings=lambda wildcards: jobs.corpus_settings(STUDY, wildcards.corpus),
         packages=corpus_packages,
     shell:
-        "python {params.program} --settings {params.settings:q}"
+        "python {params.program:q} --settings {params.settings:q}"
         " --out-dir {params.folder}"
         " --record {params.record:q} > {log} 2>&1"
 
@@ -121,7 +121,7 @@ rule subsample:
         **job("subsample", "subsample"),
         reserved=reserved,
     shell:
-        "python {params.program} --data {input} --percent {wildcards.percent}"
+        "python {params.program:q} --data {input} --percent {wildcards.percent}"
         " --seed {wildcards.seed} {params.reserved} --out {output}"
         " --record {params.record:q} > {log} 2>&1"
 
@@ -149,7 +149,7 @@ rule sample_for_probes:
         seed=STUDY.data_seed,
         reserved=reserved_of_split,
     shell:
-        "python {params.program} --data {input} --kind {params.kind}"
+        "python {params.program:q} --data {input} --kind {params.kind}"
         " --limit {params.limit} --seed {params.seed} {params.reserved} --out {output}"
         " --record {params.record:q} > {log} 2>&1"
 

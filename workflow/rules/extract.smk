@@ -40,7 +40,7 @@ rule extract_base:
         predictions=prediction_options,
         prediction_files=prediction_files,
     shell:
-        "python {params.program} --gpus {resources.gpu} --task {wildcards.task} --name {wildcards.model}"
+        "python {params.program:q} --gpus {resources.gpu} --task {wildcards.task} --name {wildcards.model}"
         " --variant {wildcards.variant} --kind {params.kind} --architecture {params.architecture}"
         " --settings {params.settings:q} --attention-settings {params.attention:q}"
         " --probe-rows {params.splits} --data {input.data} --samples {input.samples}"

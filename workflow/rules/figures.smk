@@ -36,7 +36,7 @@ for _figure in catalogue.FIGURES:
             task="--task {task}" if _figure.by_task else "",
             tables=named_inputs("--tables"),
         shell:
-            "python {params.program} {params.figure} {params.task} {params.tables} --out {output.svg}"
+            "python {params.program:q} {params.figure} {params.task} {params.tables} --out {output.svg}"
             " --record {params.record:q} > {log} 2>&1"
 
     describe(_figure.rule, _figure.about)

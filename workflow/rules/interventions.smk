@@ -36,7 +36,7 @@ rule intervene:
             STUDY, wildcards.task, wildcards.model
         ),
     shell:
-        "python {params.program} --gpus {resources.gpu} --task {wildcards.task} --name {wildcards.model}"
+        "python {params.program:q} --gpus {resources.gpu} --task {wildcards.task} --name {wildcards.model}"
         " --variant {wildcards.variant} --kind {params.kind} --architecture {params.architecture}"
         " --settings {params.settings:q} --passes {params.passes:q}"
         " --max-length {params.limit} {params.merge_tags}"

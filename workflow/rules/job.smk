@@ -1,7 +1,7 @@
 """What every job has: program, digest of its code, record, memory, time and group.
 
 Needs: STUDY, names and folders (common.smk).
-Gives: job(), needed(), grouped(), describe() and run_here(), which rules call; this_call() for `estimate`
+Gives: job(), fixed(), needed(), grouped(), describe() and run_here(), which rules call; this_call() for `estimate`
     and `explain`.
 """
 
@@ -94,6 +94,11 @@ def job(rule, name, part=None, packages=None, configuration=None):
         "program": program(name),
         "code": code_digest(name, part),
     }
+
+
+def fixed(text):
+    """Param: a text of the configuration. In a plain string Snakemake takes `{word}` for a wildcard."""
+    return lambda wildcards: text
 
 
 def needed(rule, gpu=False):

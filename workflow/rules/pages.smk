@@ -36,11 +36,11 @@ rule summary:
     params:
         **job("summary", "summarise"),
         statistics=STATISTICS,
-        notes=NOTES,
+        notes=fixed(NOTES),
         study=STUDY.study,
         tables=named_inputs("--tables"),
     shell:
-        "python {params.program} --study {params.study} --settings {params.statistics:q}"
+        "python {params.program:q} --study {params.study} --settings {params.statistics:q}"
         " --notes {params.notes:q} {params.tables} --out {output}"
         " --record {params.record:q} > {log} 2>&1"
 
@@ -71,5 +71,5 @@ rule explorer:
         study=STUDY.study,
         tables=named_inputs("--tables"),
     shell:
-        "python {params.program} --study {params.study} {params.tables} --out {output}"
+        "python {params.program:q} --study {params.study} {params.tables} --out {output}"
         " --record {params.record:q} > {log} 2>&1"

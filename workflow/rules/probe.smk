@@ -32,7 +32,7 @@ rule probe:
         settings=lambda wildcards: jobs.probe_settings(STUDY, wildcards.probe),
         merge_tags=merge_tags,
     shell:
-        "python {params.program} --kind {params.kind} --probe-settings {params.settings:q}"
+        "python {params.program:q} --kind {params.kind} --probe-settings {params.settings:q}"
         " --activations {input} --views {params.views} --probe-rows {params.splits}"
         " {params.merge_tags} --out {output.rows} --out-predictions {output.predictions}"
         " --record {params.record:q} > {log} 2>&1"

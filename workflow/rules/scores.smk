@@ -28,7 +28,7 @@ rule baseline:
         **job("baseline", "baseline"),
         kind=kind,
     shell:
-        "python {params.program} --task {wildcards.task} --kind {params.kind} --train {input.train} --sample {input.sample}"
+        "python {params.program:q} --task {wildcards.task} --kind {params.kind} --train {input.train} --sample {input.sample}"
         " --test {input.test} --percent {wildcards.percent} --seed {wildcards.seed}"
         " --baseline {wildcards.baseline}={output}"
         " --record {params.record:q} > {log} 2>&1"
@@ -54,6 +54,6 @@ rule score:
         **job("score", "score"),
         statistics=STATISTICS,
     shell:
-        "python {params.program} --settings {params.statistics:q} --predictions {input}"
+        "python {params.program:q} --settings {params.statistics:q} --predictions {input}"
         " --out {output}"
         " --record {params.record:q} > {log} 2>&1"

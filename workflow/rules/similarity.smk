@@ -29,7 +29,7 @@ rule similarity:
         before=before_option,
         views=views,
     shell:
-        "python {params.program} --activations {input.activations} {params.before}"
+        "python {params.program:q} --activations {input.activations} {params.before}"
         " --views {params.views} --out {output}"
         " --record {params.record:q} > {log} 2>&1"
 
@@ -56,6 +56,6 @@ rule compare_models:
         models=SORTED_MODELS,
         views=views,
     shell:
-        "python {params.program} --task {wildcards.task} --variant {wildcards.variant}"
+        "python {params.program:q} --task {wildcards.task} --variant {wildcards.variant}"
         " --models {params.models} --activations {input} --views {params.views} --out {output}"
         " --record {params.record:q} > {log} 2>&1"

@@ -34,10 +34,10 @@ for _table in [table for table in catalogue.TABLES if table.part]:
             **job(_rule, "make_table", _table.part.module),
             module=_table.part.module,
             data=named_inputs("--inputs", "files", "predictions"),
-            settings=settings_of(_table.part),
+            settings=fixed(settings_of(_table.part)),
             table=_table.name,
         shell:
-            "python {params.program} {params.module} {input.files} {params.data} {params.settings}"
+            "python {params.program:q} {params.module} {input.files} {params.data} {params.settings}"
             " --out {params.table}={output}"
             " --record {params.record:q} > {log} 2>&1"
 
@@ -68,7 +68,7 @@ for _table in [table for table in catalogue.TABLES if not table.module]:
             **job(_table.rule, "join_tables"),
             kind=f"{_table.name}-table",
         shell:
-            "python {params.program} --kind {params.kind} --parts {input} --out {output.table}"
+            "python {params.program:q} --kind {params.kind} --parts {input} --out {output.table}"
             " --record {params.record:q} > {log} 2>&1"
 
     describe(_table.rule, _table.about)
@@ -102,10 +102,10 @@ for _table in [table for table in catalogue.TABLES if table.module]:
             **job(_table.rule, "make_table", _table.module),
             module=_table.module,
             inputs=named_inputs("--inputs", "files"),
-            settings=settings_of(_table),
+            settings=fixed(settings_of(_table)),
             out=named_tables,
         shell:
-            "python {params.program} {params.module} {input.files} {params.inputs} {params.settings}"
+            "python {params.program:q} {params.module} {input.files} {params.inputs} {params.settings}"
             " {params.out} --csv"
             " --record {params.record:q} > {log} 2>&1"
 

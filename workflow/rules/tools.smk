@@ -14,11 +14,11 @@ rule estimate:
     params:
         call=this_call,
         rule=lambda wildcards: next(iter(own_rules("estimate"))).name,
-        configuration=canonical_json(STUDY.model_dump(mode="json")),
+        configuration=fixed(canonical_json(STUDY.model_dump(mode="json"))),
         python=sys.executable,  # Snakemake's own, since it asks Snakemake
         program=program("estimate"),
     shell:
-        "{params.python:q} {params.program} --call {params.call:q}"
+        "{params.python:q} {params.program:q} --call {params.call:q}"
         " --rule {params.rule} --configuration {params.configuration:q} 2>&1 | tee {log}"
 
 
@@ -33,15 +33,15 @@ rule crate:
         targets=lambda wildcards: canonical_json(
             [str(path) for path in rules.all.input]
         ),
-        configuration=canonical_json(STUDY.model_dump(mode="json")),
-        given=CONFIGURED["files"],
+        configuration=fixed(canonical_json(STUDY.model_dump(mode="json"))),
+        given=fixed(CONFIGURED["files"]),
         rules=lambda wildcards: canonical_json(
             {name: each.rule.docstring or "" for name, each in rules._rules.items()}
         ),
         out=placed(f"{RESULTS}/crate"),
         program=program("export_crate"),
     shell:
-        "python {params.program} --study {params.study} --targets {params.targets:q}"
+        "python {params.program:q} --study {params.study} --targets {params.targets:q}"
         " --configuration {params.configuration:q} --given {params.given:q} --rules {params.rules:q}"
         " --out {params.out} 2>&1 | tee {log}"
 
@@ -57,7 +57,7 @@ rule explain:
         python=sys.executable,
         program=program("explain"),
     shell:
-        "{params.python:q} {params.program} --call {params.call:q} 2>&1 | tee {log}"
+        "{params.python:q} {params.program:q} --call {params.call:q} 2>&1 | tee {log}"
 
 
 run_here("crate", "estimate", "explain")

@@ -31,7 +31,7 @@ rule pretrain:
         settings=lambda wildcards: jobs.pretraining_settings(STUDY, wildcards.model),
         checkpoints=checkpoints("pretrained", "pretrain"),
     shell:
-        "python {params.program} --gpus {resources.gpu} --name {wildcards.model} --corpus-name {params.corpus}"
+        "python {params.program:q} --gpus {resources.gpu} --name {wildcards.model} --corpus-name {params.corpus}"
         " --architecture {params.architecture} --settings {params.settings:q} {params.base}"
         " --train {input.train} --heldout {input.heldout} --checkpoints {params.checkpoints}"
         " --out {output.model} --out-evaluation {output.evaluation}"
@@ -65,7 +65,7 @@ rule finetune:
         merge_tags=merge_tags,
         checkpoints=checkpoints("finetuned", "finetune"),
     shell:
-        "python {params.program} --gpus {resources.gpu} --kind {params.kind} --architecture {params.architecture}"
+        "python {params.program:q} --gpus {resources.gpu} --kind {params.kind} --architecture {params.architecture}"
         " --settings {params.settings:q} --seed {wildcards.seed} --model {input.model}"
         " --train {input.train} --sample {input.sample} --validation {input.validation}"
         " {params.merge_tags} --checkpoints {params.checkpoints} --out {output}"

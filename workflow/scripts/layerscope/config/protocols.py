@@ -51,7 +51,7 @@ SECTIONS: dict[Protocol, dict[str, Any]] = {
                 "batch_size": 1,
                 "max_length": 128,
                 "weight_decay": 0.0,
-                "warmup_share": 0.0,
+                "warmup_ratio": 0.0,
                 "schedule": "constant",
             },
             "ner": {
@@ -60,7 +60,7 @@ SECTIONS: dict[Protocol, dict[str, Any]] = {
                 "batch_size": 4,
                 "max_length": 128,
                 "weight_decay": 0.01,
-                "warmup_share": 0.0,
+                "warmup_ratio": 0.0,
                 "schedule": "constant",
             },
         },

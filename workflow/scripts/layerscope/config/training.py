@@ -31,7 +31,7 @@ class FineTuning(Section):
         description="sub-word limit; longer sentences are windowed (NER) or cut and counted (NLI)"
     )
     weight_decay: Annotated[float, Field(ge=0)] = Field(default=0.01, description="of AdamW")
-    warmup_share: Share = Field(default=0.1, description="fraction of the steps with a rising rate")
+    warmup_ratio: Share = Field(default=0.1, description="fraction of the steps with a rising rate")
     schedule: Schedule = Field(default="linear", description="of the rate after its rise")
     precision: Precision = Field(default="float32", description=PRECISION)
 
@@ -50,7 +50,7 @@ class FineTuningOverride(Section):
     batch_size: Count | None = Field(default=None, description="examples in an optimiser step")
     max_length: MaxLength | None = Field(default=None, description="sub-word limit")
     weight_decay: Annotated[float, Field(ge=0)] | None = Field(default=None, description="of AdamW")
-    warmup_share: Share | None = Field(
+    warmup_ratio: Share | None = Field(
         default=None, description="fraction of the steps with a rising rate"
     )
     schedule: Schedule | None = Field(default=None, description="of the rate after its rise")
@@ -67,8 +67,8 @@ class PreTraining(Section):
     )
     learning_rate: Positive = Field(description="peak rate of AdamW")
     weight_decay: Annotated[float, Field(ge=0)] = Field(default=0.01, description="of AdamW")
-    warmup_share: Share = Field(default=0.1, description="fraction of the steps with a rising rate")
-    masked_share: Annotated[float, Field(gt=0, lt=1)] = Field(
+    warmup_ratio: Share = Field(default=0.1, description="fraction of the steps with a rising rate")
+    mlm_probability: Annotated[float, Field(gt=0, lt=1)] = Field(
         default=0.15, description="encoders: fraction of the sub-words to be predicted"
     )
     seed: Seed = Field(default=0, description="seed of initial weights, order and masks")

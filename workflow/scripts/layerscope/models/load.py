@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +104,7 @@ def load_model(folder: str | Path, tokenizer: PreTrainedTokenizerBase) -> PreTra
     Raises:
         UserError: the folder holds no such model.
     """
-    return _load(AutoModel, folder, tokenizer)
+    return _load(AutoModel, folder, tokenizer)[0]
 
 
 def random_model(
@@ -125,23 +125,67 @@ def load_with_head(
     kind: str,
     labels: Sequence[str],
 ) -> PreTrainedModel:
-    """The model with a classification head: of the sequence (nli) or of every token (ner).
+    """A fine-tuned model with its classification head: of the sequence (nli) or of tokens (ner).
 
     A head that the folder does not hold is initialised from torch's global generator.
 
     Raises:
         UserError: the folder holds no such model.
     """
-    auto = AutoModelForSequenceClassification if kind == "nli" else AutoModelForTokenClassification
+    return _load(_classifier(kind), folder, tokenizer, **_labelled(labels))[0]
+
+
+def load_with_fresh_head(
+    folder: str | Path,
+    tokenizer: PreTrainedTokenizerBase,
+    kind: str,
+    labels: Sequence[str],
+) -> tuple[PreTrainedModel, list[str]]:
+    """The model with a new classification head, initialised from torch's global generator.
+
+    Returns:
+        The model, and the parameters of a head in the folder, fine-tuned before on whatever task,
+        that the new one replaces; mostly none.
+
+    Raises:
+        UserError: the folder holds no such model.
+    """
+    options = {**_labelled(labels), "ignore_mismatched_sizes": True}
+    model, report = _load(_classifier(kind), folder, tokenizer, **options)
+    body = f"{model.base_model_prefix}."
+    new = set(report["missing_keys"])
+    other = {name for name, *_ in report["mismatched_keys"]}
+    if wrong := sorted(name for name in other if name.startswith(body)):
+        raise UserError(
+            f"{folder}: its weights have other shapes than its configuration: {wrong[0]}"
+        )
+    held = {name for name, _ in model.named_parameters() if not name.startswith(body)} - new
+    if held - other:
+        _initialise_anew(model, held - other)
+    return model, sorted(held | other)
+
+
+def _initialise_anew(model: PreTrainedModel, parameters: Collection[str]) -> None:
+    """As transformers initialises what is missing, which marks what it has loaded."""
+    for owner in {name.rpartition(".")[0] for name in parameters}:
+        module = model.get_submodule(owner)
+        marked: Any
+        for marked in (module, *module.parameters(recurse=False)):
+            marked._is_hf_initialized = False
+        model._init_weights(module)  # type: ignore[no-untyped-call]
+
+
+def _classifier(kind: str) -> Any:
+    return AutoModelForSequenceClassification if kind == "nli" else AutoModelForTokenClassification
+
+
+def _labelled(labels: Sequence[str]) -> dict[str, Any]:
     names = dict(enumerate(labels))
-    return _load(
-        auto,
-        folder,
-        tokenizer,
-        num_labels=len(labels),
-        id2label=names,
-        label2id={name: index for index, name in names.items()},
-    )
+    return {
+        "num_labels": len(labels),
+        "id2label": names,
+        "label2id": {name: index for index, name in names.items()},
+    }
 
 
 def load_language_model(
@@ -155,7 +199,7 @@ def load_language_model(
         UserError: the folder holds no such model.
     """
     auto = AutoModelForMaskedLM if architecture == "encoder" else AutoModelForCausalLM
-    return _load(auto, folder, tokenizer)
+    return _load(auto, folder, tokenizer)[0]
 
 
 def fuse_activations(model: PreTrainedModel) -> PreTrainedModel:
@@ -177,7 +221,8 @@ def fuse_activations(model: PreTrainedModel) -> PreTrainedModel:
 
 def _load(
     auto: Any, folder: str | Path, tokenizer: PreTrainedTokenizerBase, **options: Any
-) -> PreTrainedModel:
+) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """The model, and what transformers says of loading it."""
     _require_folder(folder)
     try:
         model, report = auto.from_pretrained(
@@ -196,7 +241,7 @@ def _load(
         raise UserError(f"{folder}: its weights lack {missing[0]}; allowed: all of the model's")
     model.config.pad_token_id = tokenizer.pad_token_id
     fuse_activations(model)
-    return model.eval()
+    return model.eval(), report
 
 
 def _is_body(model: PreTrainedModel, parameter: str) -> bool:

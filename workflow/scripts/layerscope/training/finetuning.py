@@ -32,7 +32,12 @@ from layerscope.models.inputs import (
     encode_sentences,
     labelled_position,
 )
-from layerscope.models.load import load_tokenizer, load_with_head, position_limit, uses_bfloat16
+from layerscope.models.load import (
+    load_tokenizer,
+    load_with_fresh_head,
+    position_limit,
+    uses_bfloat16,
+)
 from layerscope.models.loaded import LoadedModel
 from layerscope.training.checkpoints import Checkpoints
 from layerscope.training.order import Epochs, Items, similar_lengths
@@ -149,9 +154,9 @@ def finetune(
 
     def attempt(run: Run) -> dict[str, Any]:
         set_seed(seed)
-        model = load_with_head(folder, tokenizer, data.task.kind, data.task.learned)
+        model, replaced = load_with_fresh_head(folder, tokenizer, data.task.kind, data.task.learned)
         loaded = LoadedModel.of(model, tokenizer, architecture)
-        return _train(loaded, data, settings, seed, run)
+        return {"replaced_head": replaced, **_train(loaded, data, settings, seed, run)}
 
     history = {
         "settings": settings.model_dump(mode="json"),

@@ -138,7 +138,7 @@ class Masks:
         self.collator = DataCollatorForLanguageModeling(
             loaded.tokenizer,
             mlm=self.masked,
-            mlm_probability=settings.masked_share if self.masked else None,
+            mlm_probability=settings.mlm_probability if self.masked else None,
             seed=settings.seed,
         )
 

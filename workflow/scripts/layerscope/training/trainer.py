@@ -65,7 +65,7 @@ def training_arguments(
         output_dir=folder,
         learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay,
-        warmup_steps=settings.warmup_share,
+        warmup_steps=settings.warmup_ratio,
         lr_scheduler_type="constant_with_warmup" if constant else "linear",
         per_device_train_batch_size=micro_batch,
         per_device_eval_batch_size=micro_batch,
