@@ -252,7 +252,7 @@ def test_the_evaluation_counts_each_entity_once_and_words_for_calibration(result
             for row in bins
             if (row["task"], row["model"], row["variant"]) == (task, model, variant)
         ]
-        assert sum(row["n"] for row in own) == (15 if task == "hpo-nli" else words)
+        assert sum(row["n"] for row in own) == (12 if task == "hpo-nli" else words)
 
 
 def test_association_of_both_tasks(results: Path) -> None:
