@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from layerscope.figures import (
     probes,
     scores,
 )
-from layerscope.figures.style import GREY, percent_looks
+from layerscope.figures.style import GREY, percent_looks, save
 
 Row = dict[str, Any]
 
@@ -252,6 +253,35 @@ def test_confusion_sums_seeds_and_leaves_baselines_out(study: dict[str, Path]) -
     assert titles == ["minilm", "gpt-mini", "gpt-mini-hpo"]
     percent = 100 * matrix[0, 0] / 300
     assert figure.axes[0].texts[0].get_text() == f"{percent:.0f} %\n{matrix[0, 0]}"
+
+
+def test_many_labels_have_room_for_their_names_and_none_for_numbers(
+    study: dict[str, Path], tmp_path: Path
+) -> None:
+    table = rows(study, "confusion", "one-nli")
+    one = table[(table["model"] == "minilm") & (table["percent"] == 100)].iloc[:1]
+    names = [f"entity type {number}" for number in range(45)]
+    many = pd.concat([one.assign(label=name, predicted=name) for name in names])
+    figure = confusion.draw(many)
+    save(figure, tmp_path / "confusion.svg")
+    axes = figure.axes[0]
+    assert not axes.texts
+    for labels, side in ((axes.get_yticklabels(), 1), (axes.get_xticklabels(), 0)):
+        assert len(labels) == 45
+        places = sorted(label.get_window_extent().min[side] for label in labels)
+        height = labels[0].get_fontsize() / 72 * figure.dpi
+        assert min(b - a for a, b in itertools.pairwise(places)) > height
+
+
+@pytest.mark.parametrize("label", ["cost $5-$10", r"$\frac{$"])
+def test_a_dollar_in_a_label_is_a_dollar(
+    label: str, study: dict[str, Path], tmp_path: Path
+) -> None:
+    table = rows(study, "confusion", "one-nli").replace("neutral", label)
+    figure = confusion.draw(table)
+    save(figure, tmp_path / "confusion.svg")
+    assert label in [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert not any(text.get_parse_math() for text in figure.axes[0].get_yticklabels())
 
 
 def test_pretraining_has_a_panel_a_model_or_says_there_is_none(study: dict[str, Path]) -> None:

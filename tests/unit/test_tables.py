@@ -305,12 +305,13 @@ def test_a_study_without_changes_of_weights_has_the_other_placebos(
 def test_csv_says_what_the_table_says(tmp_path: Path) -> None:
     path = tmp_path / "c.parquet"
     row = {"task": "t", "model": 'a "quoted", one', "variant": "f1-s1", "percent": 1, "seed": None,
-           "label": "x", "predicted": "", "count": 3, "steps": 7}  # fmt: skip
+           "label": "=1+1", "predicted": "", "count": -3, "steps": 7}  # fmt: skip
     write_table(path, "confusion-table", [row])
     write_csv(path)
     header, line = path.with_suffix(".csv").read_text(encoding="utf-8").splitlines()
     assert header.replace('"', "").split(",") == list(SCHEMAS["confusion-table"])
-    assert line == '"t","a ""quoted"", one","f1-s1",1,,7,"x","",3'
+    # A spreadsheet takes no text for a formula.
+    assert line == '"t","a ""quoted"", one","f1-s1",1,,7,"\'=1+1","",-3'
 
 
 def test_a_table_of_parts_is_that_of_all_files_at_once(tmp_path: Path) -> None:

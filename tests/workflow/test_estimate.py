@@ -28,7 +28,8 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> str:
     run = tmp_path_factory.mktemp("paper")
     (run / "config").mkdir()
     shutil.copyfile(ROOT / "config" / "references.csv", run / "config" / "references.csv")
-    result = snakemake(ROOT, run, "--dry-run", "--nocolor", "--configfile", PAPER)
+    model = ("--default-resources", "gpu_model=a100")
+    result = snakemake(ROOT, run, "--dry-run", "--nocolor", "--configfile", PAPER, *model)
     assert result.returncode == 0, result.stdout
     return result.stdout
 
@@ -40,6 +41,14 @@ def test_jobs_of_large_models_ask_for_a_gpu_and_others_do_not(paper: str) -> Non
         found = _resources(paper, rule)
         assert found, rule
         assert all("gpu" not in resources for resources in found), rule
+
+
+def test_the_model_of_gpu_is_asked_for_by_jobs_that_ask_for_a_gpu_alone(paper: str) -> None:
+    found = [
+        each for rule in ("finetune", "probe", "figure_scores") for each in _resources(paper, rule)
+    ]
+    assert {each.get("gpu_model") for each in found if each.get("gpu") == "1"} == {"a100"}
+    assert {each.get("gpu_model") for each in found if each.get("gpu") != "1"} <= {"", None}
 
 
 def test_larger_models_ask_for_more_memory_and_time(paper: str) -> None:

@@ -101,10 +101,19 @@ def fixed(text):
     return lambda wildcards: text
 
 
+def default_gpu_model():
+    """Of `default-resources`, which Snakemake gives to all jobs: SLURM would give each of them a GPU."""
+    found = (workflow.resource_settings.default_resources or {}).get("gpu_model")
+    return str(getattr(found, "raw", found)).strip("'\"") if found else None
+
+
+GPU_MODEL = default_gpu_model()
+
+
 def needed(rule, gpu=False):
     """Resources of every job: memory and time, which grow with each attempt, and a GPU if asked for.
 
-    `gpu` is 1 for jobs that would keep a core busy for long, else 0.
+    `gpu` is 1 for jobs that would keep a core busy for long, else 0; these alone keep the model of GPU.
     """
 
     def memory(wildcards, attempt):
@@ -116,7 +125,14 @@ def needed(rule, gpu=False):
     def gpus(wildcards):
         return needs(STUDY, SIZES, rule, wildcards).gpu
 
-    return {"mem_mb": memory, "runtime": minutes} | ({"gpu": gpus} if gpu else {})
+    def model(wildcards):
+        return GPU_MODEL if gpu and gpus(wildcards) else ""
+
+    return (
+        {"mem_mb": memory, "runtime": minutes}
+        | ({"gpu": gpus} if gpu else {})
+        | ({"gpu_model": model} if GPU_MODEL else {})
+    )
 
 
 def own_rules(*names):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as csv
 import pyarrow.parquet as pq
@@ -116,12 +117,21 @@ def only_path(paths: Mapping[str, Sequence[str]], name: str) -> str:
 
 
 def write_csv(path: str | Path) -> None:
-    """Write a Parquet file as CSV beside it, whole or not at all; only a part is in memory."""
+    """Write a Parquet file as CSV beside it, whole or not at all; only a part is in memory.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe before it.
+    """
     with pq.ParquetFile(path) as table, whole_file(Path(path).with_suffix(".csv")) as partial:
         options = csv.WriteOptions(quoting_style="needed")
         with csv.CSVWriter(partial, table.schema_arrow, write_options=options) as writer:
             for batch in table.iter_batches():
-                writer.write_batch(batch)
+                columns = [
+                    pc.replace_substring_regex(column, r"^([=+@\t\r-])", r"'\1")
+                    if pa.types.is_string(column.type)
+                    else column
+                    for column in batch.columns
+                ]
+                writer.write_batch(pa.record_batch(columns, schema=batch.schema))
 
 
 def join(paths: Sequence[str | Path], kind: str, out: str | Path) -> None:

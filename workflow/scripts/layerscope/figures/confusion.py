@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,12 @@ def matrix_of(rows: pd.DataFrame, labels: Sequence[str]) -> npt.NDArray[np.int64
     return counts.reindex(index=labels, columns=labels, fill_value=0).to_numpy(np.int64)
 
 
+#: With more labels, cells have room for their colour alone.
+MOST_WITH_NUMBERS = 12
+#: What a label's name needs, in inches.
+LABEL_HEIGHT = 0.12
+
+
 @styled()
 def draw(rows: pd.DataFrame) -> Figure:
     """Draw one matrix per model at the largest training fraction: row percentages and counts.
@@ -44,9 +51,10 @@ def draw(rows: pd.DataFrame) -> Figure:
     percent = percents_of(rows)[-1]
     rows = rows[rows["percent"] == percent]
     labels, models = labels_of(rows), models_of(rows)
-    columns = min(2, len(models))
+    has_numbers = len(labels) <= MOST_WITH_NUMBERS
+    columns = min(2, len(models)) if has_numbers else 1
     lines = -(-len(models) // columns)
-    panel = 1.05 if len(labels) <= 3 else 2.75
+    panel = 1.05 if len(labels) <= 3 else max(2.75, LABEL_HEIGHT * len(labels))
     size = (columns * panel + COLUMN - 2.1, 0.85 + lines * (panel + 0.2))
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
@@ -55,7 +63,7 @@ def draw(rows: pd.DataFrame) -> Figure:
         total = matrix.sum(axis=1, keepdims=True)
         fractions = np.divide(matrix, total, out=np.zeros(matrix.shape), where=total > 0)
         axes.imshow(fractions, aspect="auto", cmap="Blues", norm=Normalize(0, 1))
-        for (i, j), fraction in np.ndenumerate(fractions):
+        for (i, j), fraction in np.ndenumerate(fractions) if has_numbers else ():
             axes.text(
                 j, i, f"{100 * fraction:.0f} %\n{matrix[i, j]:,}", ha="center", va="center",
                 fontsize=5.8, linespacing=1.3, color="white" if fraction > 0.55 else "black",
@@ -64,7 +72,10 @@ def draw(rows: pd.DataFrame) -> Figure:
         axes.grid(False)
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
-        axes.set_xticks(range(len(labels)), labels, rotation=40, ha="right", rotation_mode="anchor")
+        turned: dict[str, Any] = {"rotation": 90}
+        if has_numbers:
+            turned = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
+        axes.set_xticks(range(len(labels)), labels, **turned)
         axes.set_yticks(range(len(labels)), labels)
     for axes in grid.flat[len(models) :]:
         axes.remove()

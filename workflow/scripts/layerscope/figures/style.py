@@ -29,6 +29,7 @@ logging.getLogger("fontTools").setLevel(logging.WARNING)
 GREY = "#777777"
 _STYLE = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so it is the same on every machine
+    "text.parse_math": False,  # labels are the user's, and may have $ in them
     "font.size": 7,
     "axes.titlesize": 7.5,
     "axes.labelsize": 7,
