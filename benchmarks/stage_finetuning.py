@@ -47,7 +47,7 @@ from layerscope.training.trainer import make_trainer, training_arguments
 SETTINGS = FineTuning(learning_rate=2e-5, epochs=1, batch_size=16, max_length=shapes.LIMIT)
 PUBLISHED_BATCH = 4
 #: Of the check of the losses: at a rate from the first step on at which they change.
-CHECKED = SETTINGS.model_copy(update={"learning_rate": 2e-4, "warmup_share": 0.0})
+CHECKED = SETTINGS.model_copy(update={"learning_rate": 2e-4, "warmup_ratio": 0.0})
 TOLERANCE = 1e-4  # of a loss
 #: Sentences that batches are made of (as many as are sorted together), and steps of a turn: of
 #: layerscope and plain, and of published.

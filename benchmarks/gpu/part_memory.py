@@ -218,7 +218,7 @@ def training(setting: Setting) -> list[Row]:
     """Plain descent without dropout: losses of a few steps, whole batches or parts of them."""
     batch, steps = (8, 4) if setting.tiny else (128, 3)
     settings = FineTuning(
-        learning_rate=1e-2, epochs=1, batch_size=batch, max_length=shapes.LIMIT, warmup_share=0
+        learning_rate=1e-2, epochs=1, batch_size=batch, max_length=shapes.LIMIT, warmup_ratio=0
     )
     made = encoder(setting, AutoModelForTokenClassification)
     task = TaskLabels("ner", shapes.TAGS)

@@ -222,3 +222,28 @@ def test_a_failure_while_writing_leaves_the_old_file(tmp_path: Path) -> None:
         attempt()
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["a.parquet"]
+
+
+def test_a_bit_that_flipped_is_no_vector(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    block = vectors(4)
+    write(path, [block])
+    content = bytearray(path.read_bytes())
+    at = content.index(block[2, 1].astype("<f2").tobytes())
+    content[at] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"a\.parquet: damaged \(.*; allowed: the file as it was"):
+        formats.read_layer(path, 1)
+    np.testing.assert_array_equal(
+        formats.read_layer(path, 0), block[:, 0].astype(np.float16).astype(np.float32)
+    )
+
+
+def test_a_word_that_changed_is_no_word(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    write(path, [vectors(4)])
+    content = path.read_bytes()
+    assert content.count(b"w2") == 1
+    path.write_bytes(content.replace(b"w2", b"w9"))
+    with pytest.raises(UserError, match=r"a\.parquet: damaged"):
+        formats.read_keys(path)

@@ -243,7 +243,7 @@ SETTINGS: list[list[tuple[str, Any, Chosen]]] = [
     ],
     [
         ("corpora.hpo.max_words", 3000, of_rule("prepare_corpus", corpus="hpo")),
-        ("tasks.hpo-ner.probe_limit", 150, of_rule("sample_for_probes", task="hpo-ner")),
+        ("tasks.hpo-ner.probe_limit", 100, of_rule("sample_for_probes", task="hpo-ner")),
     ],
     [
         ("activations.dtype", "float32", calls("extract")),

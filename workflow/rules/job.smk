@@ -102,7 +102,7 @@ def fixed(text):
 
 
 def default_gpu_model():
-    """Of `default-resources`, which Snakemake gives to all jobs: SLURM would give each of them a GPU."""
+    """Of `default-resources`, which Snakemake gives to all jobs: each of them would get a GPU."""
     found = (workflow.resource_settings.default_resources or {}).get("gpu_model")
     return str(getattr(found, "raw", found)).strip("'\"") if found else None
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from layerscope.core.errors import UserError
 from layerscope.core.files import canonical_json, whole_file
 from layerscope.core.formats.schemas import METADATA_KEY, VERSION
-from layerscope.core.formats.tables import file_metadata
+from layerscope.core.formats.tables import CHECKSUMS, VERIFIED, file_metadata, undamaged
 
 Vectors = npt.NDArray[np.floating[Any]]
 
@@ -76,6 +76,7 @@ class ActivationWriter:
             compression="none",
             use_dictionary=["group_id", "label"],
             write_statistics=False,
+            **CHECKSUMS,
         )
         return self
 
@@ -137,7 +138,9 @@ def read_keys(path: str | Path) -> dict[str, list[Any]]:
     """The key columns of a file of activations: example_id, group_id, word_index, word, label."""
     activation_metadata(path)
     names = ["example_id", "group_id", "word_index", "word", "label"]
-    return pq.read_table(path, columns=names).to_pydict()
+    with undamaged(path):
+        found: dict[str, list[Any]] = pq.read_table(path, columns=names, **VERIFIED).to_pydict()
+    return found
 
 
 def read_layer(path: str | Path, layer: int) -> npt.NDArray[np.float32]:
@@ -170,7 +173,7 @@ def read_layer(path: str | Path, layer: int) -> npt.NDArray[np.float32]:
         raise UserError(f"{path}: no layer {layer}; allowed: 0 to {described['layers'] - 1}")
     name, width = layer_column(layer), described["width"]
     dtype = np.dtype(described["dtype"]).newbyteorder("<")
-    with pq.ParquetFile(path) as file:
+    with undamaged(path), pq.ParquetFile(path, **VERIFIED) as file:
         found = np.empty((file.metadata.num_rows, width), np.float32)
         done = 0
         # A group of rows at a time, so that memory is that of the result and of one group.

@@ -16,7 +16,7 @@ from layerscope.core.errors import UserError
 from layerscope.core.files import canonical_json, whole_file
 from layerscope.core.formats.activations import layer_column
 from layerscope.core.formats.schemas import METADATA_KEY, VERSION
-from layerscope.core.formats.tables import file_metadata
+from layerscope.core.formats.tables import CHECKSUMS, VERIFIED, file_metadata, undamaged
 
 KIND = "probe-predictions"
 #: What names a probe in its file: the split that it learned from, the view, its seed, and the draw
@@ -65,7 +65,8 @@ def write_probe_predictions(
     )
     size = len(keys["label"])
     shared = [pa.array(keys[name]).dictionary_encode() for name in names[len(PLACE) :]]
-    with whole_file(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as file:
+    writing = {"compression": "zstd", **CHECKSUMS}
+    with whole_file(path) as partial, pq.ParquetWriter(partial, schema, **writing) as file:
         for place, codes in answers:
             texts = [pa.array([name] * size).dictionary_encode() for name in place[:2]]
             numbers = [pa.array([number] * size) for number in place[2:]]
@@ -83,24 +84,26 @@ class ProbePredictions:
     def __init__(self, path: str | Path) -> None:
         self.path = path
         self.described = file_metadata(path, KIND)
-        self._file = pq.ParquetFile(path)
+        self._file = pq.ParquetFile(path, **VERIFIED)
         groups = range(self._file.num_row_groups)
-        first = [
-            self._file.read_row_group(i, list(PLACE)).slice(0, 1).to_pylist()[0] for i in groups
-        ]
+        first = [self._read(i, list(PLACE)).slice(0, 1).to_pylist()[0] for i in groups]
         self.places = {tuple(row[name] for name in PLACE): i for i, row in enumerate(first)}
+
+    def _read(self, group: int, columns: list[str]) -> pa.Table:
+        with undamaged(self.path):
+            return self._file.read_row_group(group, columns)
 
     @cached_property
     def keys(self) -> dict[str, list[str]]:
         """`example_id`, `group_id` and `label` of the test rows."""
-        found = self._file.read_row_group(0, ["example_id", "group_id", "label"]).to_pydict()
+        found = self._read(0, ["example_id", "group_id", "label"]).to_pydict()
         if not found["label"]:
             raise UserError(f"{self.path}: no rows; allowed: at least one")
         return found
 
     def predicted(self, place: Place, layer: int) -> list[str]:
         """Labels that a probe gave to the test rows."""
-        column = self._file.read_row_group(self.places[place], [layer_column(layer)]).column(0)
+        column = self._read(self.places[place], [layer_column(layer)]).column(0)
         labels = self.described["labels"]
         return [labels[code] for code in column.to_pylist()]
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -21,11 +22,30 @@ if TYPE_CHECKING:
 Rows: TypeAlias = "Sequence[Mapping[str, Any]] | Mapping[str, Any] | pa.Table | pd.DataFrame"
 
 
+#: Each page carries a checksum of its bytes, which is verified when it is read.
+CHECKSUMS = {"write_page_checksum": True}
+VERIFIED = {"page_checksum_verification": True}
+
+
 def _schema(kind: str, metadata: Mapping[str, Any]) -> pa.Schema:
     described = {"kind": kind, "format": VERSION, **metadata}
     return pa.schema(
         list(SCHEMAS[kind].items()), metadata={METADATA_KEY: canonical_json(described).encode()}
     )
+
+
+@contextmanager
+def undamaged(path: str | Path) -> Iterator[None]:
+    """Turn what pyarrow says of a damaged page of a file into one line.
+
+    Raises:
+        UserError: a page that is read in the block has another checksum than when it was written.
+    """
+    try:
+        yield
+    except (pa.ArrowInvalid, OSError) as error:
+        first = str(error).partition("\n")[0]
+        raise UserError(f"{path}: damaged ({first}); allowed: the file as it was written") from None
 
 
 def write_blocks(
@@ -40,7 +60,8 @@ def write_blocks(
         metadata: what readers should know besides kind and version; JSON.
     """
     schema = _schema(kind, metadata or {})
-    with whole_file(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as file:
+    writing = {"compression": "zstd", **CHECKSUMS}
+    with whole_file(path) as partial, pq.ParquetWriter(partial, schema, **writing) as file:
         for rows in blocks:
             if isinstance(rows, Sequence):
                 table = pa.Table.from_pylist(list(rows), schema=schema)
@@ -112,7 +133,10 @@ def read_table(
         if index < 0 or schema.field(index).type != expected:
             found = "missing" if index < 0 else str(schema.field(index).type)
             raise UserError(f"{path}: column '{name}' is {found}; allowed: {expected}")
-    return pq.read_table(path, columns=list(columns) if columns else None, filters=rows)
+    with undamaged(path):
+        return pq.read_table(
+            path, columns=list(columns) if columns else None, filters=rows, **VERIFIED
+        )
 
 
 def read_sample(data: str | Path, sample: str | Path, kind: str) -> pa.Table:
