@@ -85,6 +85,15 @@ def test_a_node_was_drained_and_the_controller_away(fault: str, troubled: Run) -
     assert troubled.hit["dead"].node != troubled.hit["drained"].node
 
 
+def test_data_goes_together_and_asks_for_what_its_largest_rule_needs(troubled: Run) -> None:
+    """Data, a corpus, pre-training and four fine-tunings; the calm run has all other groups."""
+    (data,) = _namesakes(troubled, "away")
+    assert data.cpus == 1
+    assert data.memory.endswith("M")
+    assert int(data.memory[:-1]) <= 2000
+    assert len({job.name for job in troubled.jobs}) == 7
+
+
 def test_a_node_died(troubled: Run) -> None:
     """SLURM itself starts the job again; Snakemake waits for it."""
     job, *_ = _namesakes(troubled, "dead")

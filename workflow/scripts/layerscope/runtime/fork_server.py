@@ -104,7 +104,7 @@ def _import_libraries() -> None:
     missing = [name for name in LIBRARIES if name not in sys.modules]
     for name in missing:
         __import__(name)
-    if missing:  # children's collectors need not look through them, page by page copied
+    if missing:  # or each child's collector would look through all of this and copy its pages
         gc.collect()
         gc.freeze()
 
