@@ -156,7 +156,7 @@ def test_arithmetic_of_fine_tuning_by_hand(monkeypatch: pytest.MonkeyPatch) -> N
     study = paper(
         finetuning={
             "nli": read_yaml(DEMO)["finetuning"]["nli"],
-            "ner": {"learning_rate": 1e-5, "epochs": 1, "batch_size": 8, "max_length": 128},
+            "ner": {"learning_rate": 1e-5, "epochs": 1, "min_steps": 0, "batch_size": 8},
         }
     )
     size = ModelSize(12, 768, 12, 28996, 512, 3072)

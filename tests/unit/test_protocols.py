@@ -15,6 +15,7 @@ from layerscope.config.load import read_yaml, validate
 from layerscope.config.probes import BilstmCrfProbe, SvmProbe
 from layerscope.config.protocols import PROBES, SECTIONS, TAG_SCHEMES
 from layerscope.config.training import FineTuning
+from layerscope.core.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 PROTOCOLS = ("published", "recommended")
@@ -40,8 +41,9 @@ def said(value: Any) -> str:
 def test_the_document_has_every_setting_of_fine_tuning(kind: str, name: str) -> None:
     rows = rows_below(f"Fine-tuning, {name} ")
     for place, protocol in enumerate(PROTOCOLS):
-        section = SECTIONS[protocol]["finetuning"][kind]  # type: ignore[index]
-        settings = FineTuning.model_validate(section).model_dump()
+        settings = SECTIONS[protocol]["finetuning"][kind]  # type: ignore[index]
+        assert set(settings) == set(FineTuning.model_fields)
+        assert FineTuning.model_validate(settings).model_dump() == settings
         assert {field: rows[field][place] for field in settings} == {
             field: said(value) for field, value in settings.items()
         }
@@ -97,6 +99,25 @@ def test_a_study_gets_what_it_leaves_out(config: dict[str, Any], protocol: str) 
     assert jobs.merges_tags(study, "hpo-nli") is False
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_settings_of_fine_tuning_that_a_study_leaves_out_are_the_protocols(
+    config: dict[str, Any], protocol: str
+) -> None:
+    own = {"ner": {"learning_rate": 3.0e-4}, "nli": None}
+    study = validate({**config, "protocol": protocol, "finetuning": own})
+    given = SECTIONS[protocol]["finetuning"]  # type: ignore[index]
+    for task, kind in (("hpo-ner", "ner"), ("hpo-nli", "nli")):
+        settings = json.loads(jobs.finetuning_settings(study, task, "minilm"))
+        assert settings == {**given[kind], **(own[kind] or {})}
+
+
+def test_an_unknown_protocol_is_the_only_mistake_of_a_study_that_relies_on_it(
+    config: dict[str, Any],
+) -> None:
+    with pytest.raises(UserError, match=r"^protocol: 'paper'; allowed: .*$"):
+        validate({**config, "protocol": "paper", "finetuning": {"ner": {"epochs": 2}}})
+
+
 def test_what_a_study_says_itself_stands_before_its_protocol(config: dict[str, Any]) -> None:
     config["protocol"] = "published"
     config["tasks"]["hpo-ner"]["tag_scheme"] = "iob2"
@@ -110,6 +131,8 @@ def test_what_a_study_says_itself_stands_before_its_protocol(config: dict[str, A
 
 def test_both_protocols_are_the_same_where_nothing_is_left_out() -> None:
     content = read_yaml(ROOT / "config" / "config.yaml")
+    for settings in content["finetuning"].values():
+        settings |= {"weight_decay": 0.0, "warmup_ratio": 0.2, "schedule": "linear"}
     found = [
         validate({**content, "protocol": protocol}).model_dump(exclude={"protocol"})
         for protocol in PROTOCOLS

@@ -76,8 +76,18 @@ def test_general_and_biomedical_models_are_compared_with_a_caveat() -> None:
     )
     untested, _ = findings(domain_findings, ROWS, "accuracy", None)
     assert untested.startswith("Not tested: the biomedical biobert")
-    (none,) = findings(domain_findings, ROWS[:1], "accuracy", None)
-    assert none.endswith("no architecture has both.")
+    (none,) = findings(domain_findings, ROWS[1:3], "accuracy", None)
+    assert none == "General and biomedical models are not compared: no architecture has both."
+    (one,) = findings(domain_findings, ROWS[:1], "accuracy", None)
+    assert one == "Domains are not compared: all models are general."
+    legal = score("biobert", 100, 0.83, 0.05) | {"domain": "legal", "model": "lexbert"}
+    *found, caveat = findings(domain_findings, [*ROWS, legal], "accuracy", None)
+    assert [line.split(",")[0] for line in found] == [
+        "Not tested: the biomedical biobert",
+        "Not tested: the biomedical biobert",
+        "Not tested: the legal lexbert",
+    ]
+    assert caveat.startswith("3 pairs do not show what a domain's text does")
 
 
 def probe(model: str, variant: str, view: str, metrics: dict[str, list[float]]) -> list[Row]:

@@ -18,7 +18,16 @@ PROBES: dict[str, Any] = {
     "linear": {"kind": "linear"},
 }
 
-#: Sections of the configuration that a protocol gives where they are left out.
+#: Of the recommended protocol, for both kinds of task.
+RECIPE: dict[str, Any] = {
+    "weight_decay": 0.01,
+    "warmup_ratio": 0.1,
+    "schedule": "linear",
+    "precision": "auto",
+}
+
+#: What a protocol gives where the configuration leaves it out: sections, and of fine-tuning each
+#: setting. All settings are here, so that none comes from anywhere else.
 SECTIONS: dict[Protocol, dict[str, Any]] = {
     # BERT's recipe (Devlin et al. 2019, A.3): rates of 2e-5 to 5e-5, batches of 16 or 32.
     "recommended": {
@@ -29,7 +38,7 @@ SECTIONS: dict[Protocol, dict[str, Any]] = {
                 "min_steps": 1000,
                 "batch_size": 32,
                 "max_length": 128,
-                "precision": "auto",
+                **RECIPE,
             },
             "ner": {
                 "learning_rate": 5.0e-5,
@@ -37,7 +46,7 @@ SECTIONS: dict[Protocol, dict[str, Any]] = {
                 "min_steps": 1000,
                 "batch_size": 32,
                 "max_length": 128,
-                "precision": "auto",
+                **RECIPE,
             },
         },
         "probes": PROBES,
@@ -48,20 +57,24 @@ SECTIONS: dict[Protocol, dict[str, Any]] = {
             "nli": {
                 "learning_rate": 2.0e-5,
                 "epochs": 3,
+                "min_steps": 0,
                 "batch_size": 1,
                 "max_length": 128,
                 "weight_decay": 0.0,
                 "warmup_ratio": 0.0,
                 "schedule": "constant",
+                "precision": "float32",
             },
             "ner": {
                 "learning_rate": 1.0e-5,
                 "epochs": 5,
+                "min_steps": 0,
                 "batch_size": 4,
                 "max_length": 128,
                 "weight_decay": 0.01,
                 "warmup_ratio": 0.0,
                 "schedule": "constant",
+                "precision": "float32",
             },
         },
         "probes": PROBES,
@@ -70,8 +83,27 @@ SECTIONS: dict[Protocol, dict[str, Any]] = {
 
 TAG_SCHEMES: dict[Protocol, TagScheme] = {"recommended": "iob2", "published": "merged"}
 
+
 #: What probes learn from: data that no variant was fine-tuned on, or, as published, that data.
 PROBE_ROWS: dict[Protocol, tuple[ProbeRows, ...]] = {
     "recommended": ("validation",),
     "published": ("train",),
 }
+
+
+def with_protocol(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration with what its protocol gives where it says nothing itself.
+
+    Args:
+        config: as it was read, with mistakes if it has any; an unknown protocol counts as the
+            recommended one, so that it is the only mistake that is reported.
+    """
+    protocol = config.get("protocol")
+    given = SECTIONS["published" if protocol == "published" else "recommended"]
+    own = config.get("finetuning", {})
+    if isinstance(own, dict):
+        own = dict(own)
+        for kind, settings in given["finetuning"].items():
+            changes = {} if own.get(kind) is None else own[kind]
+            own[kind] = {**settings, **changes} if isinstance(changes, dict) else changes
+    return {**given, **config, "finetuning": own}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
@@ -25,7 +25,7 @@ from layerscope.config.extraction import Activations, Attention, View
 from layerscope.config.interventions import Interventions
 from layerscope.config.models import ContinuedModel, ModelSource, ScratchModel
 from layerscope.config.probes import PROBE_TASKS, Probe, ProbeRows
-from layerscope.config.protocols import SECTIONS, Protocol
+from layerscope.config.protocols import Protocol, with_protocol
 from layerscope.config.statistics import Statistics
 from layerscope.config.tasks import Limit, TagScheme, TaskSource, check_source
 from layerscope.config.training import FineTuning, FineTuningOverride
@@ -142,7 +142,9 @@ class Model(Section):
     architecture: Architecture = Field(
         description="encoder: reads in both directions (BERT); decoder: left to right (GPT-2)"
     )
-    domain: Literal["general", "biomedical"] = Field(description="of the text it was trained on")
+    domain: Name = Field(
+        description="of the text it was trained on: general, biomedical, or any other name"
+    )
     note: str | None = Field(
         default=None, description="what readers of its results must know; follows its name"
     )
@@ -155,8 +157,8 @@ class Model(Section):
 class FineTuningByKind(Section):
     """The common fine-tuning settings of each kind of task."""
 
-    nli: FineTuning | None = Field(default=None, description="needed if a task is of kind 'nli'")
-    ner: FineTuning | None = Field(default=None, description="needed if a task is of kind 'ner'")
+    nli: FineTuning | None = Field(default=None, description="null: the protocol's")
+    ner: FineTuning | None = Field(default=None, description="null: the protocol's")
 
 
 class Grid(Section):
@@ -206,7 +208,7 @@ class Study(Section):
     variants: Grid = Field(description="the variants of every model")
     finetuning: FineTuningByKind = Field(
         default=FineTuningByKind(),
-        description="common settings of fine-tuning; left out: the protocol's",
+        description="common settings of fine-tuning; what is left out: the protocol's",
     )
     activations: Activations = Field(
         default=Activations(), description="what is stored for every layer"
@@ -234,10 +236,7 @@ class Study(Section):
     @model_validator(mode="before")
     @classmethod
     def _protocol(cls, config: Any) -> Any:
-        protocol = config.get("protocol", "recommended") if isinstance(config, dict) else None
-        if not isinstance(protocol, str) or protocol not in SECTIONS:
-            return config
-        return {**SECTIONS[protocol], **config}
+        return with_protocol(config) if isinstance(config, dict) else config
 
     @field_validator("references")
     @classmethod
@@ -249,11 +248,6 @@ class Study(Section):
     @model_validator(mode="after")
     def _references(self) -> Study:
         for name, task in self.tasks.items():
-            if getattr(self.finetuning, task.kind) is None:
-                raise Invalid(
-                    ("finetuning", task.kind),
-                    f"is missing, but task '{name}' is of this kind; allowed: its settings",
-                )
             for index, probe in enumerate(task.probes):
                 entry = ("tasks", name, "probes", index)
                 if probe not in self.probes:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from layerscope.config.base import Count, Positive, Section, Seed, Share
 
@@ -18,8 +18,17 @@ MOST_EPOCHS = 20
 MaxLength = Annotated[int, Field(ge=16, le=8192)]
 
 
+def _nothing_required(schema: dict[str, Any]) -> None:
+    """For editors: what a configuration leaves out comes from its protocol."""
+    schema.pop("required", None)
+    for field in schema["properties"].values():
+        field.pop("default", None)
+
+
 class FineTuning(Section):
-    """How a model is fine-tuned on one kind of task."""
+    """How a model is fine-tuned on one kind of task; what is left out is the protocol's."""
+
+    model_config = ConfigDict(json_schema_extra=_nothing_required)
 
     learning_rate: Positive = Field(description="peak rate of AdamW")
     epochs: Count = Field(description="passes over the sample")

@@ -1,14 +1,14 @@
-"""Findings on kinds of models: against baselines, encoders and decoders, general and biomedical."""
+"""Findings on kinds of models: against baselines, encoders and decoders, and between domains."""
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import combinations, product
 
 import pandas as pd
 
 from layerscope.core.measures import BASELINES
 from layerscope.summary.differences import Comparisons, comparisons, sentences, sorted_out
-from layerscope.summary.intervals import Interval, number
+from layerscope.summary.intervals import Interval, listed, number
 from layerscope.summary.scores import scores_by_model
 
 #: Baselines in a sentence.
@@ -80,38 +80,47 @@ def architecture_findings(
 
 
 def domain_findings(rows: pd.DataFrame, metric: str, differences: pd.DataFrame | None) -> list[str]:
-    """General against biomedical models of each architecture; as in `baseline_findings`."""
+    """Models of each two domains and one architecture; arguments as in `baseline_findings`."""
     _, scores = scores_by_model(rows, metric)
     about = {row.model: (row.architecture, row.domain) for row in rows.itertuples()}
     between, _ = comparisons(differences)
+    models = [name for name in scores if name not in BASELINES]
+    domains = sorted({about[name][1] for name in models})
+    domains.sort(key=lambda domain: domain == "general")  # what others are compared with
+    if len(domains) == 1:
+        return [f"Domains are not compared: all models are {domains[0]}."]
     found = []
-    for architecture in dict.fromkeys(kind for kind, _ in about.values()):
-        general, biomedical = (
-            [name for name in scores if about[name] == (architecture, domain)]
-            for domain in ("general", "biomedical")
-        )
-        found += [_domains(between, scores, *pair) for pair in product(biomedical, general)]
+    for architecture in dict.fromkeys(about[name][0] for name in models):
+        for pair in combinations(domains, 2):
+            of_both = (
+                [(domain, name) for name in models if about[name] == (architecture, domain)]
+                for domain in pair
+            )
+            found += [_domains(between, scores, *both) for both in product(*of_both)]
     if not found:
-        return ["General and biomedical models are not compared: no architecture has both."]
+        names = listed(domains[::-1]).capitalize()
+        some = "both" if len(domains) == 2 else "two of these"
+        return [f"{names} models are not compared: no architecture has {some}."]
     pairs = "One pair does" if len(found) == 1 else f"{len(found)} pairs do"
+    text = f"{domains[0]} pre-training" if domains[1:] == ["general"] else "a domain's text"
     return [
         *found,
-        f"{pairs} not show what biomedical pre-training does: such models may also differ in size, "
+        f"{pairs} not show what {text} does: such models may also differ in size, "
         "tokenizer and length of training.",
     ]
 
 
 def _domains(
-    between: Comparisons, scores: dict[str, Interval], biomedical: str, general: str
+    between: Comparisons, scores: dict[str, Interval], one: tuple[str, str], other: tuple[str, str]
 ) -> str:
-    """A biomedical model against a general one."""
-    pair = between.get((biomedical, general))
-    names = f"the biomedical {biomedical}, {scores[biomedical]}, and the general {general}, "
-    names += f"{scores[general]}"
+    """A model of one domain against one of another; each as domain and name."""
+    pair = between.get((one[1], other[1]))
+    left, right = " ".join(one), " ".join(other)
+    names = f"the {left}, {scores[one[1]]}, and the {right}, {scores[other[1]]}"
     if pair is None:
         return f"Not tested: {names}."
     if not pair.significant:
         return f"No significant difference between {names}."
     by = pair.change if pair.above else pair.change.turned()
     place = "above" if pair.above else "below"
-    return f"The biomedical {biomedical} scores {by} {place} the general {general}."
+    return f"The {left} scores {by} {place} the {right}."
