@@ -11,7 +11,7 @@ export MALLOC_TRIM_THRESHOLD_=4000000000 MALLOC_MMAP_THRESHOLD_=4000000000
 # The fork server only saves start-up time: the same command without it gives the same results.
 python workflow/scripts/fork_server.py snakemake --profile profiles/local --cores "$cores"
 
-audit=$(python workflow/scripts/audit.py $results --html $results/audit.html | tail -1) || true
+audit=$(python workflow/scripts/audit.py $results --html $results/audit.html | sed -n 1p) || true
 
 # The report holds the figures, so it is made again only when a figure is newer.
 if [ ! -e "$report" ] || [ -n "$(find $results/figures -newer "$report" -print -quit)" ]; then

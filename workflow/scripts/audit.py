@@ -27,6 +27,7 @@ def main() -> None:
     parser.add_argument(
         "--root", default=".", help="working directory whose studies a figure may come from"
     )
+    parser.add_argument("--tree", action="store_true", help="print all that it was made from")
     parser.add_argument("--json", action="store_true", help="for machines")
     parser.add_argument("--html", type=Path, help="write a page for people")
     arguments = parser.parse_args()
@@ -42,14 +43,14 @@ def main() -> None:
     if found and os.path.isfile(arguments.target) and not has_records(*found):
         found = None  # some folder of that name
     extra: list[Finding] = []
+    heading = ""
     with committed_code() as code:
         if found is None:
             traced = trace(arguments.target, arguments.root)
             if not traced.same:
                 message = f"not the bytes of {traced.path}, whose lineage it carries"
                 extra = [Finding(arguments.target, "changed", message)]
-            if not arguments.json:
-                print(f"{arguments.target} is {traced.path} of study {traced.study.name}.\n")
+            heading = f"{arguments.target} is {traced.path} of study {traced.study.name}."
             seen = audit(traced.study, [traced.path], code)
         else:
             study = read_study(*found)
@@ -67,7 +68,7 @@ def main() -> None:
     if arguments.json:
         print(json.dumps(as_json(seen), indent=2, ensure_ascii=False))
     else:
-        print(in_words(seen, with_trees=not (found and everything)))
+        print(in_words(seen, arguments.tree, heading))
     sys.exit(bool(seen.findings))
 
 

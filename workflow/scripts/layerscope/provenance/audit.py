@@ -3,6 +3,9 @@
 An audit goes from a result to the job that made it, on to that job's inputs, and so on. Everything
 on the way is hashed anew and held against the run records, and these against one another, the
 present commit and the configuration of now.
+
+Tables hold the rows of all tasks, each made from that task alone, and a figure of one task draws
+its rows only: from such a figure an audit goes to the results of its task.
 """
 
 from __future__ import annotations
@@ -48,6 +51,11 @@ class Part(NamedTuple):
         """Paths of what it was made from."""
         return [entry["path"] for entry in self.made.record["inputs"]] if self.made else []
 
+    @property
+    def task(self) -> str | None:
+        """The one task whose result it is, if it is of one."""
+        return _task(self.made)
+
 
 class Audit(NamedTuple):
     """What an audit saw."""
@@ -58,11 +66,37 @@ class Audit(NamedTuple):
     general: list[Finding]  # of no single part
     commit: str | None
 
+    def inputs_of(self, path: str, task: str | None) -> list[str]:
+        """What a result was made from, as far as results of a task depend on it.
+
+        Args:
+            path: of a part.
+            task: of the result whose ancestry is followed; None: of all tasks.
+        """
+        part = self.parts[path]
+        return [name for name in part.inputs if concerns(self.study, part.made, name, task)]
+
     @property
     def findings(self) -> list[Finding]:
         """All that does not hold, each once."""
         parts = [finding for part in self.parts.values() for finding in part.findings]
         return list(dict.fromkeys([*self.general, *parts]))
+
+
+def _task(made: Kept | None) -> str | None:
+    return made.record["wildcards"].get("task") if made else None
+
+
+def concerns(study: Study, reader: Kept | None, path: str, task: str | None) -> bool:
+    """Whether an input matters to results of a task: not if a table took it for another task.
+
+    Args:
+        study: with its records.
+        reader: the job that read it.
+        path: of the input.
+        task: None if all tasks matter.
+    """
+    return task is None or _task(reader) is not None or _task(study.made.get(path)) in (None, task)
 
 
 def audit(study: Study, targets: Iterable[str], code: Code, everything: bool = False) -> Audit:
@@ -83,6 +117,8 @@ def audit(study: Study, targets: Iterable[str], code: Code, everything: bool = F
     ]
     if everything:
         general += _orphans(study)
+    tasks = {_task(study.made.get(target)) for target in targets}
+    task = tasks.pop() if len(tasks) == 1 else None
     parts: dict[str, Part] = {}
     raw: dict[str, Entry] = {}
     waiting = list(reversed(targets))
@@ -96,6 +132,8 @@ def audit(study: Study, targets: Iterable[str], code: Code, everything: bool = F
             continue
         parts[path] = part = _part(study, path, kept, code)
         for entry in kept.record["inputs"]:
+            if not concerns(study, kept, entry["path"], task):
+                continue
             maker = study.made.get(entry["path"])
             part.findings.extend(check_input(path, kept.record, entry, maker))
             if maker is None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from layerscope.provenance.audit import Audit, Part
-from layerscope.provenance.audit_text import grouped, settings_of, verdict, when
+from layerscope.provenance.audit_text import facts, grouped, settings_of, verdict, when
 from layerscope.provenance.checks import Finding
 from layerscope.provenance.studies import Kept
 from layerscope.run_records.content import Record
@@ -65,7 +65,7 @@ def page(audit: Audit) -> str:
             f"<h1>Where the results of study {name} come from</h1>",
             f'<p class="verdict {"bad" if findings else "good"}">'
             f"{'✗' if findings else '✓'} {html.escape(verdict(audit))}</p>",
-            *_facts(audit, jobs),
+            _list(facts(audit)),
             *_findings(findings),
             *_figures(audit),
             *_job_cards(audit, jobs),
@@ -93,31 +93,8 @@ def _anchor(record: Record) -> str:
     return "-".join(["job", record["rule"], *map(str, record["wildcards"].values())])
 
 
-def _facts(audit: Audit, jobs: list[Kept]) -> Iterator[str]:
-    records = [kept.record for kept in jobs]
-    if not records:
-        return
-    machines = [record["machine"] for record in records if "machine" in record]
-    processors = sorted({f"{m['processor']}, {m['cores']} cores" for m in machines})
-    gpus = sorted({gpu["name"] for m in machines for gpu in m["gpus"]})
-    commits = sorted(
-        {f"{str(r['commit'])[:12]}{' with edits' if r['dirty'] else ''}" for r in records}
-    )
-    times = [time for record in records for time in (record["started"], record["ended"]) if time]
-    ran = sorted(time[:19].replace("T", " ") for time in times)
-    facts = {
-        "Ran": f"{ran[0]} to {ran[-1]} UTC",
-        "Hosts": ", ".join(sorted({m["host"] for m in machines})),
-        "Processors": "; ".join(processors),
-        "GPUs": ", ".join(gpus) or "none used",
-        "Made at commit": ", ".join(commits),
-        "Checked against": f"commit {audit.commit[:12]}" if audit.commit else "no checkout",
-    }
-    yield _list(facts)
-
-
-def _list(facts: dict[str, str]) -> str:
-    rows = "".join(f"<dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd>" for k, v in facts.items())
+def _list(titled: dict[str, str]) -> str:
+    rows = "".join(f"<dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd>" for k, v in titled.items())
     return f"<dl>{rows}</dl>"
 
 
@@ -153,11 +130,11 @@ def _figures(audit: Audit) -> Iterator[str]:
             source = _link(f"./{path.removeprefix(folder)}")
             yield f'<a href="{source}"><img src="{source}" alt="{stem}" loading="lazy"></a>'
         yield "<details><summary>Ancestry</summary><ul class='tree'>"
-        yield from _tree(audit, path, set())
+        yield from _tree(audit, path, audit.parts[path].task, set())
         yield "</ul></details></section>"
 
 
-def _tree(audit: Audit, path: str, seen: set[str]) -> Iterator[str]:
+def _tree(audit: Audit, path: str, task: str | None, seen: set[str]) -> Iterator[str]:
     part = audit.parts[path]
     if path in seen:
         yield f"<li><code>{html.escape(path)}</code> <span class='quiet'>(above)</span></li>"
@@ -170,12 +147,13 @@ def _tree(audit: Audit, path: str, seen: set[str]) -> Iterator[str]:
     else:
         line += " raw data"
     line += _marks(part.findings)
-    if not part.inputs:
+    inputs = audit.inputs_of(path, task)
+    if not inputs:
         yield f"<li>{line}</li>"
         return
     yield f"<li><details open><summary>{line}</summary><ul>"
-    for each in dict.fromkeys(part.inputs):
-        yield from _tree(audit, each, seen)
+    for each in dict.fromkeys(inputs):
+        yield from _tree(audit, each, task, seen)
     yield "</ul></details></li>"
 
 
@@ -218,7 +196,7 @@ def _card(audit: Audit, kept: Kept) -> str:
     settings = settings_of(record)
     memory = record.get("peak_memory_bytes")
     versions = ", ".join(f"{name} {v}" for name, v in sorted(record["versions"].items()))
-    facts = {
+    about = {
         "Settings": ", ".join(
             f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in settings.items()
         ),
@@ -235,7 +213,7 @@ def _card(audit: Audit, kept: Kept) -> str:
     for name, path in (("log", record["log"]["path"]), ("record", of_record)):
         link = f"<a href='{_link(f'../../{path}')}'>{html.escape(path)}</a>"
         files += f"<div class='quiet'>{name}: {link}</div>"
-    return f"<pre>{html.escape(record['command'])}</pre>{_list(facts)}{files}"
+    return f"<pre>{html.escape(record['command'])}</pre>{_list(about)}{files}"
 
 
 def _files(title: str, entries: list[dict[str, object]]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
@@ -13,7 +14,10 @@ from layerscope.provenance.present import dotted
 from layerscope.run_records.content import Record
 
 _SHOWN = 12  # settings in a line
-_NAMED = 3  # paths of the same finding
+_NAMED = 3  # paths of the same finding, hosts, rules
+_FINDINGS = 5  # lines of findings; of more, one of each kind
+#: Packages whose versions are named first; others are where jobs had different ones.
+_MAIN = ("python", "snakemake", "torch", "transformers", "scikit-learn", "numpy")
 
 
 def verdict(audit: Audit) -> str:
@@ -62,6 +66,66 @@ def when(record: Record) -> str:
     return text
 
 
+def facts(audit: Audit) -> dict[str, str]:
+    """By what, when, where and by whom everything was made, by title; the target's own first."""
+    kept = {(k.record["started"], k.file): k for p in audit.parts.values() if (k := p.made)}
+    records = [kept[key].record for key in sorted(kept)]
+    if not records:
+        return {"Checked against": _commit(audit.commit, None)}
+    made = audit.parts[audit.targets[0]].made if len(audit.targets) == 1 else None
+    own = {"Made by": f"{made.record['rule']}, {when(made.record)}"} if made else {}
+    times = [time for record in records for time in (record["started"], record["ended"]) if time]
+    ran = sorted(time[:19].replace("T", " ") for time in times)
+    machines = [record["machine"] for record in records if "machine" in record]
+    rules = Counter(record["rule"] for record in _each_once(records))
+    raw = [part.path for part in audit.parts.values() if part.made is None]
+    processors = {f"{each['processor']}, {each['cores']} cores" for each in machines}
+    gpus = {gpu["name"] for each in machines for gpu in each["gpus"]}
+    return {
+        **own,
+        "Commit": _few({_commit(record["commit"], record["dirty"]) for record in records})
+        + f"; checked against {_commit(audit.commit, None)}",
+        "Versions": _versions(records),
+        "User": _few({f"{each.get('user', 'unknown')} on {each['host']}" for each in machines}),
+        "Machine": _few({*processors, *gpus}),
+        "Ran": f"{ran[0]} to {ran[-1]} UTC",
+        "Jobs": f"{rules.total()}: "
+        + _few([f"{number} {rule}" for rule, number in rules.most_common()]).replace(
+            "more", "other rules"
+        ),
+        "Raw data": _few(raw),
+    }
+
+
+def _each_once(records: Iterable[Record]) -> list[Record]:
+    jobs = {(record["started"], record["rule"], record["writer"]): record for record in records}
+    return list(jobs.values())
+
+
+def _commit(commit: str | None, dirty: bool | None) -> str:
+    if commit is None:
+        return "no checkout"
+    return f"{commit[:12]} with edits that were not committed" if dirty else commit[:12]
+
+
+def _few(values: Iterable[str]) -> str:
+    """Values in their order, those of a set sorted; no more than a reader takes in."""
+    listed = sorted(values) if isinstance(values, set) else list(values)
+    more = f" and {len(listed) - _NAMED} more" if len(listed) > _NAMED else ""
+    return ", ".join(listed[:_NAMED]) + more if listed else "none"
+
+
+def _versions(records: Iterable[Record]) -> str:
+    found: dict[str, dict[str, None]] = {}
+    for record in records:
+        for name, version in record["versions"].items():
+            found.setdefault(name, {})[version] = None
+    named = [name for name in _MAIN if name in found]
+    named += sorted(name for name in found if len(found[name]) > 1 and name not in _MAIN)
+    more = f" and {len(found) - len(named)} more packages" if len(found) > len(named) else ""
+    return ", ".join(f"{name} {' and '.join(found[name])}" for name in named) + more
+
+
 def _line(part: Part) -> str:
     digest = str(part.entry.get("sha256", "no digest"))[:12]
     words = [part.path, f"[{digest}]"]
@@ -77,6 +141,7 @@ def _line(part: Part) -> str:
 def tree(audit: Audit, target: str) -> Iterator[str]:
     """The ancestry of a result, a line each; what stood above already is only named."""
     seen: set[str] = set()
+    task = audit.parts[target].task
 
     def walk(path: str, first: str, rest: str) -> Iterator[str]:
         part = audit.parts[path]
@@ -95,7 +160,7 @@ def tree(audit: Audit, target: str) -> Iterator[str]:
             ]
             for start in range(0, len(settings), _SHOWN):
                 yield f"{rest}{inner}  {' '.join(settings[start : start + _SHOWN])}"
-        inputs = part.inputs
+        inputs = audit.inputs_of(path, task)
         for place, name in enumerate(inputs):
             branch = "└─ " if place == len(inputs) - 1 else "├─ "
             below = "   " if place == len(inputs) - 1 else "│  "
@@ -112,16 +177,39 @@ def grouped(findings: Iterable[Finding]) -> dict[tuple[str, str], list[str]]:
     return same
 
 
-def in_words(audit: Audit, with_trees: bool) -> str:
-    """The whole audit for a terminal."""
-    lines: list[str] = []
-    if with_trees:
+def _finding_lines(findings: Iterable[Finding], every: bool) -> list[str]:
+    """A line each kind and message; without `every` and where these are many, a line each kind."""
+    found = grouped(findings)
+    if every or len(found) <= _FINDINGS:
+        return [f"!! {kind}: {_few(paths)}: {text}" for (kind, text), paths in found.items()]
+    of_kind: dict[str, list[tuple[str, list[str]]]] = {}
+    for (kind, message), paths in found.items():
+        of_kind.setdefault(kind, []).append((message, paths))
+    lines = []
+    for kind, each in of_kind.items():
+        paths = [path for _, those in each for path in those]
+        others = " (others differ: --tree)" if len(each) > 1 else ""
+        lines.append(f"!! {kind}: {_few(paths)}: {each[0][0]}{others}")
+    return lines
+
+
+def in_words(audit: Audit, trees: bool = False, heading: str = "") -> str:
+    """The audit for a terminal: verdict, what does not verify, what everything was made by.
+
+    Args:
+        audit: what was seen.
+        trees: show all of it: the ancestry of each target, and every finding.
+        heading: a line of where the target comes from, after the verdict.
+    """
+    lines = [verdict(audit), *([heading] if heading else [])]
+    lines += _finding_lines(audit.findings, every=trees)
+    lines += [f"{title:<9} {text}" for title, text in facts(audit).items()]
+    if trees:
         for target in audit.targets:
-            lines += [*tree(audit, target), ""]
-    for (kind, message), paths in grouped(audit.findings).items():
-        more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
-        lines.append(f"!! {kind}: {', '.join(paths[:_NAMED])}{more}: {message}")
-    return "\n".join([*lines, verdict(audit)])
+            lines += ["", *tree(audit, target)]
+    elif len(audit.targets) == 1:
+        lines.append("The ancestry, file by file, with settings: --tree, or --html FILE")
+    return "\n".join(lines)
 
 
 def as_json(audit: Audit) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import pwd
 import re
 import socket
 import subprocess
@@ -54,15 +55,24 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> dict[str, Any]:
-    """Host, system, processor, cores that this process may use, and GPUs that it has used."""
+    """User, host, system, processor, cores that this process may use, GPUs that it has used."""
     affinity = getattr(os, "sched_getaffinity", None)
     return {
+        "user": _user(),
         "host": socket.gethostname(),
         "system": platform.platform(),
         "processor": _processor(),
         "cores": len(affinity(0)) if affinity else os.cpu_count(),
         "gpus": _gpus(),
     }
+
+
+def _user() -> str:
+    """Name of the account; its number in a container that knows no name for it."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
 
 
 def _processor() -> str:

@@ -1,0 +1,72 @@
+"""What an audit prints: the verdict first, few lines by default, all of it when asked."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from pathlib import Path
+
+import pytest
+from recorded_studies import CODE, FIGURE, ran, run_study
+
+from layerscope.provenance.audit import Audit, audit
+from layerscope.provenance.audit_html import page
+from layerscope.provenance.audit_text import in_words
+from layerscope.provenance.studies import read_study
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("study")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        run_study()
+    return folder
+
+
+def seen(folder: Path, *targets: str) -> Audit:
+    return audit(read_study(folder, "s"), targets, CODE)
+
+
+def test_a_figure_gets_ten_lines_with_the_verdict_first(finished: Path) -> None:
+    verdict, *lines = in_words(seen(finished, FIGURE)).splitlines()
+    assert (
+        verdict == "Everything verifies: 4 files and folders of 3 jobs and 1 raw sources checked."
+    )
+    assert len(lines) <= 9
+    told = dict(line.split(maxsplit=1) for line in lines)
+    assert told["Commit"] == "cccccccccccc; checked against no checkout"
+    assert told["User"] == f"{getpass.getuser()} on {socket.gethostname()}"
+    assert told["Versions"].startswith("python 3.")
+    assert told["Raw"] == "data  raw.csv"
+
+
+def test_a_figure_of_a_task_does_not_answer_for_other_tasks(finished: Path) -> None:
+    other = "results/s/data/ner.parquet"
+    assert other not in seen(finished, FIGURE).parts
+    assert other in seen(finished, "results/s/tables/t.parquet").parts
+    both = seen(finished, FIGURE, "results/s/tables/t.parquet")
+    assert other in both.parts
+    assert other not in in_words(both, trees=True).partition("\nresults/s/tables/t.parquet")[0]
+    tree = page(both).partition('id="f-nli"')[2].partition("</section>")[0]
+    assert "data/nli.parquet" in tree
+    assert other not in tree
+
+
+def test_findings_of_one_kind_are_one_line_where_there_are_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_study()
+    for number in range(7):
+        path = f"results/s/samples/{number}.parquet"
+        ran(f"sample_{number}", [path])
+        Path(path).write_text(f"edited {number}")
+    found = seen(tmp_path, *(f"results/s/samples/{number}.parquet" for number in range(7)))
+    short, whole = in_words(found), in_words(found, trees=True)
+    assert short.startswith("7 things do not verify")
+    (line,) = [line for line in short.splitlines() if line.startswith("!!")]
+    assert line.startswith("!! changed: results/s/samples/0.parquet, ")
+    assert "and 4 more: changed by hand" in line
+    assert line.endswith("(others differ: --tree)")
+    assert sum(line.startswith("!!") for line in whole.splitlines()) == 7
