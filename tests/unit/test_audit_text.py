@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import shutil
 import socket
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from recorded_studies import CODE, FIGURE, ran, run_study
 from layerscope.provenance.audit import Audit, audit
 from layerscope.provenance.audit_html import page
 from layerscope.provenance.audit_text import in_words
-from layerscope.provenance.studies import read_study
+from layerscope.provenance.studies import find_study, read_study
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +52,15 @@ def test_a_figure_of_a_task_does_not_answer_for_other_tasks(finished: Path) -> N
     tree = page(both).partition('id="f-nli"')[2].partition("</section>")[0]
     assert "data/nli.parquet" in tree
     assert other not in tree
+
+
+def test_a_study_is_audited_wherever_it_lies(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished / "results/s", tmp_path / "received")
+    place = find_study(tmp_path / "received/figures/f-nli.svg")
+    assert place == (tmp_path, "s", tmp_path / "received")
+    found = audit(study := read_study(*place), [study.named(place[2] / FIGURE[10:])], CODE)
+    assert found.targets == [FIGURE]
+    assert {finding.kind for finding in found.findings} == {"log", "missing"}  # left behind
 
 
 def test_findings_of_one_kind_are_one_line_where_there_are_many(

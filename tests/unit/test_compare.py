@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from made_studies import CONFIG, LABELS, answers, run, study
+from recorded_studies import run_study
 
 from layerscope.core.formats import write_table
 from layerscope.provenance.comparison.changes import changes
@@ -232,13 +234,34 @@ def test_the_program_prints_text_or_json(tmp_path: Path) -> None:
     assert run(*sides).stdout == text.stdout
 
 
+def test_a_study_is_compared_wherever_it_lies_and_whatever_it_is_called(tmp_path: Path) -> None:
+    root = tmp_path / "a"
+    root.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        run_study()
+    (root / "results/s/config.json").write_text(json.dumps(CONFIG))
+    shutil.copytree(root / "results/s", root / "results/before")  # a renamed copy
+    shutil.copytree(root / "results/s", tmp_path / "received")  # in no folder `results`
+    original = root / "results/s"
+    for copy in (root / "results/before", tmp_path / "received"):
+        ran = run(original, copy, "--json")
+        assert ran.returncode == 0, ran.stderr
+        found = json.loads(ran.stdout)
+        assert found["b"]["folder"] == str(copy)
+        assert (found["a"]["jobs"], found["a"]["study"]) == (found["b"]["jobs"], "s") == (5, "s")
+        assert found["settings"] == []
+        for same in (found["raw"], *found["products"].values()):
+            assert [kind for kind, names in same.items() if names] == ["same"]
+
+
 def test_what_cannot_be_compared_is_refused_in_one_line(tmp_path: Path) -> None:
     results = study(tmp_path / "a").results
     bare = study(tmp_path / "b").results
     (bare / "config.json").unlink()
     for arguments, message in (
         ((results, "nothing"), "error: nothing: neither; allowed: "),
-        ((results, tmp_path), f"error: {tmp_path}: neither; allowed: "),
+        ((results, tmp_path), f"error: {tmp_path}: no study, since it has no config.json of one; "),
         ((results, results.parent / "x"), f"error: {results.parent}/x: no such folder; allowed: "),
         ((results, bare), f"error: {bare}/config.json: no such file"),
     ):

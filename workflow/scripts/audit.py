@@ -37,15 +37,16 @@ def main() -> None:
     from layerscope.provenance.audit_text import as_json, in_words
     from layerscope.provenance.checks import Finding
     from layerscope.provenance.present import committed_code
-    from layerscope.provenance.studies import has_records, read_study, study_of
+    from layerscope.provenance.studies import find_study, has_records, read_study, study_of
 
     found = study_of(arguments.target)
     if found and os.path.isfile(arguments.target) and not has_records(*found):
         found = None  # some folder of that name
+    place = (*found, None) if found else find_study(arguments.target)
     extra: list[Finding] = []
     heading = ""
     with committed_code() as code:
-        if found is None:
+        if place is None:
             traced = trace(arguments.target, arguments.root)
             if not traced.same:
                 message = f"not the bytes of {traced.path}, whose lineage it carries"
@@ -53,8 +54,8 @@ def main() -> None:
             heading = f"{arguments.target} is {traced.path} of study {traced.study.name}."
             seen = audit(traced.study, [traced.path], code)
         else:
-            study = read_study(*found)
-            path = os.path.relpath(os.path.abspath(arguments.target), study.root)
+            study = read_study(*place)
+            path = study.named(os.path.abspath(arguments.target))
             everything = path == os.path.join("results", study.name)
             if not os.path.exists(arguments.target) and path not in study.made:
                 raise UserError(

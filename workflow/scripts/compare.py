@@ -51,16 +51,23 @@ def _side(name: str) -> Any:
     """
     from layerscope.core.errors import UserError
     from layerscope.provenance.comparison.commits import find_commit
-    from layerscope.provenance.studies import read_study, study_of
+    from layerscope.provenance.studies import find_study, read_study, study_of
 
-    place = study_of(name)
-    if place and os.path.isdir(name):
-        return read_study(_short(place[0]), place[1])
-    commit = find_commit(CHECKOUT, name)
+    place = find_study(name) if os.path.isdir(name) else None
+    if place:
+        root, study, folder = place
+        return read_study(_short(root), study, _short(folder))
+    commit = None if os.path.isdir(name) else find_commit(CHECKOUT, name)
     if commit:
         return commit
-    if place:
-        return read_study(_short(place[0]), place[1])  # says which studies there are
+    named = study_of(name)
+    if named:
+        return read_study(_short(named[0]), named[1])  # says what is missing
+    if os.path.isdir(name):
+        raise UserError(
+            f"{name}: no study, since it has no config.json of one; allowed: the folder of a "
+            "study with all that is in it, such as results/demo or a copy of it"
+        )
     raise UserError(
         f"{name}: neither; allowed: the folder of a study, such as results/demo, or a commit of "
         f"{CHECKOUT}"

@@ -111,7 +111,7 @@ def audit(study: Study, targets: Iterable[str], code: Code, everything: bool = F
     targets = [_output(study, target) for target in targets]
     general = list(_settings(study))
     general += [
-        Finding(os.path.relpath(path, study.root), "record", "it is not a readable record")
+        Finding(study.named(path), "record", "it is not a readable record")
         for path in study.broken
         if not path.is_relative_to(study.root / "resources")
     ]
@@ -163,7 +163,7 @@ def _output(study: Study, path: str) -> str:
 
 def _part(study: Study, path: str, kept: Kept, code: Code) -> Part:
     """A result, with all checks but those of its inputs."""
-    record, there = kept.record, study.root / path
+    record, there = kept.record, study.place(path)
     entry = output_entry(record, path) or {}
     findings = [*check_record(path, kept, study), *check_copies(record, study)]
     if record["exit"] == 0:
@@ -196,19 +196,19 @@ def _settings(study: Study) -> Iterator[Finding]:
     yield from check_record(path, kept, study)
     if kept.record["exit"] != 0:
         return
-    changed = list(check_content(path, study.root / path, output_entry(kept.record, path) or {}))
+    changed = list(check_content(path, study.place(path), output_entry(kept.record, path) or {}))
     yield from changed
     told = kept.record.get("configuration")
     if told and not changed:
         files = ", ".join(told["files"])
-        for line in stale_settings(study.root, study.root / path, told):
+        for line in stale_settings(study.root, study.place(path), told):
             yield Finding(files, "settings", f"configured differently now: {line}")
 
 
 def _orphans(study: Study) -> Iterator[Finding]:
     """Files below the study's folder that no record lists."""
     for folder, folders, names in os.walk(study.results):
-        here = os.path.relpath(folder, study.root)
+        here = study.named(folder)
         folders[:] = sorted(
             name
             for name in folders
@@ -271,7 +271,7 @@ def trace(file: str | Path, root: str | Path) -> Traced:
         study = read_study(root, folder.name)
         for path, kept in study.made.items():
             if kept.record["lineage"] == carried and Path(path).suffix == ending:
-                there = study.root / path
+                there = study.place(path)
                 return Traced(study, path, there.is_file() and there.read_bytes() == content)
     names = ", ".join(folder.name for folder in folders) or "none"
     raise UserError(

@@ -209,7 +209,7 @@ def _card(audit: Audit, kept: Kept) -> str:
         "Lineage": record["lineage"],
     }
     files = _files("Made from", record["inputs"]) + _files("Made", record["outputs"])
-    of_record = kept.file.relative_to(audit.study.root).as_posix()
+    of_record = audit.study.named(kept.file)
     for name, path in (("log", record["log"]["path"]), ("record", of_record)):
         link = f"<a href='{_link(f'../../{path}')}'>{html.escape(path)}</a>"
         files += f"<div class='quiet'>{name}: {link}</div>"

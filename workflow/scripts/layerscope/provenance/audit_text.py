@@ -225,7 +225,7 @@ def as_json(audit: Audit) -> dict[str, Any]:
                 "sha256": part.entry.get("sha256"),
                 "bytes": part.entry.get("bytes"),
                 "temporary": bool(part.entry.get("temporary")),
-                "record": str(part.made.file.relative_to(audit.study.root)) if part.made else None,
+                "record": audit.study.named(part.made.file) if part.made else None,
                 "job": _job(part.made.record) if part.made else None,
                 "inputs": part.inputs,
                 "findings": [finding._asdict() for finding in part.findings],

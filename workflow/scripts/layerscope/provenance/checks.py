@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -72,7 +71,7 @@ def _other(now: Mapping[str, Any], entry: Mapping[str, Any]) -> str:
 def check_record(path: str, kept: Kept, study: Study) -> Iterator[Finding]:
     """Whether a record is unedited, of a job that succeeded, and of this study."""
     record = kept.record
-    file = os.path.relpath(kept.file, study.root)
+    file = study.named(kept.file)
     if record.get("digest") != self_digest(record):
         yield Finding(file, "record", "edited: its digest does not match its content")
     if record["exit"] is None:
@@ -104,7 +103,7 @@ def check_log(record: Record, study: Study) -> Iterator[Finding]:
     log = record["log"]
     if "sha256" not in log:
         return
-    there = study.root / log["path"]
+    there = study.place(log["path"])
     if not there.is_file():
         yield Finding(log["path"], "log", "the log is missing")
     elif describe(there)["sha256"] != log["sha256"]:
@@ -157,7 +156,7 @@ def check_raw(entry: Entry, study: Study) -> Iterator[Finding]:
     """Whether raw data, of an installed package or a file of the user's, is what was read."""
     package = package_of(entry)
     if package is None:
-        there = study.root / entry["path"]
+        there = study.place(entry["path"])
         if not there.exists():
             yield Finding(entry["path"], "missing", "raw data is missing")
         elif describe(there)["sha256"] != entry["sha256"]:

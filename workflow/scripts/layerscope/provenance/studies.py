@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from layerscope.core.errors import UserError
-from layerscope.run_records.content import ENDING, Record, read_record
+from layerscope.core.files import read_json
+from layerscope.run_records.content import ENDING, Record, read_record, record_path
 
 
 class Kept(NamedTuple):
@@ -29,11 +30,23 @@ class Study(NamedTuple):
     name: str
     made: dict[str, Kept]
     broken: list[Path]  # files that are named as records and are none
+    folder: Path | None = None  # of a copy that lies elsewhere than in results/, or is renamed
 
     @property
     def results(self) -> Path:
         """Its folder."""
-        return self.root / "results" / self.name
+        return self.folder or self.root / "results" / self.name
+
+    def place(self, path: str) -> Path:
+        """Where a file lies that records name so."""
+        return _place(self.root, self.name, self.results, path)
+
+    def named(self, file: str | Path) -> str:
+        """How records name a file."""
+        inside = os.path.relpath(file, self.results)
+        if inside.split(os.sep)[0] == os.pardir:
+            return os.path.relpath(file, self.root)
+        return os.path.normpath(os.path.join("results", self.name, inside))
 
     def jobs(self) -> list[Kept]:
         """Each job once, in the order in which they began."""
@@ -42,6 +55,11 @@ class Study(NamedTuple):
             for kept in self.made.values()
         }
         return [found[key] for key in sorted(found)]
+
+
+def _place(root: Path, name: str, results: Path, path: str) -> Path:
+    own = f"results/{name}/"
+    return results / path.removeprefix(own) if path.startswith(own) else root / path
 
 
 def study_of(path: str | Path) -> tuple[Path, str] | None:
@@ -53,19 +71,53 @@ def study_of(path: str | Path) -> tuple[Path, str] | None:
     return None
 
 
+def find_study(path: str | Path) -> tuple[Path, str, Path] | None:
+    """The study that contains a path, wherever its folder lies and whatever that is called now.
+
+    Returns:
+        Working directory, the name that the study was run by, and its folder; None if no folder
+        says that it is one. The working directory of one in no `results` is the folder above it.
+    """
+    path = Path(os.path.abspath(path))
+    for folder in (path, *path.parents):
+        name = _recorded_name(folder)
+        if name:
+            above = folder.parent
+            return (above.parent if above.name == "results" else above), name, folder
+    return None
+
+
+def _recorded_name(folder: Path) -> str | None:
+    """Name of the study that a folder was made as: from the record or the configuration in it."""
+    configuration = folder / "config.json"
+    for file in (record_path(configuration), configuration):
+        try:
+            found = read_json(file)
+        except UserError:
+            continue
+        if isinstance(found, dict) and isinstance(found.get("study"), str):
+            return str(found["study"])
+    return None
+
+
 def has_records(root: Path, name: str) -> bool:
     """Whether a folder of `results` is a study that left records."""
     return any(_records(root / "results" / name))
 
 
-def read_study(root: str | Path, name: str) -> Study:
+def read_study(root: str | Path, name: str, folder: Path | None = None) -> Study:
     """Read all records of a study.
+
+    Args:
+        root: working directory.
+        name: by which the study was run.
+        folder: where it lies, if that is not `results/NAME` of the working directory.
 
     Raises:
         UserError: it has no results.
     """
     root = Path(root)
-    results = root / "results" / name
+    results = folder or root / "results" / name
     if not results.is_dir():
         known = sorted(path.name for path in (root / "results").glob("*") if path.is_dir())
         raise UserError(
@@ -80,9 +132,9 @@ def read_study(root: str | Path, name: str) -> Study:
             continue
         # A job has a record in each folder that it wrote to; each answers for its own folder.
         for output in record["outputs"]:
-            if (root / output["path"]).parent == file.parent:
+            if _place(root, name, results, output["path"]).parent == file.parent:
                 made[output["path"]] = Kept(file, record)
-    return Study(root, name, made, broken)
+    return Study(root, name, made, broken, folder)
 
 
 def _records(top: Path) -> Iterator[Path]:
