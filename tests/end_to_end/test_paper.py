@@ -157,9 +157,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     folder.mkdir()
     config = read_config(PAPER)
     made_small(config)
-    write_mednli(folder / config["tasks"]["mednli"]["source"]["folder"], config)
+    config["tasks"]["mednli"]["source"]["folder"] = "run/resources/mednli"
+    write_mednli(folder / "resources" / "mednli", config)
     write_jnlpba(base / "hub" / "jnlpba", config)
-    config["references"] = str(workflow / config["references"])
+    config["references"] = str(workflow / "config" / config["references"])
     path = write_config(base / "paper.yaml", config)
     options = ("--profile", workflow / "profiles" / "local", "--cores", "2", "--configfile", path)
     with serving() as hub:

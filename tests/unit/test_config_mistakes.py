@@ -195,9 +195,9 @@ MISTAKES = [
     Mistake("tasks.hpo-ner.source", {**FILES, "labels": {"1": "B-cell", "2": "I-cel"}}, "'I-cel'",
             "allowed: cell", "tasks.hpo-ner.source.labels.2"),
     Mistake("protocol", ["published"], "['published']", "'recommended' or 'published'"),
-    Mistake("references", "no/such.csv", "'no/such.csv'", "a CSV file, or null"),
-    Mistake("models.minilm.source", {"kind": "folder", "path": "/no/such"}, "'/no/such'",
-            "a folder with config.json", "models.minilm.source.path"),
+    Mistake("references", "a{b}.csv", "'a{b}.csv'", "a path without braces"),
+    Mistake("tasks.hpo-nli.source", {**FILES, "folder": "a{b}"}, "'a{b}'; Snakemake takes what",
+            "a path without braces", "tasks.hpo-nli.source.folder"),
 ]  # fmt: skip
 
 

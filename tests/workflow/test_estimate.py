@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -26,8 +25,6 @@ def _resources(text: str, rule: str) -> list[dict[str, str]]:
 def paper(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A dry run of the published study."""
     run = tmp_path_factory.mktemp("paper")
-    (run / "config").mkdir()
-    shutil.copyfile(ROOT / "config" / "references.csv", run / "config" / "references.csv")
     model = ("--default-resources", "gpu_model=a100")
     result = snakemake(ROOT, run, "--dry-run", "--nocolor", "--configfile", PAPER, *model)
     assert result.returncode == 0, result.stdout

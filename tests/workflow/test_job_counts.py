@@ -163,7 +163,7 @@ def test_jobs_are_those_of_the_formula(study: Callable[[Config], Config], tmp_pa
     config = study(read_config(MINIATURE))
     run = tmp_path / "run"
     run.mkdir()
-    shutil.copyfile(ROOT / "config" / REFERENCES, run / REFERENCES)
+    shutil.copyfile(ROOT / "config" / REFERENCES, tmp_path / REFERENCES)
     jobs = {
         Job(job.rule.removesuffix("_temp"), job.wildcards)
         for job in plan(ROOT, run, write_config(tmp_path / "study.yaml", config))

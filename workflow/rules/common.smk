@@ -30,6 +30,7 @@ from layerscope import catalogue
 from layerscope.config import jobs
 from layerscope.config.checksums import check_checksums
 from layerscope.config.load import read_yaml, validate
+from layerscope.config.paths import check_paths, resolve_paths
 from layerscope.config.references import read_references
 from layerscope.core.errors import UserError
 from layerscope.core.files import canonical_json
@@ -46,9 +47,13 @@ shell.prefix("set -euo pipefail; trap : TERM; ")
 placed = workflow.modifier.path_modifier.replace_prefix
 
 try:
-    for path in [] if IS_MODULE else workflow.configfiles:
-        read_yaml(path)  # refuses keys that stand twice, which Snakemake drops
-    STUDY = validate(config)
+    # Reading them refuses keys that stand twice, which Snakemake drops. A module's paths count from the
+    # working directory, since the workflow that uses it may have computed them.
+    read = [
+        (path, read_yaml(path)) for path in ([] if IS_MODULE else workflow.configfiles)
+    ]
+    STUDY = validate(resolve_paths(config, read))
+    check_paths(STUDY)
     check_checksums(
         required._replace(record=placed(required.record))
         for required in jobs.required_checksums(STUDY)

@@ -12,7 +12,7 @@ from importlib.metadata import version
 def data_folder(wildcards):
     """Where the user's files of a task lie."""
     source = STUDY.tasks[wildcards.task].source
-    return Path(getattr(source, "folder", ".")).expanduser()
+    return Path(getattr(source, "folder", "."))
 
 
 def data_folder_given(wildcards, input):
@@ -38,11 +38,11 @@ def file_digests(wildcards, output):
 def model_files(wildcards):
     """Files of a model folder of the user's: when one changes, the model is copied again."""
     folder = jobs.own_folder(STUDY, wildcards.model)
-    paths = sorted(Path(folder).expanduser().iterdir()) if folder else []
+    paths = sorted(Path(folder).iterdir()) if folder else []
     return [
         local(path)
         for path in paths
-        if path.suffix in (".json", ".safetensors", ".txt")
+        if path.suffix in (".json", ".safetensors", ".txt") and "{" not in path.name
     ]
 
 
@@ -76,8 +76,9 @@ def own_texts(wildcards):
     source = STUDY.corpora[wildcards.corpus].source
     if source.kind != "files":
         return []
-    paths = [Path(path).expanduser() for path in (source.train, source.heldout)]
-    return [local(path) for path in paths if os.path.isfile(path)]
+    return [
+        local(path) for path in (source.train, source.heldout) if os.path.isfile(path)
+    ]
 
 
 def task_packages(wildcards):

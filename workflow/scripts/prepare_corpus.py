@@ -42,8 +42,7 @@ def main() -> None:
         }
     else:
         files = {
-            part: read_text(Path(getattr(settings.source, part)).expanduser())
-            for part in ("train", "heldout")
+            part: read_text(Path(getattr(settings.source, part))) for part in ("train", "heldout")
         }
         corpus, dropped = text_files(
             files["train"], files["heldout"], settings.max_words, settings.seed

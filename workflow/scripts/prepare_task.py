@@ -33,7 +33,7 @@ def main() -> None:
     source, limit = settings.source, settings.limit.model_dump()
     if isinstance(source, LocalFiles | HubFiles):
         folder = arguments.folder or Path(getattr(source, "folder", "."))
-        task = read_task(settings.kind, source, folder.expanduser(), limit, settings.seed)
+        task = read_task(settings.kind, source, folder, limit, settings.seed)
     else:
         task = derive_task(read_ontology(installed_file()), source.kind, limit, settings.seed)
     write_task(arguments.out_dir, task)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 #: Patterns of text, and what they are in words.
 PATTERNS = {
@@ -22,10 +22,26 @@ IN_WORDS = {
     PATTERNS["sha256"]: "a sha256 digest, 64 hexadecimal digits",
 }
 
+
+def without_braces(path: str) -> str:
+    """The path itself.
+
+    Raises:
+        ValueError: it has braces.
+    """
+    if {"{", "}"} & set(path):
+        raise ValueError(
+            f"{path!r}; Snakemake takes what stands in braces for a wildcard; "
+            "allowed: a path without braces"
+        )
+    return path
+
+
 Name = Annotated[str, StringConstraints(pattern=PATTERNS["name"], max_length=40)]
 Repository = Annotated[str, StringConstraints(pattern=PATTERNS["repository"])]
 Revision = Annotated[str, StringConstraints(pattern=PATTERNS["revision"])]
 Sha256 = Annotated[str, StringConstraints(pattern=PATTERNS["sha256"])]
+FilePath = Annotated[str, AfterValidator(without_braces)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]

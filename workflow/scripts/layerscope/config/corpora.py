@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from layerscope.config.base import Count, Section, Seed, distinct
+from layerscope.config.base import Count, FilePath, Section, Seed, distinct
 
 
 class HpoText(Section):
@@ -28,8 +28,8 @@ class TextFiles(Section):
     """The user's own text files, UTF-8, with blank lines between documents."""
 
     kind: Literal["files"] = Field(description="text files on this machine")
-    train: str = Field(description="file to learn from")
-    heldout: str = Field(description="file to measure the loss on")
+    train: FilePath = Field(description="file to learn from")
+    heldout: FilePath = Field(description="file to measure the loss on")
     credentialed: bool = Field(
         default=False, description="under an agreement: files derived from it are kept private"
     )

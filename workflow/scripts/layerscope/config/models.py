@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from layerscope.config.base import Count, Invalid, Name, Repository, Revision, Section, Sha256
+from layerscope.config.base import (
+    Count,
+    FilePath,
+    Invalid,
+    Name,
+    Repository,
+    Revision,
+    Section,
+    Sha256,
+)
 from layerscope.config.training import PreTraining, Shape
 
 
@@ -24,17 +32,7 @@ class LocalModel(Section):
     """A model in a folder: config.json, model.safetensors and tokenizer files."""
 
     kind: Literal["folder"] = Field(description="in a folder of your own")
-    path: str = Field(description="the folder")
-
-    @field_validator("path")
-    @classmethod
-    def _exists(cls, path: str) -> str:
-        if not (Path(path).expanduser() / "config.json").is_file():
-            raise ValueError(
-                f"{path!r} has no config.json; allowed: a folder with config.json, "
-                "model.safetensors and tokenizer files"
-            )
-        return path
+    path: FilePath = Field(description="the folder")
 
 
 class HubSize(Section):

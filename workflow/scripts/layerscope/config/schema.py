@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
@@ -13,6 +12,7 @@ from layerscope.config.analyses import Analyses
 from layerscope.config.base import (
     Architecture,
     Count,
+    FilePath,
     Invalid,
     Name,
     Section,
@@ -226,7 +226,7 @@ class Study(Section):
         default=Analyses(), description="further analyses; each is on unless turned off"
     )
     statistics: Statistics = Field(default=Statistics(), description="how intervals are computed")
-    references: str | None = Field(
+    references: FilePath | None = Field(
         default=None, description="table of published values to compare with, CSV"
     )
     readable_by_others: bool = Field(
@@ -237,13 +237,6 @@ class Study(Section):
     @classmethod
     def _protocol(cls, config: Any) -> Any:
         return with_protocol(config) if isinstance(config, dict) else config
-
-    @field_validator("references")
-    @classmethod
-    def _references_exist(cls, path: str | None) -> str | None:
-        if path is not None and not Path(path).is_file():
-            raise ValueError(f"{path!r} does not exist; allowed: a CSV file, or null")
-        return path
 
     @model_validator(mode="after")
     def _references(self) -> Study:

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from layerscope.config.base import (
     Count,
+    FilePath,
     Invalid,
     Repository,
     Revision,
@@ -50,9 +51,9 @@ class HpoNer(Section):
 class SplitFiles(Section):
     """One file a split."""
 
-    train: str = Field(description="file of the training examples")
-    validation: str = Field(description="file of the validation examples")
-    test: str = Field(description="file of the test examples")
+    train: FilePath = Field(description="file of the training examples")
+    validation: FilePath = Field(description="file of the validation examples")
+    test: FilePath = Field(description="file of the test examples")
 
 
 class SplitCounts(Section):
@@ -89,8 +90,8 @@ class LocalFiles(_Files):
     """Files of the user's."""
 
     kind: Literal["files"] = Field(description="files on this machine")
-    folder: str = Field(
-        default=".", description="of the files; a relative path starts from the working directory"
+    folder: FilePath = Field(
+        default=".", description="of the files; a relative path starts from this configuration file"
     )
     obtain: str | None = Field(
         default=None, description="shown when a file is missing: how to get it"

@@ -113,7 +113,7 @@ def _read_files(
     for name in names.values():
         if not os.path.isfile(folder / name):  # Path's own raises where it may not look
             hint = " ".join((obtain or "allowed: a file that can be read").split())
-            raise UserError(f"{folder / name}: no such file; {hint}")
+            raise UserError(f"{os.path.abspath(folder / name)}: no such file; {hint}")
     files = {split: read_text(folder / name) for split, name in names.items()}
     for split, file in files.items():
         for by, digests in required.items():

@@ -34,7 +34,7 @@ def source_folder(source: Mapping[str, Any]) -> tuple[Path, dict[str, str]]:
         UserError: the package is not installed.
     """
     if source["kind"] == "folder":
-        return Path(source["path"]).expanduser(), {"folder": source["path"]}
+        return Path(source["path"]), {"folder": source["path"]}
     package = source["package"]
     found = importlib.util.find_spec(package) if package.isidentifier() else None
     distributions = importlib.metadata.packages_distributions().get(package, [package])

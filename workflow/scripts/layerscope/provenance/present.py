@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import shutil
@@ -14,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from layerscope.config.load import read_yaml, validate
+from layerscope.config.paths import resolve_paths
 from layerscope.core.code import SCRIPTS, code_modules
 from layerscope.core.errors import UserError
 from layerscope.core.files import read_json
@@ -90,12 +92,14 @@ def configured(root: Path, configuration: Mapping[str, Any]) -> Any:
         UserError: a file is gone, or what is in it is refused.
     """
     merged: dict[str, Any] = {}
+    read: list[tuple[str, dict[str, Any]]] = []
     for file in configuration["files"]:
         if not (root / file).is_file():
             raise UserError(f"{file} is gone")
-        _update(merged, read_yaml(root / file))
+        read.append((file, read_yaml(root / file)))
+        _update(merged, copy.deepcopy(read[-1][1]))
     _update(merged, configuration["given"])
-    return validate(merged).model_dump(mode="json")
+    return validate(resolve_paths(merged, read, root)).model_dump(mode="json")
 
 
 def _update(settings: dict[str, Any], more: Mapping[str, Any]) -> None:

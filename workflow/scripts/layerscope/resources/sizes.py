@@ -158,7 +158,7 @@ def _model(study: Study, name: str, root: Path) -> ModelSize:
 
 def _folder(name: str, source: ModelSource, root: Path) -> Path | None:
     if isinstance(source, LocalModel):
-        return Path(source.path).expanduser()
+        return Path(source.path)
     if isinstance(source, PackagedModel):
         found = importlib.util.find_spec(source.package) if source.package.isidentifier() else None
         places = found.submodule_search_locations if found else None
