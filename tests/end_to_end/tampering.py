@@ -28,7 +28,9 @@ RESULTS = "results/miniature"
 FIGURE = f"{RESULTS}/figures/probes-hpo-nli.svg"
 TABLE = f"{RESULTS}/tables/probes.parquet"
 TUNED = f"{RESULTS}/finetuned/hpo-nli/minilm"
+WEIGHTS = f"{TUNED}/f50-s1/model.safetensors"
 PROBE = f"{RESULTS}/probes/hpo-nli/minilm/f50-s1/svm.parquet"
+ACTIVATED = f"{RESULTS}/activations/hpo-nli/minilm/random-s0/joint/test.parquet"
 ANSWERS = PROBE.replace(".parquet", ".predictions.parquet")  # of the same job
 
 
@@ -103,8 +105,7 @@ def swapped_checkpoints(copy: Copy) -> None:
 
 
 def weights(copy: Copy) -> None:
-    path = f"{TUNED}/f50-s1/model.safetensors"
-    copy.replace(path, _flip(copy.read(path)))
+    copy.replace(WEIGHTS, _flip(copy.read(WEIGHTS)))
 
 
 def fetched_model(copy: Copy) -> None:
@@ -124,7 +125,7 @@ def prepared_data(copy: Copy) -> None:
 
 
 def missing_activations(copy: Copy) -> None:
-    (copy.folder / RESULTS / "activations/hpo-nli/minilm/random-s0/joint/test.parquet").unlink()
+    (copy.folder / ACTIVATED).unlink()
 
 
 def missing_table(copy: Copy) -> None:
@@ -212,6 +213,28 @@ def no_record(copy: Copy) -> None:
     copy.replace(PROBE + ENDING, "not JSON")
 
 
+def irregular_files(copy: Copy) -> None:
+    """A record of another shape; FIFOs in place of a table and of weights; a device's name."""
+    copy.edit(PROBE, lambda record: record.update(outputs=[["path"]]), forge=1)
+    for path in (TABLE, WEIGHTS, ACTIVATED):
+        (copy.folder / path).unlink()
+    for path in (TABLE, WEIGHTS, f"{TUNED}/f50-s1/more.safetensors"):
+        os.mkfifo(copy.folder / path)
+    (copy.folder / ACTIVATED).symlink_to("/dev/zero")
+
+
+def stray_files(copy: Copy) -> None:
+    """A picture, a good record of another folder, hidden files, and a link to other figures."""
+    copy.replace(f"{RESULTS}/figures/extra.svg", copy.read(FIGURE))
+    copy.replace(f"{RESULTS}/figures/extra{ENDING}", copy.read(PROBE + ENDING))
+    copy.replace(f"{TUNED}/f50-s1/.extra.bin", b"pickle")
+    copy.replace(f"{RESULTS}/.extra", b"hidden")
+    other = copy.folder.parent / "other"
+    other.mkdir()
+    (other / "foreign.svg").write_bytes(copy.read(FIGURE))
+    (copy.folder / RESULTS / "more").symlink_to(other)
+
+
 def copied_record(copy: Copy) -> None:
     """Records of two models' attention swapped."""
     one, two = (
@@ -229,10 +252,6 @@ def failed_job(copy: Copy) -> None:
 
 def killed_job(copy: Copy) -> None:
     copy.edit(PROBE, lambda record: record.update(exit=None, ended=None), forge=1)
-
-
-def orphan(copy: Copy) -> None:
-    copy.replace(f"{RESULTS}/figures/extra.svg", copy.read(FIGURE))
 
 
 def orphan_in_a_model(copy: Copy) -> None:
@@ -281,11 +300,11 @@ CASES: list[tuple[Callable[[Copy], None], str, set[tuple[str, str]] | set[str]]]
     (figure_byte, FIGURE, {("changed", FIGURE)}),
     (same_size_and_time, FIGURE, {("changed", PROBE)}),
     (swapped_checkpoints, FIGURE, _checkpoint("f50-s1", "f50-s2")),
-    (weights, FIGURE, {("changed", f"{TUNED}/f50-s1/model.safetensors")}),
+    (weights, FIGURE, {("changed", WEIGHTS)}),
     (fetched_model, FIGURE, {("changed", "resources/models/minilm/vocab.txt")}),
     (sample, FIGURE, {("changed", f"{SAMPLES}/f50-s1.parquet")}),
     (prepared_data, FIGURE, {("changed", f"{RESULTS}/data/hpo-nli/test.parquet")}),
-    (missing_activations, FIGURE, {("missing", f"{ACTIVATIONS}/random-s0/joint/test.parquet")}),
+    (missing_activations, FIGURE, {("missing", ACTIVATED)}),
     (missing_table, FIGURE, {("missing", TABLE)}),
     (edited_result_config, FIGURE, {("changed", f"{RESULTS}/config.json")}),
     (edited_config, FIGURE, {("settings", "../miniature.yaml")}),
@@ -306,10 +325,23 @@ CASES: list[tuple[Callable[[Copy], None], str, set[tuple[str, str]] | set[str]]]
     (forged_figure_record, FIGURE, {("figure", FIGURE)}),
     (deleted_record, FIGURE, {("orphan", PROBE), ("orphan", ANSWERS)}),
     (no_record, FIGURE, {("orphan", PROBE), ("orphan", ANSWERS), ("record", PROBE + ENDING)}),
+    (
+        irregular_files,
+        FIGURE,
+        {("orphan", PROBE), ("orphan", ANSWERS), ("record", PROBE + ENDING)}
+        | {("changed", path) for path in (TABLE, WEIGHTS, ACTIVATED)}
+        | {("orphan", f"{TUNED}/f50-s1/more.safetensors")},
+    ),
     (copied_record, RESULTS, {"orphan", "record"}),
     (failed_job, FIGURE, {("failed", PROBE), ("failed", ANSWERS)}),
     (killed_job, FIGURE, {("failed", PROBE), ("failed", ANSWERS)}),
-    (orphan, RESULTS, {("orphan", f"{RESULTS}/figures/extra.svg")}),
+    (
+        stray_files,
+        RESULTS,
+        {("record", f"{RESULTS}/figures/extra{ENDING}")}
+        | {("orphan", f"{RESULTS}/{name}") for name in (".extra", "more", "figures/extra.svg")}
+        | {("orphan", f"{TUNED}/f50-s1/.extra.bin")},
+    ),
     (orphan_in_a_model, FIGURE, {("orphan", f"{TUNED}/f50-s1/pytorch_model.bin")}),
     (made_by_hand, FIGURE, {("changed", f"{SAMPLES}/probe-validation.parquet")}),
     (made_anew_alone, FIGURE, {("older", TABLE)}),

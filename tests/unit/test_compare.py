@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from made_studies import CONFIG, LABELS, answers, run, study
-from recorded_studies import run_study
+from recorded_studies import run_study, whole_record
 
 from layerscope.core.formats import write_table
 from layerscope.provenance.comparison.changes import changes
@@ -36,26 +36,36 @@ def test_settings_are_compared_key_by_key() -> None:
 # --- studies -----------------------------------------------------------------------------------
 
 
+def _entry(path: str, digest: str) -> dict[str, Any]:
+    return {"path": path, "bytes": 1, "sha256": digest * 64, "lineage": None}
+
+
+def _code(**modules: str) -> dict[str, Any]:
+    return {"digest": "c", "modules": modules}
+
+
 def job(rule: str, out: str, inputs: dict[str, str], **more: Any) -> dict[str, Any]:
-    """A run record, as far as comparisons read it."""
+    """A run record; of inputs, one digit of the digest."""
+    number = sum(map(ord, f"{rule}{out}")) % 60
     return {
+        **whole_record(),
         "rule": rule,
         "wildcards": {"task": "t"},
-        "started": f"{rule} {out}",
-        "writer": "w",
-        "exit": 0,
-        "inputs": [{"path": p, "sha256": d, "lineage": None} for p, d in inputs.items()],
+        "started": f"2026-01-01T00:00:{number:02}.000000+00:00",
+        "inputs": [_entry(path, digit) for path, digit in inputs.items()],
         "outputs": [{"path": out, "temporary": False}],
-        "code": {"modules": {rule: "1", "layerscope.core.files": "1"}},
+        "code": _code(**{rule: "1", "layerscope.core.files": "1"}),
         "commit": "a" * 40,
         "dirty": False,
         "versions": {"python": "3.11.7", "numpy": "2.0.0"},
-        "machine": {"processor": "Abacus", "gpus": []},
+        "machine": MACHINE,
         **more,
     }
 
 
+MACHINE = whole_record()["machine"] | {"processor": "Abacus"}
 SCORE = "results/s/scores/t/m.json"
+PROBE = "results/s/probes/t/m/random-s0/svm.parquet"
 DATA = "results/s/data/t/test.parquet"
 
 
@@ -74,16 +84,14 @@ def test_records_tell_code_versions_machine_and_raw_data(tmp_path: Path) -> None
             "score",
             SCORE,
             {DATA: "8"},
-            code={"modules": {"score": "1", "layerscope.core.files": "2", "layerscope.new": "1"}},
+            code=_code(**{"score": "1", "layerscope.core.files": "2", "layerscope.new": "1"}),
             commit="b" * 40,
             dirty=True,
             versions={"python": "3.11.7", "numpy": "2.1.0", "scipy": "1.0.0"},
-            machine={"processor": "Abacus", "gpus": [{"name": "Beads", "driver": "1"}]},
+            machine=MACHINE | {"gpus": [{"name": "Beads", "driver": "1"}]},
         ),
         job("baseline", "results/s/predictions/t/majority/f10-s1.parquet", {DATA: "8"}),
-        job(
-            "probe", "results/s/probes/t/m/random-s0/svm.parquet", {DATA: "8"}, exit=None
-        ),  # killed
+        job("probe", PROBE, {DATA: "8"}, exit=None, ended=None),  # killed
         job("fetch_model", fetched, {"package weights 1.0": "6"}),
     ]
     found = compare_studies(study(tmp_path / "a", jobs=first), study(tmp_path / "b", jobs=second))
@@ -169,7 +177,7 @@ def test_what_was_made_to_be_removed_is_compared_by_its_record(tmp_path: Path) -
     gone = "results/s/activations/t/m/random-s0"
 
     def passing(digest: str) -> Any:
-        output = {"path": gone, "temporary": True, "sha256": digest}
+        output = _entry(gone, digest) | {"temporary": True, "modified_ns": 1}
         return job("extract_base_temp", gone, {}, outputs=[output])
 
     sides = [study(tmp_path / name, jobs=[passing(name)]) for name in "ab"]

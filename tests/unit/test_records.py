@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from recorded_studies import LINEAGE, whole_record
 
 from layerscope.core.code import code_digest, code_modules
+from layerscope.core.errors import UserError, printable
 from layerscope.core.files import (
     by_folder,
     canonical_json,
@@ -30,6 +32,7 @@ from layerscope.run_records.content import (
     cached_sha256,
     describe,
     find_record,
+    load_record,
     package_of,
     record_path,
     self_digest,
@@ -223,6 +226,85 @@ def test_the_later_of_two_processes_of_a_job_has_the_record(tmp_path: Path) -> N
     assert record["command"].endswith("second")
 
 
+# --- records that are none -----------------------------------------------------------------------
+
+KNOWN = "1" * 64
+
+
+def _deep(levels: int) -> list[Any]:
+    found: list[Any] = []
+    for _ in range(levels):
+        found = [found]
+    return found
+
+
+def test_a_whole_record_is_one(tmp_path: Path) -> None:
+    write_json(tmp_path / "a", whole_record())
+    assert load_record(tmp_path / "a") == whole_record()
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"outputs": "model"}, "outputs"),
+        ({"outputs": []}, "outputs"),
+        ({"outputs": [{"path": "model"}]}, "outputs.0.temporary"),
+        ({"outputs": [{"path": "../model", "temporary": False}]}, "outputs.0.path"),
+        ({"outputs": [{"path": "m", "temporary": False, "bytes": 1}]}, "outputs.0"),
+        ({"outputs": 2 * [{"path": "m", "temporary": False}]}, "twice"),
+        ({"inputs": [{"path": "a\0", "bytes": 1, "sha256": KNOWN, "lineage": None}]}, "inputs.0"),
+        ({"inputs": [{"path": "a", "bytes": 1, "sha256": None, "lineage": None}]}, "inputs.0"),
+        ({"started": "yesterday"}, "started"),
+        ({"started": "2026-01-01T00:00:00"}, "started"),
+        ({"exit": None}, "ended and exit"),
+        ({"machine": None}, "where"),
+        ({"machine": {"host": 1}}, "machine"),
+        ({"commit": "--output=x"}, "commit"),
+        ({"program": "../audit"}, "program"),
+        ({"command": "python 'x"}, "command"),
+        ({"versions": ["python"]}, "versions"),
+        ({"parameters": {"a": _deep(300)}}, "parameters"),
+        ({"parameters": {"a": float("nan")}}, "parameters.a"),
+        ({"parameters": {"a": "\ud800"}}, "not JSON"),
+    ],
+)
+def test_a_record_of_another_shape_is_none(
+    change: dict[str, Any], named: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"model{ENDING}"
+    path.write_text(json.dumps(whole_record() | change))
+    with pytest.raises(UserError, match=r"^\S+: not a run record: ") as told:
+        load_record(path)
+    assert named in str(told.value)
+    assert "\n" not in str(told.value)
+    assert find_record(tmp_path / "model") is None
+
+
+@pytest.mark.parametrize("text", [b"[]", b"7", b"", b"\xff", b"[" * 99999, b"9" * 5000])
+def test_a_file_of_another_content_is_no_record(text: bytes, tmp_path: Path) -> None:
+    (tmp_path / f"model{ENDING}").write_bytes(text)
+    assert find_record(tmp_path / "model") is None
+
+
+def test_only_regular_files_are_opened(tmp_path: Path) -> None:
+    """Who opens a FIFO waits for someone to write to it."""
+    os.mkfifo(tmp_path / f"model{ENDING}")
+    (tmp_path / "model").write_text("abc")
+    assert find_record(tmp_path / "model") is None
+    assert as_input(tmp_path / "model")["lineage"] is None
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(UserError, match="fifo: a FIFO; allowed: a regular file"):
+        describe(tmp_path)
+    with pytest.raises(UserError, match="/dev/zero: a device"):
+        as_input("/dev/zero")
+
+
+def test_names_cannot_move_a_terminal_s_cursor() -> None:
+    assert printable("a\x1b]0;x\x07\nb\u202e\udcff\x9bé") == (
+        "a\\x1b]0;x\\x07\\nb\\u202e\\udcff\\x9bé"
+    )
+
+
 # --- digests -------------------------------------------------------------------------------------
 
 
@@ -244,8 +326,8 @@ def _made(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path.mkdir()
     for name in ("one", "two"):
         (path / name).write_text(name)
-    output = {**describe(path), "sha256": "known"}
-    write_json(record_path(path), {"outputs": [output], "lineage": "l"})
+    output = {**describe(path), "temporary": False, "sha256": KNOWN}
+    write_json(record_path(path), whole_record() | {"outputs": [output]})
     return path
 
 
@@ -253,8 +335,8 @@ def test_what_nothing_touched_is_not_hashed_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = _made(tmp_path, monkeypatch)
-    assert cached_sha256(path) == "known"
-    assert as_input(path) == {"path": "model", "bytes": 6, "sha256": "known", "lineage": "l"}
+    assert cached_sha256(path) == KNOWN
+    assert as_input(path) == {"path": "model", "bytes": 6, "sha256": KNOWN, "lineage": LINEAGE}
 
 
 @pytest.mark.parametrize("change", ["touched", "longer", "added", "removed"])

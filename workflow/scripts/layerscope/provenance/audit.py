@@ -28,10 +28,11 @@ from layerscope.provenance.checks import (
     check_log,
     check_raw,
     check_record,
+    look,
 )
 from layerscope.provenance.present import Code, stale_settings
 from layerscope.provenance.studies import Kept, Study, read_study
-from layerscope.run_records.content import ENDING, Entry, output_entry
+from layerscope.run_records.content import Entry, output_entry
 
 CONFIGURATION = "config.json"
 #: Below results/{study}, what belongs to a study and is made by no job of it.
@@ -111,8 +112,8 @@ def audit(study: Study, targets: Iterable[str], code: Code, everything: bool = F
     targets = [_output(study, target) for target in targets]
     general = list(_settings(study))
     general += [
-        Finding(study.named(path), "record", "it is not a readable record")
-        for path in study.broken
+        Finding(study.named(path), "record", reason)
+        for path, reason in study.broken.items()
         if not path.is_relative_to(study.root / "resources")
     ]
     if everything:
@@ -207,18 +208,22 @@ def _settings(study: Study) -> Iterator[Finding]:
 
 def _orphans(study: Study) -> Iterator[Finding]:
     """Files below the study's folder that no record lists."""
+    records = {kept.file for kept in study.made.values()} | study.broken.keys()
     for folder, folders, names in os.walk(study.results):
         here = study.named(folder)
-        folders[:] = sorted(
-            name
-            for name in folders
-            if f"{here}/{name}" not in study.made and not _besides(study, f"{here}/{name}")
-        )
+        own = [name for name in sorted(folders) if not _known(study, f"{here}/{name}")]
+        folders[:] = [name for name in own if not os.path.islink(f"{folder}/{name}")]
+        for name in own:
+            if name not in folders:
+                yield Finding(f"{here}/{name}", "orphan", "a link to a folder, which no job made")
         for name in sorted(names):
             path = f"{here}/{name}"
-            if path in study.made or name.endswith(ENDING) or _besides(study, path):
-                continue
-            yield from _orphan(path)
+            if not _known(study, path) and Path(folder, name) not in records:
+                yield from _orphan(path)
+
+
+def _known(study: Study, path: str) -> bool:
+    return path in study.made or _besides(study, path)
 
 
 def _besides(study: Study, path: str) -> bool:
@@ -253,12 +258,11 @@ def trace(file: str | Path, root: str | Path) -> Traced:
     Raises:
         UserError: no such file, it carries no lineage, or no study here has it.
     """
-    try:
-        content = Path(file).read_bytes()
-    except OSError as error:
-        raise UserError(
-            f"{file}: {error.strerror}; allowed: a result, a figure, or a study's folder"
-        ) from None
+    found = look(Path(file))
+    if isinstance(found, str) or "files" in found:
+        reason = found if isinstance(found, str) else "a folder"
+        raise UserError(f"{file}: {reason}; allowed: a result, a figure, or a study's folder")
+    content = Path(file).read_bytes()
     carried = lineage.marked(content)
     if carried is None:
         raise UserError(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from layerscope.core import lineage
+from layerscope.core.errors import UserError
 from layerscope.provenance.present import Code
 from layerscope.provenance.studies import Kept, Study
 from layerscope.run_records.content import (
@@ -21,6 +23,8 @@ from layerscope.run_records.content import (
     self_digest,
 )
 
+#: What Snakemake leaves in a folder that a job made.
+SNAKEMAKE_S = ".snakemake_timestamp"
 FIGURES = (".svg", ".pdf", ".png", ".html")
 
 
@@ -40,25 +44,49 @@ def check_content(path: str, there: Path, entry: Mapping[str, Any]) -> Iterator[
         there: where it lies.
         entry: what the record of its job says of it.
     """
-    if not there.exists():
+    if not os.path.exists(there):
         if not entry.get("temporary"):
             yield Finding(path, "missing", "it was made but no longer exists")
         return
-    now = describe(there)
-    if "files" not in entry or "files" not in now:
-        if now["sha256"] != entry.get("sha256"):
-            yield Finding(path, "changed", _other(now, entry))
+    if "files" not in entry or not there.is_dir():
+        yield from _check_file(path, there, entry)
         return
-    before = {file["path"]: file for file in entry["files"]}
-    after = {file["path"]: file for file in now["files"]}
-    for name in sorted(before.keys() | after.keys()):
+    recorded = {file["path"]: file for file in entry["files"]}
+    for name in sorted(recorded.keys() | set(_all_below(there))):
         whole = f"{path}/{name}"
-        if name not in after:
+        if not os.path.exists(there / name) and name in recorded:
             yield Finding(whole, "missing", "it was made but no longer exists")
-        elif name not in before:
+        elif name not in recorded:
             yield Finding(whole, "orphan", "no job made it")
-        elif after[name]["sha256"] != before[name]["sha256"]:
-            yield Finding(whole, "changed", _other(after[name], before[name]))
+        else:
+            yield from _check_file(whole, there / name, recorded[name])
+
+
+def _check_file(path: str, there: Path, entry: Mapping[str, Any]) -> Iterator[Finding]:
+    now = look(there)
+    if isinstance(now, str):
+        yield Finding(path, "changed", now)
+    elif now["sha256"] != entry.get("sha256"):
+        yield Finding(path, "changed", _other(now, entry))
+
+
+def look(there: Path) -> Entry | str:
+    """What a file or folder has now; in words why it cannot be read, if that is so."""
+    try:
+        return describe(there)
+    except UserError as error:
+        return str(error)
+    except OSError as error:
+        return f"it cannot be read: {error.strerror}"
+
+
+def _all_below(top: Path) -> Iterator[str]:
+    """All that a folder has at any depth but Snakemake's time stamp: hidden files and links too."""
+    for folder, folders, names in os.walk(top):
+        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
+        for name in (*links, *names):
+            if name != SNAKEMAKE_S:
+                yield Path(folder, name).relative_to(top).as_posix()
 
 
 def _other(now: Mapping[str, Any], entry: Mapping[str, Any]) -> str:
@@ -106,7 +134,9 @@ def check_log(record: Record, study: Study) -> Iterator[Finding]:
     there = study.place(log["path"])
     if not there.is_file():
         yield Finding(log["path"], "log", "the log is missing")
-    elif describe(there)["sha256"] != log["sha256"]:
+        return
+    now = look(there)
+    if isinstance(now, str) or now["sha256"] != log["sha256"]:
         yield Finding(log["path"], "log", "the log was changed after its job ended")
 
 
@@ -157,9 +187,13 @@ def check_raw(entry: Entry, study: Study) -> Iterator[Finding]:
     package = package_of(entry)
     if package is None:
         there = study.place(entry["path"])
-        if not there.exists():
+        if not os.path.exists(there):
             yield Finding(entry["path"], "missing", "raw data is missing")
-        elif describe(there)["sha256"] != entry["sha256"]:
+            return
+        found = look(there)
+        if isinstance(found, str):
+            yield Finding(entry["path"], "changed", found)
+        elif found["sha256"] != entry["sha256"]:
             yield Finding(entry["path"], "changed", "raw data differs from what was read")
         return
     try:

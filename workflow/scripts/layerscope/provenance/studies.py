@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from layerscope.core.errors import UserError
 from layerscope.core.files import read_json
-from layerscope.run_records.content import ENDING, Record, read_record, record_path
+from layerscope.run_records.content import ENDING, Record, load_record, record_path
 
 
 class Kept(NamedTuple):
@@ -29,7 +29,7 @@ class Study(NamedTuple):
     root: Path  # Snakemake's working directory, which holds results/ and resources/
     name: str
     made: dict[str, Kept]
-    broken: list[Path]  # files that are named as records and are none
+    broken: dict[Path, str]  # files that are named as records and are none, and why
     folder: Path | None = None  # of a copy that lies elsewhere than in results/, or is renamed
 
     @property
@@ -92,8 +92,8 @@ def _recorded_name(folder: Path) -> str | None:
     configuration = folder / "config.json"
     for file in (record_path(configuration), configuration):
         try:
-            found = read_json(file)
-        except UserError:
+            found = read_json(file) if file.is_file() else None
+        except (UserError, RecursionError, OSError):
             continue
         if isinstance(found, dict) and isinstance(found.get("study"), str):
             return str(found["study"])
@@ -124,16 +124,19 @@ def read_study(root: str | Path, name: str, folder: Path | None = None) -> Study
             f"{results}: no such folder; allowed: one of results/: {', '.join(known) or 'none'}"
         )
     made: dict[str, Kept] = {}
-    broken = []
+    broken: dict[Path, str] = {}
     for file in [*_records(results), *_records(root / "resources")]:
-        record = read_record(file)
-        if record is None:
-            broken.append(file)
+        try:
+            record = load_record(file)
+        except UserError as error:
+            broken[file] = str(error).removeprefix(f"{file}: ")
             continue
         # A job has a record in each folder that it wrote to; each answers for its own folder.
-        for output in record["outputs"]:
-            if _place(root, name, results, output["path"]).parent == file.parent:
-                made[output["path"]] = Kept(file, record)
+        paths = [output["path"] for output in record["outputs"]]
+        here = [p for p in paths if _place(root, name, results, p).parent == file.parent]
+        made.update(dict.fromkeys(here, Kept(file, record)))
+        if not here:
+            broken[file] = f"not a record of this folder: it says how {paths[0]} was made"
     return Study(root, name, made, broken, folder)
 
 

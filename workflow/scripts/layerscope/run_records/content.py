@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+import stat
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
 from layerscope.core.errors import UserError
-from layerscope.core.files import canonical_json, read_json, sha256_file, sha256_text
+from layerscope.core.files import canonical_json, sha256_file, sha256_text
 
 ENDING = ".run.json"
 Entry = dict[str, Any]
@@ -30,13 +32,35 @@ def self_digest(record: Mapping[str, Any]) -> str:
     return sha256_text(canonical_json({k: v for k, v in record.items() if k != "digest"}))
 
 
-def read_record(path: Path) -> Record | None:
-    """A record as it stands in its file; None if the file is none."""
+def load_record(path: Path) -> Record:
+    """A record as it stands in its file.
+
+    Raises:
+        UserError: it is not a regular file, cannot be read, or is not a record.
+    """
+    from layerscope.run_records.model import mistake
+
     try:
-        found = read_json(path)
+        found: Any = json.loads(path.read_bytes()) if path.is_file() else None
+        if found is None:
+            raise UserError(f"{path}: {_kind(path)}; allowed: a regular file with a run record")
+        wrong = mistake(found)
+        if wrong is None:
+            self_digest(found)  # which needs text and numbers that can be written again
+    except (OSError, RecursionError, ValueError) as error:
+        wrong = f"not JSON ({' '.join(str(error).split())[:200]})"
+    if wrong is not None:
+        raise UserError(f"{path}: not a run record: {wrong}")
+    record: Record = found
+    return record
+
+
+def read_record(path: Path) -> Record | None:
+    """The same; None if the file is no record."""
+    try:
+        return load_record(path)
     except UserError:
         return None
-    return found if isinstance(found, dict) and isinstance(found.get("outputs"), list) else None
 
 
 def find_record(path: str | Path) -> Record | None:
@@ -81,10 +105,13 @@ def describe(path: str | Path) -> Entry:
 
     Raises:
         FileNotFoundError: there is no such file.
+        UserError: it is, or the folder has, a device, a FIFO or a socket: reading it may never end.
     """
     path = Path(path)
     if not path.is_dir():
         facts = path.stat()
+        if not stat.S_ISREG(facts.st_mode):
+            raise UserError(f"{path}: {_kind(path)}; allowed: a regular file or a folder")
         return {
             "path": os.path.normpath(path),
             "bytes": facts.st_size,
@@ -101,6 +128,23 @@ def describe(path: str | Path) -> Entry:
         "modified_ns": max((file["modified_ns"] for file in files), default=0),
         "files": files,
     }
+
+
+_KINDS = {
+    stat.S_IFBLK: "a device",
+    stat.S_IFCHR: "a device",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+}
+
+
+def _kind(path: Path) -> str:
+    """What a path leads to, in words."""
+    try:
+        return _KINDS.get(stat.S_IFMT(path.stat().st_mode), "a file")
+    except OSError as error:
+        return error.strerror or "it cannot be read"
 
 
 def folder_digest(files: list[Entry]) -> str:
@@ -186,6 +230,7 @@ __all__ = [
     "describe",
     "find_record",
     "folder_digest",
+    "load_record",
     "output_entry",
     "package_of",
     "read_record",

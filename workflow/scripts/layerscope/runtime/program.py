@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from layerscope.core.errors import UserError
+from layerscope.core.errors import UserError, printable
 from layerscope.run_records.recorder import recorded
 from layerscope.runtime.fork_client import hand_over
 
@@ -70,11 +70,11 @@ def run(main: Callable[[], None], network: bool = False) -> None:
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s: %(message)s"
     )
-    with recorded(sys.argv) as sys.argv:
-        try:
+    try:
+        with recorded(sys.argv) as sys.argv:
             main()
-        except UserError as error:
-            sys.exit(f"error: {error}")
-        except BrokenPipeError:  # who reads has enough; nothing is left to be flushed at exit
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(128 + signal.SIGPIPE)
+    except UserError as error:
+        sys.exit("\n".join(map(printable, f"error: {error}".split("\n"))))
+    except BrokenPipeError:  # who reads has enough; nothing is left to be flushed at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
