@@ -209,6 +209,12 @@ def test_white_space_and_blank_lines(tmp_path):
     assert report["files"]["train"]["white_space_at_ends"] == 1
 
 
+def test_columns_that_nobody_uses_may_share_a_name(tmp_path):
+    text = "premise,hypothesis,label,,\nIt rains.,It is wet.,yes,,\nIt is dry.,It rains.,no,,\n"
+    rows, _ = prepared(tmp_path, "nli", "csv", text)
+    assert [row["label"] for row in rows] == ["yes", "no"]
+
+
 def test_tokens_with_white_space_are_kept(tmp_path):
     text = "New York\tB-x\n a \tO\n"
     rows, report = prepared(tmp_path, "ner", "conll", text)

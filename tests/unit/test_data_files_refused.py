@@ -48,6 +48,13 @@ REFUSED = {
         "premise,label,label\n",
         "line 1: column 'label' occurs twice",
     ),
+    "a label that is a dash": (
+        "nli",
+        "csv",
+        HEAD + "a,b,yes\nc,d,-\n",
+        "line 3: label '-', which usually means that there is none; allowed: a mapping 'labels'",
+    ),
+    "a label that is minus one": ("nli", "jsonl", JSON.replace('"yes"', "-1"), "label '-1', which"),
     "no sentence id": ("ner", "csv", "tokens,tags\na,O\n", "line 1: no column 'example_id'"),
     "a text that is none": (
         "nli",

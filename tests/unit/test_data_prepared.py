@@ -106,6 +106,14 @@ def test_bad_sentences_are_refused(tmp_path, tokens, tags, message):
         write_task(tmp_path, task("ner", NER, [sentence("a", tokens, tags)], good, good))
 
 
+def test_a_split_without_any_entity_is_refused(tmp_path):
+    tagged = sentence("a", ["Red", "eye"], ["O", "B-eye"])
+    blind = sentence("b", ["No", "eye"], ["O", "O"])
+    with pytest.raises(UserError, match=r"^split 'test': no entity in 1 sentences, so .* allowed:"):
+        write_task(tmp_path, task("ner", NER, [tagged], [tagged], [blind]))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_overlap_counts_distinct_texts():
     splits = {"one": [pair("a"), pair("b")], "two": [pair("c"), pair("d", premise="Other.")]}
     shared = {"groups": 1, "premises": 1, "hypotheses": 1, "pairs": 1}

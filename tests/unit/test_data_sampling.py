@@ -7,8 +7,11 @@ from hypothesis import strategies as st
 from layerscope.core.errors import UserError
 from layerscope.data.sampling import (
     capped_sample,
+    check_fraction,
     entity_stratum,
+    limited,
     nested_sample,
+    probe_sample,
     reserved_rows,
     strata,
 )
@@ -131,12 +134,53 @@ def test_stratum_of_a_pair_is_its_label():
 def test_reserved_rows_and_the_rest_are_whole_groups_that_share_nothing(table, percent):
     keys = ("example_id", "group_id", "label")
     rows = [dict(zip(keys, row, strict=True)) for row in zip(*table, strict=True)]
-    if percent and len(set(table[1])) == 1:
-        with pytest.raises(UserError, match="takes the only group"):
-            reserved_rows(rows, "nli", percent)
+    try:
+        rest, kept = reserved_rows(rows, "nli", percent)
+    except UserError:
+        assert len(rows) == 1 or max(Counter(table[1]).values()) > 1
         return
-    rest, kept = reserved_rows(rows, "nli", percent)
     assert rest
+    assert percent == 0 or len(set(table[1])) > 1
     assert sorted(row["example_id"] for row in rest + kept) == sorted(table[0])
     assert not {row["group_id"] for row in rest} & {row["group_id"] for row in kept}
     assert (kept == []) == (percent == 0)
+
+
+def pairs(*sizes):
+    """Rows of groups of these sizes."""
+    return [
+        {"example_id": f"{group}-{row}", "group_id": f"g{group}", "label": "ab"[row % 2]}
+        for group, size in enumerate(sizes)
+        for row in range(size)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "percent", "size", "right"),
+    [
+        ((60,), 10, 60, False),  # all pairs under one premise
+        ((60,), 90, 60, False),
+        ((90, 10), 30, 90, False),
+        ((90, 5, 5), 90, 90, True),
+        ((60,), 100, 60, True),
+        ((3, 3, 3, 3, 3, 3, 2), 10, 3, True),
+        ((1, 1, 1, 1), 10, 1, True),  # a small table
+    ],
+)
+def test_a_sample_that_a_group_makes_another_fraction_is_refused(sizes, percent, size, right):
+    rows = pairs(*sizes)
+    if right:
+        check_fraction(rows, size, percent, "10 %")
+        return
+    said = rf"^10 % of the training data: {size} of {len(rows)} examples, .* group 'g0' \(that of"
+    with pytest.raises(UserError, match=said):
+        check_fraction(rows, size, percent, "10 %")
+
+
+def test_a_limit_that_no_group_fits_names_the_group():
+    with pytest.raises(UserError, match=r"^limit.train 30: group 'g0' has 60 examples, .* 60 or m"):
+        limited("nli", pairs(60), 30, 1, "train")
+    assert len(limited("nli", pairs(60), 60, 1, "train")) == 60
+    words = [{"example_id": "s", "group_id": "d", "tokens": ["a"] * 700, "tags": ["O"] * 700}]
+    with pytest.raises(UserError, match=r"^probe_limit 500: example 's' has 700 words, .* 700 or"):
+        probe_sample("ner", words, 500, 1)

@@ -22,28 +22,19 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
 
-    from layerscope.core.errors import UserError
     from layerscope.core.formats import read_table, write_table
-    from layerscope.data.sampling import capped_sample, reserved_rows, strata
+    from layerscope.data.sampling import probe_sample, reserved_rows
 
     rows = read_table(arguments.data, arguments.kind).to_pylist()
     if arguments.part != "whole":
         tuned_on, kept = reserved_rows(rows, arguments.kind, arguments.reserved)
         rows = kept if arguments.part == "reserved" else tuned_on
-    ids = [row["example_id"] for row in rows]
-    chosen = capped_sample(
-        [row["group_id"] for row in rows] if arguments.kind == "nli" else ids,
-        strata(arguments.kind, rows),
-        [len(row["tokens"]) for row in rows] if arguments.kind == "ner" else None,
-        None if arguments.limit == "all" else int(arguments.limit),
-        arguments.seed,
-    )
-    if not chosen:
-        raise UserError(f"--limit {arguments.limit}: no example fits; allowed: a larger limit")
+    cap = None if arguments.limit == "all" else int(arguments.limit)
+    chosen = probe_sample(arguments.kind, rows, cap, arguments.seed)
     write_table(
         arguments.out,
         "sample",
-        {"example_id": [ids[row] for row in chosen]},
+        {"example_id": chosen},
         {"limit": arguments.limit, "seed": arguments.seed},
     )
 

@@ -9,7 +9,7 @@ from layerscope.core.errors import UserError
 from layerscope.core.files import sha256_text
 from layerscope.core.formats import read_table, write_table
 from layerscope.data.prepared import task_kind
-from layerscope.data.sampling import nested_sample, reserved_rows, strata
+from layerscope.data.sampling import check_fraction, nested_sample, reserved_rows, strata
 from layerscope.runtime.program import run
 
 
@@ -36,6 +36,7 @@ def main() -> None:
         arguments.percent,
         arguments.seed,
     )
+    check_fraction(rows, len(ids), arguments.percent, f"{arguments.percent} %")
     metadata = {
         "percent": arguments.percent,
         "seed": arguments.seed,

@@ -39,7 +39,7 @@ def derive_task(
     return PreparedTask(
         kind=kind,
         labels=labels,
-        splits={split: limited(kind, rows[split], limit[split], seed) for split in SPLITS},
+        splits={split: limited(kind, rows[split], limit[split], seed, split) for split in SPLITS},
         source=provenance(ontology),
         facts={
             "seed": seed,

@@ -135,7 +135,8 @@ def _delimited(
             skipped["blank_lines"] += 1
         elif header is None:
             header = [cell.strip() for cell in row]
-            if double := [name for name, count in Counter(header).items() if count > 1]:
+            used = {str(columns.get(name, name)) for name in [*needed, *_IDS]}
+            if double := [name for name in header if name in used and header.count(name) > 1]:
                 raise UserError(f"{where}: column '{double[0]}' occurs twice; allowed: once")
             chosen = _chosen(header, columns, needed, where)
         elif len(row) != len(header):

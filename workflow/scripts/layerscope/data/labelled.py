@@ -71,7 +71,9 @@ def read_task(
     return PreparedTask(
         kind=kind,
         labels=labels,
-        splits={split: limited(kind, read[split].rows, limit[split], seed) for split in SPLITS},
+        splits={
+            split: limited(kind, read[split].rows, limit[split], seed, split) for split in SPLITS
+        },
         source=_provenance(source, {names[split]: file for split, file in files.items()}),
         facts={
             "seed": seed,

@@ -74,8 +74,8 @@ def checked_rows(
         The rows, and the number of tags that were repaired.
 
     Raises:
-        UserError: no rows, an id twice, an empty text or token, an unknown label, or tokens and
-            tags of different number.
+        UserError: no rows, an id twice, an empty text or token, an unknown label, tokens and
+            tags of different number, or no entity at all.
     """
     if not rows:
         raise UserError(f"split '{split}': 0 examples; allowed: 1 or more")
@@ -105,6 +105,11 @@ def checked_rows(
             repaired += changed
             row = {**row, "tags": tags}
         checked.append(row)
+    if kind == "ner" and all(tag == "O" for row in checked for tag in row["tags"]):
+        raise UserError(
+            f"split '{split}': no entity in {len(checked)} sentences, so that every score would be "
+            "0; allowed: a file with its tags, and a limit that leaves sentences with entities"
+        )
     return checked, repaired
 
 

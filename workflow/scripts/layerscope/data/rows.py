@@ -18,6 +18,9 @@ from layerscope.data.textfile import at, show
 
 LONG = 500  # words; a longer sentence or text is counted
 
+#: What pairs without an agreed label have in place of one: SNLI and MNLI, and their copies on hubs.
+UNLABELLED = ("-", "-1")
+
 _TAG = re.compile(r"O|[BIESLU]-.+")
 
 Mapped = Mapping[str, str | None] | None  # values of the file to labels or tags
@@ -79,6 +82,11 @@ def make_rows(kind: str, split: str, path: Path, records: Sequence[Record], labe
 def _pair(record: Record, where: str, labels: Mapped, counts: Counter[str]) -> Row | None:
     """Texts and label; None if the example is to be left out."""
     label = _mapped(record.cells["label"], "label", where, labels)
+    if labels is None and label in UNLABELLED:
+        raise UserError(
+            f"{where}: label {label!r}, which usually means that there is none; allowed: a mapping "
+            "'labels' of all values, where null leaves such pairs out"
+        )
     if label is None:
         counts["left_out_by_label"] += 1
         return None

@@ -68,19 +68,49 @@ def reserved_rows(
         Both parts, in the order of the table.
 
     Raises:
-        UserError: nothing would be left to fine-tune on.
+        UserError: a group that is kept whole makes it far too much, or nothing is left.
     """
     ids = [row["example_id"] for row in rows]
     groups = [row["group_id"] for row in rows]
     kept = set(nested_sample(ids, groups, strata(kind, rows), percent, 0, purpose="reserved"))
+    check_fraction(rows, len(kept), percent, f"reserved {percent} %")
     if len(kept) == len(rows):
         raise UserError(
-            f"--reserved {percent}: takes the only group of the training data; allowed: "
-            "training data of two groups or more, or nothing reserved"
+            f"reserved {percent} %: takes the only example of the training data; allowed: "
+            "training data of two or more, or nothing reserved"
         )
     return (
         [row for row in rows if row["example_id"] not in kept],
         [row for row in rows if row["example_id"] in kept],
+    )
+
+
+def check_fraction(rows: Sequence[Mapping[str, Any]], size: int, percent: int, name: str) -> None:
+    """Check that a sample of whole groups has about the size that it is named for.
+
+    It may be off by less than what is asked for and less than what would be left. Where no group
+    has two examples the table itself is small, and the nearest size is taken.
+
+    Args:
+        rows: that the sample is drawn from.
+        size: of the sample.
+        percent: of the rows, from 0 to 100.
+        name: of the sample, for the message.
+
+    Raises:
+        UserError: it has not.
+    """
+    counts = Counter(row["group_id"] for row in rows)
+    group, largest = counts.most_common(1)[0]
+    target = percent * len(rows) / 100
+    off = abs(size - target)
+    if percent in (0, 100) or largest == 1 or off < min(target, len(rows) - target):
+        return
+    first = next(row["example_id"] for row in rows if row["group_id"] == group)
+    raise UserError(
+        f"{name} of the training data: {size} of {len(rows)} examples, because groups are kept "
+        f"whole and group '{group}' (that of example '{first}') has {largest}; "
+        "allowed: data of smaller groups, such as by another column for group_id"
     )
 
 
@@ -153,8 +183,55 @@ def capped_sample(
 
 
 def limited(
-    kind: str, rows: Sequence[dict[str, Any]], cap: int | None, seed: int
+    kind: str, rows: Sequence[dict[str, Any]], cap: int | None, seed: int, split: str
 ) -> list[dict[str, Any]]:
-    """Rows of a prepared table, at most `cap`, chosen as by `capped_sample`; None for all."""
+    """Rows of a prepared table, at most `cap`, chosen as by `capped_sample`; None for all.
+
+    Raises:
+        UserError: the first group of the split has more.
+    """
     groups = [row["group_id"] for row in rows]
-    return [rows[index] for index in capped_sample(groups, strata(kind, rows), None, cap, seed)]
+    chosen = capped_sample(groups, strata(kind, rows), None, cap, seed)
+    if cap is not None and rows and not chosen:
+        raise _none_fits(f"limit.{split} {cap}", groups, strata(kind, rows), None, seed)
+    return [rows[index] for index in chosen]
+
+
+def probe_sample(
+    kind: str, rows: Sequence[dict[str, Any]], cap: int | None, seed: int
+) -> list[str]:
+    """Ids of the rows that probes learn from: whole groups of pairs, or single sentences.
+
+    Args:
+        kind: of the task.
+        rows: of the prepared table.
+        cap: the most examples (nli) or words (ner); None for all.
+        seed: of the choice.
+
+    Raises:
+        UserError: the first group, or sentence, has more.
+    """
+    ids = [row["example_id"] for row in rows]
+    pairs = kind == "nli"
+    groups = [row["group_id"] for row in rows] if pairs else ids
+    sizes = None if pairs else [len(row["tokens"]) for row in rows]
+    chosen = capped_sample(groups, strata(kind, rows), sizes, cap, seed)
+    if not chosen:
+        raise _none_fits(f"probe_limit {cap}", groups, strata(kind, rows), sizes, seed)
+    return [ids[row] for row in chosen]
+
+
+def _none_fits(
+    name: str, groups: Sequence[str], strata: Sequence[str], sizes: Sequence[int] | None, seed: int
+) -> UserError:
+    """What to say where `capped_sample` chose nothing."""
+    first = _ordered_groups(groups, strata, "cap", seed)[0]
+    size = len(first) if sizes is None else sum(sizes[row] for row in first)
+    if sizes is None:
+        what, other = f"group '{groups[first[0]]}' has {size} examples", "smaller groups (group_id)"
+    else:
+        what, other = f"example '{groups[first[0]]}' has {size} words", "shorter texts"
+    return UserError(
+        f"{name}: {what}, is the first one drawn and kept whole; "
+        f"allowed: {size} or more, or {other}"
+    )
