@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from running import Finished, copy_workflow
+from running import Finished, Job, copy_workflow
 from tampering import CASES, FIGURE, RESULTS, TABLE, TUNED, Copy
 
 from layerscope.provenance.audit_html import _link, page
-from layerscope.provenance.planned import Planned
 from layerscope.run_records.content import ENDING
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("audit")]
@@ -53,9 +52,8 @@ def test_the_ancestry_is_that_of_the_dag(copy: Copy, finished: Finished) -> None
     """
     jobs = {output: job for job in finished.everything for output in job.outputs}
 
-    def inputs(job: Planned) -> list[str]:
-        other = {"hpo-ner"} - {job.wildcards.get("task")}
-        return [p for p in job.inputs if jobs[p].wildcards.get("task") not in other]
+    def inputs(job: Job) -> list[str]:
+        return [p for p in job.inputs if job.of("task") or jobs[p].of("task") in (None, "hpo-nli")]
 
     expected: set[str] = set()
     waiting = [FIGURE]

@@ -15,6 +15,7 @@ from layerscope.provenance.explanation import (
     program_of,
 )
 from layerscope.provenance.planned import FOLLOWS, Planned
+from layerscope.provenance.stale import stale, stale_in_words
 
 MODULES = {"finetune": "a" * 64, "layerscope.core.files": "b" * 64, "layerscope.models": "c" * 64}
 OUTPUT = "results/s/finetuned/t/m/f50-s1"
@@ -187,3 +188,31 @@ def test_jobs_are_told_together_and_in_the_same_order() -> None:
     )
     assert explanation(told, 9) == explanation(told[::-1], 9) == expected
     assert explanation([], 9) == "Nothing would run: all 9 jobs are done."
+
+
+# --- finished jobs that are out of date ----------------------------------------------------------
+
+
+def _left(job: Planned, record: dict[str, Any], **known: Any) -> list[tuple[Planned, Facts]]:
+    """A job that Snakemake would not run, after the one that makes its input."""
+    maker = Planned("prepare", {"task": "t"}, (), (INPUT,), "python p.py --record '{}'", "")
+    made = {"outputs": [{"path": INPUT, "sha256": "1"}], "inputs": [], "parameters": {}, "exit": 0}
+    code = {"code": {"modules": {}}, "versions": {}}
+    return [(maker, Facts(made | code)), (job, _facts(record, **known))]
+
+
+def test_a_finished_job_is_out_of_date_if_its_record_differs_from_the_plan() -> None:
+    job = _job('{"epochs":2,"rate":0.1}', reason="")
+    assert stale(_left(_job(reason=""), _record())) == []
+    assert stale(_left(job, _record())) == [(job, Cause("setting", "epochs 1 -> 2"))]
+    other = _record(inputs=[{"path": INPUT, "sha256": "2"}])
+    assert stale(_left(_job(reason=""), other)) == [(_job(reason=""), Cause("input", "", (INPUT,)))]
+    assert stale([(job, Facts(None))]) == []
+
+
+def test_what_is_out_of_date_is_named_with_how_to_make_it_again() -> None:
+    text = stale_in_words(stale(_left(_job('{"epochs":2,"rate":0.1}', reason=""), _record())))
+    assert text.startswith("1 finished job is out of date, and Snakemake does not see it: ")
+    assert "\n  finetune, t, m, f50, s1 (1 job): epochs 1 -> 2\n" in text
+    assert text.endswith("--forcerun finetune")
+    assert stale_in_words([]) == ""

@@ -265,6 +265,19 @@ def test_without_records_snakemake_s_word_is_told(study: Finished, tmp_path: Pat
     ]
 
 
+def test_without_snakemake_s_notes_the_end_of_a_run_tells_what_is_out_of_date(
+    study: Finished, tmp_path: Path
+) -> None:
+    shutil.rmtree(study.folder / ".snakemake")
+    changed = _with(study, tmp_path, _faster)
+    given = ("--cores", "1", "--configfile", changed.config)
+    text = snakemake(study.workflow, study.folder, *given).stdout
+    assert "Nothing to be done" in text
+    assert "\n3 finished jobs are out of date" in text
+    assert all(f"\n  {line}\n" in text for line in FASTER)
+    assert "--forcerun configuration finetune" in text
+
+
 def test_a_study_that_never_ran(tmp_path: Path) -> None:
     result = snakemake(ROOT, tmp_path, "explain", "--cores", "1", "--configfile", MINIATURE)
     assert result.returncode == 0, result.stdout

@@ -1,8 +1,10 @@
 """What is asked of a study as a whole, and makes no results: its cost, its plan, its export.
 
 Needs: STUDY, the configuration as it was read; for an export, finished results.
-Gives: text on the terminal; results/{study}/crate/.
+Gives: text on the terminal; results/{study}/crate/. At the end of a run: which finished jobs are out of date.
 """
+
+import atexit
 
 
 rule estimate:
@@ -61,3 +63,26 @@ rule explain:
 
 
 run_here("crate", "estimate", "explain")
+
+
+def report_stale():
+    """Say which finished jobs would be made otherwise now although Snakemake left them as they are.
+
+    It calls no handler of its own when it finds nothing to do.
+    """
+    if workflow.dag is None or workflow.dryrun:
+        return
+    from layerscope.provenance.planned import as_planned
+    from layerscope.provenance.stale import facts_reader, stale, stale_in_words
+
+    facts = facts_reader()
+    left = [
+        as_planned(job) for job in workflow.dag.jobs if not workflow.dag.needrun(job)
+    ]
+    text = stale_in_words(stale((job, facts(job)) for job in left))
+    if text:
+        print(f"\n{text}", file=sys.stderr)
+
+
+if workflow.is_main_process:
+    atexit.register(report_stale)

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-from functools import cache
-from importlib.metadata import version
 
 from layerscope.runtime.program import run
 
@@ -18,29 +14,16 @@ def main() -> None:
     parser.add_argument("--call", required=True, help="JSON: how Snakemake was called")
     arguments = parser.parse_args()
 
-    from layerscope.core.code import code_modules
-    from layerscope.provenance.explanation import Facts, explanation, program_of
-    from layerscope.provenance.planned import Planned, planned
-    from layerscope.run_records.content import cached_sha256, read_record, record_path
-
-    modules = cache(code_modules)
-    digest = cache(cached_sha256)
-
-    def facts(job: Planned) -> Facts:
-        if not job.outputs:
-            return Facts(None)
-        program, _, given = program_of(job.command)
-        return Facts(
-            record=read_record(record_path(job.outputs[0])),
-            modules=modules(program, given.get("part")),
-            packages={name: version(name) for name in given["packages"]},
-            python=platform.python_version(),
-            missing=tuple(path for path in job.outputs if not os.path.exists(path)),
-            digests={os.path.normpath(path): digest(path) for path in job.updated},
-        )
+    from layerscope.provenance.explanation import explanation
+    from layerscope.provenance.planned import planned
+    from layerscope.provenance.stale import facts_reader, stale, stale_in_words
 
     jobs = planned(json.loads(arguments.call))
+    facts = facts_reader()
     print(explanation([(job, facts(job)) for job in jobs if job.reason], len(jobs)))
+    aside = stale_in_words(stale((job, facts(job)) for job in jobs if not job.reason))
+    if aside:
+        print(f"\n{aside}")
 
 
 if __name__ == "__main__":

@@ -89,12 +89,7 @@ def causes(job: Planned, facts: Facts) -> list[Cause]:
         return [] if follows else [Cause("unknown", _in_short(job.reason))]
     if record.get("exit") != 0 and not follows:
         return [Cause("stopped", _ending(record))]
-    found = [
-        *_settings(job, record),
-        *_code(record, facts),
-        *_packages(record, facts),
-        *_inputs(job, record, facts),
-    ]
+    found = [*changed_since(job, record, facts), *_inputs(job, record, facts)]
     if "Missing output files" in job.reason:
         temporary = {each["path"] for each in record["outputs"] if each.get("temporary")}
         gone = tuple(path for path in facts.missing if path not in temporary)
@@ -104,6 +99,11 @@ def causes(job: Planned, facts: Facts) -> list[Cause]:
     if not found and not follows:
         found = [_by_snakemake(job)]
     return found
+
+
+def changed_since(job: Planned, record: Record, facts: Facts) -> list[Cause]:
+    """In which settings, code and packages a job differs from its record."""
+    return [*_settings(job, record), *_code(record, facts), *_packages(record, facts)]
 
 
 def _ending(record: Record) -> str:
@@ -244,30 +244,39 @@ def explanation(jobs: Iterable[tuple[Planned, Facts]], total: int) -> str:
     jobs = list(jobs)
     if not jobs:
         return f"Nothing would run: all {total} jobs are done."
-    told: dict[tuple[str, str, str], list[tuple[Planned, Cause]]] = {}
+    told: list[tuple[Planned, Cause]] = []
     following: Counter[str] = Counter()
     transient: Counter[str] = Counter()
     for job, facts in jobs:
         own = causes(job, facts)
-        for cause in own:
-            told.setdefault((cause.kind, job.rule, cause.text), []).append((job, cause))
+        told += [(job, cause) for cause in own]
         if not own:
             again = "Missing output files" in job.reason and facts.record is not None
             (transient if again else following)[job.rule] += 1
     changed = len(jobs) - following.total() - transient.total()
     lines = [
         f"{len(jobs)} of {total} jobs would run: {changed} because of a change, "
-        f"{len(jobs) - changed} because of others."
+        f"{len(jobs) - changed} because of others.",
+        *paragraphs(told),
     ]
+    for title, counts in ((_TRANSIENT, transient), (_FOLLOWING, following)):
+        if counts:
+            text = ", ".join(f"{rule} {number}" for rule, number in sorted(counts.items()))
+            lines += ["", title, wrapped(text)]
+    return "\n".join(lines)
+
+
+def paragraphs(found: Iterable[tuple[Planned, Cause]]) -> list[str]:
+    """Lines of jobs with their causes: a paragraph a kind, a line a rule and difference."""
+    told: dict[tuple[str, str, str], list[tuple[Planned, Cause]]] = {}
+    for job, cause in found:
+        told.setdefault((cause.kind, job.rule, cause.text), []).append((job, cause))
+    lines = []
     for kind, title in KINDS.items():
         groups = sorted(key for key in told if key[0] == kind)
         if groups:
             lines += ["", title, *(_line(key[1], key[2], told[key]) for key in groups)]
-    for title, counts in ((_TRANSIENT, transient), (_FOLLOWING, following)):
-        if counts:
-            text = ", ".join(f"{rule} {number}" for rule, number in sorted(counts.items()))
-            lines += ["", title, _wrapped(text)]
-    return "\n".join(lines)
+    return lines
 
 
 def _line(rule: str, text: str, told: Sequence[tuple[Planned, Cause]]) -> str:
@@ -276,7 +285,7 @@ def _line(rule: str, text: str, told: Sequence[tuple[Planned, Cause]]) -> str:
     paths = sorted({path for _, cause in told for path in cause.paths})
     more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
     said = " ".join([*([text] if text else []), *([f"{paths[0]}{more}"] if paths else [])])
-    return _wrapped(f"{name} {number}" + (f": {said}" if said else ""))
+    return wrapped(f"{name} {number}" + (f": {said}" if said else ""))
 
 
 def _shared(wildcards: Sequence[Mapping[str, str]]) -> list[str]:
@@ -289,7 +298,8 @@ def _shared(wildcards: Sequence[Mapping[str, str]]) -> list[str]:
     ]
 
 
-def _wrapped(text: str) -> str:
+def wrapped(text: str) -> str:
+    """A text in lines for a terminal, indented."""
     return textwrap.fill(
         text, _WIDTH, initial_indent="  ", subsequent_indent="    ",
         break_long_words=False, break_on_hyphens=False,

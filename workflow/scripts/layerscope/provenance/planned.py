@@ -79,16 +79,21 @@ def planned(call: Mapping[str, Any]) -> list[Planned]:
             raise UserError(" ".join(str(error).split())) from None
         dag, order = workflow.dag, [rule.name for rule in workflow.rules]
         return [
-            Planned(
-                rule=job.rule.name,
-                wildcards=dict(job.wildcards_dict),
-                inputs=tuple(map(str, job.input)),
-                outputs=tuple(map(str, job.output)),
-                command=job.shellcmd or "",
-                reason=reasons.of.get(dag.jobid(job), ""),
-            )
+            as_planned(job, reasons.of.get(dag.jobid(job), ""))
             for job in sorted(dag.jobs, key=lambda job: order.index(job.rule.name))
         ]
+
+
+def as_planned(job: Any, reason: str = "") -> Planned:
+    """A job of Snakemake's."""
+    return Planned(
+        rule=job.rule.name,
+        wildcards=dict(job.wildcards_dict),
+        inputs=tuple(map(str, job.input)),
+        outputs=tuple(map(str, job.output)),
+        command=job.shellcmd or "",
+        reason=reason,
+    )
 
 
 def _dry_run(api: Any, call: Mapping[str, Any]) -> Any:

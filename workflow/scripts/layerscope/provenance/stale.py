@@ -1,0 +1,117 @@
+"""Finished jobs that would be made otherwise now, though Snakemake sees no reason to run them.
+
+Snakemake compares settings and code with notes in `.snakemake`. Where these were deleted, or
+results were copied without them, it knows times of files alone. Run records lie beside the results.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+
+from layerscope.core.code import code_modules
+from layerscope.provenance.explanation import (
+    Cause,
+    Facts,
+    changed_since,
+    paragraphs,
+    program_of,
+    wrapped,
+)
+from layerscope.provenance.planned import Planned
+from layerscope.run_records.content import (
+    cached_sha256,
+    package_of,
+    read_record,
+    record_path,
+)
+
+Found = list[tuple[Planned, Cause]]
+
+
+def facts_reader() -> Callable[[Planned], Facts]:
+    """A function that reads what is known of a job: its record, and code and packages of now."""
+    modules = cache(code_modules)
+    digest = cache(cached_sha256)
+
+    def facts(job: Planned) -> Facts:
+        missing = tuple(path for path in job.outputs if not os.path.exists(path))
+        if not job.outputs or " --record " not in job.command:  # of another workflow
+            return Facts(None, missing=missing)
+        program, _, given = program_of(job.command)
+        return Facts(
+            record=read_record(record_path(job.outputs[0])),
+            modules=modules(program, given.get("part")),
+            packages={name: _version(name) for name in given["packages"]},
+            python=platform.python_version(),
+            missing=missing,
+            digests={os.path.normpath(path): digest(path) for path in job.updated},
+        )
+
+    return facts
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "none"
+
+
+def stale(jobs: Iterable[tuple[Planned, Facts]]) -> Found:
+    """Jobs that would be made otherwise, with each cause.
+
+    Args:
+        jobs: those that Snakemake would not run, with what is known of each. Jobs without a record
+            are passed over.
+    """
+    jobs = list(jobs)
+    made = {
+        entry["path"]: entry["sha256"]
+        for _, facts in jobs
+        for entry in (facts.record or {}).get("outputs", ())
+        if "sha256" in entry
+    }
+    found: Found = []
+    for job, facts in jobs:
+        record = facts.record
+        if record is None or record.get("exit") != 0:
+            continue
+        causes = changed_since(job, record, facts)
+        before = {each["path"]: each["sha256"] for each in record["inputs"] if not package_of(each)}
+        causes += _other_inputs(job, before, made)
+        found += [(job, cause) for cause in causes]
+    return found
+
+
+def _other_inputs(job: Planned, before: Mapping[str, str], made: Mapping[str, str]) -> list[Cause]:
+    now = {os.path.normpath(path) for path in job.inputs}
+    more, fewer = tuple(sorted(now - before.keys())), tuple(sorted(before.keys() - now))
+    other = tuple(
+        path for path in sorted(now & before.keys()) if made.get(path, before[path]) != before[path]
+    )
+    return [
+        *([Cause("read", "now also", more)] if more else []),
+        *([Cause("read", "no longer", fewer)] if fewer else []),
+        *([Cause("input", paths=other)] if other else []),
+    ]
+
+
+def stale_in_words(found: Found) -> str:
+    """What to tell of stale results, and how to make them again; empty if there are none."""
+    if not found:
+        return ""
+    number = len({job.outputs for job, _ in found})
+    rules = sorted({job.rule for job, _ in found})
+    lines = [
+        f"{number} finished {'job is' if number == 1 else 'jobs are'} out of date, and Snakemake "
+        "does not see it: its notes in .snakemake are gone, results were copied without them, or "
+        "--touch accepted them.",
+        *paragraphs(found),
+        "",
+        wrapped(f"To make them again, add: --forcerun {' '.join(rules)}"),
+    ]
+    return "\n".join(lines)
