@@ -306,7 +306,8 @@ REACH: dict[str, set[str]] = {
 }
 #: They run no job of a study.
 FOR_PEOPLE = {
-    "audit", "compare", "estimate", "explain", "export_crate", "fork_server", "write_schema",
+    "audit", "compare", "estimate", "explain", "export_crate", "fork_server", "remove_leftovers",
+    "write_schema",
 }  # fmt: skip
 
 

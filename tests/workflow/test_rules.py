@@ -74,7 +74,9 @@ def _arguments(job: Job) -> list[str]:
 def test_every_rule_was_found(jobs: Plan) -> None:
     assert len(TEMPORARY) == 2
     assert set(RULES) - TEMPORARY == {job.rule for job in jobs} - {"all"}
-    assert set(rules()) - set(RULES) == {"all", "download", "estimate", "explain", "crate"}
+    assert set(rules()) - set(RULES) == {
+        *("all", "download", "estimate", "explain", "crate", "clean", "remove_leftovers"),
+    }
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -163,6 +165,7 @@ def test_every_program_is_called_by_a_rule() -> None:
         "explain",
         "export_crate",
         "fork_server",
+        "remove_leftovers",
         "write_schema",
     }
 

@@ -62,7 +62,32 @@ rule explain:
         "{params.python:q} {params.program:q} --call {params.call:q} 2>&1 | tee {log}"
 
 
-run_here("crate", "estimate", "explain")
+for _rule, _option, _about in (
+    ("clean", "", "List what an earlier configuration left in the study's folder."),
+    ("remove_leftovers", "--remove", "Remove what `clean` lists."),
+):
+
+    rule:
+        name:
+            _rule
+        log:
+            f"{LOGS}/{_rule}.log",
+        conda:
+            "../../envs/plot.yaml"
+        params:
+            call=this_call,
+            study=STUDY.study,
+            option=_option,
+            python=sys.executable,
+            program=program("remove_leftovers"),
+        shell:
+            "{params.python:q} {params.program:q} --call {params.call:q} --study {params.study}"
+            " {params.option} 2>&1 | tee {log}"
+
+    describe(_rule, _about)
+
+
+run_here("clean", "crate", "estimate", "explain", "remove_leftovers")
 
 
 def report_stale():

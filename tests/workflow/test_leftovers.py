@@ -1,0 +1,33 @@
+"""`snakemake remove_leftovers` on the finished miniature, some of which is no longer asked for."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from running import Finished, read_config, snakemake, write_config
+
+pytestmark = pytest.mark.slow
+
+
+def test_an_analysis_that_is_turned_off_leaves_nothing_behind(
+    finished: Finished, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(finished.folder, folder, copy_function=os.link)
+    config = read_config(finished.config)
+    config["analyses"] = config.get("analyses", {}) | {"heads": False}
+    given = ("--cores", "1", "--configfile", write_config(tmp_path / "less.yaml", config))
+    before = {str(path.relative_to(folder)) for path in (folder / "results").rglob("*")}
+    result = snakemake(finished.workflow, folder, "remove_leftovers", *given)
+    assert result.returncode == 0, result.stdout
+    gone = before - {str(path.relative_to(folder)) for path in (folder / "results").rglob("*")}
+    figures = [f"figures/heads-{task}" for task in ("hpo-nli", "hpo-ner")]
+    expected = {f"{figure}.{ending}" for figure in figures for ending in ("svg", "pdf", "png")}
+    expected |= {f"{figure}.svg.run.json" for figure in figures}
+    expected |= {f"benchmarks/figure_heads-{task}.tsv" for task in ("hpo-nli", "hpo-ner")}
+    expected |= {"tables/heads.parquet", "tables/heads.csv", "tables/heads.parquet.run.json"}
+    expected |= {"benchmarks/table_heads.tsv"}
+    assert gone == {f"results/miniature/{path}" for path in expected}

@@ -1,0 +1,33 @@
+"""List, or remove, what an earlier configuration left in a study's folder."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from layerscope.runtime.program import run
+
+
+def main() -> None:
+    """Plan the study as Snakemake would, and find what its plan does not make."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--call", required=True, help="JSON: how Snakemake was called")
+    parser.add_argument("--study", required=True, help="name of a folder of results/")
+    parser.add_argument("--remove", action="store_true", help="do not only list it")
+    arguments = parser.parse_args()
+
+    from layerscope.provenance.leftovers import in_words, leftovers, remove_leftovers
+    from layerscope.provenance.planned import planned
+    from layerscope.provenance.studies import read_study
+
+    jobs = planned(json.loads(arguments.call))
+    study = read_study(".", arguments.study)
+    found = leftovers(study, [path for job in jobs for path in job.outputs])
+    if arguments.remove:
+        remove_leftovers(found)
+    how = "give the target remove_leftovers in place of clean."
+    print(in_words(found, arguments.remove, how))
+
+
+if __name__ == "__main__":
+    run(main)
