@@ -41,7 +41,7 @@ OFF = ("similarity", "heads", "error_analysis", "weight_change", "layer_localiza
 FIGURES = [
     figure.stem.format(task=task)
     for figure in catalogue.FIGURES
-    if figure.needs not in {*OFF, "pretrained-here", "interventions", "models"}
+    if not {*OFF, "pretrained-here", "interventions", "models"}.intersection(figure.needs)
     for task in (("mednli", "jnlpba") if figure.by_task else [None])
 ]
 NOWHERE = "http://127.0.0.1:9"

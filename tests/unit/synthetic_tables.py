@@ -19,7 +19,7 @@ from layerscope.core.table_files import read_frame
 from layerscope.evaluation.significance import families
 
 #: What the made-up study has: everything but published values.
-CHOSEN = {*catalogue.SWITCHES, "models", "interventions", "pretrained-here"}
+CHOSEN = {*catalogue.SWITCHES, "models", "attention", "interventions", "pretrained-here"}
 #: Names of the made-up files that a table is made from as a whole.
 FILES = {"scores": "scores", "pretraining": "evaluations"}
 SETTINGS = json.dumps({"resamples": 200, "confidence": 0.95, "seed": 0})

@@ -14,9 +14,8 @@ from attention_loops import entropy_of, pair_of, part_of
 from tiny_models import TEXTS, Tiny, ner_table, nli_table
 
 from layerscope.config.extraction import Attention
-from layerscope.core.errors import UserError
 from layerscope.extraction.attention import choose_examples, compare_attention
-from layerscope.models.inputs import Encoded, encode_text
+from layerscope.models.inputs import Encoded, encode_pairs, encode_sentences, encode_text
 
 # --- models ------------------------------------------------------------------------------------
 
@@ -132,17 +131,24 @@ def test_examples_are_spread_over_the_table_and_sorted_by_length(encoder: Tiny) 
 
 
 @pytest.mark.parametrize("kind", ["nli", "ner"])
-def test_examples_that_do_not_fit_are_left_out(encoder: Tiny, kind: str) -> None:
+def test_examples_that_do_not_fit_are_used_cut_where_others_are_too_few(
+    encoder: Tiny, kind: str
+) -> None:
     long, short = ["fever"] * 40, ["a", "dry", "cough"]
     words = [long if index % 2 else short for index in range(8)]
     if kind == "nli":
         table = nli_table([(" ".join(each), "pain", "x") for each in words])
     else:
         table = ner_table([(each, ["O"] * len(each)) for each in words])
-    settings = Attention(examples=100, max_length=20)
-    chosen = choose_examples(encoder, table, kind, settings)
     ids = table["example_id"].to_pylist()
-    assert [name for name, _ in chosen] == ids[::2]
-    only_long = table.filter([index % 2 == 1 for index in range(8)])
-    with pytest.raises(UserError, match="no example fits in 20 sub-words"):
-        choose_examples(encoder, only_long, kind, settings)
+    enough = choose_examples(encoder, table, kind, Attention(examples=4, max_length=20))
+    assert [name for name, _ in enough] == ids[::2]
+    every = choose_examples(encoder, table, kind, Attention(examples=100, max_length=20))
+    assert [name for name, _ in every] == ids[1::2] + ids[::2]  # the longest first
+    assert {len(encoded.ids) for _, encoded in every[:4]} <= {19, 20}
+    reader = (encoder.tokenizer, encoder.special_tokens)
+    if kind == "nli":
+        (whole,), _ = encode_pairs(*reader, [" ".join(long)], ["pain"], 20)
+    else:
+        ((whole, *_),), _ = encode_sentences(*reader, [long], 20)
+    assert every[0][1] == whole

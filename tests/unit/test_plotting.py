@@ -124,6 +124,15 @@ def test_interventions_are_drawn_beside_the_model_as_it_is(study: dict[str, Path
     assert list(read.lines[2].get_ydata()) == pytest.approx([mean(intervention="none")] * 2)
 
 
+def test_erased_labels_are_drawn_alone_where_no_head_is_masked(study: dict[str, Path]) -> None:
+    table = rows(study, "interventions", "one-nli")
+    figure = interventions.draw(table[table["share"].isna()])
+    assert len(figure.axes) == 3 * 3
+    assert figure.axes[0].get_ylabel() == "minilm\nAccuracy"
+    (legend,) = figure.legends
+    assert "random heads" not in [text.get_text() for text in legend.get_texts()]
+
+
 def test_gain_has_a_panel_for_each_fraction_and_view(study: dict[str, Path]) -> None:
     figure = gain.draw(rows(study, "probes", "one-nli"))
     assert len(figure.axes) == 2 * 4  # halves of the input are controls, drawn apart

@@ -42,6 +42,7 @@ def expected(config: Config) -> dict[str, int]:
     causal = config.get("interventions", {}) is not None
     conditions = {
         "models": compared,
+        "attention": config["attention"] is not None,
         "interventions": causal,
         "references": bool(config.get("references")),
         "pretrained-here": bool(made),
@@ -114,7 +115,7 @@ def _fewer_analyses(config: Config) -> Config:
 
 def _other_analyses(config: Config) -> Config:
     off = ("layer_localization", "significance", "error_analysis", "weight_change", "explorer")
-    return config | {"analyses": dict.fromkeys(off, False)}
+    return config | {"analyses": dict.fromkeys(off, False), "attention": None}
 
 
 def _several_rows_and_draws(config: Config) -> Config:

@@ -10,6 +10,10 @@ Gives: results/{study}/activations/{task}/{model}/{variant}/{view}/{split}.parqu
 """
 
 EXTRACTED = "{task}/{model}/{variant}"
+#: Outputs of a study that compares attention.
+ATTENTION = (
+    {"attention": f"{RESULTS}/attention/{EXTRACTED}.parquet"} if STUDY.attention else {}
+)
 
 
 rule extract_base:
@@ -17,8 +21,8 @@ rule extract_base:
     input:
         unpack(extracted_from),
     output:
+        **ATTENTION,
         activations=directory(f"{RESULTS}/activations/{EXTRACTED}"),
-        attention=f"{RESULTS}/attention/{EXTRACTED}.parquet",
     log:
         f"{LOGS}/extract/{EXTRACTED}.log",
     benchmark:
@@ -37,6 +41,7 @@ rule extract_base:
         splits=probe_rows,
         settings=ACTIVATIONS,
         attention=jobs.attention_settings(STUDY),
+        attention_files=attention_files,
         predictions=prediction_options,
         prediction_files=prediction_files,
     shell:
@@ -46,23 +51,23 @@ rule extract_base:
         " --probe-rows {params.splits} --data {input.data} --samples {input.samples}"
         " --test {input.test}"
         " --views {params.views} --model {input.model}"
-        " --out-activations {output.activations} --out-attention {output.attention}"
-        " {params.prediction_files} {params.predictions}"
+        " --out-activations {output.activations}"
+        " {params.attention_files} {params.prediction_files} {params.predictions}"
         " --record {params.record:q} > {log} 2>&1"
 
 
 use rule extract_base as extract_base_temp with:
     output:
+        **ATTENTION,
         activations=temp(directory(f"{RESULTS}/activations/{EXTRACTED}")),
-        attention=f"{RESULTS}/attention/{EXTRACTED}.parquet",
     wildcard_constraints:
         variant=one_of(v for v in BASES if v in TRANSIENT),
 
 
 use rule extract_base as extract_finetuned with:
     output:
+        **ATTENTION,
         activations=directory(f"{RESULTS}/activations/{EXTRACTED}"),
-        attention=f"{RESULTS}/attention/{EXTRACTED}.parquet",
         predictions=f"{RESULTS}/predictions/{EXTRACTED}.parquet",
     wildcard_constraints:
         variant=one_of(v for v in FINETUNED if v in KEPT),
@@ -72,8 +77,8 @@ use rule extract_base as extract_finetuned with:
 
 use rule extract_finetuned as extract_finetuned_temp with:
     output:
+        **ATTENTION,
         activations=temp(directory(f"{RESULTS}/activations/{EXTRACTED}")),
-        attention=f"{RESULTS}/attention/{EXTRACTED}.parquet",
         predictions=f"{RESULTS}/predictions/{EXTRACTED}.parquet",
     wildcard_constraints:
         variant=one_of(v for v in FINETUNED if v in TRANSIENT),

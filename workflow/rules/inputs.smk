@@ -99,12 +99,11 @@ def extracted_from(wildcards):
     found = {"model": model}
     if wildcards.variant in FINETUNED:
         folder = f"{RESULTS}/finetuned/{wildcards.task}/{wildcards.model}"
-        other = jobs.ceiling_variant(STUDY, wildcards.variant)
-        found = {
-            "model": f"{folder}/{wildcards.variant}",
-            "before": model,
-            "other_seed": f"{folder}/{other}" if other else [],
-        }
+        found = {"model": f"{folder}/{wildcards.variant}"}
+        if STUDY.attention:
+            other = jobs.ceiling_variant(STUDY, wildcards.variant)
+            found["before"] = model
+            found["other_seed"] = f"{folder}/{other}" if other else []
     splits = probe_rows(wildcards)
     return found | {
         "data": [
@@ -125,11 +124,34 @@ def prediction_options(wildcards):
 
 
 def prediction_files(wildcards, input, output):
-    """What such a model is compared with, and where its predictions go."""
+    """Where such a model's predictions go."""
     if wildcards.variant not in FINETUNED:
         return ""
-    other = f"--other-seed {input.other_seed}" if input.other_seed else ""
-    return f"--before {input.before} {other} --out-predictions {output.predictions}"
+    return f"--out-predictions {output.predictions}"
+
+
+def attention_files(wildcards, input, output):
+    """What a variant's attention is compared with, and where it goes; nothing if it is not."""
+    if not STUDY.attention:
+        return ""
+    compared = {"--before": "before", "--other-seed": "other_seed"}
+    options = [
+        f"{option} {input[name]}"
+        for option, name in compared.items()
+        if input.get(name)
+    ]
+    return " ".join([f"--out-attention {output.attention}", *options])
+
+
+def ranking(wildcards):
+    """The attention of a fine-tuned model, whose change ranks its heads; none if it is not compared."""
+    if not STUDY.attention:
+        return []
+    return f"{RESULTS}/attention/{wildcards.task}/{wildcards.model}/{wildcards.variant}.parquet"
+
+
+def ranking_option(wildcards, input):
+    return f"--attention {input.attention}" if input.attention else ""
 
 
 def predictions_of_system(wildcards):

@@ -1,6 +1,6 @@
 """Causal checks on fine-tuned models of the largest training fraction: heads masked, the label erased at a layer.
 
-Needs: the model, its attention before and after, prepared data: test, and the rows that probes learn from.
+Needs: the model, its attention before and after (else no head is masked), prepared data: test, and the rows that probes learn from.
 Gives: results/{study}/interventions/{task}/{model}/{variant}.parquet (intervention, ablation, fitted, layer,
     share, draw, metric, value, change, edit, probe, probe_before, probe_chance).
 """
@@ -11,7 +11,7 @@ rule intervene:
     input:
         unpack(main_probe_rows),
         model=f"{RESULTS}/finetuned/{{task}}/{{model}}/{{variant}}",
-        attention=f"{RESULTS}/attention/{{task}}/{{model}}/{{variant}}.parquet",
+        attention=ranking,
         test=f"{RESULTS}/data/{{task}}/test.parquet",
     output:
         f"{RESULTS}/interventions/{{task}}/{{model}}/{{variant}}.parquet",
@@ -32,6 +32,7 @@ rule intervene:
         settings=jobs.intervention_settings(STUDY),
         passes=ACTIVATIONS,
         merge_tags=merge_tags,
+        attention=ranking_option,
         limit=lambda wildcards: jobs.prediction_limit(
             STUDY, wildcards.task, wildcards.model
         ),
@@ -40,6 +41,6 @@ rule intervene:
         " --variant {wildcards.variant} --kind {params.kind} --architecture {params.architecture}"
         " --settings {params.settings:q} --passes {params.passes:q}"
         " --max-length {params.limit} {params.merge_tags}"
-        " --model {input.model} --attention {input.attention}"
+        " --model {input.model} {params.attention}"
         " --reference {input.data} --sample {input.sample} --test {input.test} --out {output}"
         " --record {params.record:q} > {log} 2>&1"

@@ -27,7 +27,9 @@ def read_arguments() -> argparse.Namespace:
         "--merge-tags", action="store_true", help="NER: the head knows types in place of IOB2 tags"
     )
     parser.add_argument("--model", type=Path, required=True, help="folder of the fine-tuned model")
-    parser.add_argument("--attention", required=True, help="its attention before and after")
+    parser.add_argument(
+        "--attention", help="before and after: its change ranks heads; without it none is masked"
+    )
     parser.add_argument("--reference", type=Path, required=True, help="rows that probes learn from")
     parser.add_argument("--sample", type=Path, required=True, help="ids of those that are used")
     parser.add_argument("--test", type=Path, required=True)
@@ -67,14 +69,16 @@ def main() -> None:
         return metrics.values(metrics.ner_metrics(truth, predicted, examples, task.names))
 
     settings = Interventions.model_validate_json(arguments.settings)
-    attention = read_table(arguments.attention, "attention")
     name = f"{arguments.task} {arguments.name} {arguments.variant}"
-    ranked = ranked_heads(attention, all_heads(loaded.model))
     inputs = read_inputs(loaded, reference, task, passes)
-    interventions = [
-        *masked_heads(ranked, settings, name, mean_outputs(loaded, inputs.sequences, passes)),
-        *erased_layers(loaded, inputs, task, name, settings.seed, passes),
-    ]
+    masked = []
+    if arguments.attention:
+        attention = read_table(arguments.attention, "attention")
+        ranked = ranked_heads(attention, all_heads(loaded.model))
+        means = mean_outputs(loaded, inputs.sequences, passes)
+        masked = masked_heads(ranked, settings, name, means)
+    erased = erased_layers(loaded, inputs, task, name, settings.seed, passes)
+    interventions = [*masked, *erased]
     sample = sample_of(loaded, test, task, settings.seed, passes)
     checked = check(loaded, sample, interventions, task, score, passes)
     changed = Intervened(loaded.model, interventions)

@@ -3,9 +3,9 @@
 Rules, the estimate, the configuration and the tests read it; there is no second list.
 The programs `draw` and `make_table` do not import it, so an edit here redraws nothing by itself.
 
-A condition (`needs`) is the name of a switch in the section `analyses` of the configuration, or of
-what `layerscope.config.jobs.analyses` adds to them: `models`, `interventions`, `references`,
-`pretrained-here`.
+The conditions of an entry (`needs`) are names of switches in the section `analyses` of the
+configuration, or of what `layerscope.config.jobs.analyses` adds to them: `models`, `attention`,
+`interventions`, `references`, `pretrained-here`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Table:
     optional: tuple[str, ...] = ()  # tables that it is computed from too, if the study has them
     also: tuple[str, ...] = ()  # further tables of the same job
     settings: str | None = None  # `statistics`, `models` or `association`, of the configuration
-    needs: str | None = None
+    needs: tuple[str, ...] = ()
 
     @property
     def rule(self) -> str:
@@ -72,7 +72,7 @@ class Figure:
     tables: tuple[str, ...]
     about: str
     by_task: bool = True
-    needs: str | None = None
+    needs: tuple[str, ...] = ()
 
     @property
     def rule(self) -> str:
@@ -107,9 +107,9 @@ class Page:
     tables: tuple[str, ...]
 
     @property
-    def needs(self) -> str:
+    def needs(self) -> tuple[str, ...]:
         """Pages have switches of their own."""
-        return self.name
+        return (self.name,)
 
 
 TABLES = (
@@ -143,37 +143,38 @@ TABLES = (
             "tables.attention",
             settings="statistics",
         ),
+        needs=("attention",),
     ),
     Table(
         "similarity",
         "How much each layer changes from the pre-trained model, and anisotropy.",
         part=Part("Similarity by layer of one model on one task.", "tables.similarity"),
-        needs="similarity",
+        needs=("similarity",),
     ),
     Table(
         "weight_change",
         "How far fine-tuning has moved the weights of each layer.",
         part=Part("Change of weights by layer of one model on one task.", "analysis.weight_change"),
-        needs="weight_change",
+        needs=("weight_change",),
     ),
     Table(
         "cross_model_similarity",
         "How similar models are to each other at equal relative depth.",
-        needs="models",
+        needs=("models",),
     ),
     Table(
         "layer_localization",
         "At which layer each probe's score is reached.",
         module="analysis.layer_localization",
         inputs=("probes", "training"),
-        needs="layer_localization",
+        needs=("layer_localization",),
     ),
     Table(
         "heads",
         "How much each attention head changes, relative to two seeds and to another head.",
         module="analysis.heads",
         inputs=("attention", "training"),
-        needs="heads",
+        needs=("heads", "attention"),
     ),
     Table(
         "significance",
@@ -184,7 +185,7 @@ TABLES = (
             by=("task",),
             settings="statistics",
         ),
-        needs="significance",
+        needs=("significance",),
     ),
     Table(
         "error_analysis",
@@ -194,20 +195,20 @@ TABLES = (
             "evaluation.error_analysis",
             settings="statistics",
         ),
-        needs="error_analysis",
+        needs=("error_analysis",),
     ),
     Table(
         "interventions",
         "Scores with heads masked and with the label erased.",
         part=Part("Scores under interventions of one model on one task.", "tables.interventions"),
-        needs="interventions",
+        needs=("interventions",),
     ),
     Table(
         "association",
         "Which inner measures are associated with downstream scores, beside placebos.",
         module="evaluation.association",
-        inputs=("scores", "probes", "attention"),
-        optional=("weight_change",),
+        inputs=("scores", "probes"),
+        optional=("attention", "weight_change"),
         settings="association",
         also=("association-points",),
     ),
@@ -222,7 +223,7 @@ TABLES = (
         module="evaluation.reproduction",
         inputs=("scores",),
         settings="statistics",
-        needs="references",
+        needs=("references",),
     ),
 )
 
@@ -232,9 +233,9 @@ FIGURES = (
            "How well each model does the task, by training fraction.", by_task=False),
     Figure("pretraining", "Pre-training", "Held-out perplexity", ("pretraining",),
            "What pre-training in the workflow achieved on held-out text.",
-           by_task=False, needs="pretrained-here"),
+           by_task=False, needs=("pretrained-here",)),
     Figure("reproduction", "Performance", "Comparison with published values", ("reproduction",),
-           "Our scores compared with published ones.", by_task=False, needs="references"),
+           "Our scores compared with published ones.", by_task=False, needs=("references",)),
     Figure("probes", "Layers", "Probe score by layer", ("probes",),
            "What each layer encodes, before and after fine-tuning, with the random control."),
     Figure("controls", "Layers", "Controls of the probes", ("probes",),
@@ -242,7 +243,8 @@ FIGURES = (
     Figure("inputs", "Layers", "What probes are given", ("probes", "scores"),
            "How the best layer's score depends on pooling, features and parts of the input."),
     Figure("attention", "Attention", "Similarity before and after", ("attention",),
-           "How similar each head's attention is before and after fine-tuning."),
+           "How similar each head's attention is before and after fine-tuning.",
+           needs=("attention",)),
     Figure("association", "Association", "Inner measures and performance",
            ("association", "association-points", "scores"),
            "Which inner measures are associated with the downstream score."),
@@ -252,26 +254,26 @@ FIGURES = (
            "Which labels are confused with which."),
     Figure("similarity", "Layers", "Similarity to pre-trained", ("similarity",),
            "How much each layer changes from the pre-trained model, and anisotropy.",
-           needs="similarity"),
+           needs=("similarity",)),
     Figure("weight_change", "Layers", "Change of weights", ("weight_change",),
-           "How far fine-tuning has moved the weights of each layer.", needs="weight_change"),
+           "How far fine-tuning has moved the weights of each layer.", needs=("weight_change",)),
     Figure("cross_model_similarity", "Layers", "Similarity between models",
            ("cross_model_similarity",),
            "How similar models are to each other at equal relative depth, before and after.",
-           needs="models"),
+           needs=("models",)),
     Figure("layer_localization", "Layers", "Where information enters", ("layer_localization",),
            "At which depth each probe's score is reached, by training fraction.",
-           needs="layer_localization"),
+           needs=("layer_localization",)),
     Figure("heads", "Attention", "How much heads change", ("heads",),
            "How much each attention head changes, and in what.",
-           needs="heads"),
+           needs=("heads", "attention")),
     Figure("significance", "Performance", "Differences between models", ("significance",),
-           "Which models, baselines and training fractions differ.", needs="significance"),
+           "Which models, baselines and training fractions differ.", needs=("significance",)),
     Figure("error_analysis", "Performance", "Calibration and classes", ("error_analysis",),
            "Calibration, F1 of each class, and of seen and unseen entities.",
-           needs="error_analysis"),
+           needs=("error_analysis",)),
     Figure("interventions", "Interventions", "Heads masked, label erased", ("interventions",),
-           "How much score masked heads and an erased label cost.", needs="interventions"),
+           "How much score masked heads and an erased label cost.", needs=("interventions",)),
 )
 # fmt: on
 
@@ -307,7 +309,7 @@ def planned(entries: Iterable[Entry], chosen: set[str]) -> list[Entry]:
         entries: `TABLES`, `FIGURES` or `PAGES`.
         chosen: conditions that hold, as from `layerscope.config.jobs.analyses`.
     """
-    return [entry for entry in entries if entry.needs is None or entry.needs in chosen]
+    return [entry for entry in entries if chosen.issuperset(entry.needs)]
 
 
 def table_names(chosen: set[str]) -> list[str]:

@@ -42,5 +42,6 @@ class Attention(Section):
     examples: Count = Field(description="test examples whose maps are compared")
     batch_examples: Count = Field(default=8, description="examples in a forward pass")
     max_length: MaxLength = Field(
-        default=128, description="sub-word limit; longer examples are skipped"
+        default=128,
+        description="sub-word limit; longer examples are used, cut, where too few are shorter",
     )

@@ -285,8 +285,8 @@ def smallest_variants(study: Study) -> list[str]:
 
 
 def attention_settings(study: Study) -> str:
-    """What the comparison of attention depends on."""
-    return _json(study.attention)
+    """What the comparison of attention depends on; `null` if there is none."""
+    return _json(study.attention) if study.attention else "null"
 
 
 def intervened_variants(study: Study) -> list[str]:
@@ -305,12 +305,13 @@ def analyses(study: Study) -> set[str]:
     """What `layerscope.catalogue` asks of a study: names of its analyses and other conditions.
 
     Those of the configuration's `analyses` that are on; `models` if similarity is and there are
-    models to compare; `interventions` if there are any; `references` if there are published values;
-    `pretrained-here` if the workflow pre-trains a model.
+    models to compare; `attention` and `interventions` if there are any; `references` if there are
+    published values; `pretrained-here` if the workflow pre-trains a model.
     """
     found = {name for name, on in study.analyses.model_dump().items() if on}
     conditions = {
         "models": "similarity" in found and len(study.models) > 1,
+        "attention": study.attention is not None,
         "interventions": study.interventions is not None,
         "references": study.references is not None,
         "pretrained-here": any(is_pretrained_here(study, model) for model in study.models),

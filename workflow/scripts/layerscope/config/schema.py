@@ -217,7 +217,9 @@ class Study(Section):
         default={},
         description="classifiers on frozen vectors, by name; left out: the protocol's",
     )
-    attention: Attention = Field(description="how attention maps are compared")
+    attention: Attention | None = Field(
+        description="how attention maps are compared; null: not at all"
+    )
     interventions: Interventions | None = Field(
         default=Interventions(),
         description="causal checks on models of the largest training fraction; null: none",

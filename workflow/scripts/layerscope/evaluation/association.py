@@ -192,7 +192,7 @@ def _predicted(own: Mapping[str, Profiles], name: str) -> list[Row]:
 def tabulate(sources: Sources) -> dict[str, Table]:
     """The table and that of points, from those of scores, probes and attention.
 
-    Changes of weights are a placebo where the study has their table.
+    Attention gives measures, and changes of weights a placebo, where the study has their table.
     """
     settings = AssociationSettings.model_validate_json(sources.settings)
     rows, all_points = [], []
@@ -200,7 +200,7 @@ def tabulate(sources: Sources) -> dict[str, Table]:
         points_of = task_points(
             sources.table("scores", task),
             sources.table("probes", task),
-            sources.table("attention", task, list(ATTENTION)),
+            _attention(sources, task),
             _weights(sources, task),
             settings.families,
         )
@@ -211,6 +211,13 @@ def tabulate(sources: Sources) -> dict[str, Table]:
         "association": Table([rows], {"confidence": settings.confidence}),
         "association-points": Table([pd.concat(all_points)] if all_points else []),
     }
+
+
+def _attention(sources: Sources, task: str) -> pd.DataFrame:
+    """The task's rows of the table of attention, none where there is no such table."""
+    if "attention" in sources.paths:
+        return sources.table("attention", task, list(ATTENTION))
+    return pd.DataFrame(columns=["model", "variant", "percent", "layer", "measure", "value"])
 
 
 def _weights(sources: Sources, task: str) -> pd.DataFrame:

@@ -19,6 +19,7 @@ nulls say by how much.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,36 +38,44 @@ from layerscope.models.loaded import LoadedModel
 from layerscope.models.maps import maps_side_by_side
 from layerscope.models.memory import halving
 
+log = logging.getLogger(__name__)
+
 
 def choose_examples(
     loaded: LoadedModel, table: pa.Table, kind: str, settings: Attention
 ) -> list[tuple[str, Encoded]]:
-    """Examples evenly spaced over a table, those left out that do not fit one window.
+    """Examples evenly spaced over a table, of those that fit one window if they are enough.
+
+    If not, of all: a longer sentence is its first window, a longer pair is cut, as for predictions.
 
     Returns:
         Ids and inputs, longest first, so that neighbours are of similar length.
-
-    Raises:
-        UserError: no example fits.
     """
     limit = position_limit(loaded.model, settings.max_length)
     reader = (loaded.tokenizer, loaded.special_tokens)
     rows = table.to_pydict()
     if kind == "nli":
-        whole = encode_pairs(*reader, rows["premise"], rows["hypothesis"], 2**30)[0]
-        fitting = [(i, e) for i, e in enumerate(whole) if len(e.ids) <= limit]
+        pairs = rows["premise"], rows["hypothesis"]
+        inputs, _ = encode_pairs(*reader, *pairs, 2**30)
+        fits = [len(pair.ids) <= limit for pair in inputs]
     else:
-        cut, _ = encode_sentences(*reader, rows["tokens"], limit)
-        fitting = [(i, windows[0]) for i, windows in enumerate(cut) if len(windows) == 1]
-    count = min(settings.examples, len(fitting))
-    if count == 0:
-        raise UserError(
-            f"attention: no example fits in {limit} sub-words; allowed: a larger max_length"
-        )
-    places = np.linspace(0, len(fitting) - 1, count).round().astype(int)
-    chosen = [fitting[place] for place in places]
-    chosen.sort(key=lambda pair: (-len(pair[1].ids), pair[0]))
-    return [(rows["example_id"][index], encoded) for index, encoded in chosen]
+        sentences, _ = encode_sentences(*reader, rows["tokens"], limit)
+        inputs = [windows[0] for windows in sentences]
+        fits = [len(windows) == 1 for windows in sentences]
+    usable = [index for index, fit in enumerate(fits) if fit]
+    if len(usable) < min(settings.examples, len(fits)):
+        usable = list(range(len(fits)))
+        if kind == "nli":
+            inputs, _ = encode_pairs(*reader, *pairs, limit)
+    places = np.linspace(0, len(usable) - 1, min(settings.examples, len(usable)))
+    chosen = [usable[place] for place in places.round().astype(int)]
+    chosen.sort(key=lambda index: (-len(inputs[index].ids), index))
+    if long := sum(not fits[index] for index in chosen):
+        log.warning(
+            "attention: %d of %d examples are longer than %d sub-words and used up to there",
+            long, len(chosen), limit,
+        )  # fmt: skip
+    return [(rows["example_id"][index], inputs[index]) for index in chosen]
 
 
 def cosine(a: torch.Tensor, b: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
@@ -244,7 +253,7 @@ def compare_attention(
         return UserError(
             f"out of memory with the attention maps of one example of "
             f"{len(examples[indices[0]][1].ids)} sub-words; allowed: a smaller max_length of "
-            "`attention`, a smaller model, or a device with more memory"
+            "`attention`, `attention: null`, or a device with more memory"
         )
 
     columns: dict[str, list[Any]] = {
@@ -283,7 +292,7 @@ def attention_table(
         Columns of the format "attention".
 
     Raises:
-        UserError: no example fits, or the device has no memory for one.
+        UserError: the device has no memory for one example.
     """
     for each in (loaded.model, before, other_seed):
         if each is not None:

@@ -68,7 +68,7 @@ def draw_erased(axes: Axes, rows: pd.DataFrame, value: str) -> None:
 
 @styled()
 def draw(rows: pd.DataFrame) -> Figure:
-    """Draw a row of four panels a model, in the task's primary metric.
+    """Draw a row of four panels a model, in the task's primary metric; three without masked heads.
 
     Args:
         rows: one task's rows of the table of interventions.
@@ -76,37 +76,40 @@ def draw(rows: pd.DataFrame) -> Figure:
     models = models_of(rows)
     metric, _ = task_metrics(set(rows["metric"]))
     rows = rows[rows["metric"] == metric]
+    masked = bool(rows["share"].notna().any())
     figure = Figure(figsize=(PAGE, 0.95 + 1.2 * len(models)), layout="constrained")
-    grid = figure.subplots(len(models), 4, sharey=True, squeeze=False)
+    grid = figure.subplots(len(models), 4 if masked else 3, sharey=True, squeeze=False)
     for line, model in zip(grid, models, strict=True):
         own = rows[rows["model"] == model]
         plain = own.loc[own["intervention"] == "none", "value"]
-        groups = draw_heads(line[0], own)
-        line[0].set_xticklabels(groups if model == models[-1] else [])
-        for axes, fitted in zip(line[1:3], FITTED, strict=True):
+        if masked:
+            groups = draw_heads(line[0], own)
+            line[0].set_xticklabels(groups if model == models[-1] else [])
+            line[0].set_title(model, loc="left", fontweight="bold")
+        for axes, fitted in zip(line[-3:-1], FITTED, strict=True):
             draw_erased(axes, own[own["fitted"] == fitted], "value")
-        for axes in line[:3]:
+        for axes in line[:-1]:
             draw_plain(axes, plain)
         read = own[own["fitted"] == "read"]
-        draw_erased(line[3], read, "probe")
-        draw_curve(line[3], curve(read, "layer", "probe_before"), PLAIN[1])
+        draw_erased(line[-1], read, "probe")
+        draw_curve(line[-1], curve(read, "layer", "probe_before"), PLAIN[1])
         chance = curve(read, "layer", "probe_chance")
-        line[3].plot(chance.index, chance["mean"], color=CHANCE.colour, linestyle=":")
-        line[0].set_title(model, loc="left", fontweight="bold")
-        line[0].set_ylabel(METRICS[metric])
+        line[-1].plot(chance.index, chance["mean"], color=CHANCE.colour, linestyle=":")
+        line[0].set_ylabel(METRICS[metric] if masked else f"{model}\n{METRICS[metric]}")
     for axes, title in zip(
-        grid[0, 1:], [*FITTED.values(), "fresh probe of the token read"], strict=True
+        grid[0, -3:], [*FITTED.values(), "fresh probe of the token read"], strict=True
     ):
         axes.set_title(title, loc="left")
     top = grid[0, 0].get_ylim()[1]
     grid[0, 0].set_ylim(-0.04 * top, top)  # from 0, with room for the markers there
-    grid[-1, 0].set_xlabel("Heads of each layer masked, by")
-    for axes in grid[-1, 1:]:
+    for axes in grid[-1]:
         axes.set_xlabel("Layer after which erased")
+    if masked:
+        grid[-1, 0].set_xlabel("Heads of each layer masked, by")
     handles = [
         *(
             Line2D([], [], color=look.colour, marker=look.marker, label=label)
-            for label, look in (*HEADS.values(), *ERASED.values())
+            for label, look in (*(HEADS.values() if masked else ()), *ERASED.values())
         ),
         Line2D([], [], color=PLAIN[1].colour, label="as fine-tuned"),
         Line2D([], [], color=CHANCE.colour, linestyle=":", label="probe: commonest label"),

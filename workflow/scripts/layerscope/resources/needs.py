@@ -208,7 +208,7 @@ def _extract(study: Study, size: ModelSize, task: TaskSize, name: str, variant: 
     length = subwords(task, settings.max_length)
     encodings = Counter(map(encoding, views))  # views of the same one share a pass
     passes = examples * len(encodings) + (task.examples["test"] if tuned else 0)
-    compared = attention.examples * (3 if tuned else 1)
+    compared = attention.examples * (3 if tuned else 1) if attention else 0
     operations = 2 * size.body * length * (passes + compared)
     # Without a GPU the maps cost more than the products: every entry is read a dozen times.
     operations += 400 * compared * size.layers * size.heads * length**2
@@ -224,17 +224,21 @@ def _extract(study: Study, size: ModelSize, task: TaskSize, name: str, variant: 
     block = 256 * max(in_example, 2) * states * size.width * 14 / 1e6
     block *= max(encodings.values())
     batch = states * size.width * settings.batch_tokens * 8 / 1e6
-    maps = 12 * size.layers * size.heads * attention.batch_examples * length**2 * 4 / 1e6
+    held = attention.batch_examples if attention else 0
+    maps = 12 * size.layers * size.heads * held * length**2 * 4 / 1e6
     models = 3 * 4 * size.parameters / 1e6
     memory = (CUDA if gpu else TORCH + batch + maps) + models + block
-    measured = attention.examples * size.layers * size.heads * (14 if tuned else 4) * 8 / 1e6
+    measures = attention.examples * (14 if tuned else 4) if attention else 0
+    measured = measures * size.layers * size.heads * 8 / 1e6
     return Needs(int(memory), seconds, gpu, activations_mb=stored, other_mb=measured)
 
 
 def _intervene(study: Study, size: ModelSize, task: TaskSize, name: str) -> Needs:
     settings, passing = study.interventions, study.activations
     # Each fraction of heads, and once more with means; four erasures of a layer.
-    masked = (len(settings.head_shares) + 1) * (2 + settings.random_draws) if settings else 0
+    masked = 0
+    if settings and study.attention:
+        masked = (len(settings.head_shares) + 1) * (2 + settings.random_draws)
     ner = study.tasks[name].kind == "ner"
     test = task.examples["test"]
     # Means of heads, erasers and their sizes from all reference rows; checks on some test rows.
