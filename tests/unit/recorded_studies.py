@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -60,41 +59,3 @@ def run_study() -> None:
     both = [f"results/s/data/{task}.parquet" for task in ("nli", "ner")]
     ran("table", ["results/s/tables/t.parquet"], both)
     ran("figure_f", [FIGURE], ["results/s/tables/t.parquet"], wildcards={"task": "nli"})
-
-
-def edit_record(path: str, **changes: Any) -> None:
-    """Edit the record beside an output, its digest as it was."""
-    file = Path(f"{path}.run.json")
-    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
-
-
-def whole_record() -> dict[str, Any]:
-    """Of a job that ended well, as its program writes it."""
-    return {
-        "study": "demo",
-        "rule": "finetune",
-        "wildcards": {"model": "a"},
-        "program": "finetune",
-        "part": None,
-        "command": "python finetune.py --seed 1 --out model",
-        "parameters": {"seed": 1, "out": "model"},
-        "seeds": {"seed": 1},
-        "inputs": [],
-        "outputs": [{"path": "model", "temporary": False}],
-        "log": {"path": "log.txt"},
-        "lineage": LINEAGE,
-        "code": {"digest": "c", "modules": {}},
-        "commit": None,
-        "dirty": None,
-        "configuration": None,
-        "versions": {"python": "3.11.7"},
-        "slurm": None,
-        "writer": "host-1",
-        "started": "2026-01-01T00:00:00.000000+00:00",
-        "ended": "2026-01-01T00:00:01.000000+00:00",
-        "exit": 0,
-        "machine": {"host": "host", "system": "s", "processor": "p", "cores": 1, "gpus": []},
-        "peak_memory_bytes": 1,
-        "peak_gpu_memory_bytes": None,
-        "digest": "d",
-    }

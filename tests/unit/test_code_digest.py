@@ -306,7 +306,8 @@ REACH: dict[str, set[str]] = {
 }
 #: They run no job of a study.
 FOR_PEOPLE = {
-    "audit", "compare", "estimate", "explain", "export_crate", "fork_server", "remove_leftovers",
+    "audit", "compare", "estimate", "explain", "export_crate", "fork_server", "pack_study",
+    "remove_leftovers",
     "write_schema",
 }  # fmt: skip
 

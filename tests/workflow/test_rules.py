@@ -75,7 +75,8 @@ def test_every_rule_was_found(jobs: Plan) -> None:
     assert len(TEMPORARY) == 2
     assert set(RULES) - TEMPORARY == {job.rule for job in jobs} - {"all"}
     assert set(rules()) - set(RULES) == {
-        *("all", "download", "estimate", "explain", "crate", "clean", "remove_leftovers"),
+        *("all", "download", "estimate", "explain", "crate", "pack", "clean"),
+        "remove_leftovers",
     }
 
 
@@ -165,6 +166,7 @@ def test_every_program_is_called_by_a_rule() -> None:
         "explain",
         "export_crate",
         "fork_server",
+        "pack_study",
         "remove_leftovers",
         "write_schema",
     }

@@ -1,7 +1,7 @@
 """What is asked of a study as a whole, and makes no results: its cost, its plan, its export.
 
 Needs: STUDY, the configuration as it was read; for an export, finished results.
-Gives: text on the terminal; results/{study}/crate/. At the end of a run: which finished jobs are out of date.
+Gives: text on the terminal; results/{study}/crate/ and pack.zip. At the end of a run: which finished jobs are out of date.
 """
 
 import atexit
@@ -24,6 +24,27 @@ rule estimate:
         " --rule {params.rule} --configuration {params.configuration:q} 2>&1 | tee {log}"
 
 
+def study_targets(wildcards):
+    """Param: what the study gives, as JSON."""
+    return canonical_json([str(path) for path in rules.all.input])
+
+
+rule pack:
+    """Pack results, run records and programs of the finished study for somebody who verifies it."""
+    log:
+        f"{LOGS}/pack.log",
+    conda:
+        "../../envs/plot.yaml"
+    params:
+        study=STUDY.study,
+        targets=study_targets,
+        out=placed(f"{RESULTS}/pack.zip"),
+        program=program("pack_study"),
+    shell:
+        "python {params.program:q} --study {params.study} --targets {params.targets:q}"
+        " --out {params.out} 2>&1 | tee {log}"
+
+
 rule crate:
     """Export the finished study with all that is known of its making, as an RO-Crate."""
     log:
@@ -32,9 +53,7 @@ rule crate:
         "../../envs/plot.yaml"
     params:
         study=STUDY.study,
-        targets=lambda wildcards: canonical_json(
-            [str(path) for path in rules.all.input]
-        ),
+        targets=study_targets,
         configuration=fixed(canonical_json(STUDY.model_dump(mode="json"))),
         given=fixed(CONFIGURED["files"]),
         rules=lambda wildcards: canonical_json(
@@ -87,7 +106,7 @@ for _rule, _option, _about in (
     describe(_rule, _about)
 
 
-run_here("clean", "crate", "estimate", "explain", "remove_leftovers")
+run_here("clean", "crate", "estimate", "explain", "pack", "remove_leftovers")
 
 
 def report_stale():

@@ -31,12 +31,15 @@ from layerscope.provenance.checks import (
     look,
 )
 from layerscope.provenance.present import Code, stale_settings
-from layerscope.provenance.studies import Kept, Study, read_study
+from layerscope.provenance.studies import PACKED, Kept, Study, read_study
 from layerscope.run_records.content import Entry, output_entry
 
 CONFIGURATION = "config.json"
 #: Below results/{study}, what belongs to a study and is made by no job of it.
-BESIDES = ("benchmarks", "checkpoints", "crate", "audit.html", "report.html", "report.zip")
+BESIDES = (
+    *("benchmarks", "checkpoints", "crate", "audit.html", "report.html", "report.zip"),
+    *(PACKED, "pack.zip"),
+)
 
 
 class Part(NamedTuple):
@@ -168,11 +171,17 @@ def _part(study: Study, path: str, kept: Kept, code: Code) -> Part:
     entry = output_entry(record, path) or {}
     findings = [*check_record(path, kept, study), *check_copies(record, study)]
     if record["exit"] == 0:
-        findings += check_content(path, there, entry)
-        findings += check_figure(path, there, record)
+        if not absent(study, path):
+            findings += check_content(path, there, entry)
+            findings += check_figure(path, there, record)
         findings += check_log(record, study)
         findings += check_code(path, record, code)
     return Part(path, entry, kept, findings)
+
+
+def absent(study: Study, path: str) -> bool:
+    """Whether something was left out of an archive and is known by its digest alone."""
+    return path in study.left_out and not os.path.lexists(study.place(path))
 
 
 def _orphan(path: str) -> Iterator[Finding]:
@@ -181,6 +190,8 @@ def _orphan(path: str) -> Iterator[Finding]:
 
 def _raw(study: Study, path: str, entry: Entry) -> Iterator[Finding]:
     """What does not verify about an input without a record: raw data, or an orphan."""
+    if absent(study, path):
+        return
     if not path.startswith(("results/", "resources/")):
         yield from check_raw(entry, study)
     elif entry["lineage"] is None:
@@ -200,7 +211,7 @@ def _settings(study: Study) -> Iterator[Finding]:
     changed = list(check_content(path, study.place(path), output_entry(kept.record, path) or {}))
     yield from changed
     told = kept.record.get("configuration")
-    if told and not changed:
+    if told and not changed and not study.left_out.intersection(told["files"]):
         files = ", ".join(told["files"])
         for line in stale_settings(study.root, study.place(path), told):
             yield Finding(files, "settings", f"configured differently now: {line}")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from layerscope.provenance.audit import Audit, Part
+from layerscope.provenance.audit import Audit, Part, absent
 from layerscope.provenance.checks import Finding
 from layerscope.provenance.present import dotted
 from layerscope.run_records.content import Record
@@ -27,6 +27,8 @@ def verdict(audit: Audit) -> str:
     jobs = len({(record["started"], record["rule"], record["writer"]) for record in records})
     raw = sum(part.made is None for part in audit.parts.values())
     seen = f"{len(audit.parts)} files and folders of {jobs} jobs and {raw} raw sources"
+    gone = sum(absent(audit.study, path) for path in audit.parts)
+    seen += f", of which {gone} are not in this archive and known by their digests," if gone else ""
     if found:
         return f"{found} {'thing does' if found == 1 else 'things do'} not verify ({seen} checked)."
     return f"Everything verifies: {seen} checked."

@@ -127,11 +127,15 @@ def check_copies(record: Record, study: Study) -> Iterator[Finding]:
 
 
 def check_log(record: Record, study: Study) -> Iterator[Finding]:
-    """Whether the job's log exists and is unchanged."""
+    """Whether the job's log exists and is unchanged; of all logs of a study, whether they do."""
     log = record["log"]
-    if "sha256" not in log:
+    folder = "/".join(str(log["path"]).split("/")[:2])
+    if "sha256" not in log or folder in study.left_out:
         return
     there = study.place(log["path"])
+    if not study.place(folder).exists():
+        yield Finding(folder, "log", "all logs are missing")
+        return
     if not there.is_file():
         yield Finding(log["path"], "log", "the log is missing")
         return
@@ -162,7 +166,7 @@ def check_input(
     """
     if maker is None:
         if entry["lineage"] is not None:
-            message = f"the record of the job that made it is missing; {path} was made from it"
+            message = "the record of the job that made it is missing"
             yield Finding(entry["path"], "orphan", message)
         return
     made = output_entry(maker.record, entry["path"])

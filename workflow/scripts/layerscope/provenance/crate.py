@@ -161,6 +161,7 @@ def _add_root(graph: Graph, name: str, published: str, workflow: Path) -> None:
     )
     graph.link(WORKFLOW, "conformsTo", bioschemas)
     citation = _citation(workflow / "CITATION.cff")
+    graph.add(WORKFLOW, "File", codeRepository=citation.get("repository-code"))
     licence = f"https://spdx.org/licenses/{citation['license']}"
     graph.add(licence, "CreativeWork", name=citation["license"], identifier=citation["license"])
     for number, author in enumerate(citation["authors"], 1):

@@ -80,7 +80,10 @@ def _inside(study: Study, path: str) -> bool:
 
 def _unedited(study: Study, output: dict[str, str]) -> bool:
     path = study.root / output["path"]
-    return not path.is_symlink() and cached_sha256(path) == output.get("sha256")
+    try:
+        return not path.is_symlink() and cached_sha256(path) == output.get("sha256")
+    except UserError:  # no regular file any more
+        return False
 
 
 def _key(kept: Kept) -> tuple[str, ...]:

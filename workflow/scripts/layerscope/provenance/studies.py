@@ -11,6 +11,9 @@ from layerscope.core.errors import UserError
 from layerscope.core.files import read_json
 from layerscope.run_records.content import ENDING, Record, load_record, record_path
 
+#: Below the results in an archive: what was left out of it.
+PACKED = "pack.json"
+
 
 class Kept(NamedTuple):
     """A record and the file that holds it."""
@@ -31,6 +34,7 @@ class Study(NamedTuple):
     made: dict[str, Kept]
     broken: dict[Path, str]  # files that are named as records and are none, and why
     folder: Path | None = None  # of a copy that lies elsewhere than in results/, or is renamed
+    left_out: frozenset[str] = frozenset()  # of an archive: what it does not hold
 
     @property
     def results(self) -> Path:
@@ -137,7 +141,17 @@ def read_study(root: str | Path, name: str, folder: Path | None = None) -> Study
         made.update(dict.fromkeys(here, Kept(file, record)))
         if not here:
             broken[file] = f"not a record of this folder: it says how {paths[0]} was made"
-    return Study(root, name, made, broken, folder)
+    return Study(root, name, made, broken, folder, _left_out(results / PACKED))
+
+
+def _left_out(file: Path) -> frozenset[str]:
+    """What an archive says that it does not hold; nothing if it is none."""
+    try:
+        found = read_json(file)
+    except UserError:
+        return frozenset()
+    names = found.get("left_out") if isinstance(found, dict) else None
+    return frozenset(name for name in names if isinstance(name, str)) if names else frozenset()
 
 
 def _records(top: Path) -> Iterator[Path]:

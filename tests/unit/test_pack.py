@@ -1,0 +1,113 @@
+"""An archive of a study: what is in it, and that what was left out is known and no fault."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+from recorded_studies import CODE, FIGURE, run_study
+
+from layerscope.core.errors import UserError
+from layerscope.provenance.audit import Audit, whole
+from layerscope.provenance.audit_text import verdict
+from layerscope.provenance.crate import _add_root
+from layerscope.provenance.entities import Graph
+from layerscope.provenance.pack import _address, pack
+from layerscope.provenance.present import Code
+from layerscope.provenance.runs import WORKFLOW
+from layerscope.provenance.studies import read_study
+from layerscope.run_records.content import self_digest
+
+CHECKOUT = CODE.scripts.parents[1]
+TARGETS = (FIGURE, "results/s/tables/t.parquet", "results/s/config.json")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Working directory of a study that was packed."""
+    folder = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        run_study()
+        pack(read_study(".", "s"), TARGETS, Path("results/s/pack.zip"), CHECKOUT)
+    return folder
+
+
+@pytest.fixture
+def unpacked(made: Path, tmp_path: Path) -> Path:
+    """The archive of a study in a folder of somebody else."""
+    with zipfile.ZipFile(made / "results/s/pack.zip") as archive:
+        archive.extractall(tmp_path)
+    return tmp_path / "s"
+
+
+def seen(folder: Path) -> Audit:
+    return whole(read_study(folder, "s"), Code(folder / "workflow" / "scripts", None))
+
+
+def test_an_archive_verifies_by_its_own_programs_without_data_and_logs(unpacked: Path) -> None:
+    found = seen(unpacked)
+    assert found.findings == []
+    assert found.parts.keys() >= {*TARGETS, "results/s/data/nli.parquet", "raw.csv"}
+    assert not (unpacked / "results/s/data/nli.parquet").exists()
+    assert ", of which 3 are not in this archive and known by their digests," in verdict(found)
+    text = (unpacked / "README.txt").read_text()
+    assert text.startswith(f"Study s, made by the workflow layerscope at commit {'c' * 40}.\n")
+    for line in (unpacked / "SHA256SUMS").read_text().splitlines():
+        digest, _, name = line.partition("  ")
+        assert hashlib.sha256((unpacked / name).read_bytes()).hexdigest() == digest
+    names = {path for path in unpacked.rglob("*") if path.is_file()}
+    assert len(names) == len((unpacked / "SHA256SUMS").read_text().splitlines()) + 1
+
+
+def test_what_is_changed_in_an_archive_is_found(unpacked: Path) -> None:
+    (unpacked / "results/s/tables/t.parquet").write_text("forged")
+    (unpacked / FIGURE).unlink()
+    shutil.copy(unpacked / FIGURE.replace(".svg", ".svg.run.json"), unpacked / "results/s/new.svg")
+    program = unpacked / "workflow/scripts/write_config.py"
+    program.write_text(program.read_text() + "\nEDITED = True\n")
+    found = {(finding.kind, finding.path) for finding in seen(unpacked).findings}
+    assert {("changed", TARGETS[1]), ("missing", FIGURE), ("orphan", "results/s/new.svg")} <= found
+    assert ("code", FIGURE) in found
+
+
+def test_what_was_not_made_by_these_programs_or_was_edited_is_not_packed(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(made, tmp_path / "made")
+    monkeypatch.chdir(tmp_path / "made")
+    figure = Path(FIGURE).read_text()
+    Path(FIGURE).write_text(figure.replace("<svg>", "<SVG>"))
+    with pytest.raises(UserError, match="not what its run record says"):
+        pack(read_study(".", "s"), TARGETS, Path("again.zip"), CHECKOUT)
+    Path(FIGURE).write_text(figure)
+    record = json.loads(Path(f"{FIGURE}.run.json").read_text())
+    record["code"]["modules"] = dict.fromkeys(record["code"]["modules"], "0" * 64)
+    Path(f"{FIGURE}.run.json").write_text(json.dumps(record | {"digest": self_digest(record)}))
+    with pytest.raises(UserError, match=r"^figure_f task=nli: made by other programs than"):
+        pack(read_study(".", "s"), TARGETS, Path("again.zip"), CHECKOUT)
+
+
+def test_of_results_alone_absent_logs_and_data_are_one_line_each(
+    made: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(made / "results", tmp_path / "results")
+    found = [finding[:2] for finding in whole(read_study(tmp_path, "s"), CODE).findings]
+    assert sorted(found) == [("logs/s", "log"), ("raw.csv", "missing")]
+
+
+def test_the_address_of_the_workflow_is_told_where_the_citation_has_it(tmp_path: Path) -> None:
+    file = tmp_path / "CITATION.cff"
+    text = (CHECKOUT / "CITATION.cff").read_text()
+    file.write_text(f"{text}repository-code: https://example.org/layerscope\n")
+    assert _address(file) == " of https://example.org/layerscope"
+    graph = Graph()
+    graph.add(WORKFLOW, ["File", "SoftwareSourceCode"], name="layerscope")
+    _add_root(graph, "s", "2026-01-01", tmp_path)
+    (workflow,) = (each for each in graph.entities() if each["@id"] == WORKFLOW)
+    assert workflow["codeRepository"] == "https://example.org/layerscope"
+    assert workflow["@type"] == ["File", "SoftwareSourceCode"]
