@@ -55,18 +55,18 @@ def test_small_jobs_go_together(calm: Calm) -> None:
     assert len(_of_rule(calm.run.jobs, *ON_GPU)) == costly == 6
     assert len(_of_rule(calm.run.jobs, "probe")) == counts["probe"] / 2  # two in a variant
     rest = [job for job in calm.run.jobs if job not in _of_rule(calm.run.jobs, *ON_GPU, "probe")]
-    # The task's baselines, and all that puts together.
-    assert len(rest) == 2, [job.name for job in rest]
+    # The task's baselines, its scores, what tables have of the model, and tables.
+    assert len(rest) == 4, [job.name for job in rest]
     assert len(calm.run.jobs) < len(calm.planned) / 2
 
 
 def test_a_group_asks_for_what_its_largest_rule_needs(calm: Calm) -> None:
-    for job in _of_rule(calm.run.jobs, "report", "probe", "baseline"):
+    for job in _of_rule(calm.run.jobs, "scores", "parts", "tables", "probe", "baseline"):
         assert job.cpus == 1, job
         assert job.memory.endswith("M"), job
         assert int(job.memory[:-1]) <= 2000, job
-    (report,) = _of_rule(calm.run.jobs, "report")
-    assert report.minutes >= 60  # the time of all: ten minutes and more each
+    (parts,) = _of_rule(calm.run.jobs, "parts")
+    assert 12 < parts.minutes < 20  # the time of all, and ten minutes once
 
 
 def test_logs_are_where_a_user_looks(calm: Calm) -> None:

@@ -7,10 +7,13 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from layerscope import catalogue
 from layerscope.config import jobs
 from layerscope.config.load import read_yaml, validate
 from layerscope.config.schema import Study
+from layerscope.core.measures import BASELINES_OF_KIND
 from layerscope.resources.estimate import Estimate, estimate
+from layerscope.resources.groups import group_of
 from layerscope.resources.needs import Needs, needs
 from layerscope.resources.sizes import (
     read_sizes,
@@ -48,6 +51,32 @@ def some_jobs(study: Study) -> list[Job]:
                 found.append(("finetune", both | {"percent": str(percent), "seed": str(seed)}))
         found += [("intervene", both | {"variant": v}) for v in jobs.intervened_variants(study)]
     return found
+
+
+def grouped_jobs(study: Study) -> dict[str, list[Job]]:
+    """Jobs that are in groups, by the name of the group."""
+    on = jobs.analyses(study)
+    found = [job for job in some_jobs(study) if group_of(job[0])]
+    for task in study.tasks:
+        of = {"task": task}
+        found.append(("prepare_task", of))
+        found += [("sample_for_probes", of)] * len(jobs.probe_rows(study, task))
+        tuned = len(jobs.finetuned_variants(study))
+        baselines = BASELINES_OF_KIND[study.tasks[task].kind]
+        found += [("subsample", of)] * tuned + [("baseline", of)] * tuned * len(baselines)
+        found += [("score", of)] * (len(study.models) + len(baselines))
+        for table in catalogue.planned(catalogue.TABLES, on):
+            if table.part:
+                models = list(study.models) if "model" in table.part.by else [""]
+                found += [(f"part_{table.name}", of | {"model": model}) for model in models]
+    found += [(table.rule, {}) for table in catalogue.planned(catalogue.TABLES, on)]
+    for figure in catalogue.planned(catalogue.FIGURES, on):
+        found += [(figure.rule, {})] * (len(study.tasks) if figure.by_task else 1)
+    found += [(page.name, {}) for page in catalogue.planned(catalogue.PAGES, on)]
+    groups: dict[str, list[Job]] = {}
+    for rule, wildcards in found:
+        groups.setdefault(str(group_of(rule)).format(**wildcards), []).append((rule, wildcards))
+    return groups
 
 
 def estimated(study: Study) -> Estimate:

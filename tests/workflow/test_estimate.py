@@ -59,8 +59,9 @@ def test_the_table_is_printed_and_kept_and_nothing_else_happens(tmp_path: Path) 
     """Activations that go are the same work: their jobs are counted with those that stay."""
     config = read_config(MINIATURE) | {"activations": {"keep": "before-and-after"}}
     file = write_config(tmp_path / "study.yaml", config)
-    profile = ROOT / "profiles" / "local"
-    result = snakemake(ROOT, tmp_path, "estimate", "--profile", profile, "--configfile", file)
+    profile = ROOT / "profiles" / "slurm"  # no SLURM is needed
+    options = ("--slurm-init-seconds-before-status-checks", "1", "--profile", profile)
+    result = snakemake(ROOT, tmp_path, "estimate", *options, "--configfile", file)
     assert result.returncode == 0, result.stdout
     (log,) = tmp_path.glob("logs/miniature/estimate.log")
     kept = log.read_text(encoding="utf-8")
@@ -69,5 +70,11 @@ def test_the_table_is_printed_and_kept_and_nothing_else_happens(tmp_path: Path) 
     assert "all" not in jobs
     assert [jobs[rule] for rule in ("finetune", "extract_base", "extract_finetuned")] == ["8"] * 3
     assert "Activations kept, by activations.keep: all " in kept
+    _, _, sent = kept.partition("\nJobs to submit now: 68. ")
+    rows = {row.split()[0]: " ".join(row.split()[1:]) for row in sent.splitlines() if row}
+    assert rows["extract_finetuned"].startswith("8 1 11 min 33 min ")
+    # Three of a variant: ten minutes once, and one for each.
+    assert rows["probe_{task}_{model}_{variant}"] == "16 3 13 min 39 min 1.2 GB 0 cpu"
+    assert "Warning" not in kept
     assert not (tmp_path / "results").exists()
     assert not (tmp_path / "resources").exists()

@@ -11,6 +11,7 @@ import yaml
 from running import MINIATURE, ROOT, snakemake
 
 from layerscope import catalogue
+from layerscope.resources.needs import LEAST_MINUTES
 
 pytestmark = pytest.mark.xdist_group("executors")  # they share a plan
 
@@ -101,14 +102,17 @@ def test_small_rules_go_together_under_the_profile(profile: dict[str, Any], tmp_
     run = [ROOT, tmp_path, "-n", "--configfile", MINIATURE, "--nocolor"]
     assert "Group job" not in snakemake(*run).stdout
     found: dict[str, set[str]] = {}
-    kind = None
-    for line in snakemake(*run, "--profile", PROFILE).stdout.splitlines():
-        head = re.match(r"\[.*\] Group job (\S+)", line)
-        rule = re.match(r"    (?:local)?rule (\w+):", line)
-        if head:
-            (kind,) = [name for name in profile["group-components"] if _is_of(head[1], name)]
-        elif rule:
-            found.setdefault(str(kind), set()).add(rule[1])
+    for text in re.split(r"\n\[.*\] ", snakemake(*run, "--profile", PROFILE).stdout):
+        head = re.match(r"Group job (\S+)", text)
+        if head is None:
+            continue
+        (kind,) = [name for name in profile["group-components"] if _is_of(head[1], name)]
+        rules = re.findall(r"^    (?:local)?rule (\w+):", text, re.MULTILINE)
+        found.setdefault(kind, set()).update(rules)
+        asked = re.findall(r"^ {8}resources: .*runtime=(\d+)", text, re.MULTILINE)
+        times = [int(minutes) for minutes in asked]
+        assert len(times) == len(rules)
+        assert len([minutes for minutes in times if minutes >= LEAST_MINUTES]) == 1, text
     tables = {table.rule for table in catalogue.TABLES if "references" not in table.needs}
     parts = {f"part_{table.name}" for table in catalogue.TABLES if table.part}
     figures = {figure.rule for figure in catalogue.FIGURES if "references" not in figure.needs}
@@ -116,7 +120,10 @@ def test_small_rules_go_together_under_the_profile(profile: dict[str, Any], tmp_
         "data_{task}": {"prepare_task", "subsample", "sample_for_probes"},
         "baseline_{task}": {"baseline"},
         "probe_{task}_{model}_{variant}": {"probe", "similarity"},
-        "report": {"score", "summary", "explorer", *tables, *parts, *figures},
+        "scores_{task}": {"score", "part_significance"},
+        "parts_{task}_{model}": parts - {"part_significance"},
+        "tables": tables,
+        "figures": {"summary", "explorer", *figures},
     }
 
 

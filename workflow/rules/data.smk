@@ -56,7 +56,7 @@ rule prepare_task:
     benchmark:
         f"{TIMES}/prepare_task/{{task}}.tsv"
     group:
-        grouped("data_{task}")
+        grouped("prepare_task")
     conda:
         "../../envs/cpu.yaml"
     resources:
@@ -112,7 +112,7 @@ rule subsample:
     benchmark:
         f"{TIMES}/subsample/{{task}}/f{{percent}}-s{{seed}}.tsv"
     group:
-        grouped("data_{task}")
+        grouped("subsample")
     conda:
         "../../envs/cpu.yaml"
     resources:
@@ -137,7 +137,7 @@ rule sample_for_probes:
     benchmark:
         f"{TIMES}/sample_for_probes/{{task}}/{{split}}.tsv"
     group:
-        grouped("data_{task}")
+        grouped("sample_for_probes")
     conda:
         "../../envs/cpu.yaml"
     resources:

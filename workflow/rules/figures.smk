@@ -25,7 +25,7 @@ for _figure in catalogue.FIGURES:
         benchmark:
             f"{TIMES}/figure_{_figure.stem}.tsv"
         group:
-            grouped("report")
+            grouped(_figure.rule)
         conda:
             "../../envs/plot.yaml"
         resources:

@@ -13,6 +13,7 @@ from snakemake.io import apply_wildcards
 
 from layerscope.core.code import code_digest
 from layerscope.core.files import by_folder
+from layerscope.resources.groups import group_of
 from layerscope.resources.needs import needs
 from layerscope.runtime.environment import distributions_of
 
@@ -120,7 +121,10 @@ def needed(rule, gpu=False):
         return needs(STUDY, SIZES, rule, wildcards).mem_mb * attempt
 
     def minutes(wildcards, attempt):
-        return needs(STUDY, SIZES, rule, wildcards).minutes * attempt
+        need = needs(STUDY, SIZES, rule, wildcards)
+        return (
+            need.further_minutes if is_further(rule, wildcards) else need.minutes
+        ) * attempt
 
     def gpus(wildcards):
         return needs(STUDY, SIZES, rule, wildcards).gpu
@@ -151,21 +155,75 @@ def run_here(*names):
     workflow.localrules(*(found.name for found in own_rules(*names)))
 
 
-def grouped(name):
-    """Group of small jobs that a scheduler is to run as one, under a profile that has `group_slot`.
+def grouped(rule):
+    """Group of a rule's jobs that a scheduler is to run as one, under a profile that has `group_slot`.
 
     That resource makes Snakemake request what the largest job needs, not the sum of all.
     """
     scopes = workflow.resource_settings.overwrite_resource_scopes
     # On the node, where the group is one job already, its rules are run one after the other.
-    return name if "group_slot" in scopes and not workflow.remote_exec else None
+    return (
+        group_of(rule) if "group_slot" in scopes and not workflow.remote_exec else None
+    )
+
+
+@cache
+def further_jobs():
+    """Jobs of groups but the first of each, which asks for the minutes that a job needs to start.
+
+    Snakemake forms groups before it asks for resources.
+    """
+    dag = workflow.dag
+    groups = {dag.get_job_group(job) for job in dag.needrun_jobs()} - {None}
+    members = (
+        sorted(
+            (job.rule.name, canonical_json(job.wildcards_dict)) for job in group.jobs
+        )
+        for group in groups
+    )
+    return {job for group in members for job in group[1:]}
+
+
+def is_further(rule, wildcards):
+    """Whether a job is in a group, and not the first one of it."""
+    if grouped(rule) is None:
+        return False
+    key = own_rules(rule)[0].name, canonical_json(dict(wildcards.items()))
+    return key in further_jobs()
+
+
+def _as_options(resources):
+    """Resources as the command line has them; Snakemake has some of its own."""
+    return [
+        f"{name}={each.raw}"
+        for name, each in resources.items()
+        if each.raw is not None and not name.startswith("_")
+    ]
 
 
 def this_call(wildcards):
     """How Snakemake was called, for a dry run that plans as it would."""
     settings, dag = workflow.config_settings, workflow.dag_settings
+    asked = workflow.resource_settings
+    engine = workflow.executor_settings
     return canonical_json(
         {
+            "resources": _as_options(asked._parsed_resources),
+            "resource_scopes": dict(asked.overwrite_resource_scopes),
+            "default_resources": _as_options(asked._parsed_default_resources),
+            "set_resources": [
+                f"{rule}:{option}"
+                for rule, resources in asked._parsed_overwrite_resources.items()
+                for option in _as_options(resources)
+            ],
+            "group_components": dict(workflow.group_settings.group_components),
+            "retries": workflow.execution_settings.retries,
+            "local": workflow.local_exec,
+            "files": {
+                name: str(value)
+                for name, value in (vars(engine) if engine else {}).items()
+                if isinstance(value, Path)
+            },
             "snakefile": os.path.relpath(workflow.main_snakefile),
             "configfiles": [os.path.relpath(p) for p in workflow.overwrite_configfiles],
             "config": dict(settings.config),

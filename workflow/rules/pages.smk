@@ -28,7 +28,7 @@ rule summary:
     benchmark:
         f"{TIMES}/summary.tsv"
     group:
-        grouped("report")
+        grouped("summary")
     conda:
         "../../envs/cpu.yaml"
     resources:
@@ -61,7 +61,7 @@ rule explorer:
     benchmark:
         f"{TIMES}/explorer.tsv"
     group:
-        grouped("report")
+        grouped("explorer")
     conda:
         "../../envs/plot.yaml"
     resources:

@@ -19,7 +19,7 @@ rule probe:
         f"{TIMES}/probe/{{task}}/{{model}}/{{variant}}/{{probe}}.tsv"
     priority: 10  # before further activations, which may wait on disk for their probes
     group:
-        grouped("probe_{task}_{model}_{variant}")
+        grouped("probe")
     conda:
         "../../envs/cpu.yaml"
     resources:

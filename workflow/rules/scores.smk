@@ -19,7 +19,7 @@ rule baseline:
     benchmark:
         f"{TIMES}/baseline/{{task}}/{{baseline}}/f{{percent}}-s{{seed}}.tsv"
     group:
-        grouped("baseline_{task}")
+        grouped("baseline")
     conda:
         "../../envs/cpu.yaml"
     resources:
@@ -45,7 +45,7 @@ rule score:
     benchmark:
         f"{TIMES}/score/{{task}}/{{system}}.tsv"
     group:
-        grouped("report")
+        grouped("score")
     conda:
         "../../envs/cpu.yaml"
     resources:

@@ -19,7 +19,7 @@ rule similarity:
         f"{TIMES}/similarity/{{task}}/{{model}}/{{variant}}.tsv"
     priority: 10  # before further activations, which may wait on disk for it
     group:
-        grouped("probe_{task}_{model}_{variant}")
+        grouped("similarity")
     conda:
         "../../envs/cpu.yaml"
     resources:

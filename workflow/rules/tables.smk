@@ -25,7 +25,7 @@ for _table in [table for table in catalogue.TABLES if table.part]:
         benchmark:
             f"{TIMES}/{_rule}/{_place}.tsv"
         group:
-            grouped("report")
+            grouped(_rule)
         conda:
             "../../envs/plot.yaml"
         resources:
@@ -59,7 +59,7 @@ for _table in [table for table in catalogue.TABLES if not table.module]:
         benchmark:
             f"{TIMES}/{_table.rule}.tsv"
         group:
-            grouped("report")
+            grouped(_table.rule)
         conda:
             "../../envs/plot.yaml"
         resources:
@@ -93,7 +93,7 @@ for _table in [table for table in catalogue.TABLES if table.module]:
         benchmark:
             f"{TIMES}/{_table.rule}.tsv"
         group:
-            grouped("report")
+            grouped(_table.rule)
         conda:
             "../../envs/plot.yaml"
         resources:

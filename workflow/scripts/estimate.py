@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+from dataclasses import replace
 
 from layerscope.runtime.program import run
 
@@ -17,19 +19,32 @@ def main() -> None:
     arguments = parser.parse_args()
 
     from layerscope.config.load import validate
-    from layerscope.provenance.planned import planned
-    from layerscope.resources.estimate import estimate, in_words
+    from layerscope.provenance.planned import planned_and_submitted
+    from layerscope.resources.estimate import estimate, in_words, submitted_in_words
     from layerscope.resources.sizes import read_sizes
+    from layerscope.resources.submissions import kinds, misfits, partitions_of
 
     study = validate(json.loads(arguments.configuration))
     prefix = arguments.rule.removesuffix("estimate")  # of all rules, where they are a module's
-    # A target has no command. Extracting is the same work if its activations do not stay.
+    call = json.loads(arguments.call)
+    planned, submitted = planned_and_submitted(call)
+
+    def name(rule: str) -> str:
+        """Extracting is the same work if its activations do not stay."""
+        return rule.removeprefix(prefix).removesuffix("_temp")
+
+    # A target has no command.
     jobs = [
-        (job.rule.removeprefix(prefix).removesuffix("_temp"), job.wildcards)
-        for job in planned(json.loads(arguments.call))
+        (name(job.rule), job.wildcards)
+        for job in planned
         if job.command and job.rule.startswith(prefix)
     ]
     print(in_words(study, estimate(study, read_sizes(study), jobs)))
+    if not call["local"]:
+        path = call["files"].get("partition_config") or os.environ.get("SNAKEMAKE_SLURM_PARTITIONS")
+        sent = [replace(each, name=name(each.name)) for each in submitted]
+        found = kinds(sent, partitions_of(path))
+        print("\n" + submitted_in_words(found), *misfits(found, path), sep="\n")
 
 
 if __name__ == "__main__":

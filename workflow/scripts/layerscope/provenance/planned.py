@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from layerscope.core.errors import UserError
+from layerscope.resources.submissions import Submission
 
 #: Snakemake's words for a job that runs because one before it does.
 FOLLOWS = "Input files updated by another job"
@@ -62,6 +63,37 @@ def planned(call: Mapping[str, Any]) -> list[Planned]:
     Raises:
         UserError: Snakemake refuses to plan.
     """
+    return _planned(call, {}, {})[0]
+
+
+def planned_and_submitted(call: Mapping[str, Any]) -> tuple[list[Planned], list[Submission]]:
+    """The same without reasons, and what a scheduler would be sent of those that would run.
+
+    Args:
+        call: also has what was said of resources: `resources`, `resource_scopes`,
+            `default_resources`, `set_resources`, `group_components` and `retries`.
+
+    Raises:
+        UserError: Snakemake refuses to plan.
+    """
+    from snakemake.cli import parse_set_resources
+    from snakemake.resources import Resources
+
+    defaults = call["default_resources"]
+    resources = {
+        "resources": Resources.parse(call["resources"], allow_expressions=False),
+        "overwrite_resource_scopes": call["resource_scopes"],
+        "overwrite_resources": parse_set_resources(call["set_resources"]),
+        "default_resources": Resources.parse(defaults, allow_expressions=True, defaults="bare"),
+    }
+    found, dag, order = _planned(call, resources, call["group_components"])
+    return found, list(_submissions(dag, order, 1 + call["retries"]))
+
+
+def _planned(
+    call: Mapping[str, Any], resources: Mapping[str, Any], components: Mapping[str, int]
+) -> tuple[list[Planned], Any, dict[str, int]]:
+    """All jobs, Snakemake's own DAG, and the rules' places in the workflow."""
     from snakemake.api import SnakemakeApi
     from snakemake.exceptions import WorkflowError
     from snakemake.logging import logger
@@ -74,14 +106,38 @@ def planned(call: Mapping[str, Any]) -> list[Planned]:
         logger.addHandler(reasons)
         logger.propagate = False
         try:
-            workflow = _dry_run(api, call)
+            workflow = _dry_run(api, call, resources, components)
         except WorkflowError as error:
             raise UserError(" ".join(str(error).split())) from None
-        dag, order = workflow.dag, [rule.name for rule in workflow.rules]
-        return [
-            as_planned(job, reasons.of.get(dag.jobid(job), ""))
-            for job in sorted(dag.jobs, key=lambda job: order.index(job.rule.name))
-        ]
+        dag = workflow.dag
+        order = {rule.name: number for number, rule in enumerate(workflow.rules)}
+        jobs = sorted(dag.jobs, key=lambda job: order[job.rule.name])
+        return [as_planned(job, reasons.of.get(dag.jobid(job), "")) for job in jobs], dag, order
+
+
+def _submissions(dag: Any, order: Mapping[str, int], attempts: int) -> Iterator[Submission]:
+    """Jobs that run where Snakemake runs are left out, and targets."""
+    from snakemake.resources import GroupResources
+
+    here = dag.workflow._localrules
+    sent: dict[Any, None] = {}  # in the order of the rules
+    wanted = dag.needrun_jobs(exclude_finished=False)
+    for job in sorted(wanted, key=lambda job: order[job.rule.name]):
+        if not (job.rule.name in here or job.is_norun):
+            sent[dag.get_job_group(job) or job] = None
+    for each in sent:
+        asked = []
+        for attempt in range(1, attempts + 1):
+            each.attempt = attempt
+            resources = (
+                GroupResources.basic_layered(each.toposorted, each.global_resources, False)
+                if each.is_group()
+                else each.resources
+            )
+            asked.append(dict(resources.items()))
+        jobs = list(each.jobs) if each.is_group() else [each]
+        name = jobs[0].rule.group if each.is_group() else each.rule.name
+        yield Submission(name, len(jobs), max(job.threads for job in jobs), tuple(asked))
 
 
 def as_planned(job: Any, reason: str = "") -> Planned:
@@ -96,7 +152,12 @@ def as_planned(job: Any, reason: str = "") -> Planned:
     )
 
 
-def _dry_run(api: Any, call: Mapping[str, Any]) -> Any:
+def _dry_run(
+    api: Any,
+    call: Mapping[str, Any],
+    resources: Mapping[str, Any],
+    components: Mapping[str, int],
+) -> Any:
     """Plan a study with the settings of a call; Snakemake's own workflow after that."""
     from snakemake.settings.enums import RerunTrigger
     from snakemake.settings.types import (
@@ -104,11 +165,12 @@ def _dry_run(api: Any, call: Mapping[str, Any]) -> Any:
         DAGSettings,
         DeploymentMethod,
         DeploymentSettings,
+        GroupSettings,
         ResourceSettings,
     )
 
     workflow = api.workflow(
-        resource_settings=ResourceSettings(cores=1),
+        resource_settings=ResourceSettings(cores=1, **resources),
         config_settings=ConfigSettings(
             config=call["config"],
             configfiles=[Path(path) for path in call["configfiles"]],
@@ -126,5 +188,8 @@ def _dry_run(api: Any, call: Mapping[str, Any]) -> Any:
             rerun_triggers=RerunTrigger.parse_choices_set(call["rerun_triggers"]),
             max_checksum_file_size=call["max_checksum_file_size"],
         )
-    ).execute_workflow(executor="dryrun")
+    ).execute_workflow(
+        executor="dryrun",
+        group_settings=GroupSettings(group_components=components),
+    )
     return workflow._workflow

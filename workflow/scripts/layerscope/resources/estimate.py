@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from layerscope.config import jobs
@@ -10,6 +10,7 @@ from layerscope.config.schema import Study
 from layerscope.resources.needs import needs
 from layerscope.resources.rates import read_rates
 from layerscope.resources.sizes import Sizes
+from layerscope.resources.submissions import Kind
 
 
 @dataclass
@@ -93,14 +94,7 @@ def in_words(study: Study, found: Estimate) -> str:
             _size(sum(line.disk_mb for line in lines)),
         )
     )  # fmt: skip
-    widths = [max(len(row[i]) for row in (titles, *rows)) for i in range(len(titles))]
-    table = [
-        "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in (titles, *rows)
-    ]
+    table = _aligned([titles, *rows])
     table.insert(-1, "-" * len(table[0]))
     policies = ", ".join(f"{name} {_size(mb)}" for name, mb in found.activations_mb.items())
     text = [
@@ -119,6 +113,44 @@ def in_words(study: Study, found: Estimate) -> str:
     if found.assumed:
         text.append(f"Sizes that are not known yet were assumed: {', '.join(found.assumed)}.")
     return "\n".join(text)
+
+
+def submitted_in_words(found: Sequence[Kind]) -> str:
+    """What a scheduler would be sent, as text for a terminal: one row for each kind of job."""
+    if not found:
+        return "Jobs to submit: none, all have run."
+    last = len(found[0].minutes)
+    titles = ("job or group", "count", "jobs in it", "time", f"at attempt {last}", "memory", "GPU",
+              "partition")  # fmt: skip
+    rows = [
+        (
+            kind.name, f"{kind.count:,}", f"{kind.jobs:,}", f"{kind.minutes[0]:,} min",
+            f"{kind.minutes[-1]:,} min", _size(kind.mem_mb[0]), f"{kind.gpus}",
+            ", ".join(kind.partitions) or "not chosen here",
+        )
+        for kind in found
+    ]  # fmt: skip
+    total = sum(kind.count for kind in found)
+    return "\n".join(
+        [
+            f"Jobs to submit now: {total:,}. A group is one job of the scheduler, and its jobs run",
+            "one after the other. Time, memory and GPUs are what the largest of a kind requests.",
+            "",
+            *_aligned([titles, *rows]),
+        ]
+    )
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines, the first column to the left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
 
 
 def _hours(hours: float) -> str:

@@ -36,7 +36,7 @@ COUNTED = 5e-6
 START, START_MODEL = 5.0, 10.0
 #: A job that would keep one core busy for longer than this requests a GPU.
 GPU_FROM = 1800.0
-#: Time asked for over time estimated, and minutes that every job gets.
+#: Time asked for over time estimated, and minutes that every job of a scheduler gets.
 MARGIN, LEAST_MINUTES = 3, 10
 #: MB of a process that has imported pyarrow and scikit-learn; torch and transformers; CUDA too.
 SMALL, TORCH, CUDA = 600, 1200, 4000
@@ -79,8 +79,13 @@ class Needs:
 
     @property
     def minutes(self) -> int:
-        """Minutes to ask a scheduler for."""
-        return LEAST_MINUTES + math.ceil(MARGIN * self.seconds / 60)
+        """Minutes to ask a scheduler for, for a job of its own or the first of a group."""
+        return LEAST_MINUTES + self.further_minutes
+
+    @property
+    def further_minutes(self) -> int:
+        """Minutes that a further job adds to a group."""
+        return math.ceil(MARGIN * self.seconds / 60)
 
 
 def needs(study: Study, sizes: Sizes, rule: str, wildcards: Mapping[str, str]) -> Needs:
