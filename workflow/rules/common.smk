@@ -32,6 +32,7 @@ from layerscope.config.checksums import check_checksums
 from layerscope.config.load import read_yaml, validate
 from layerscope.config.paths import check_paths, resolve_paths
 from layerscope.config.references import read_references
+from layerscope.config.shared_names import check_shared_names
 from layerscope.core.errors import UserError
 from layerscope.core.files import canonical_json
 from layerscope.core.measures import BASELINES_OF_KIND
@@ -54,6 +55,7 @@ try:
     ]
     STUDY = validate(resolve_paths(config, read))
     check_paths(STUDY)
+    check_shared_names(STUDY, os.path.dirname(placed(f"results/{STUDY.study}")))
     check_checksums(
         required._replace(record=placed(required.record))
         for required in jobs.required_checksums(STUDY)
