@@ -25,12 +25,14 @@ from layerscope.provenance.studies import read_study
 from layerscope.run_records.content import ENDING, self_digest
 
 RESULTS = "results/miniature"
+ENDINGS = ("svg", "pdf", "png")
 FIGURE = f"{RESULTS}/figures/probes-hpo-nli.svg"
 TABLE = f"{RESULTS}/tables/probes.parquet"
 TUNED = f"{RESULTS}/finetuned/hpo-nli/minilm"
 WEIGHTS = f"{TUNED}/f50-s1/model.safetensors"
 PROBE = f"{RESULTS}/probes/hpo-nli/minilm/f50-s1/svm.parquet"
 ACTIVATED = f"{RESULTS}/activations/hpo-nli/minilm/random-s0/joint/test.parquet"
+SAMPLE = f"{RESULTS}/samples/hpo-nli/f50-s1.parquet"
 ANSWERS = PROBE.replace(".parquet", ".predictions.parquet")  # of the same job
 
 
@@ -235,6 +237,20 @@ def stray_files(copy: Copy) -> None:
     (copy.folder / RESULTS / "more").symlink_to(other)
 
 
+def forged_claims(copy: Copy) -> None:
+    """Records edited and their digests forged, each in what something else knows."""
+    copy.edit(TABLE, lambda record: record["versions"].update(pyarrow="1.0"), forge=1)
+    copy.edit(PROBE, lambda record: record["outputs"][0].update(temporary=True), forge=1)
+    copy.edit(SAMPLE, lambda record: record.update(seeds={"seed": 9}), forge=1)
+    copy.edit(f"{RESULTS}/config.json", lambda record: record.update(configuration=None), forge=1)
+
+
+def deleted_with_records(copy: Copy) -> None:
+    """A figure of which nothing is made, in all its formats, with its record."""
+    for ending in (*ENDINGS, f"svg{ENDING}"):
+        (copy.folder / FIGURE).with_suffix(f".{ending}").unlink()
+
+
 def copied_record(copy: Copy) -> None:
     """Records of two models' attention swapped."""
     one, two = (
@@ -272,8 +288,10 @@ def made_anew_alone(copy: Copy) -> None:
     """A part of the table made again, by its own job and the same, after the table."""
 
     def again(record: dict[str, Any]) -> None:
-        now = datetime.now(UTC).isoformat(timespec="microseconds")
-        record["started"] = record["ended"] = now
+        now = datetime.now(UTC)
+        record["started"] = record["ended"] = now.isoformat(timespec="microseconds")
+        for output in record["outputs"]:
+            output["modified_ns"] = int(now.timestamp() * 1e9)
 
     copy.edit(f"{RESULTS}/parts/probes/hpo-nli/minilm.parquet", again, forge=1)
 
@@ -331,6 +349,16 @@ CASES: list[tuple[Callable[[Copy], None], str, set[tuple[str, str]] | set[str]]]
         {("orphan", PROBE), ("orphan", ANSWERS), ("record", PROBE + ENDING)}
         | {("changed", path) for path in (TABLE, WEIGHTS, ACTIVATED)}
         | {("orphan", f"{TUNED}/f50-s1/more.safetensors")},
+    ),
+    (
+        forged_claims,
+        FIGURE,
+        {("record", path + ENDING) for path in (TABLE, PROBE, SAMPLE, f"{RESULTS}/config.json")},
+    ),
+    (
+        deleted_with_records,
+        RESULTS,
+        {("missing", FIGURE.replace("svg", ending)) for ending in ENDINGS},
     ),
     (copied_record, RESULTS, {"orphan", "record"}),
     (failed_job, FIGURE, {("failed", PROBE), ("failed", ANSWERS)}),

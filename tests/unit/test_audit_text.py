@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import getpass
+import html
+import os
 import shutil
 import socket
 from pathlib import Path
@@ -10,7 +12,7 @@ from pathlib import Path
 import pytest
 from recorded_studies import CODE, FIGURE, ran, run_study
 
-from layerscope.provenance.audit import Audit, audit
+from layerscope.provenance.audit import Audit, audit, whole
 from layerscope.provenance.audit_html import page
 from layerscope.provenance.audit_text import in_words
 from layerscope.provenance.studies import find_study, read_study
@@ -80,3 +82,21 @@ def test_findings_of_one_kind_are_one_line_where_there_are_many(
     assert "and 4 more: changed by hand" in line
     assert line.endswith("(others differ: --tree)")
     assert sum(line.startswith("!!") for line in whole.splitlines()) == 7
+
+
+def test_names_from_a_received_folder_are_harmless(finished: Path, tmp_path: Path) -> None:
+    """They neither move a terminal's cursor nor end a page that is written in UTF-8."""
+    shutil.copytree(finished / "results/s", tmp_path / "received")
+    for name in (b"\xff.svg", b"\x1b[2J\nEverything verifies.svg", b"<script>.svg"):
+        Path(os.fsdecode(os.fsencode(tmp_path / "received") + b"/" + name)).write_text("")
+    found = whole(read_study(tmp_path, "s", tmp_path / "received"), CODE)
+    lines = in_words(found, trees=True).split("\n")
+    assert all(line.isprintable() for line in lines)
+    assert not any(line.startswith("Everything") for line in lines)
+    assert "<script" not in page(found)
+    names = {os.path.basename(f.path) for f in found.findings if f.kind == "orphan"}
+    assert names == {"\udcff.svg", "\x1b[2J\nEverything verifies.svg", "<script>.svg"}
+    assert found.unknown
+    for sentence in found.unknown:
+        assert html.escape(sentence) in page(found)
+        assert f"- {sentence}" in lines

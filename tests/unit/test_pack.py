@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from recorded_studies import CODE, FIGURE, run_study
+from recorded_studies import CODE, FIGURE, run_rest, run_study
 
 from layerscope.core.errors import UserError
 from layerscope.provenance.audit import Audit, whole
@@ -33,7 +33,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         run_study()
-        pack(read_study(".", "s"), TARGETS, Path("results/s/pack.zip"), CHECKOUT)
+        targets = [*TARGETS, *run_rest()]
+        pack(read_study(".", "s"), targets, Path("results/s/pack.zip"), CHECKOUT)
     return folder
 
 

@@ -84,7 +84,7 @@ SMALLEST = jobs.smallest_variants(STUDY)
 INTERVENED = jobs.intervened_variants(STUDY)
 #: Variants whose activations stay, and those whose activations go once every probe has read them.
 KEPT = jobs.kept_variants(STUDY)
-TRANSIENT = [variant for variant in VARIANTS if variant not in KEPT]
+TRANSIENT = jobs.transient_variants(STUDY)
 ANALYSES = jobs.analyses(STUDY)
 RESULTS = f"results/{STUDY.study}"
 TABLES = f"{RESULTS}/tables"

@@ -1,32 +1,17 @@
-"""Which tables, figures and pages a study has.
+"""What a study gives as a whole.
 
 Needs: STUDY, names and folders (common.smk).
-Gives: all_tables(), all_figures() and all_pages(), for `all`; tables_there(), for pages.
+Gives: all_targets(), for `all`; tables_there(), for pages.
 """
 
-
-def all_tables():
-    return collect(
-        f"{TABLES}/{{name}}.{{ending}}",
-        name=catalogue.table_names(ANALYSES),
-        ending=["parquet", "csv"],
-    )
+from layerscope.config.targets import targets
 
 
-def all_figures():
-    names = [
-        figure.stem.format(task=task)
-        for figure in catalogue.planned(catalogue.FIGURES, ANALYSES)
-        for task in (TASKS if figure.by_task else [None])
-    ]
-    return collect(
-        f"{FIGURES}/{{name}}.{{ending}}", name=names, ending=["svg", "pdf", "png"]
-    )
-
-
-def all_pages():
-    pages = catalogue.planned(catalogue.PAGES, ANALYSES)
-    return [f"{RESULTS}/{page.file}" for page in pages]
+def all_targets():
+    return {
+        name: [f"{RESULTS}/{path}" for path in paths]
+        for name, paths in targets(STUDY).items()
+    }
 
 
 def tables_there(names):

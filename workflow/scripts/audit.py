@@ -65,9 +65,9 @@ def main() -> None:
     seen = seen._replace(general=[*extra, *seen.general])
     if arguments.html:
         with whole_file(arguments.html) as partial:
-            partial.write_text(page(seen), encoding="utf-8")
+            partial.write_text(page(seen), encoding="utf-8", errors="backslashreplace")
     if arguments.json:
-        print(json.dumps(as_json(seen), indent=2, ensure_ascii=False))
+        print(json.dumps(as_json(seen), indent=2))
     else:
         print(in_words(seen, arguments.tree, heading))
     sys.exit(bool(seen.findings))

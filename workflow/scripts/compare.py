@@ -40,7 +40,7 @@ def main() -> None:
     else:
         found = folders.compare_studies(*sides)
         text = words.studies_in_words
-    print(json.dumps(found, indent=2, ensure_ascii=False) if arguments.json else text(found))
+    print(json.dumps(found, indent=2) if arguments.json else text(found))
 
 
 def _side(name: str) -> Any:

@@ -271,6 +271,12 @@ def kept_variants(study: Study) -> list[str]:
     return compared_variants(study)
 
 
+def transient_variants(study: Study) -> list[str]:
+    """Variants whose activations go once every probe has read them."""
+    kept = kept_variants(study)
+    return [variant for variant in all_variants(study) if variant not in kept]
+
+
 def compared_variants(study: Study) -> list[str]:
     """Variants in which models are compared: pre-trained, and the largest training fraction."""
     most = max(study.variants.percentages)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -166,6 +167,10 @@ def code_modules(program: str, part: str | None = None, scripts: Path = SCRIPTS)
 
 def code_digest(program: str, part: str | None = None, scripts: Path = SCRIPTS) -> str:
     """One short digest (16 hexadecimal digits) of everything in `code_modules`."""
-    modules = code_modules(program, part, scripts)
-    text = "\n".join(f"{name} {digest}" for name, digest in modules.items())
+    return digest_of(code_modules(program, part, scripts))
+
+
+def digest_of(modules: Mapping[str, str]) -> str:
+    """The same of what `code_modules` gave."""
+    text = "\n".join(f"{name} {digest}" for name, digest in sorted(modules.items()))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from layerscope.config.targets import CONFIGURATION
 from layerscope.core import lineage
 from layerscope.core.errors import UserError
 from layerscope.provenance.checks import (
@@ -28,13 +29,15 @@ from layerscope.provenance.checks import (
     check_log,
     check_raw,
     check_record,
+    check_witnesses,
     look,
 )
+from layerscope.provenance.claims import ONLY_RECORDED
+from layerscope.provenance.expected import Expected, expected
 from layerscope.provenance.present import Code, stale_settings
 from layerscope.provenance.studies import PACKED, Kept, Study, read_study
-from layerscope.run_records.content import Entry, output_entry
+from layerscope.run_records.content import Entry, Record, output_entry
 
-CONFIGURATION = "config.json"
 #: Below results/{study}, what belongs to a study and is made by no job of it.
 BESIDES = (
     *("benchmarks", "checkpoints", "crate", "audit.html", "report.html", "report.zip"),
@@ -69,6 +72,8 @@ class Audit(NamedTuple):
     parts: dict[str, Part]  # each once, from the targets down
     general: list[Finding]  # of no single part
     commit: str | None
+    outside: list[str]  # in the study's folder, and not looked at
+    unknown: list[str]  # what cannot be verified, a sentence each
 
     def inputs_of(self, path: str, task: str | None) -> list[str]:
         """What a result was made from, as far as results of a task depend on it.
@@ -114,6 +119,7 @@ def audit(study: Study, targets: Iterable[str], code: Code, everything: bool = F
     """
     targets = [_output(study, target) for target in targets]
     general = list(_settings(study))
+    plan = expected(study)
     general += [
         Finding(study.named(path), "record", reason)
         for path, reason in study.broken.items()
@@ -121,6 +127,8 @@ def audit(study: Study, targets: Iterable[str], code: Code, everything: bool = F
     ]
     if everything:
         general += _orphans(study)
+        if isinstance(plan, Expected):
+            general += plan.missing(study)
     tasks = {_task(study.made.get(target)) for target in targets}
     task = tasks.pop() if len(tasks) == 1 else None
     parts: dict[str, Part] = {}
@@ -134,7 +142,7 @@ def audit(study: Study, targets: Iterable[str], code: Code, everything: bool = F
         if kept is None:
             parts[path] = Part(path, {}, None, list(_orphan(path)))
             continue
-        parts[path] = part = _part(study, path, kept, code)
+        parts[path] = part = _part(study, path, kept, code, plan)
         for entry in kept.record["inputs"]:
             if not concerns(study, kept, entry["path"], task):
                 continue
@@ -148,7 +156,30 @@ def audit(study: Study, targets: Iterable[str], code: Code, everything: bool = F
                 waiting.append(entry["path"])
     for path, entry in raw.items():
         parts[path] = Part(path, entry, None, list(_raw(study, path, entry)))
-    return Audit(study, targets, parts, general, code.commit)
+    outside = [path for path in BESIDES if _is_outside(study, path)] if everything else []
+    records = [part.made.record for part in parts.values() if part.made]
+    unknown = [*_unknown(records, code, plan), *ONLY_RECORDED]
+    return Audit(study, targets, parts, general, code.commit, outside, unknown)
+
+
+def _is_outside(study: Study, name: str) -> bool:
+    path = f"results/{study.name}/{name}"
+    return path not in study.made and os.path.lexists(study.place(path))
+
+
+def _unknown(records: list[Record], code: Code, plan: Expected | str) -> Iterator[str]:
+    """What cannot be verified here, and could elsewhere."""
+    if isinstance(plan, str):
+        yield f"What the study should have is unknown, and so what is absent: {plan}."
+    edited = sum(record["dirty"] is not False for record in records)
+    if edited:
+        yield (
+            f"Records of {edited} results name no commit, or one with edits: whether the code was "
+            "that of a commit is unknown."
+        )
+    commits = {record["commit"] for record in records if record["commit"]}
+    for commit in sorted(commit for commit in commits if code.at(commit) is None):
+        yield f"Commit {commit[:12]}, which records name, is not at hand to be compared."
 
 
 def _two_versions(path: str, entry: Entry) -> Finding:
@@ -165,15 +196,16 @@ def _output(study: Study, path: str) -> str:
     return path
 
 
-def _part(study: Study, path: str, kept: Kept, code: Code) -> Part:
+def _part(study: Study, path: str, kept: Kept, code: Code, plan: Expected | str) -> Part:
     """A result, with all checks but those of its inputs."""
-    record, there = kept.record, study.place(path)
+    record = kept.record
     entry = output_entry(record, path) or {}
     findings = [*check_record(path, kept, study), *check_copies(record, study)]
     if record["exit"] == 0:
         if not absent(study, path):
-            findings += check_content(path, there, entry)
-            findings += check_figure(path, there, record)
+            findings += _contents(path, kept, study, code)
+        if entry.get("temporary") and isinstance(plan, Expected):
+            findings += plan.check_temporary(study.named(kept.file), path, record)
         findings += check_log(record, study)
         findings += check_code(path, record, code)
     return Part(path, entry, kept, findings)
@@ -182,6 +214,16 @@ def _part(study: Study, path: str, kept: Kept, code: Code) -> Part:
 def absent(study: Study, path: str) -> bool:
     """Whether something was left out of an archive and is known by its digest alone."""
     return path in study.left_out and not os.path.lexists(study.place(path))
+
+
+def _contents(path: str, kept: Kept, study: Study, code: Code) -> Iterator[Finding]:
+    """Whether a result is what its job left, and says the same as the job's record."""
+    there = study.place(path)
+    changed = list(check_content(path, there, output_entry(kept.record, path) or {}))
+    yield from changed
+    yield from check_figure(path, there, kept.record)
+    if not changed and there.is_file():
+        yield from check_witnesses(study.named(kept.file), there, kept.record, code)
 
 
 def _orphan(path: str) -> Iterator[Finding]:
@@ -211,7 +253,10 @@ def _settings(study: Study) -> Iterator[Finding]:
     changed = list(check_content(path, study.place(path), output_entry(kept.record, path) or {}))
     yield from changed
     told = kept.record.get("configuration")
-    if told and not changed and not study.left_out.intersection(told["files"]):
+    if told is None:
+        message = "edited: it does not say what the configuration was read from"
+        yield Finding(study.named(kept.file), "record", message)
+    elif not changed and not study.left_out.intersection(told["files"]):
         files = ", ".join(told["files"])
         for line in stale_settings(study.root, study.place(path), told):
             yield Finding(files, "settings", f"configured differently now: {line}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -67,6 +68,8 @@ def page(audit: Audit) -> str:
             f"{'✗' if findings else '✓'} {html.escape(verdict(audit))}</p>",
             _list(facts(audit)),
             *_findings(findings),
+            "<h2>What this audit cannot know</h2>",
+            f"<ul>{''.join(f'<li>{html.escape(each)}</li>' for each in audit.unknown)}</ul>",
             *_figures(audit),
             *_job_cards(audit, jobs),
             "</body></html>",
@@ -159,7 +162,7 @@ def _tree(audit: Audit, path: str, task: str | None, seen: set[str]) -> Iterator
 
 def _link(path: str) -> str:
     """A relative path as an address: whatever it is called, it is no script."""
-    return html.escape(quote(path))
+    return html.escape(quote(os.fsencode(path)))
 
 
 def _digest(part: Part) -> str:

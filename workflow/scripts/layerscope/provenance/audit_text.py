@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
+from layerscope.core.errors import printable
 from layerscope.provenance.audit import Audit, Part, absent
 from layerscope.provenance.checks import Finding
 from layerscope.provenance.present import dotted
@@ -96,6 +97,7 @@ def facts(audit: Audit) -> dict[str, str]:
             "more", "other rules"
         ),
         "Raw data": _few(raw),
+        **({"Outside": f"{_few(audit.outside)}: not looked at"} if audit.outside else {}),
     }
 
 
@@ -209,9 +211,13 @@ def in_words(audit: Audit, trees: bool = False, heading: str = "") -> str:
     if trees:
         for target in audit.targets:
             lines += ["", *tree(audit, target)]
-    elif len(audit.targets) == 1:
-        lines.append("The ancestry, file by file, with settings: --tree, or --html FILE")
-    return "\n".join(lines)
+        lines += ["", "What this audit cannot know", *(f"- {each}" for each in audit.unknown)]
+    else:
+        lines.append(
+            "The ancestry with settings, and what an audit cannot know (user, machine, times, most "
+            "versions): --tree, or --html FILE"
+        )
+    return "\n".join(map(printable, lines))
 
 
 def as_json(audit: Audit) -> dict[str, Any]:
@@ -222,6 +228,8 @@ def as_json(audit: Audit) -> dict[str, Any]:
         "holds": not audit.findings,
         "commit": audit.commit,
         "findings": [finding._asdict() for finding in audit.findings],
+        "outside": audit.outside,
+        "unknown": audit.unknown,
         "parts": {
             path: {
                 "sha256": part.entry.get("sha256"),

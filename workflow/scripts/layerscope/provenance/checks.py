@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from layerscope.core import lineage
 from layerscope.core.errors import UserError
+from layerscope.provenance.claims import contradictions, is_older, other_commit, other_writer
 from layerscope.provenance.present import Code
 from layerscope.provenance.studies import Kept, Study
 from layerscope.run_records.content import (
@@ -108,6 +108,8 @@ def check_record(path: str, kept: Kept, study: Study) -> Iterator[Finding]:
         yield Finding(path, "failed", f"its job ended with exit code {record['exit']}")
     if not path.startswith("resources/") and record["study"] != study.name:
         yield Finding(file, "record", f"it belongs to study {record['study']}, not {study.name}")
+    for contradiction in contradictions(record):
+        yield Finding(file, "record", f"edited: {contradiction}")
     whole = lineage.lineage(
         record["rule"], record["parameters"], record["code"]["digest"], record["inputs"]
     )
@@ -153,6 +155,20 @@ def check_code(path: str, record: Record, code: Code) -> Iterator[Finding]:
         yield Finding(path, "code", f"made by different code than {commit}: {', '.join(changed)}")
 
 
+def check_witnesses(file: str, there: Path, record: Record, code: Code) -> Iterator[Finding]:
+    """Whether a job's commit, and what it made, say the same as its record.
+
+    Args:
+        file: name of the record.
+        there: where an output lies that is what the job left.
+        record: the job's.
+        code: with the commits at hand.
+    """
+    for contradiction in (other_writer(there, record), other_commit(record, code)):
+        if contradiction is not None:
+            yield Finding(file, "record", contradiction)
+
+
 def check_input(
     path: str, record: Record, entry: Mapping[str, Any], maker: Kept | None
 ) -> Iterator[Finding]:
@@ -178,12 +194,8 @@ def check_input(
     elif maker.record["lineage"] != entry["lineage"]:
         message = f"made when {entry['path']} came from other settings, code or inputs"
         yield Finding(path, "input", message)
-    if record["ended"] and _time(record["ended"]) < _time(maker.record["started"]):
+    if is_older(record, maker.record):
         yield Finding(path, "older", f"older than {entry['path']}, which it was made from")
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
 
 
 def check_raw(entry: Entry, study: Study) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from layerscope.core.errors import printable
 from layerscope.core.files import canonical_json
 from layerscope.core.lineage import ASIDE
 from layerscope.provenance.planned import FOLLOWS, Planned
@@ -263,7 +264,7 @@ def explanation(jobs: Iterable[tuple[Planned, Facts]], total: int) -> str:
         if counts:
             text = ", ".join(f"{rule} {number}" for rule, number in sorted(counts.items()))
             lines += ["", title, wrapped(text)]
-    return "\n".join(lines)
+    return "\n".join(map(printable, "\n".join(lines).split("\n")))
 
 
 def paragraphs(found: Iterable[tuple[Planned, Cause]]) -> list[str]:

