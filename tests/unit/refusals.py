@@ -11,5 +11,5 @@ from layerscope.core.errors import UserError
 
 def one_line(error: pytest.ExceptionInfo[UserError], path: Path) -> str:
     (line,) = str(error.value).splitlines()
-    assert line.startswith(f"{path}: ")
+    assert line.startswith((f"{path}: ", f"{path}/"))
     return line

@@ -136,6 +136,20 @@ def test_features_of_words_stop_at_the_sentence() -> None:
     ]
 
 
+def test_texts_without_a_word_of_two_letters_have_no_features() -> None:
+    """Neither a column of such texts nor a task of them ends the baselines."""
+    short = pa.array([["a b", "c"][row % 2] for row in range(150)])
+    train, test = pairs(0, "hypothesis"), pairs(1, "hypothesis")
+    halves = [table.set_column(2, "premise", short) for table in (train, test)]
+    found = predict_baseline("bag-of-words", *halves, "nli", CLASSES)
+    assert (
+        found["predicted"]
+        == predict_baseline("hypothesis-only", train, test, "nli", CLASSES)["predicted"]
+    )
+    without = predict_baseline("premise-only", *halves, "nli", CLASSES)
+    assert without == predict_baseline("majority", *halves, "nli", CLASSES)
+
+
 def test_a_sample_with_one_label_predicts_it() -> None:
     train = pairs(0, "")
     train = train.filter(pa.array([label == "neutral" for label in train["label"].to_pylist()]))

@@ -44,6 +44,15 @@ def test_a_checksum_has_to_be_that_of_the_fetch(content: dict[str, object], tmp_
     assert GOOD in str(caught.value)
 
 
+@pytest.mark.parametrize("content", [{"origin": []}, {"files": ["w"]}, {"files": {"w": {}}}])
+def test_a_record_of_another_shape_gives_one_line(
+    content: dict[str, object], tmp_path: Path
+) -> None:
+    path = record(tmp_path, **content)
+    with pytest.raises(UserError, match=r"source\.json: is no record of a fetch; allowed: the "):
+        check_checksums([RequiredChecksums("models.m.source.sha256", path, REVISION, {"w": GOOD})])
+
+
 def test_what_is_not_there_or_of_another_revision_is_left_to_the_fetch(tmp_path: Path) -> None:
     path = record(tmp_path, sha256_on_hub={"w": GOOD})
     check_checksums(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -198,6 +199,18 @@ MISTAKES = [
     Mistake("references", "a{b}.csv", "'a{b}.csv'", "a path without braces"),
     Mistake("tasks.hpo-nli.source", {**FILES, "folder": "a{b}"}, "'a{b}'; Snakemake takes what",
             "a path without braces", "tasks.hpo-nli.source.folder"),
+    # what no file can have, wherever a path is given
+    Mistake("models.minilm.source", {"kind": "folder", "path": "~nosuchuser/m"}, "no such user",
+            "a path that a file can have", "models.minilm.source.path"),
+    Mistake("models.minilm.source.folder", "a\0b", "null byte", "a path that a file can have"),
+    Mistake("references", "p/" * 2500, "5000 characters", "a path that a file can have"),
+    Mistake("corpora.hpo.source", {"kind": "files", "train": "x" * 300, "heldout": "h"},
+            "300 characters", "a path that a file can have", "corpora.hpo.source.train"),
+    Mistake("tasks.hpo-nli.source", {**FILES, "folder": "\ud83d"}, "surrogates not allowed",
+            "a path that a file can have", "tasks.hpo-nli.source.folder"),
+    # what only YAML has
+    Mistake("study", date(2020, 1, 1), "2020-01-01, which YAML takes for a date", NAME),
+    Mistake("data_seed", 16**9000, "a number of thousands of digits", "a whole number from 0"),
 ]  # fmt: skip
 
 
@@ -241,7 +254,7 @@ def test_without_a_mistake_the_configuration_is_valid() -> None:
     assert validate(demo()).study == "demo"
 
 
-@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda m: f"{m.place}={str(m.value)[:20]}")
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda m: f"{m.place}={m.found[:20]}")
 def test_one_line_names_key_value_and_what_is_allowed(mistake: Mistake) -> None:
     lines = mistake_lines(with_mistake(mistake))
     assert len(lines) == 1, lines
@@ -296,7 +309,13 @@ def test_each_of_several_mistakes_has_its_line() -> None:
         ("a: *nowhere\n", "undefined alias 'nowhere'", "not valid YAML"),
         ("a: !!python/object:os.system {}\n", "python/object", "not valid YAML"),
         ("? [1, 2]\n: 3\n", "unhashable key", "not valid YAML"),
+        ("a: 2020-13-45\n", "line 1: '2020-13-45' is not a valid timestamp", "text in quotes"),
+        ("a:\n  - 0x_\n", "line 2: '0x_' is not a valid int", "text in quotes"),
+        ("a: " + "7" * 5000, "7777... is not a valid int", "text in quotes"),
+        ("a: !!bool b\n", "'b' is not a valid bool", "text in quotes"),
+        ("a: " + "[" * 500, "nested too deeply", "settings as documented"),
     ],
+    ids=lambda text: text[:20],
 )
 def test_broken_files_give_one_line(tmp_path: Path, text: str, found: str, allowed: str) -> None:
     path = tmp_path / "study.yaml"

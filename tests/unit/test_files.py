@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from layerscope.core import files
-from layerscope.core.errors import UserError
+from layerscope.core.errors import UserError, show
 from layerscope.runtime import program
 
 SCRIPTS = Path(files.__file__).parents[2]
@@ -199,10 +199,14 @@ def test_json_goes_round_and_is_the_same_each_time(tmp_path: Path) -> None:
 def test_json_that_cannot_be_read_gives_one_line(tmp_path: Path) -> None:
     (tmp_path / "bad.json").write_text("{")
     (tmp_path / "latin.json").write_bytes(b'"\xe9"')
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    (tmp_path / "long.json").write_text("1" * 5000)
     for name, problem in (
         ("none.json", "no such file"),
         ("bad.json", "not JSON"),
         ("latin.json", "not JSON"),
+        ("deep.json", "not JSON"),
+        ("long.json", "not JSON"),
         (".", "directory"),
     ):
         with pytest.raises(UserError) as caught:
@@ -210,6 +214,23 @@ def test_json_that_cannot_be_read_gives_one_line(tmp_path: Path) -> None:
         assert str(caught.value).startswith(str(tmp_path))
         assert problem in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["[1]", '"x"', "null", "3"])
+def test_json_of_another_shape_gives_one_line(text: str, tmp_path: Path) -> None:
+    (tmp_path / "file.json").write_text(text)
+    with pytest.raises(UserError, match=r"file\.json: holds .*; allowed: a JSON object$"):
+        files.read_json_object(tmp_path / "file.json")
+
+
+def test_long_names_and_lists_are_shortened_in_errors() -> None:
+    many = ", ".join(f"label-{number}" for number in range(10_000))
+    lines = str(UserError(f"{'k' * 50_000}: 3\ntags: 'x'; allowed: {many}")).splitlines()
+    assert [len(line) for line in lines] == [303, 2001]
+    assert lines[0].endswith("k: 3")
+    assert lines[1].endswith("label-9999")
+    assert len(show("x" * 10**6)) == len(show(["x"] * 10**6)) == len(show({1: "x" * 100})) == 60
+    assert show(16**9000) == "a number of thousands of digits"
 
 
 def test_digests_are_sha256(tmp_path: Path) -> None:

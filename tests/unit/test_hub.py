@@ -21,8 +21,11 @@ from fetching import (
     refused,
 )
 from hub import Hub
+from huggingface_hub import close_session
 
 from layerscope.core.errors import UserError
+from layerscope.download.address import require_variables
+from layerscope.download.hub import look_up
 from layerscope.download.sources import model_files
 
 NEEDED = ["config.json", "model.safetensors", "tokenizer_config.json", "vocab.txt"]
@@ -115,6 +118,34 @@ def test_an_endpoint_that_is_no_address_is_refused(address: str, hub: Hub, tmp_p
     message = refused(hub, tmp_path, HF_ENDPOINT=address)
     assert address in message
     assert "https://huggingface.co" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("SSL_CERT_FILE", "/no/such", "No such file"),
+        ("HTTPS_PROXY", "socks5://me:hidden@127.0.0.1:9", "SOCKS proxy"),
+        ("ALL_PROXY", "ftp://127.0.0.1:9", "Unknown scheme"),
+        ("HF_ENDPOINT", "http://127.0.0.1:99999", "'http://127.0.0.1:99999' is not an address"),
+        ("HF_HUB_DOWNLOAD_TIMEOUT", "x", "'x'; allowed: unset, or whole seconds"),
+    ],
+)
+def test_variables_that_allow_no_connection_give_one_line(
+    name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    close_session()  # of another test
+
+    def connect() -> None:
+        require_variables()
+        look_up("model", "a/b", REVISION)
+
+    with pytest.raises(UserError) as caught:
+        connect()
+    (line,) = str(caught.value).splitlines()
+    assert name in line.partition(": ")[0]
+    assert said in line
+    assert "hidden" not in line
 
 
 # --- digests -----------------------------------------------------------------------------------

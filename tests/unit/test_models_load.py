@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from refusals import one_line
 from replicas import KINDS, make_replica
 from safetensors.torch import load_file, save_file
 from tiny_models import POSITIONS, Tiny, save_decoder, save_encoder
@@ -110,7 +111,7 @@ def test_missing_folders_and_files_give_one_line(encoder: Tiny, tmp_path: Path) 
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="empty: no tokenizer"):
         load_tokenizer(tmp_path / "empty")
-    with pytest.raises(UserError, match="empty: no model"):
+    with pytest.raises(UserError, match=r"empty/config\.json: no such file"):
         load_model(tmp_path / "empty", tokenizer)
 
 
@@ -121,8 +122,88 @@ def test_broken_files_give_one_line(encoder: Tiny, tmp_path: Path) -> None:
         load_model(folder, encoder.tokenizer)
     assert "\n" not in str(caught.value)
     (folder / "config.json").write_text("{")
-    with pytest.raises(UserError, match="no model can be loaded"):
+    with pytest.raises(UserError, match=r"config\.json: not JSON"):
         load_language_model(folder, encoder.tokenizer, "encoder")
+
+
+@pytest.mark.parametrize(
+    ("entries", "said"),
+    [
+        ({"num_hidden_layers": 0}, "num_hidden_layers is 0; allowed: 1 or more"),
+        ({"num_attention_heads": 0}, "num_attention_heads is 0; allowed: 1 or more"),
+        ({"num_attention_heads": 3}, "not a multiple of the number of attention heads (3)"),
+        ({"num_hidden_layers": "two"}, "expected int, got str (value: 'two')"),
+        ({"num_hidden_layers": 1}, "encoder.layer.1.attention.output.LayerNorm.bias has no place"),
+        ({"hidden_act": "nosuch"}, "hidden_act 'nosuch' is not known"),
+        ({"dtype": "nosuch"}, "config.json: dtype is 'nosuch'; allowed: one of torch"),
+        ({"quantization_config": {"quant_method": "gptq", "bits": 4}}, "with method 'gptq'"),
+        ({"quantization_config": {}}, "with method 'unknown'; allowed: weights that are not"),
+        ({"model_type": "nosuch"}, "model type `nosuch`"),
+        ({"id2label": 3}, "no tokenizer can be loaded"),
+    ],
+)
+def test_a_configuration_that_nothing_can_be_loaded_by_gives_one_line(
+    entries: dict[str, object], said: str, encoder: Tiny, tmp_path: Path
+) -> None:
+    folder = copied(encoder, tmp_path)
+    edit(folder / "config.json", **entries)
+    with pytest.raises(UserError) as caught:
+        load_model(folder, load_tokenizer(folder))
+    line = one_line(caught, folder)
+    assert said in line
+    assert len(line) < 500
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "tokenizer_config.json"])
+@pytest.mark.parametrize("text", ["[1]", '"x"', "[" * 100_000, '{"a": ' + "1" * 5000 + "}"])
+def test_json_of_any_other_shape_gives_one_line(
+    name: str, text: str, encoder: Tiny, tmp_path: Path
+) -> None:
+    folder = copied(encoder, tmp_path)
+    (folder / name).write_text(text)
+    with pytest.raises(UserError) as caught:
+        load_tokenizer(folder)
+    one_line(caught, folder)
+
+
+def test_a_tokenizer_of_more_tokens_than_embeddings_gives_one_line(
+    tiny: Tiny, tmp_path: Path
+) -> None:
+    folder = copied(tiny, tmp_path)
+    tokenizer = load_tokenizer(folder)
+    rows = len(tokenizer)
+    tokenizer.add_tokens(["first-new", "second-new"])
+    for load in (load_model, lambda *given: random_model(*given, seed=1)):
+        with pytest.raises(UserError) as caught:
+            load(folder, tokenizer)
+        assert f"has 'first-new' with id {rows}, and its model embeddings of {rows}" in one_line(
+            caught, folder
+        )
+
+
+def test_integers_are_no_weights(encoder: Tiny, tmp_path: Path) -> None:
+    folder, name = copied(encoder, tmp_path), "encoder.layer.0.output.dense.weight"
+    weights = load_file(folder / "model.safetensors")
+    weights[name] = weights[name].to(torch.int8)
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(UserError, match=f"{name} holds I8, which is no weight without its scale"):
+        load_model(folder, encoder.tokenizer)
+
+
+def test_heads_poolers_and_buffers_that_are_left_over_are_no_fault(
+    decoder: Tiny, tmp_path: Path
+) -> None:
+    folder = copied(decoder, tmp_path)
+    more = {
+        "transformer.h.0.attn.bias": torch.ones(1, 1, 9, 9, dtype=torch.uint8),
+        "transformer.h.1.attn.rotary.inv_freq": torch.ones(9),
+        "transformer.h.1.mask": torch.ones(1, 1, 9, 9),
+        "transformer.pooler.dense.bias": torch.ones(9),
+        "score.weight": torch.ones(2, 9),
+    }
+    weights = load_file(folder / "model.safetensors")
+    save_file(weights | more, folder / "model.safetensors", {"format": "pt"})
+    assert equal(load_model(folder, decoder.tokenizer), decoder.model)
 
 
 def test_pickled_weights_are_not_read(encoder: Tiny, tmp_path: Path) -> None:

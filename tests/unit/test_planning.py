@@ -27,6 +27,7 @@ from layerscope.config import jobs
 from layerscope.config.load import read_yaml, validate
 from layerscope.config.schema import Study
 from layerscope.core.errors import UserError
+from layerscope.core.packages import package_folders
 from layerscope.resources import rates
 from layerscope.resources.estimate import in_words
 from layerscope.resources.needs import GPU_FROM, needs
@@ -90,6 +91,27 @@ def test_a_fetched_model_counts_before_what_is_stated(elsewhere: Path) -> None:
     assert read_sizes(study).models["bert"] == ModelSize(2, 128, 12, 30522, 512, 512)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[1]", "null", "[" * 100_000, '{"hidden_size": ' + "1" * 5000 + "}",
+        '{"model_type": "' + "x" * 5000 + '"}', '{"model_type": ["bert"]}',
+        '{"hidden_size": true, "num_hidden_layers": 2, "num_attention_heads": 1, "vocab_size": 9}',
+        '{"hidden_size": -4, "num_hidden_layers": 2, "num_attention_heads": 1, "vocab_size": 9}',
+        '{"splits": [1]}', '{"splits": {"train": {"examples": 3, "words": 9}}}',
+        '{"splits": {"train": {"examples": 1e999, "words": NaN}, "validation": 3, "test": ""}}',
+    ],
+)  # fmt: skip
+def test_files_of_another_shape_say_nothing(text: str, elsewhere: Path) -> None:
+    """A plan goes on as without them; the jobs that need such a file say what is wrong."""
+    study = paper()
+    before = read_sizes(study)
+    for path in ("resources/models/bert/config.json", "results/paper/data/jnlpba/report.json"):
+        (elsewhere / path).parent.mkdir(parents=True)
+        (elsewhere / path).write_text(text)
+    assert read_sizes(study) == before
+
+
 def test_nothing_known_is_assumed_and_said(elsewhere: Path) -> None:
     config = copy.deepcopy(read_yaml(PAPER)) | {"references": None}
     del config["models"]["biogpt"]["source"]["size"]
@@ -107,6 +129,11 @@ def test_a_model_made_here_has_its_shape_and_a_continued_one_its_bases() -> None
     assert sizes.models["gpt-mini"] == ModelSize(4, 192, 4, 4096, 256, 768)
     assert sizes.models["minilm"].layers == 6
     assert sizes.models["minilm-hpo"] == sizes.models["minilm"]
+
+
+@pytest.mark.parametrize("name", ["__main__", "", "a.b", "os", "no_such"])
+def test_what_is_no_package_has_no_folder(name: str) -> None:
+    assert package_folders(name) == []
 
 
 def test_prepared_data_counts_before_what_is_stated(elsewhere: Path) -> None:

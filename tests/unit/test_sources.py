@@ -73,6 +73,12 @@ def test_a_missing_file_gives_one_line(folder: Path, out: Path, missing: str) ->
     assert "\n" not in str(caught.value)
 
 
+def test_a_configuration_of_another_shape_gives_one_line(folder: Path, out: Path) -> None:
+    (folder / "config.json").write_text("[1]")
+    with pytest.raises(UserError, match=r"config\.json: holds \[1\]; allowed: a JSON object"):
+        copy_model({"kind": "folder", "path": str(folder)}, out)
+
+
 def test_a_folder_without_a_tokenizer_gives_one_line(folder: Path, out: Path) -> None:
     for name in ("tokenizer.json", "vocab.txt"):
         (folder / name).unlink()

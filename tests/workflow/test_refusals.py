@@ -8,7 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from running import MINIATURE, ROOT, Config, plan, read_config, snakemake, write_config
+from running import (
+    MINIATURE,
+    ROOT,
+    Config,
+    copy_workflow,
+    plan,
+    read_config,
+    snakemake,
+    write_config,
+)
 
 
 def _refused(folder: Path, *options: str | Path) -> subprocess.CompletedProcess[str]:
@@ -101,7 +110,16 @@ def test_a_mistake_on_the_command_line(tmp_path: Path) -> None:
     assert "\nstdy: unknown key with value 'x';" in output
 
 
-@pytest.mark.parametrize("text", ["study: [x\n", "- a\n- b\n", ""])
+def test_the_configuration_of_a_checkout_is_read_before_snakemake_reads_it(tmp_path: Path) -> None:
+    workflow = copy_workflow(tmp_path / "workflow")
+    (workflow / "config" / "config.yaml").write_text("study: 2020-13-45\n", encoding="utf-8")
+    result = snakemake(workflow, tmp_path / "run", "--dry-run")
+    assert result.returncode == 1
+    assert "config.yaml line 1: '2020-13-45' is not a valid timestamp" in result.stdout
+    assert "Traceback" not in result.stdout
+
+
+@pytest.mark.parametrize("text", ["study: [x\n", "- a\n- b\n"])
 def test_a_file_that_is_no_configuration(text: str, tmp_path: Path) -> None:
     """Snakemake itself refuses these, before it reads the workflow."""
     file = tmp_path / "study.yaml"

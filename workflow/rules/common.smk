@@ -38,9 +38,19 @@ from layerscope.core.files import canonical_json
 from layerscope.core.measures import BASELINES_OF_KIND
 from layerscope.resources.rates import read_rates
 from layerscope.resources.sizes import read_sizes
-from layerscope.runtime.environment import keep_private, tune_gc, use_this_python
+from layerscope.runtime.environment import keep_private, set_up_jobs, tune_gc
 
-use_this_python()
+if not workflow.overwrite_configfiles:
+    DEFAULT = f"{CHECKOUT}/config/config.yaml"
+    try:  # before Snakemake, whose own reader ends in tracebacks
+        IS_MODULE or read_yaml(DEFAULT)
+    except UserError as error:
+        raise WorkflowError(f"The configuration is refused.\n{error}") from None
+
+    configfile: DEFAULT
+
+
+set_up_jobs()
 tune_gc()
 # A polite kill reaches a job's shell too. With a trap it waits for the program, which may be saving.
 shell.prefix("set -euo pipefail; trap : TERM; ")

@@ -90,4 +90,7 @@ def task_packages(wildcards):
 def corpus_packages(wildcards):
     """Names and versions of what a corpus is derived from: new versions are new data."""
     names = jobs.corpus_packages(STUDY, wildcards.corpus)
-    return " ".join(f"{name} {version(distributions_of(name)[0])}" for name in names)
+    found = [(name, distributions_of(name)) for name in names]
+    return " ".join(
+        f"{name} {version(shipped[0])}" for name, shipped in found if shipped
+    )

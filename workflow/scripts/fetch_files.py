@@ -6,6 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
+from layerscope.download.address import require_variables
 from layerscope.runtime.program import run
 
 
@@ -18,6 +19,8 @@ def main() -> None:
     arguments = parser.parse_args()
 
     from layerscope.core.files import whole_directory
+
+    require_variables()
     from layerscope.download.hub import download, download_folder, look_up
     from layerscope.download.sources import digests_as_yaml, keep_files
 

@@ -6,6 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
+from layerscope.download.address import require_variables
 from layerscope.runtime.program import run
 
 
@@ -26,6 +27,7 @@ def main() -> None:
             copy_model(source, out)
         return
 
+    require_variables()
     from layerscope.download.hub import download, download_folder, look_up
 
     repository = look_up("model", source["repository"], source["revision"])

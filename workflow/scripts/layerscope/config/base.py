@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from layerscope.core.errors import show
 
 #: Patterns of text, and what they are in words.
 PATTERNS = {
@@ -23,17 +28,27 @@ IN_WORDS = {
 }
 
 
-def without_braces(path: str) -> str:
+def usable_path(path: str) -> str:
     """The path itself.
 
     Raises:
-        ValueError: it has braces.
+        ValueError: Snakemake takes part of it for a wildcard, or no file can have it.
     """
     if {"{", "}"} & set(path):
         raise ValueError(
             f"{path!r}; Snakemake takes what stands in braces for a wildcard; "
             "allowed: a path without braces"
         )
+    fault = "allowed: a path that a file can have"
+    try:
+        os.stat(Path(path).expanduser())
+    except RuntimeError:
+        raise ValueError(f"{show(path)}: no such user; {fault}") from None
+    except ValueError as error:  # a NUL character, or half a surrogate pair
+        raise ValueError(f"{show(path)}: {error}; {fault}") from None
+    except OSError as error:  # missing is another matter
+        if error.errno == errno.ENAMETOOLONG:
+            raise ValueError(f"{show(path)}: {len(path)} characters; {fault}") from None
     return path
 
 
@@ -41,7 +56,7 @@ Name = Annotated[str, StringConstraints(pattern=PATTERNS["name"], max_length=40)
 Repository = Annotated[str, StringConstraints(pattern=PATTERNS["repository"])]
 Revision = Annotated[str, StringConstraints(pattern=PATTERNS["revision"])]
 Sha256 = Annotated[str, StringConstraints(pattern=PATTERNS["sha256"])]
-FilePath = Annotated[str, AfterValidator(without_braces)]
+FilePath = Annotated[str, AfterValidator(usable_path)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]

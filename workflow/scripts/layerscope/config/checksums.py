@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from layerscope.core.errors import UserError
-from layerscope.core.files import read_json
+from layerscope.core.files import read_json_object
 
 
 class RequiredChecksums(NamedTuple):
@@ -29,19 +29,29 @@ def check_checksums(required: Iterable[RequiredChecksums]) -> None:
     What was not fetched yet, or at another revision, is left to the fetch.
 
     Raises:
-        UserError: a file has another checksum.
+        UserError: a file has another checksum, or a record is none.
     """
     for each in required:
         if not each.checksums or not Path(each.record).is_file():
             continue
-        record = read_json(each.record)
-        if record["origin"].get("revision") != each.revision:
+        revision, found = _fetched(Path(each.record))
+        if revision != each.revision:
             continue
-        files = {name: facts["sha256"] for name, facts in record.get("files", {}).items()}
-        found = record.get("sha256_on_hub", files)
         for name, wanted in sorted(each.checksums.items()):
             if name in found and found[name] != wanted:
                 raise UserError(
                     f"{each.key}.{name}: {wanted}; {Path(each.record).parent} was fetched with "
                     f"{found[name]}; allowed: that, or the folder removed to fetch it again"
                 )
+
+
+def _fetched(path: Path) -> tuple[str | None, dict[str, str]]:
+    """Revision and checksums, by file, that a record of a fetch holds."""
+    record = read_json_object(path)
+    try:
+        files = {name: facts["sha256"] for name, facts in record.get("files", {}).items()}
+        return record["origin"].get("revision"), dict(record.get("sha256_on_hub", files))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise UserError(
+            f"{path}: is no record of a fetch; allowed: the folder removed to fetch it again"
+        ) from None

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from layerscope.config.mistakes import line
 from layerscope.config.schema import Study
-from layerscope.core.errors import UserError
+from layerscope.core.errors import UserError, show
 
 #: Keys that make Snakemake read a configuration as a template (YTE), and run the code in it.
 TEMPLATED = frozenset({"__use_yte__", "__definitions__", "__variables__"})
@@ -19,7 +19,20 @@ _MERGE = "tag:yaml.org,2002:merge"
 
 
 class _StrictLoader(yaml.SafeLoader):  # type: ignore[misc]
-    """Refuses a key that occurs twice in one mapping, which YAML would silently drop."""
+    """Refuses a key that occurs twice in one mapping, which YAML would silently drop.
+
+    What has the form of a date or number and is none is refused in one line, too.
+    """
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, KeyError, AttributeError):  # what PyYAML's own constructors raise
+            kind = node.tag.rpartition(":")[2]
+            raise UserError(
+                f"{node.start_mark.name} line {node.start_mark.line + 1}: {show(node.value)} is "
+                f"not a valid {kind}; allowed: one, or text in quotes"
+            ) from None
 
 
 def _strict_mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -59,6 +72,8 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         problem = " ".join(str(error).split())
         raise UserError(f"{path}: not valid YAML ({problem})") from None
+    except RecursionError:
+        raise UserError(f"{path}: nested too deeply; allowed: settings as documented") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: holds {type(content).__name__}; allowed: a mapping of settings")
     for key in TEMPLATED.intersection(content):

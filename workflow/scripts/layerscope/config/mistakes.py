@@ -9,6 +9,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Mapping, Sequence
+from datetime import date
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from layerscope.config.base import IN_WORDS, PATTERNS, Invalid
+from layerscope.core.errors import show
 
 _NAME = IN_WORDS[PATTERNS["name"]]
 _UNIONS = (typing.Union, types.UnionType)
@@ -150,10 +152,11 @@ def _place(where: Sequence[str | int], root: type[BaseModel]) -> _Place:
 
 def _show(value: Any) -> str:
     """A value as a user of YAML knows it, shortened."""
-    text = str(value).lower() if isinstance(value, bool) else repr(value)
     if value is None:
-        text = "null"
-    return text if len(text) <= 60 else text[:57] + "..."
+        return "null"
+    if isinstance(value, date):
+        return f"{value}, which YAML takes for a date (in quotes it is text)"
+    return str(value).lower() if isinstance(value, bool) else show(value)
 
 
 def _dotted(keys: Sequence[str | int]) -> str:

@@ -25,7 +25,7 @@ class PackagedModel(Section):
 
     kind: Literal["package"] = Field(description="shipped by an installed Python package")
     package: str = Field(description="import name of the package")
-    folder: str = Field(description="the model's folder inside the package")
+    folder: FilePath = Field(description="the model's folder inside the package")
 
 
 class LocalModel(Section):

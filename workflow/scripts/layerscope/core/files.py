@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from layerscope.core.errors import UserError
+from layerscope.core.errors import UserError, show
 
 
 def writer() -> str:
@@ -98,8 +98,20 @@ def read_json(path: str | Path) -> Any:
         raise UserError(f"{path}: no such file") from None
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; allowed: a file that can be read") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also numbers of thousands of digits
         raise UserError(f"{path}: not JSON ({error})") from None
+
+
+def read_json_object(path: str | Path) -> dict[str, Any]:
+    """Read a JSON file that holds an object.
+
+    Raises:
+        UserError: the file is missing, cannot be read, is not JSON or holds something else.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: holds {show(content)}; allowed: a JSON object")
+    return content
 
 
 def sha256_text(text: str) -> str:

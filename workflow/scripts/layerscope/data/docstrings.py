@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from layerscope.core.errors import UserError
+from layerscope.core.packages import package_folders
 
 #: Folders that hold no documentation of the package itself.
 _SKIPPED = re.compile(r"^_?(tests?|testing|vendor(ed)?|externals?|benchmarks?)$")
@@ -46,10 +46,8 @@ def package_files(package: str) -> list[tuple[str, Path]]:
     Raises:
         UserError: no such package of Python source is installed.
     """
-    spec = importlib.util.find_spec(package) if package.isidentifier() else None
     found = []
-    for folder in (spec.submodule_search_locations or ()) if spec else ():
-        root = Path(folder)
+    for root in package_folders(package):
         for path in root.rglob("*.py"):
             inside = path.relative_to(root)
             if not any(_SKIPPED.match(part) for part in inside.parts[:-1]):

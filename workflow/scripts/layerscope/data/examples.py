@@ -13,8 +13,8 @@ from typing import Any
 
 from layerscope.config.base import TaskKind
 from layerscope.config.tasks import COLUMNS
-from layerscope.core.errors import UserError
-from layerscope.data.textfile import TextFile, at, show
+from layerscope.core.errors import UserError, show
+from layerscope.data.textfile import TextFile, at
 
 _BLANKS = re.compile(r"[ \t]+")
 _DOCUMENT = "-DOCSTART-"

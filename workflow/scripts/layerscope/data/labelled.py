@@ -10,13 +10,13 @@ from typing import Any
 
 from layerscope.config.base import TaskKind
 from layerscope.config.tasks import HubFiles, LocalFiles
-from layerscope.core.errors import UserError
+from layerscope.core.errors import UserError, show
 from layerscope.data.examples import read_records
 from layerscope.data.iob import entity_labels
 from layerscope.data.prepared import SPLITS, PreparedTask, Row
 from layerscope.data.rows import Rows, make_rows
 from layerscope.data.sampling import limited
-from layerscope.data.textfile import TextFile, at, read_text, show
+from layerscope.data.textfile import TextFile, at, read_text
 
 SUMS = "SHA256SUMS.txt"  # a list of digests that PhysioNet, for one, puts beside its files
 

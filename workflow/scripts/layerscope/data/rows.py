@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from layerscope.core.errors import UserError
+from layerscope.core.errors import UserError, show
 from layerscope.core.files import sha256_text
 from layerscope.data.examples import Record
 from layerscope.data.prepared import Row
 from layerscope.data.schemes import without_ends
 from layerscope.data.text import text_key
-from layerscope.data.textfile import at, show
+from layerscope.data.textfile import at
 
 LONG = 500  # words; a longer sentence or text is counted
 

@@ -32,12 +32,6 @@ def at(path: Path, line: int) -> str:
     return f"{path} line {line}"
 
 
-def show(value: object) -> str:
-    """A value in an error line, shortened."""
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
 def read_text(path: Path, hint: str | None = None) -> TextFile:
     """Read a file.
 

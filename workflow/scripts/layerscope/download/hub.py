@@ -19,7 +19,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal, TypeVar
-from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
 from huggingface_hub import HfApi, hf_hub_url
@@ -39,8 +38,8 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]
 
 from layerscope.core.errors import UserError
 from layerscope.core.files import sha256_file
+from layerscope.download.address import PUBLIC, endpoint, shown_endpoint, variables_set
 
-PUBLIC = "https://huggingface.co"
 TRIES = 6
 SILENCE = 30.0  # seconds without a byte after which a connection is given up
 LONGEST_WAIT = 600.0  # seconds that a hub may ask to wait; its limits count windows of 300
@@ -81,8 +80,8 @@ class Repository:
             "revision": self.revision,
             "license": self.license,
         }
-        endpoint = _shown_endpoint()
-        return described if endpoint == PUBLIC else {**described, "endpoint": endpoint}
+        address = shown_endpoint()
+        return described if address == PUBLIC else {**described, "endpoint": address}
 
 
 def look_up(kind: Literal["model", "dataset"], name: str, revision: str) -> Repository:
@@ -91,7 +90,8 @@ def look_up(kind: Literal["model", "dataset"], name: str, revision: str) -> Repo
     Raises:
         UserError: there is no such repository or commit, no access, or no answer.
     """
-    api = HfApi(endpoint=_endpoint(), token=_token())
+    _require_client()
+    api = HfApi(endpoint=endpoint(), token=_token())
     ask = api.model_info if kind == "model" else api.dataset_info
     place = _place(kind, name, revision)
     try:
@@ -110,7 +110,7 @@ def look_up(kind: Literal["model", "dataset"], name: str, revision: str) -> Repo
         raise _refusal(error, kind, name, place) from None
     except (ValueError, KeyError, TypeError, httpx2.InvalidURL):
         raise UserError(
-            f"{place}: {_shown_endpoint()} does not answer as a hub does; "
+            f"{place}: {shown_endpoint()} does not answer as a hub does; "
             "allowed: HF_ENDPOINT unset, or the address of a hub"
         ) from None
     if info.sha != revision:
@@ -180,7 +180,7 @@ def _fetch(repository: Repository, name: str, wanted: Mapping[str, str], folder:
             name,
             repo_type=repository.kind,
             revision=repository.revision,
-            endpoint=_endpoint(),
+            endpoint=endpoint(),
         )
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -318,7 +318,7 @@ def _in_short(error: httpx2.HTTPError) -> str:
 
 
 def _refusal(error: Exception, kind: str, name: str, place: str) -> UserError:
-    page = f"{_shown_endpoint()}/{'datasets/' if kind == 'dataset' else ''}{name}"
+    page = f"{shown_endpoint()}/{'datasets/' if kind == 'dataset' else ''}{name}"
     status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
     token = "a token of that account in HF_TOKEN"  # noqa: S105
     if isinstance(error, OfflineModeIsEnabled):
@@ -344,7 +344,7 @@ def _refusal(error: Exception, kind: str, name: str, place: str) -> UserError:
         text = f"{_in_short(error)}; run again later, what has arrived is kept"  # type: ignore[arg-type]
     else:
         text = (
-            f"no answer from {_shown_endpoint()} ({_in_short(error)}); "  # type: ignore[arg-type]
+            f"no answer from {shown_endpoint()} ({_in_short(error)}); "  # type: ignore[arg-type]
             "run `snakemake download` with this configuration where there is network, "
             "it goes on where it stopped"
         )
@@ -359,30 +359,20 @@ def _some(names: list[str]) -> str:
     return ", ".join(sorted(names)[:10]) + (f" and {len(names) - 10} more" * (len(names) > 10))
 
 
-def _endpoint() -> str:
-    """The hub's address.
+def _require_client() -> None:
+    """Stop where the variables of the environment allow no connection at all.
 
     Raises:
-        UserError: HF_ENDPOINT is no address.
+        UserError: a file of certificates is missing, or a proxy is of a kind that is not supported.
     """
-    address = os.environ.get("HF_ENDPOINT", "").rstrip("/") or PUBLIC
     try:
-        parts = urlsplit(address)
-        valid = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1)
-    except ValueError:
-        valid = False
-    if not valid:
+        get_session()
+    except (OSError, ImportError, ValueError, httpx2.InvalidURL) as error:
+        reason = " ".join(str(error).split())
         raise UserError(
-            f"HF_ENDPOINT: {address.rpartition('@')[2]!r} is not an address; "
-            "allowed: unset, or as in 'https://huggingface.co'"
-        )
-    return address
-
-
-def _shown_endpoint() -> str:
-    """The endpoint without a name and a password that it may hold."""
-    parts = urlsplit(_endpoint())
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+            f"{variables_set()}: allow no connection ({reason}); allowed: files of certificates "
+            "that are there, and proxies as in 'http://proxy:3128'"
+        ) from None
 
 
 def _token() -> str | Literal[False]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import os
 import shutil
 from collections.abc import Iterable, Mapping
@@ -11,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from layerscope.core.errors import UserError
-from layerscope.core.files import read_json, sha256_file, write_json
+from layerscope.core.files import read_json_object, sha256_file, write_json
+from layerscope.core.packages import package_folders
 
 REQUIRED = ("config.json", "model.safetensors")
 TOKENIZER = (
@@ -36,13 +36,13 @@ def source_folder(source: Mapping[str, Any]) -> tuple[Path, dict[str, str]]:
     if source["kind"] == "folder":
         return Path(source["path"]), {"folder": source["path"]}
     package = source["package"]
-    found = importlib.util.find_spec(package) if package.isidentifier() else None
+    places = package_folders(package)
     distributions = importlib.metadata.packages_distributions().get(package, [package])
     try:
         metadata = importlib.metadata.metadata(distributions[0])
     except importlib.metadata.PackageNotFoundError:
-        found = None
-    if found is None or not found.submodule_search_locations:
+        places = []
+    if not places:
         raise UserError(f"package '{package}' is not installed; allowed: an installed package")
     stated = [metadata[key] for key in ("License-Expression", "License") if key in metadata]
     origin = {
@@ -50,19 +50,20 @@ def source_folder(source: Mapping[str, Any]) -> tuple[Path, dict[str, str]]:
         "version": metadata["Version"],
         "license": next(filter(None, stated), "not stated"),
     }
-    return Path(found.submodule_search_locations[0]) / source["folder"], origin
+    return places[0] / source["folder"], origin
 
 
 def copy_model(source: Mapping[str, Any], out: Path) -> None:
     """Copy configuration, safetensors and tokenizer files, and write `source.json` beside them.
 
     Raises:
-        UserError: a file that is needed is missing.
+        UserError: a file that is needed is missing, or the configuration is no JSON object.
     """
     folder, origin = source_folder(source)
     for name in REQUIRED:
         if not (folder / name).is_file():
             raise UserError(f"{folder}: no {name}; allowed: a folder with {', '.join(REQUIRED)}")
+    read_json_object(folder / REQUIRED[0])
     digests = {}
     for name in (*REQUIRED, *TOKENIZER):
         if (folder / name).is_file():
@@ -132,9 +133,7 @@ def keep_model(
 
 
 def _copy_without_code(path: Path, out: Path) -> None:
-    content = read_json(path)
-    if not isinstance(content, dict):
-        raise UserError(f"{path.name}: not a JSON object; allowed: one, as transformers writes it")
+    content = read_json_object(path)
     if any(key in content for key in CODE):
         write_json(out, {key: value for key, value in content.items() if key not in CODE})
     else:

@@ -56,6 +56,8 @@ def bag_of_texts(
 ) -> Probabilities:
     """Logistic regression on TF-IDF of texts, each column of texts with features of its own.
 
+    Words of one letter are no features. Texts of nothing else say nothing beyond `majority`.
+
     Args:
         train: one or more columns of texts, such as premises and hypotheses.
         labels: of the training rows.
@@ -71,8 +73,12 @@ def bag_of_texts(
     blocks, test_blocks = [], []
     for texts, test_texts in zip(train, test, strict=True):
         vectorizer = TfidfVectorizer()
+        if not any(map(vectorizer.build_analyzer(), texts)):
+            continue  # no word of two letters or more, so no feature
         blocks.append(vectorizer.fit_transform(texts))
         test_blocks.append(vectorizer.transform(test_texts))
+    if not blocks:
+        return majority(labels, len(test[0]), names)
     return _logistic(hstack(blocks).tocsr(), labels, hstack(test_blocks).tocsr(), names, TEXT_C)
 
 

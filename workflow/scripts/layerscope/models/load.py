@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -18,6 +16,7 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
     AutoTokenizer,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     set_seed,
@@ -26,6 +25,15 @@ from transformers.activations import NewGELUActivation
 from transformers.utils import logging as transformers_logging
 
 from layerscope.core.errors import UserError
+from layerscope.core.files import read_json_object
+from layerscope.models.checks import (
+    loading,
+    require_embeddings,
+    require_float_weights,
+    require_layers,
+    require_whole_body,
+)
+from layerscope.models.memory import is_out_of_memory
 
 transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
 transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -64,11 +72,11 @@ def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
             nothing says so, or it has neither padding nor end-of-text token.
     """
     _require_folder(folder)
-    try:
+    if Path(folder, "config.json").is_file():  # which a tokenizer may need, too
+        require_float_weights(folder)
+    with loading(folder, "tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(folder, **_LOCAL)
-    # TypeError: a file that a tokenizer in Python opens is missing; ImportError: a package.
-    except (OSError, ValueError, TypeError, ImportError) as error:
-        raise UserError(f"{folder}: no tokenizer can be loaded ({_first_line(error)})") from None
+        tokenizer.model_max_length = int(tokenizer.model_max_length)
     # Without its files, transformers gives an empty tokenizer of the configuration's class.
     if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
         raise UserError(f"{folder}: its tokenizer has no vocabulary; allowed: one with its files")
@@ -92,7 +100,7 @@ def _lowers_unasked(folder: Path, tokenizer: PreTrainedTokenizerBase) -> bool:
     if not getattr(tokenizer, "do_lower_case", False):
         return False
     stated = folder / "tokenizer_config.json"
-    if stated.is_file() and "do_lower_case" in json.loads(stated.read_text(encoding="utf-8")):
+    if stated.is_file() and "do_lower_case" in read_json_object(stated):
         return False
     words = set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)
     return any("A" <= letter <= "Z" for word in words for letter in word)
@@ -112,8 +120,10 @@ def random_model(
 ) -> PreTrainedModel:
     """The architecture of a model with freshly initialised float32 weights: the control."""
     set_seed(seed)
-    config = AutoConfig.from_pretrained(folder, **_LOCAL)
-    model = AutoModel.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
+    config = _read_config(folder)
+    with loading(folder, "model"):
+        model = AutoModel.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
+    require_embeddings(model, tokenizer, folder)
     model.config.pad_token_id = tokenizer.pad_token_id
     fuse_activations(model)
     return model.eval()
@@ -223,25 +233,42 @@ def _load(
     auto: Any, folder: str | Path, tokenizer: PreTrainedTokenizerBase, **options: Any
 ) -> tuple[PreTrainedModel, dict[str, Any]]:
     """The model, and what transformers says of loading it."""
-    _require_folder(folder)
+    _read_config(folder)
     try:
-        model, report = auto.from_pretrained(
-            folder, **_WEIGHTS, **options, output_loading_info=True
-        )
-    except (OSError, ValueError, SafetensorError) as error:
-        raise UserError(f"{folder}: no model can be loaded ({_first_line(error)})") from None
-    except RuntimeError:  # the library's own message names nothing
-        count = options.get("num_labels", "no")
+        with loading(folder, "model"):
+            model, report = auto.from_pretrained(
+                folder, **_WEIGHTS, **options, output_loading_info=True
+            )
+    except RuntimeError as error:  # the library's own message names nothing
+        if is_out_of_memory(error):
+            raise
+        labels = f" with {options['num_labels']} labels" if "num_labels" in options else ""
         raise UserError(
-            f"{folder}: its weights have other shapes than its configuration with {count} labels"
+            f"{folder}: its weights have other shapes than its configuration{labels}"
         ) from None
     # What is missing would be random: right for a new head or pooler, never for what is below.
     missing = sorted(name for name in report["missing_keys"] if _is_body(model, name))
     if missing:
         raise UserError(f"{folder}: its weights lack {missing[0]}; allowed: all of the model's")
+    require_whole_body(model, report["unexpected_keys"], folder)
+    require_embeddings(model, tokenizer, folder)
     model.config.pad_token_id = tokenizer.pad_token_id
     fuse_activations(model)
     return model.eval(), report
+
+
+def _read_config(folder: str | Path) -> PreTrainedConfig:
+    """A model's configuration, checked.
+
+    Raises:
+        UserError: the folder has none, or one of a model that cannot be studied.
+    """
+    _require_folder(folder)
+    require_float_weights(folder)
+    with loading(folder, "model"):
+        config = AutoConfig.from_pretrained(folder, **_LOCAL)
+    require_layers(config, folder)
+    return config
 
 
 def _is_body(model: PreTrainedModel, parameter: str) -> bool:
@@ -252,10 +279,6 @@ def _is_body(model: PreTrainedModel, parameter: str) -> bool:
 def _require_folder(folder: str | Path) -> None:
     if not Path(folder).is_dir():
         raise UserError(f"{folder}: no such folder; allowed: a folder with a model")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
 
 
 def position_limit(model: PreTrainedModel, wanted: int) -> int:

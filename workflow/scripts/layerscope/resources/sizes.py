@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +20,8 @@ from layerscope.config.models import (
 from layerscope.config.schema import Study, Task
 from layerscope.config.tasks import HubFiles, LocalFiles
 from layerscope.core.errors import UserError
-from layerscope.core.files import read_json
+from layerscope.core.files import read_json_object
+from layerscope.core.packages import package_folders
 
 #: Words of an example where the data has not been prepared yet; of JNLPBA it is 26.6, of the
 #: ontology's tasks 22, of SciFact 43.
@@ -105,9 +105,8 @@ def own_names(model_type: str) -> dict[str, str]:
 
     Its `attribute_map` is read from the source, since an import of it takes torch and seconds.
     """
-    found = importlib.util.find_spec("transformers")
-    places = found.submodule_search_locations if found else None
-    if not places or not re.fullmatch(r"\w+", model_type):
+    places = package_folders("transformers")
+    if not places or not re.fullmatch(r"\w{1,100}", model_type):
         return {}
     file = Path(places[0], "models", model_type, f"configuration_{model_type}.py")
     if not file.is_file():
@@ -121,13 +120,17 @@ def own_names(model_type: str) -> dict[str, str]:
     return names
 
 
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31
+
+
 def size_of_config(config: Mapping[str, Any]) -> ModelSize | None:
     """Size of a model by the keys of its `config.json`; None if they are not there."""
     own = own_names(str(config.get("model_type")))
 
     def entry(name: str) -> int | None:
         values = (config.get(each) for each in (name, own.get(name, name)))
-        return next((value for value in values if isinstance(value, int)), None)
+        return next((value for value in values if _is_count(value)), None)
 
     layers, width = entry("num_hidden_layers"), entry("hidden_size")
     heads, vocabulary = entry("num_attention_heads"), entry("vocab_size")
@@ -160,9 +163,8 @@ def _folder(name: str, source: ModelSource, root: Path) -> Path | None:
     if isinstance(source, LocalModel):
         return Path(source.path)
     if isinstance(source, PackagedModel):
-        found = importlib.util.find_spec(source.package) if source.package.isidentifier() else None
-        places = found.submodule_search_locations if found else None
-        return Path(places[0]) / source.folder if places else None
+        places = package_folders(source.package)
+        return places[0] / source.folder if places else None
     return root / "resources" / "models" / name
 
 
@@ -170,7 +172,7 @@ def _read_config(folder: Path | None) -> ModelSize | None:
     if folder is None:
         return None
     try:
-        return size_of_config(read_json(folder / "config.json"))
+        return size_of_config(read_json_object(folder / "config.json"))
     except UserError:
         return None
 
@@ -201,12 +203,13 @@ def _configured(task: Task) -> TaskSize:
 
 
 def _read_report(path: Path) -> TaskSize | None:
+    """Size by the report of a prepared task; None if there is none, or one of another shape."""
     try:
-        splits = read_json(path)["splits"]
-        return TaskSize(
-            {split: int(entry["examples"]) for split, entry in splits.items()},
-            sum(float(entry["words"]) for entry in splits.values())
-            / sum(float(entry["examples"]) for entry in splits.values()),
-        )
-    except (UserError, KeyError, TypeError, ZeroDivisionError):
+        splits = read_json_object(path)["splits"]
+        examples = {split: splits[split]["examples"] for split in UNKNOWN}
+        words = [splits[split]["words"] for split in UNKNOWN]
+    except (UserError, KeyError, TypeError):
         return None
+    if not all(map(_is_count, [*examples.values(), *words])):
+        return None
+    return TaskSize(examples, sum(words) / sum(examples.values()))

@@ -13,12 +13,14 @@ from pathlib import Path
 from layerscope.core.errors import UserError
 
 
-def use_this_python() -> None:
+def set_up_jobs() -> None:
     """Put this interpreter's folder first on PATH, so jobs run in the same environment.
 
     A virtual environment need not be activated then. An environment of --sdm conda is activated
-    later, inside the job, and goes before it.
+    later, inside the job, and goes before it. Programs find the library beside them, which
+    PYTHONSAFEPATH would prevent.
     """
+    os.environ.pop("PYTHONSAFEPATH", None)
     folder = str(Path(sys.executable).parent)
     os.environ["PATH"] = os.pathsep.join([folder, os.environ.get("PATH", os.defpath)])
 
@@ -31,7 +33,7 @@ def distributions_of(package: str) -> list[str]:
     """
     try:
         found = distribution(package)
-    except PackageNotFoundError:
+    except (PackageNotFoundError, ValueError):  # the second: no name at all
         return packages_distributions().get(package, [])
     shipped = (found.read_text("top_level.txt") or package).split()
     return [found.name] if package in shipped else packages_distributions().get(package, [])

@@ -14,6 +14,7 @@ from layerscope.core.errors import UserError, printable
 from layerscope.run_records.recorder import recorded
 from layerscope.runtime.fork_client import hand_over
 
+_TIMEOUTS = ("HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT")
 STOPPED = 128 + signal.SIGTERM  # exit code of a program that a polite kill ended
 
 
@@ -44,6 +45,9 @@ def prepare_environment(network: bool = False) -> None:
 
     Hubs are never asked behind a rule's back: models and data come from files that rules made.
     """
+    if not network:  # and where these are wrong, not even an import works
+        for name in ("HF_ENDPOINT", *_TIMEOUTS):
+            os.environ.pop(name, None)
     os.environ.setdefault("HF_HUB_OFFLINE", "0" if network else "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
