@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from matplotlib.lines import Line2D
 from layerscope.core.files import whole_file
 from layerscope.core.lineage import mark, of_this_run
 from layerscope.core.looks import MARKERS, Look
+from layerscope.figures.letters import add_fallback_fonts
 
 #: Width of one and of two columns of a paper, in inches.
 COLUMN, PAGE = 3.5, 7.0
@@ -82,12 +84,17 @@ def save(figure: Figure, out: str | Path) -> None:
         "pdf": {"CreationDate": None, **dict(zip(("Subject", "Keywords"), known, strict=True))},
         "png": dict(zip(("Description", "Identifier"), known, strict=True)) if origin else {},
     }
-    with styled():
+    with styled(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # `add_fallback_fonts` says it once
         figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # the layout stands and need not be worked out three times
-    for ending, metadata in dates.items():
-        with styled(), whole_file(Path(out).with_suffix(f".{ending}")) as partial:
-            figure.savefig(partial, format=ending, metadata=metadata)
+        if add_fallback_fonts(figure):
+            figure.draw_without_rendering()
+            # Outlines: not every font can be embedded as TrueType.
+            matplotlib.rcParams["pdf.fonttype"] = 3
+        figure.set_layout_engine("none")  # it stands and need not be worked out three times
+        for ending, metadata in dates.items():
+            with whole_file(Path(out).with_suffix(f".{ending}")) as partial:
+                figure.savefig(partial, format=ending, metadata=metadata)
 
 
 def models_of(rows: pd.DataFrame) -> list[str]:
