@@ -6,16 +6,18 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 from synthetic_results import MODELS, TASKS, write_study
-from synthetic_tables import SETTINGS, records, run_program, tabulate
+from synthetic_tables import CHOSEN, FILES, SETTINGS, records, run_program, tabulate
 
+from layerscope import catalogue
 from layerscope.core.errors import UserError
 from layerscope.core.files import write_json
-from layerscope.core.formats import SCHEMAS, read_table, write_table
+from layerscope.core.formats import SCHEMAS, file_metadata, read_table, write_blocks, write_table
 from layerscope.core.measures import of_main_rows
 from layerscope.core.table_files import add_steps, join, path_parts, read_frame, write_csv
 from layerscope.core.variants import parse_variant
@@ -285,6 +287,34 @@ def test_the_same_files_give_the_same_bytes(tmp_path: Path) -> None:
     rows = pq.read_table(made[0]["association"]).to_pylist()
     assert {r["placebo"] for r in rows} == {True, False}
     assert {r["low"] for r in rows} == {None}
+
+
+@pytest.mark.parametrize(
+    "table",
+    [t for t in catalogue.planned(catalogue.TABLES, CHOSEN) if t.inputs and t.name not in FILES],
+    ids=lambda table: table.name,
+)
+def test_rows_of_a_task_are_made_from_that_task_alone(
+    table: catalogue.Table, study: dict[str, Path], tmp_path: Path
+) -> None:
+    """So an audit of a figure of one task leaves out what the rows of others were made from."""
+    task, given = next(iter(TASKS)), []
+    for name in (*table.inputs, *table.optional):
+        own = read_frame(study[name], f"{name}-table", task)
+        kind, path = f"{name}-table", tmp_path / f"{name}.parquet"
+        write_blocks(path, kind, [records(own)], file_metadata(study[name], kind))
+        given.append(f"{name}={path}")
+    settings = json.dumps({**json.loads(SETTINGS), "families": {m: m for m in SHAPES}})
+    out = {name: tmp_path / "out" / f"{name}.parquet" for name in table.names}
+    run_program(
+        "make_table", table.module, "--inputs", *given,
+        *(["--settings", settings] if table.settings else []),
+        "--out", *(f"{name}={path}" for name, path in out.items()),
+    )  # fmt: skip
+    for name, path in out.items():
+        alone = read_frame(path, f"{name}-table")
+        assert len(alone)
+        pd.testing.assert_frame_equal(alone, read_frame(study[name], f"{name}-table", task))
 
 
 def test_a_study_without_changes_of_weights_has_the_other_placebos(
