@@ -55,9 +55,9 @@ def test_an_archive_verifies_by_its_own_programs_without_data_and_logs(unpacked:
     assert found.findings == []
     assert found.parts.keys() >= {*TARGETS, "results/s/data/nli.parquet", "raw.csv"}
     assert not (unpacked / "results/s/data/nli.parquet").exists()
-    assert ", of which 3 are not in this archive and known by their digests," in verdict(found)
+    assert "checked, 3 of them by the digests in records alone: the archive" in verdict(found)
     text = (unpacked / "README.txt").read_text()
-    assert text.startswith(f"Study s, made by the workflow layerscope at commit {'c' * 40}.\n")
+    assert text.startswith(f"Study s, made by the workflow layerscope, commit: {'c' * 40}.\n")
     for line in (unpacked / "SHA256SUMS").read_text().splitlines():
         digest, _, name = line.partition("  ")
         assert hashlib.sha256((unpacked / name).read_bytes()).hexdigest() == digest
@@ -89,7 +89,7 @@ def test_what_was_not_made_by_these_programs_or_was_edited_is_not_packed(
     record = json.loads(Path(f"{FIGURE}.run.json").read_text())
     record["code"]["modules"] = dict.fromkeys(record["code"]["modules"], "0" * 64)
     Path(f"{FIGURE}.run.json").write_text(json.dumps(record | {"digest": self_digest(record)}))
-    with pytest.raises(UserError, match=r"^figure_f task=nli: made by other programs than"):
+    with pytest.raises(UserError, match=r"^figure_f task=nli: made by other code than"):
         pack(read_study(".", "s"), TARGETS, Path("again.zip"), CHECKOUT)
 
 
@@ -105,7 +105,7 @@ def test_the_address_of_the_workflow_is_told_where_the_citation_has_it(tmp_path:
     file = tmp_path / "CITATION.cff"
     text = (CHECKOUT / "CITATION.cff").read_text()
     file.write_text(f"{text}repository-code: https://example.org/layerscope\n")
-    assert _address(file) == " of https://example.org/layerscope"
+    assert _address(file) == " (https://example.org/layerscope)"
     graph = Graph()
     graph.add(WORKFLOW, ["File", "SoftwareSourceCode"], name="layerscope")
     _add_root(graph, "s", "2026-01-01", tmp_path)

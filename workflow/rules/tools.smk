@@ -95,13 +95,14 @@ for _rule, _option, _about in (
             "../../envs/plot.yaml"
         params:
             call=this_call,
+            target=lambda wildcards: own_rules("all")[0].name,
             study=STUDY.study,
             option=_option,
             python=sys.executable,
             program=program("remove_leftovers"),
         shell:
-            "{params.python:q} {params.program:q} --call {params.call:q} --study {params.study}"
-            " {params.option} 2>&1 | tee {log}"
+            "{params.python:q} {params.program:q} --call {params.call:q} --target {params.target}"
+            " --study {params.study} {params.option} 2>&1 | tee {log}"
 
     describe(_rule, _about)
 

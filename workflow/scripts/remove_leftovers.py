@@ -12,6 +12,7 @@ def main() -> None:
     """Plan the study as Snakemake would, and find what its plan does not make."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--call", required=True, help="JSON: how Snakemake was called")
+    parser.add_argument("--target", required=True, help="rule that asks for the whole study")
     parser.add_argument("--study", required=True, help="name of a folder of results/")
     parser.add_argument("--remove", action="store_true", help="do not only list it")
     arguments = parser.parse_args()
@@ -20,7 +21,7 @@ def main() -> None:
     from layerscope.provenance.planned import planned
     from layerscope.provenance.studies import read_study
 
-    jobs = planned(json.loads(arguments.call))
+    jobs = planned(json.loads(arguments.call) | {"targets": [arguments.target]})
     study = read_study(".", arguments.study)
     found = leftovers(study, [path for job in jobs for path in job.outputs])
     if arguments.remove:

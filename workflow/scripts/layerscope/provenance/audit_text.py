@@ -28,11 +28,13 @@ def verdict(audit: Audit) -> str:
     jobs = len({(record["started"], record["rule"], record["writer"]) for record in records})
     raw = sum(part.made is None for part in audit.parts.values())
     seen = f"{len(audit.parts)} files and folders of {jobs} jobs and {raw} raw sources"
+    seen += " checked"
     gone = sum(absent(audit.study, path) for path in audit.parts)
-    seen += f", of which {gone} are not in this archive and known by their digests," if gone else ""
+    if gone:
+        seen += f", {gone} of them by the digests in records alone: the archive leaves them out"
     if found:
-        return f"{found} {'thing does' if found == 1 else 'things do'} not verify ({seen} checked)."
-    return f"Everything verifies: {seen} checked."
+        return f"{found} {'thing does' if found == 1 else 'things do'} not verify ({seen})."
+    return f"Everything verifies: {seen}."
 
 
 def settings_of(record: Record) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from layerscope.provenance.studies import PACKED, Kept, Study
 from layerscope.run_records.content import output_entry
 
 _README = """\
-Study {study}, made by the workflow layerscope at commit {commits}{address}.
+Study {study}, made by the workflow layerscope{address}, commit: {commits}.
 
 To verify it, unzip the archive and go to this folder.
 
@@ -95,11 +95,14 @@ def pack(
 def _check_code(jobs: Iterable[Kept], code: Code) -> None:
     for kept in jobs:
         record = kept.record
-        if record["code"]["modules"] != code.modules(record["program"], record.get("part")):
-            commit = f"{record['commit'][:12]}, " if record["commit"] else ""
+        then, now = record["code"]["modules"], code.modules(record["program"], record.get("part"))
+        other = sorted(name for name in {*then, *now} if then.get(name) != now.get(name))
+        if other:
+            more = f" and {len(other) - 3} more" if other[3:] else ""
             raise UserError(
-                f"{job_name(record)}: made by other programs than those of this checkout; allowed: "
-                f"those that made it ({commit}docs/reruns.md), or a study that was run again"
+                f"{job_name(record)}: made by other code than this checkout has "
+                f"({', '.join(other[:3])}{more}); allowed: the commit that made it "
+                f"({record['commit'] or 'unknown'}), or a study that was run again"
             )
 
 
@@ -132,7 +135,7 @@ def _address(citation: Path) -> str:
     except FileNotFoundError:
         return ""
     address = found.get("repository-code") if isinstance(found, dict) else None
-    return f" of {address}" if address else ""
+    return f" ({address})" if address else ""
 
 
 def _write(archive: Path, top: str, files: Mapping[str, Path], texts: Mapping[str, str]) -> None:

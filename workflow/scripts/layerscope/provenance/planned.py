@@ -58,7 +58,7 @@ def planned(call: Mapping[str, Any]) -> list[Planned]:
     Args:
         call: how Snakemake was called: `snakefile`, `configfiles`, `config` and
             `replace_workflow_config` (of `--config`), and what it compares: `rerun_triggers`,
-            `max_checksum_file_size`, `deployment_method`.
+            `max_checksum_file_size`, `deployment_method`; `targets`, if not the default one.
 
     Raises:
         UserError: Snakemake refuses to plan.
@@ -184,6 +184,7 @@ def _dry_run(
     )
     workflow.dag(
         DAGSettings(
+            targets=set(call.get("targets", ())),
             force_incomplete=True,  # what a killed run left is made again
             rerun_triggers=RerunTrigger.parse_choices_set(call["rerun_triggers"]),
             max_checksum_file_size=call["max_checksum_file_size"],
