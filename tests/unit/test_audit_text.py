@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import getpass
 import html
+import json
 import os
 import shutil
 import socket
 from pathlib import Path
 
 import pytest
+from forking import run_program
 from recorded_studies import CODE, FIGURE, ran, run_study
 
 from layerscope.provenance.audit import Audit, audit, whole
@@ -82,6 +84,19 @@ def test_findings_of_one_kind_are_one_line_where_there_are_many(
     assert "and 4 more: changed by hand" in line
     assert line.endswith("(others differ: --tree)")
     assert sum(line.startswith("!!") for line in whole.splitlines()) == 7
+
+
+def test_a_renamed_copy_is_audited_as_the_study_that_it_is(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "w")
+    copy = tmp_path / "w/results/before"
+    (tmp_path / "w/results/s").rename(copy)
+    ran = run_program(CODE.scripts / "audit.py", copy / "figures/f-nli.svg", "--json")
+    assert (ran.returncode, ran.stderr) == (1, "")
+    told = json.loads(ran.stdout)
+    assert told["targets"] == [FIGURE]
+    (finding,) = (each for each in told["findings"] if each["path"] == "results/before")
+    assert finding["message"] == "the study in this folder is s, under another name"
+    assert {each["kind"] for each in told["findings"]} <= {"code", "record", "settings"}
 
 
 def test_names_from_a_received_folder_are_harmless(finished: Path, tmp_path: Path) -> None:

@@ -39,11 +39,18 @@ def main() -> None:
     from layerscope.provenance.present import committed_code
     from layerscope.provenance.studies import find_study, has_records, read_study, study_of
 
-    found = study_of(arguments.target)
-    if found and os.path.isfile(arguments.target) and not has_records(*found):
-        found = None  # some folder of that name
-    place = (*found, None) if found else find_study(arguments.target)
+    place: tuple[Path, str, Path | None] | None = find_study(arguments.target)
+    named = study_of(arguments.target)
+    if (
+        place is None
+        and named
+        and not (os.path.isfile(arguments.target) and not has_records(*named))
+    ):
+        place = (*named, None)  # not some folder of that name
     extra: list[Finding] = []
+    if place and named and place[1] != named[1]:
+        message = f"the study in this folder is {place[1]}, under another name"
+        extra = [Finding(os.path.join("results", named[1]), "record", message)]
     heading = ""
     with committed_code() as code:
         if place is None:

@@ -12,6 +12,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -73,6 +74,7 @@ class Facts:
     digests: Mapping[str, str] = field(default_factory=dict)  # of updated inputs
 
 
+@cache  # splitting a command is slow, and asked for more than once a job
 def program_of(command: str) -> tuple[str, list[str], dict[str, Any]]:
     """Program, arguments and job (see `run_records.recorder`) of a rule's shell command."""
     words = shlex.split(command.partition(" > ")[0])
