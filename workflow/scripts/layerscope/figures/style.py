@@ -91,7 +91,7 @@ def save(figure: Figure, out: str | Path) -> None:
             figure.draw_without_rendering()
             # Outlines: not every font can be embedded as TrueType.
             matplotlib.rcParams["pdf.fonttype"] = 3
-        figure.set_layout_engine("none")  # it stands and need not be worked out three times
+        figure.set_layout_engine(None)  # it stands; with "none" each file would be drawn twice
         for ending, metadata in dates.items():
             with whole_file(Path(out).with_suffix(f".{ending}")) as partial:
                 figure.savefig(partial, format=ending, metadata=metadata)
