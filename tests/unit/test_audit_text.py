@@ -86,6 +86,13 @@ def test_findings_of_one_kind_are_one_line_where_there_are_many(
     assert sum(line.startswith("!!") for line in whole.splitlines()) == 7
 
 
+def test_what_the_configuration_no_longer_asks_for_is_named(finished: Path) -> None:
+    """It verifies, and is no part of the study any more."""
+    text = in_words(whole(read_study(finished, "s"), CODE))
+    assert f"\nLeft over {FIGURE}, results/s/tables/t.parquet: snakemake clean\n" in text
+    assert "Left over" not in in_words(seen(finished, FIGURE))
+
+
 def test_a_renamed_copy_is_audited_as_the_study_that_it_is(finished: Path, tmp_path: Path) -> None:
     shutil.copytree(finished, tmp_path / "w")
     copy = tmp_path / "w/results/before"

@@ -74,6 +74,7 @@ class Audit(NamedTuple):
     commit: str | None
     outside: list[str]  # in the study's folder, and not looked at
     unknown: list[str]  # what cannot be verified, a sentence each
+    left_over: list[str]  # results that the configuration no longer asks for
 
     def inputs_of(self, path: str, task: str | None) -> list[str]:
         """What a result was made from, as far as results of a task depend on it.
@@ -159,7 +160,8 @@ def audit(study: Study, targets: Iterable[str], code: Code, everything: bool = F
     outside = [path for path in BESIDES if _is_outside(study, path)] if everything else []
     records = [part.made.record for part in parts.values() if part.made]
     unknown = [*_unknown(records, code, plan), *ONLY_RECORDED]
-    return Audit(study, targets, parts, general, code.commit, outside, unknown)
+    left_over = plan.left_over(study) if everything and isinstance(plan, Expected) else []
+    return Audit(study, targets, parts, general, code.commit, outside, unknown, left_over)
 
 
 def _is_outside(study: Study, name: str) -> bool:

@@ -99,6 +99,7 @@ def facts(audit: Audit) -> dict[str, str]:
             "more", "other rules"
         ),
         "Raw data": _few(raw),
+        **({"Left over": f"{_few(audit.left_over)}: snakemake clean"} if audit.left_over else {}),
         **({"Outside": f"{_few(audit.outside)}: not looked at"} if audit.outside else {}),
     }
 
@@ -231,6 +232,7 @@ def as_json(audit: Audit) -> dict[str, Any]:
         "commit": audit.commit,
         "findings": [finding._asdict() for finding in audit.findings],
         "outside": audit.outside,
+        "left_over": audit.left_over,
         "unknown": audit.unknown,
         "parts": {
             path: {

@@ -29,6 +29,13 @@ class Expected(NamedTuple):
                 message = "the study's configuration asks for it; neither it nor its record exists"
                 yield Finding(path, "missing", message)
 
+    def left_over(self, study: Study) -> list[str]:
+        """Figures, tables and pages that jobs made and the configuration no longer asks for."""
+        top = f"results/{study.name}"
+        shown = {top, f"{top}/figures", f"{top}/tables"}
+        made = sorted(path for path in study.made if os.path.dirname(path) in shown)
+        return [path for path in made if path not in self.results]
+
     def check_temporary(self, file: str, path: str, record: Record) -> Iterator[Finding]:
         """Whether an output may be gone that a record calls temporary.
 
