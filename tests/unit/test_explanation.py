@@ -212,7 +212,7 @@ def test_a_finished_job_is_out_of_date_if_its_record_differs_from_the_plan() -> 
 
 def test_what_is_out_of_date_is_named_with_how_to_make_it_again() -> None:
     text = stale_in_words(stale(_left(_job('{"epochs":2,"rate":0.1}', reason=""), _record())))
-    assert text.startswith("1 finished job is out of date, and Snakemake does not see it: ")
+    assert text.startswith("1 finished job is out of date, and Snakemake would not run it: ")
     assert "\n  finetune, t, m, f50, s1 (1 job): epochs 1 -> 2\n" in text
     assert text.endswith("--forcerun finetune")
     assert stale_in_words([]) == ""

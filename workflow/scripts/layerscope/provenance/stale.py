@@ -106,10 +106,11 @@ def stale_in_words(found: Found) -> str:
         return ""
     number = len({job.outputs for job, _ in found})
     rules = sorted({job.rule for job, _ in found})
+    verb, them = ("job is", "it") if number == 1 else ("jobs are", "them")
     lines = [
-        f"{number} finished {'job is' if number == 1 else 'jobs are'} out of date, and Snakemake "
-        "does not see it: its notes in .snakemake are gone, results were copied without them, or "
-        "--touch accepted them.",
+        f"{number} finished {verb} out of date, and Snakemake would not run {them}: its notes in "
+        ".snakemake are gone, results were copied without them, --touch accepted the change, or "
+        "--rerun-triggers leaves it out.",
         *paragraphs(found),
         "",
         wrapped(f"To make them again, add: --forcerun {' '.join(rules)}"),
