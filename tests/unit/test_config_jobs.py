@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from layerscope import catalogue
 from layerscope.config import jobs
 from layerscope.config.load import read_yaml, validate
 from layerscope.config.schema import Study
@@ -202,6 +203,19 @@ def test_overrides_of_fine_tuning_merge(config: dict[str, Any]) -> None:
         **defaults,
         **common["nli"],
     }
+
+
+def test_attention_that_is_turned_off_takes_nothing_else_along(config: dict[str, Any]) -> None:
+    with_it = validate(config)
+    without = validate(config | {"attention": None})
+    assert jobs.attention_settings(without) == "null"
+
+    def planned(study: Study) -> set[str]:
+        return set(catalogue.table_names(jobs.analyses(study)))
+
+    assert planned(with_it) - planned(without) == {"attention", "heads"}
+    assert planned(without) < planned(with_it)
+    assert jobs.intervened_variants(without) == jobs.intervened_variants(with_it)
 
 
 def test_settings_go_back_into_their_sections(config: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from synthetic_results import MODELS, TASKS, write_study
-from synthetic_tables import records, rows, tabulate
+from synthetic_tables import SETTINGS, records, rows, tabulate
 
 from layerscope.core.looks import looks
+from layerscope.core.table_files import Sources
+from layerscope.evaluation import association
 from layerscope.figures import (
     attention,
     confusion,
@@ -31,6 +34,8 @@ from layerscope.figures import (
 from layerscope.figures.style import GREY, percent_looks, save
 
 Row = dict[str, Any]
+#: Settings of the table of associations.
+ASSOCIATION = json.dumps({**json.loads(SETTINGS), "families": {}})
 
 
 @pytest.fixture(scope="module")
@@ -348,6 +353,13 @@ def test_what_is_claimed_is_filled_and_too_few_models_are_said(study: dict[str, 
         faces = [line.get_markerfacecolor() for line in forest.lines if line.get_marker() == "o"]
         assert figure.get_suptitle()
         return figure.get_suptitle(), faces, [text.get_text() for text in forest.texts]
+
+    # Without a table of attention, what is left is associated all the same.
+    sources = Sources({name: [str(study[name])] for name in ("scores", "probes")}, ASSOCIATION)
+    (block,) = association.tabulate(sources)["association"].blocks
+    left = {row["inner measure"] for row in block if row["task"] == "one-nli"}
+    weights = {"change of weights"}
+    assert left | weights == {n for n in table["inner measure"] if "attention" not in n} | weights
 
     title, faces, gains = drawn(table)
     assert title.startswith("With 3 independent models, nothing can be concluded")

@@ -54,7 +54,7 @@ def test_a_name_with_two_sources_is_refused_in_one_line(
     (line,) = str(error.value).splitlines()
     ours, _, rest = line.partition(", but study 'other' has ")
     assert ours.startswith(f"{key}: ")
-    assert f"kept in resources/{folder}; allowed: the same source, or another name" in rest
+    assert f"kept in resources/{folder}; allowed: the same source, another name, or " in rest
 
 
 def test_what_does_not_change_what_is_fetched_is_allowed(paper: Study, tmp_path: Path) -> None:

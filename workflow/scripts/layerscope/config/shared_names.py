@@ -52,7 +52,7 @@ def check_shared_names(study: Study, results: str | Path) -> None:
                 lines.append(
                     f"{section}.source.{entry}: {ours[entry]!r}, but study '{name}' has "
                     f"{theirs[entry]!r}, and both would be kept in {folder}; allowed: the same "
-                    "source, or another name"
+                    f"source, another name, or {other.parent} moved elsewhere"
                 )
     if lines:
         raise UserError("\n".join(lines))
