@@ -22,7 +22,9 @@ from layerscope.run_records.content import ENDING
 pytestmark = pytest.mark.xdist_group("miniature")
 
 
-TABLES = catalogue.table_names({*catalogue.SWITCHES, "models", "interventions", "pretrained-here"})
+TABLES = catalogue.table_names(
+    {*catalogue.SWITCHES, "models", "attention", "interventions", "pretrained-here"}
+)
 
 Row = dict[str, Any]
 
