@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -142,8 +143,38 @@ def test_prepared_data_counts_before_what_is_stated(elsewhere: Path) -> None:
     folder = elsewhere / "results" / "paper" / "data" / "jnlpba"
     folder.mkdir(parents=True)
     splits = {s: {"examples": 10, "words": 200} for s in ("train", "validation", "test")}
-    (folder / "report.json").write_text(json.dumps({"splits": splits}), encoding="utf-8")
-    assert read_sizes(study).tasks["jnlpba"] == TaskSize(dict.fromkeys(splits, 10), 20.0)
+    report = {"splits": splits, "labels": ["O", "B-x", "I-x"]}
+    (folder / "report.json").write_text(json.dumps(report), encoding="utf-8")
+    assert read_sizes(study).tasks["jnlpba"] == TaskSize(dict.fromkeys(splits, 10), 20.0, labels=3)
+
+
+def test_labels_that_are_mapped_count_before_the_data_is_prepared() -> None:
+    labels = {f"{prefix}-{number}": f"{prefix}-{number}" for number in range(9) for prefix in "BI"}
+    task = read_yaml(PAPER)["tasks"]["jnlpba"]
+    task["source"] |= {"labels": labels | {"0": "O", "?": None}}
+    assert read_sizes(paper(tasks={"jnlpba": task})).tasks["jnlpba"].labels == 19
+    assert read_sizes(paper()).tasks["mednli"].labels == 3
+
+
+@pytest.mark.parametrize(
+    ("rule", "wildcards"),
+    [
+        ("score", {"task": "mednli", "system": "bert"}),
+        ("part_error_analysis", {"task": "mednli", "model": "bert"}),
+        ("table_scores", {}),
+        ("baseline", {"task": "mednli"}),
+        ("probe", {"task": "mednli", "model": "bert", "variant": "pretrained", "probe": "linear"}),
+    ],
+)
+def test_many_labels_need_more(rule: str, wildcards: dict[str, str]) -> None:
+    study = paper()
+    sizes = read_sizes(study)
+    few, many = (
+        needs(study, replace(sizes, tasks={**sizes.tasks, "mednli": task}), rule, wildcards)
+        for task in (replace(sizes.tasks["mednli"], labels=labels) for labels in (3, 50_000))
+    )
+    assert many.mem_mb > 1.1 * few.mem_mb
+    assert many.seconds > few.seconds
 
 
 def test_limits_bound_the_examples() -> None:

@@ -287,6 +287,25 @@ def test_many_labels_have_room_for_their_names_and_none_for_numbers(
         assert min(b - a for a, b in itertools.pairwise(places)) > height
 
 
+def test_the_rarest_of_many_labels_share_a_row(study: dict[str, Path]) -> None:
+    table = rows(study, "confusion", "one-nli")
+    one = table[(table["model"] == "minilm") & (table["percent"] == 100)].iloc[:1]
+    names = [f"type {number}" for number in range(300)]
+    many = [one.assign(label=a, predicted=b, count=300 - n) for n, (a, b) in enumerate(
+        [*zip(names, names, strict=True), ("type 0", "type 299"), ("type 299", "type 298")]
+    )]  # fmt: skip
+    axes = confusion.draw(pd.concat(many)).axes[0]
+    assert [text.get_text() for text in axes.get_yticklabels()] == [*names[:59], "(all others)"]
+    drawn = axes.images[0].get_array()
+    assert drawn.shape == (60, 60)
+    assert drawn[59, 59] == 1
+    assert drawn[0, 59] == pytest.approx(0 / 300)
+    errors = rows(study, "error_analysis", "one-nli")
+    first = errors[(errors["measure"] == "f1") & errors["seed"].isna()].iloc[:1]
+    classes = pd.concat([first.assign(label=name, n=n) for n, name in enumerate(names)])
+    assert list(error_analysis.of_frequent_labels(classes)["label"]) == names[-40:]
+
+
 @pytest.mark.parametrize("label", ["cost $5-$10", r"$\frac{$"])
 def test_a_dollar_in_a_label_is_a_dollar(
     label: str, study: dict[str, Path], tmp_path: Path

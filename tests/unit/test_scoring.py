@@ -15,8 +15,8 @@ from sklearn.metrics import confusion_matrix
 from layerscope.config.statistics import Statistics
 from layerscope.core.errors import UserError
 from layerscope.core.formats import write_table
-from layerscope.evaluation.prediction_files import read_predictions
-from layerscope.evaluation.scoring import score
+from layerscope.evaluation.prediction_files import Predictions, read_predictions
+from layerscope.evaluation.scoring import confusion, score
 
 CLASSES = ["entailment", "neutral", "contradiction"]
 TAGS = ["O", "B-DNA", "I-DNA", "B-RNA", "I-RNA"]
@@ -162,6 +162,21 @@ def test_ner_entity_f1_and_confusion_of_types(tmp_path: Path) -> None:
     assert cells == [
         [a, b, expected[i, j]] for i, a in enumerate(names) for j, b in enumerate(names)
     ]
+
+
+def test_confusions_of_many_labels_have_few_rows() -> None:
+    """Of pairs those that occur, and each label with itself, in the order of the labels."""
+    names = [f"label-{number}" for number in range(5000)]
+    columns = {
+        "label": ["label-7", "label-7", "label-3"],
+        "predicted": ["label-2", "label-2", "label-3"],
+    }
+    described = {"labels": names, "kind_of_task": "nli", "variant": "f10-s1"}
+    found = confusion(Predictions(Path(), described, 10, 1, columns))
+    assert len(found) == 5001
+    counted = [(row["label"], row["predicted"], row["count"]) for row in found if row["count"]]
+    assert counted == [("label-3", "label-3", 1), ("label-7", "label-2", 2)]
+    assert list(dict.fromkeys(row["label"] for row in found)) == names
 
 
 def test_files_must_belong_together(tmp_path: Path) -> None:

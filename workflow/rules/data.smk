@@ -34,11 +34,11 @@ rule configuration:
         **needed("configuration"),
     params:
         **job("configuration", "write_config", configuration=CONFIGURED),
-        configuration=fixed(canonical_json(STUDY.model_dump(mode="json"))),
+        configuration=fixed(argument(canonical_json(STUDY.model_dump(mode="json")))),
     shell:
-        "python {params.program:q} --configuration {params.configuration:q}"
+        "python {params.program:q} --configuration {params.configuration}"
         " --out {output}"
-        " --record {params.record:q} > {log} 2>&1"
+        " --record {params.record} > {log} 2>&1"
 
 
 rule prepare_task:
@@ -64,14 +64,14 @@ rule prepare_task:
     params:
         **job("prepare_task", "prepare_task", packages=task_packages),
         folder=subpath(output.report, parent=True),
-        settings=lambda wildcards: jobs.task_settings(STUDY, wildcards.task),
+        settings=lambda wildcards: argument(jobs.task_settings(STUDY, wildcards.task)),
         statements=task_statements,
         data=data_folder_given,
         packages=task_packages,
     shell:
-        "python {params.program:q} --settings {params.settings:q}"
+        "python {params.program:q} --settings {params.settings}"
         " --statements {params.statements:q} --folder {params.data:q} --out-dir {params.folder}"
-        " --record {params.record:q} > {log} 2>&1"
+        " --record {params.record} > {log} 2>&1"
 
 
 rule prepare_corpus:
@@ -98,7 +98,7 @@ rule prepare_corpus:
     shell:
         "python {params.program:q} --settings {params.settings:q}"
         " --out-dir {params.folder}"
-        " --record {params.record:q} > {log} 2>&1"
+        " --record {params.record} > {log} 2>&1"
 
 
 rule subsample:
@@ -123,7 +123,7 @@ rule subsample:
     shell:
         "python {params.program:q} --data {input} --percent {wildcards.percent}"
         " --seed {wildcards.seed} {params.reserved} --out {output}"
-        " --record {params.record:q} > {log} 2>&1"
+        " --record {params.record} > {log} 2>&1"
 
 
 rule sample_for_probes:
@@ -151,7 +151,7 @@ rule sample_for_probes:
     shell:
         "python {params.program:q} --data {input} --kind {params.kind}"
         " --limit {params.limit} --seed {params.seed} {params.reserved} --out {output}"
-        " --record {params.record:q} > {log} 2>&1"
+        " --record {params.record} > {log} 2>&1"
 
 
 run_here("configuration")

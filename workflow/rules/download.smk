@@ -29,7 +29,7 @@ rule fetch_model:
     shell:
         "python {params.program:q} --settings {params.settings:q} --sha256 {params.sha256:q}"
         " --out {output}"
-        " --record {params.record:q} > {log} 2>&1"
+        " --record {params.record} > {log} 2>&1"
 
 
 rule fetch_files:
@@ -51,7 +51,7 @@ rule fetch_files:
     shell:
         "python {params.program:q} --settings {params.settings:q} --sha256 {params.sha256:q}"
         " --out {output}"
-        " --record {params.record:q} > {log} 2>&1"
+        " --record {params.record} > {log} 2>&1"
 
 
 run_here("fetch_model", "fetch_files")

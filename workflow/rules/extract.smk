@@ -53,7 +53,7 @@ rule extract_base:
         " --views {params.views} --model {input.model}"
         " --out-activations {output.activations}"
         " {params.attention_files} {params.prediction_files} {params.predictions}"
-        " --record {params.record:q} > {log} 2>&1"
+        " --record {params.record} > {log} 2>&1"
 
 
 use rule extract_base as extract_base_temp with:

@@ -37,6 +37,6 @@ for _figure in catalogue.FIGURES:
             tables=named_inputs("--tables"),
         shell:
             "python {params.program:q} {params.figure} {params.task} {params.tables} --out {output.svg}"
-            " --record {params.record:q} > {log} 2>&1"
+            " --record {params.record} > {log} 2>&1"
 
     describe(_figure.rule, _figure.about)

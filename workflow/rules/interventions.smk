@@ -43,4 +43,4 @@ rule intervene:
         " --max-length {params.limit} {params.merge_tags}"
         " --model {input.model} {params.attention}"
         " --reference {input.data} --sample {input.sample} --test {input.test} --out {output}"
-        " --record {params.record:q} > {log} 2>&1"
+        " --record {params.record} > {log} 2>&1"

@@ -15,6 +15,7 @@ from layerscope.core.code import code_digest
 from layerscope.core.files import by_folder
 from layerscope.resources.groups import group_of
 from layerscope.resources.needs import needs
+from layerscope.runtime.arguments import argument
 from layerscope.runtime.environment import distributions_of
 
 
@@ -62,7 +63,7 @@ def record(rule, part=None, packages=None, configuration=None):
         # Snakemake does not tell a function which outputs are temporary.
         transient = getattr(wildcards, "variant", None) in TRANSIENT
         gone = placed(f"{RESULTS}/activations/") if transient else "//"
-        return canonical_json(
+        about = canonical_json(
             {
                 "rule": rule,
                 "part": part,
@@ -79,6 +80,7 @@ def record(rule, part=None, packages=None, configuration=None):
                 **checkout(),
             }
         )
+        return argument(about)
 
     return told
 

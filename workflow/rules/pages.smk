@@ -42,7 +42,7 @@ rule summary:
     shell:
         "python {params.program:q} --study {params.study} --settings {params.statistics:q}"
         " --notes {params.notes:q} {params.tables} --out {output}"
-        " --record {params.record:q} > {log} 2>&1"
+        " --record {params.record} > {log} 2>&1"
 
 
 rule explorer:
@@ -72,4 +72,4 @@ rule explorer:
         tables=named_inputs("--tables"),
     shell:
         "python {params.program:q} --study {params.study} {params.tables} --out {output}"
-        " --record {params.record:q} > {log} 2>&1"
+        " --record {params.record} > {log} 2>&1"

@@ -35,4 +35,4 @@ rule probe:
         "python {params.program:q} --kind {params.kind} --probe-settings {params.settings:q}"
         " --activations {input} --views {params.views} --probe-rows {params.splits}"
         " {params.merge_tags} --out {output.rows} --out-predictions {output.predictions}"
-        " --record {params.record:q} > {log} 2>&1"
+        " --record {params.record} > {log} 2>&1"

@@ -31,7 +31,7 @@ rule baseline:
         "python {params.program:q} --task {wildcards.task} --kind {params.kind} --train {input.train} --sample {input.sample}"
         " --test {input.test} --percent {wildcards.percent} --seed {wildcards.seed}"
         " --baseline {wildcards.baseline}={output}"
-        " --record {params.record:q} > {log} 2>&1"
+        " --record {params.record} > {log} 2>&1"
 
 
 rule score:
@@ -56,4 +56,4 @@ rule score:
     shell:
         "python {params.program:q} --settings {params.statistics:q} --predictions {input}"
         " --out {output}"
-        " --record {params.record:q} > {log} 2>&1"
+        " --record {params.record} > {log} 2>&1"

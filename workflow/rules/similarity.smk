@@ -31,7 +31,7 @@ rule similarity:
     shell:
         "python {params.program:q} --activations {input.activations} {params.before}"
         " --views {params.views} --out {output}"
-        " --record {params.record:q} > {log} 2>&1"
+        " --record {params.record} > {log} 2>&1"
 
 
 rule compare_models:
@@ -58,4 +58,4 @@ rule compare_models:
     shell:
         "python {params.program:q} --task {wildcards.task} --variant {wildcards.variant}"
         " --models {params.models} --activations {input} --views {params.views} --out {output}"
-        " --record {params.record:q} > {log} 2>&1"
+        " --record {params.record} > {log} 2>&1"

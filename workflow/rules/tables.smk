@@ -39,7 +39,7 @@ for _table in [table for table in catalogue.TABLES if table.part]:
         shell:
             "python {params.program:q} {params.module} {input.files} {params.data} {params.settings}"
             " --out {params.table}={output}"
-            " --record {params.record:q} > {log} 2>&1"
+            " --record {params.record} > {log} 2>&1"
 
     describe(_rule, _table.part.about)
 
@@ -69,7 +69,7 @@ for _table in [table for table in catalogue.TABLES if not table.module]:
             kind=f"{_table.name}-table",
         shell:
             "python {params.program:q} --kind {params.kind} --parts {input} --out {output.table}"
-            " --record {params.record:q} > {log} 2>&1"
+            " --record {params.record} > {log} 2>&1"
 
     describe(_table.rule, _table.about)
 
@@ -107,6 +107,6 @@ for _table in [table for table in catalogue.TABLES if table.module]:
         shell:
             "python {params.program:q} {params.module} {input.files} {params.inputs} {params.settings}"
             " {params.out} --csv"
-            " --record {params.record:q} > {log} 2>&1"
+            " --record {params.record} > {log} 2>&1"
 
     describe(_table.rule, _table.about)

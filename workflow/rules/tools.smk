@@ -16,17 +16,17 @@ rule estimate:
     params:
         call=this_call,
         rule=lambda wildcards: next(iter(own_rules("estimate"))).name,
-        configuration=fixed(canonical_json(STUDY.model_dump(mode="json"))),
+        configuration=fixed(argument(canonical_json(STUDY.model_dump(mode="json")))),
         python=sys.executable,  # Snakemake's own, since it asks Snakemake
         program=program("estimate"),
     shell:
         "{params.python:q} {params.program:q} --call {params.call:q}"
-        " --rule {params.rule} --configuration {params.configuration:q} 2>&1 | tee {log}"
+        " --rule {params.rule} --configuration {params.configuration} 2>&1 | tee {log}"
 
 
 def study_targets(wildcards):
-    """Param: what the study gives, as JSON."""
-    return canonical_json([str(path) for path in rules.all.input])
+    """Param: what the study gives, as JSON, quoted."""
+    return argument(canonical_json([str(path) for path in rules.all.input]))
 
 
 rule pack:
@@ -41,7 +41,7 @@ rule pack:
         out=placed(f"{RESULTS}/pack.zip"),
         program=program("pack_study"),
     shell:
-        "python {params.program:q} --study {params.study} --targets {params.targets:q}"
+        "python {params.program:q} --study {params.study} --targets {params.targets}"
         " --out {params.out} 2>&1 | tee {log}"
 
 
@@ -54,7 +54,7 @@ rule crate:
     params:
         study=STUDY.study,
         targets=study_targets,
-        configuration=fixed(canonical_json(STUDY.model_dump(mode="json"))),
+        configuration=fixed(argument(canonical_json(STUDY.model_dump(mode="json")))),
         given=fixed(CONFIGURED["files"]),
         rules=lambda wildcards: canonical_json(
             {name: each.rule.docstring or "" for name, each in rules._rules.items()}
@@ -62,8 +62,8 @@ rule crate:
         out=placed(f"{RESULTS}/crate"),
         program=program("export_crate"),
     shell:
-        "python {params.program:q} --study {params.study} --targets {params.targets:q}"
-        " --configuration {params.configuration:q} --given {params.given:q} --rules {params.rules:q}"
+        "python {params.program:q} --study {params.study} --targets {params.targets}"
+        " --configuration {params.configuration} --given {params.given:q} --rules {params.rules:q}"
         " --out {params.out} 2>&1 | tee {log}"
 
 

@@ -35,7 +35,7 @@ rule pretrain:
         " --architecture {params.architecture} --settings {params.settings:q} {params.base}"
         " --train {input.train} --heldout {input.heldout} --checkpoints {params.checkpoints}"
         " --out {output.model} --out-evaluation {output.evaluation}"
-        " --record {params.record:q} > {log} 2>&1"
+        " --record {params.record} > {log} 2>&1"
 
 
 rule finetune:
@@ -69,4 +69,4 @@ rule finetune:
         " --settings {params.settings:q} --seed {wildcards.seed} --model {input.model}"
         " --train {input.train} --sample {input.sample} --validation {input.validation}"
         " {params.merge_tags} --checkpoints {params.checkpoints} --out {output}"
-        " --record {params.record:q} > {log} 2>&1"
+        " --record {params.record} > {log} 2>&1"

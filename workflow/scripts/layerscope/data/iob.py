@@ -6,7 +6,7 @@ one entity ends and the next of its type begins right after it is lost in them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pyarrow as pa
 
@@ -40,7 +40,7 @@ def repair_iob2(tags: Sequence[str]) -> tuple[list[str], int]:
     return repaired, changed
 
 
-def validate(tags: Sequence[str], labels: Sequence[str], where: str) -> None:
+def validate(tags: Sequence[str], labels: Collection[str], where: str) -> None:
     """Check that tags are known labels and well-formed IOB2.
 
     Args:

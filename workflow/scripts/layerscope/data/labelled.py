@@ -185,10 +185,10 @@ def _check_known(kind: TaskKind, labels: Sequence[str], read: Rows, path: Path) 
     """
     if kind == "ner":
         labels = [label[2:] for label in labels if label.startswith("B-")]
-    what = "label" if kind == "nli" else "entity type"
+    what, known = "label" if kind == "nli" else "entity type", set(labels)
     for row, line in zip(read.rows, read.lines, strict=True):
         for name in _classes(kind, row):
-            if name not in labels:
+            if name not in known:
                 raise UserError(
                     f"{at(path, line)}: {what} {show(name)} is not in the training file; "
                     f"allowed: {', '.join(labels)}, or to be mapped in 'labels'"

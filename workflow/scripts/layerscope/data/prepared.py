@@ -80,6 +80,7 @@ def checked_rows(
     if not rows:
         raise UserError(f"split '{split}': 0 examples; allowed: 1 or more")
     seen: set[str] = set()
+    known = dict.fromkeys(labels)
     checked, repaired = [], 0
     for row in rows:
         where = f"split '{split}', example {row['example_id']!r}"
@@ -90,7 +91,7 @@ def checked_rows(
             for name in ("premise", "hypothesis"):
                 if not row[name].strip():
                     raise UserError(f"{where}: {name} is empty; allowed: text")
-            if row["label"] not in labels:
+            if row["label"] not in known:
                 raise UserError(f"{where}: label {row['label']!r}; allowed: {', '.join(labels)}")
         else:
             tokens, tags = row["tokens"], row["tags"]
@@ -101,7 +102,7 @@ def checked_rows(
                     f"{where}: {len(tags)} tags for {len(tokens)} tokens; allowed: one each"
                 )
             tags, changed = repair_iob2(tags)
-            validate(tags, labels, where)
+            validate(tags, known, where)
             repaired += changed
             row = {**row, "tags": tags}
         checked.append(row)

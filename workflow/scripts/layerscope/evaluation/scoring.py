@@ -17,7 +17,11 @@ Row = dict[str, Any]
 
 
 def confusion(file: Predictions) -> list[Row]:
-    """How often each label was predicted as each: NLI labels, or types of entity and `O`."""
+    """How often each label was predicted as each: NLI labels, or types of entity and `O`.
+
+    Pairs that do not occur are left out, but not those of a label with itself: of many labels most
+    pairs never occur.
+    """
     names, labels, predicted = (
         file.described["labels"],
         file.columns["label"],
@@ -29,11 +33,17 @@ def confusion(file: Predictions) -> list[Row]:
         predicted = [metrics.entity_type(tag) for tag in predicted]
     size = len(names)
     cells = metrics.encode(labels, names) * size + metrics.encode(predicted, names)
-    table = np.bincount(cells, minlength=size * size).reshape(size, size)
+    same = np.arange(size) * (size + 1)
+    places, counts = np.unique(np.append(cells, same), return_counts=True)
+    counts -= np.isin(places, same)
     return [
-        {**_variant(file), "label": label, "predicted": answer, "count": int(table[i, j])}
-        for i, label in enumerate(names)
-        for j, answer in enumerate(names)
+        {
+            **_variant(file),
+            "label": names[place // size],
+            "predicted": names[place % size],
+            "count": count,
+        }
+        for place, count in zip(places.tolist(), counts.tolist(), strict=True)
     ]
 
 

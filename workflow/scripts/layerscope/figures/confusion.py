@@ -17,10 +17,14 @@ from layerscope.core.measures import BASELINES
 from layerscope.core.table_files import Drawn
 from layerscope.figures.style import COLUMN, models_of, percents_of, styled
 
+#: Labels that have a row; the rarest of more share the last one.
+MOST, OTHERS = 60, "(all others)"
+
 
 def labels_of(rows: pd.DataFrame) -> list[str]:
-    """All labels, true ones first, in the order of the table."""
-    return list(pd.concat([rows["label"], rows["predicted"]]).unique())
+    """All labels, true ones first, in the order of the table; all others together come last."""
+    found = pd.concat([rows["label"], rows["predicted"]]).unique()
+    return sorted(found, key=lambda label: label == OTHERS)
 
 
 def matrix_of(rows: pd.DataFrame, labels: Sequence[str]) -> npt.NDArray[np.int64]:
@@ -35,9 +39,22 @@ MOST_WITH_NUMBERS = 12
 LABEL_HEIGHT = 0.12
 
 
+def with_others(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows with the labels that are true most often, `MOST` at most, and all others as one."""
+    counts = rows.groupby("label", sort=False)["count"].sum()
+    if len(counts) <= MOST:
+        return rows
+    kept = set(counts.nlargest(MOST - 1).index)
+    named = ["label", "predicted"]
+    both = {name: rows[name].where(rows[name].isin(kept), OTHERS) for name in named}
+    return rows.assign(**both).groupby(["model", *named], sort=False, as_index=False)["count"].sum()
+
+
 @styled()
 def draw(rows: pd.DataFrame) -> Figure:
     """Draw one matrix per model at the largest training fraction: row percentages and counts.
+
+    Of many labels only the most frequent have rows of their own.
 
     Args:
         rows: one task's rows of the table of confusions.
@@ -49,7 +66,7 @@ def draw(rows: pd.DataFrame) -> Figure:
     if rows.empty:
         raise UserError("confusion: no fine-tuned variant; allowed: one or more")
     percent = percents_of(rows)[-1]
-    rows = rows[rows["percent"] == percent]
+    rows = with_others(rows[rows["percent"] == percent])
     labels, models = labels_of(rows), models_of(rows)
     has_numbers = len(labels) <= MOST_WITH_NUMBERS
     columns = min(2, len(models)) if has_numbers else 1

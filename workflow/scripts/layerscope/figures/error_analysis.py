@@ -28,6 +28,8 @@ NOVELTY = {
 }
 #: Rows of a bin without which its accuracy is not drawn.
 LEAST = 10
+#: Labels at most that have a column.
+MOST = 40
 
 
 def of_largest_fraction(rows: pd.DataFrame) -> pd.DataFrame:
@@ -35,6 +37,12 @@ def of_largest_fraction(rows: pd.DataFrame) -> pd.DataFrame:
     chosen = rows[rows["percent"] == max(percents_of(rows))]
     means = chosen[chosen["seed"].isna()]
     return means if len(means) else chosen
+
+
+def of_frequent_labels(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the `MOST` labels that are true most often, in the order of the table."""
+    counts = rows.groupby("label", sort=False)["n"].max()
+    return rows[rows["label"].isin(counts.nlargest(MOST).index)]
 
 
 def _reliability(axes: Axes, rows: pd.DataFrame, known: dict[str, Look]) -> None:
@@ -107,6 +115,7 @@ def draw(rows: pd.DataFrame) -> Figure:
     chosen = of_largest_fraction(rows)
     known = looks(models_of(rows))
     classes = chosen[chosen["measure"] == "f1"]
+    classes = of_frequent_labels(classes)
     names = {label: label for label in classes["label"].unique()}
     entities = chosen["measure"].isin(NOVELTY).any()
     lines = 3 if entities else 2

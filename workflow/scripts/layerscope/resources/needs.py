@@ -20,9 +20,10 @@ from layerscope.config.probes import BilstmCrfProbe, LinearProbe
 from layerscope.config.schema import Study
 from layerscope.config.training import FineTuning, PreTraining
 from layerscope.core.encodings import SEPARATE, encoding
+from layerscope.core.measures import BASELINES_OF_KIND
 from layerscope.core.variants import parse_variant
 from layerscope.resources.rates import read_rates
-from layerscope.resources.sizes import SUBWORDS, ModelSize, Sizes, TaskSize
+from layerscope.resources.sizes import SUBWORDS, USUAL_LABELS, ModelSize, Sizes, TaskSize
 
 #: Operations a second of one core (float32). Those of a GPU are in `resources.rates`.
 CORE = 4e10
@@ -58,13 +59,15 @@ LIGHT: dict[str, tuple[int, float]] = {
     "sample_for_probes": (1000, 5),
     "fetch_model": (4000, 600),
     "fetch_files": (1000, 60),
-    "score": (2000, 60),
-    "part_error_analysis": (2000, 120),
     "summary": (2000, 30),
     "explorer": (2000, 30),
 }
 #: The same of all tables and of all figures.
 TABLE, FIGURE = (2000, 30.0), (1000, 10.0)
+#: The same of scores and of the analysis of errors, and seconds for each label and row.
+SCORED, ANALYSED = (2000, 60.0, 1e-6), (2000, 120.0, 3e-6)
+#: Features of a bag of words at most, and bytes that L-BFGS holds for each of them and label.
+FEATURES, HELD = 50_000, 240
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,10 @@ def needs(study: Study, sizes: Sizes, rule: str, wildcards: Mapping[str, str]) -
         return Needs(*LIGHT[rule])
     if rule == "part_probes":
         return _probe_table(study, sizes, wildcards["task"], wildcards["model"])
+    if rule == "part_error_analysis":
+        return _scored(study, sizes.tasks[wildcards["task"]], wildcards["task"], ANALYSED)
+    if rule == "table_scores":
+        return _score_table(study, sizes)
     if rule == "part_weight_change":
         return _weight_change(study, sizes.models[wildcards["model"]])
     if rule.startswith(("table_", "part_")):
@@ -115,9 +122,14 @@ def needs(study: Study, sizes: Sizes, rule: str, wildcards: Mapping[str, str]) -
         training = study.models[name].source.training  # type: ignore[union-attr]
         return _pretrain(sizes.models[name], training)
     task = sizes.tasks[wildcards["task"]]
+    if rule == "score":
+        return _scored(study, task, wildcards["task"], SCORED)
     if rule == "baseline":
         words = task.examples["train"] * task.words
-        return Needs(int(1000 + 0.004 * words), START + 2e-4 * words)
+        held = HELD * min(words, FEATURES) * task.labels / 1e6
+        usual = USUAL_LABELS[study.tasks[wildcards["task"]].kind]
+        seconds = 2e-4 * words * max(1, task.labels / usual)
+        return Needs(int(1000 + 0.004 * words + held), START + seconds)
     if rule == "compare_models":
         return _compare(study, sizes, task, wildcards["task"])
     size = sizes.models[wildcards["model"]]
@@ -255,7 +267,7 @@ def _intervene(study: Study, size: ModelSize, task: TaskSize, name: str) -> Need
     batches = (reference + test * (1 + masked + 4 * size.layers)) * length / passing.batch_tokens
     batches *= size.layers
     fitted = 4 * size.layers * 30 * size.width**3  # matrices of the erasers, in float64
-    probed = 9 * size.layers * 2 * _fit(1000, size.width, 11 if ner else 3, chosen=False)
+    probed = 9 * size.layers * 2 * _fit(1000, size.width, task.labels, chosen=False)
     operations = 2 * size.body * length * passes + fitted + probed
     seconds, gpu = _compute(operations, batches, START_MODEL)
     batch = 2 * size.layers * size.width * passing.batch_tokens * 4 / 1e6
@@ -290,6 +302,29 @@ def _weight_change(study: Study, size: ModelSize) -> Needs:
     return Needs(TABLE[0], TABLE[1] + read / WEIGHTS_READ)
 
 
+def _scored(study: Study, task: TaskSize, name: str, cost: tuple[int, float, float]) -> Needs:
+    """Counts of each label, of the test rows of one variant and of the examples of all."""
+    variants = len(jobs.finetuned_variants(study))
+    examples = task.examples["test"]
+    rows = examples * (task.words if study.tasks[name].kind == "ner" else 1)
+    counts = 24 * task.labels * (2 * rows + variants * examples) / 1e6
+    memory, seconds, each = cost
+    return Needs(
+        int(max(memory, SMALL + counts)), max(seconds, START + each * task.labels * rows * variants)
+    )
+
+
+def _score_table(study: Study, sizes: Sizes) -> Needs:
+    """Rows of confusions of all systems: each label, and each row that is predicted otherwise."""
+    systems = len(study.models) + max(map(len, BASELINES_OF_KIND.values()))
+    rows = 0.0
+    for name, task in sizes.tasks.items():
+        test = task.examples["test"] * (task.words if study.tasks[name].kind == "ner" else 1)
+        rows += min(task.labels**2, task.labels + test)
+    rows *= systems * len(jobs.finetuned_variants(study))
+    return Needs(int(max(TABLE[0], SMALL + 1.5e-3 * rows)), max(TABLE[1], START + 2e-5 * rows))
+
+
 def _probe_table(study: Study, sizes: Sizes, task: str, model: str) -> Needs:
     """Predictions of all probes, counted and resampled a layer at a time."""
     _, test = probed_rows(study, sizes.tasks[task], task)
@@ -318,20 +353,20 @@ def _fit(rows: float, width: int, classes: int, chosen: bool) -> float:
 
 def _probe(study: Study, size: ModelSize, task: TaskSize, name: str, probe: str) -> Needs:
     learned, test = probed_rows(study, task, name)
-    each = [_probe_of(study, size, (train, test), name, probe) for train in learned]
+    classes = task.labels
+    each = [_probe_of(study, size, (train, test, classes), name, probe) for train in learned]
     memory, seconds = zip(*each, strict=True)
     return Needs(max(memory), START + sum(seconds))
 
 
 def _probe_of(
-    study: Study, size: ModelSize, rows: tuple[float, float], name: str, probe: str
+    study: Study, size: ModelSize, data: tuple[float, float, int], name: str, probe: str
 ) -> tuple[int, float]:
-    """MB and seconds of a probe that learns from so many rows and is tested on so many."""
-    settings, (train, test) = study.probes[probe], rows
+    """MB and seconds of a probe that learns from and is tested on rows of so many labels."""
+    settings, (train, test, classes) = study.probes[probe], data
     views = jobs.views(study, name)
     states, kind = size.layers + 1, study.tasks[name].kind
     width = size.width * max(map(_sides, views))
-    classes = 3 if kind == "nli" else 11
     halved = any(_sides(view) > 1 for view in views)
     machines = 3 if halved else 1  # of a pair and of its halves
     if isinstance(settings, LinearProbe):
@@ -346,11 +381,13 @@ def _probe_of(
     elif isinstance(settings, BilstmCrfProbe):
         words = 3 * settings.epochs * train * len(settings.seeds) + test
         words *= 1 + settings.row_draws
-        one = (8 * settings.hidden * (width + settings.hidden) + 5e5) * words
+        each = 8 * settings.hidden * (width + settings.hidden) + 5e5 + 20 * classes**2
+        one = each * words
     else:
         # Of raw vectors and of standardised ones.
         fits = (2 + settings.row_draws) * machines
         one = 2 * 2 * train * (train + test) * width + fits * 1000 * train**2
     kernels = 0 if kind == "ner" else 8 * train * (machines * (train + test) + train) / 1e6
     vectors = (train + test) * width * (4 + 4 + 8) / 1e6
-    return int(TORCH + kernels + vectors), states * len(views) * one / (CORE / 2)
+    answers = (train + test) * classes * 16 / 1e6
+    return int(TORCH + kernels + vectors + answers), states * len(views) * one / (CORE / 2)

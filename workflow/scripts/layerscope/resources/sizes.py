@@ -34,6 +34,8 @@ DERIVED = {
     "hpo-nli": {"train": 10200, "validation": 1293, "test": 2493},
     "hpo-ner": {"train": 3946, "validation": 507, "test": 907},
 }
+#: Labels of NLI, and tags of five types of entity.
+USUAL_LABELS = {"nli": 3, "ner": 11}
 #: Examples of files that nothing is said of.
 UNKNOWN = {"train": 20000, "validation": 2500, "test": 5000}
 
@@ -70,11 +72,12 @@ USUAL = {
 
 @dataclass(frozen=True)
 class TaskSize:
-    """A labelled data set by split: examples, and words in an example on average."""
+    """A labelled data set by split: examples, words in an example on average, and labels (tags)."""
 
     examples: Mapping[str, int]
     words: float
     assumed: bool = False
+    labels: int = 0  # 0: nothing is said of them
 
 
 @dataclass(frozen=True)
@@ -190,7 +193,17 @@ def _task(study: Study, name: str, root: Path) -> TaskSize:
     size = reported or _configured(task)
     limits = task.limit.model_dump()
     examples = {split: min(count, limits[split] or count) for split, count in size.examples.items()}
-    return TaskSize(examples, size.words, size.assumed)
+    labels = size.labels or _mapped_labels(task) or USUAL_LABELS[task.kind]
+    return TaskSize(examples, size.words, size.assumed, labels)
+
+
+def _mapped_labels(task: Task) -> int:
+    """Labels that the configuration names; 0 if it names none."""
+    mapping = getattr(task.source, "labels", None) or {}
+    named = {label for label in mapping.values() if label is not None}
+    if task.kind == "nli" or not named:
+        return len(named)
+    return 1 + 2 * len({label[2:] for label in named if label != "O"})
 
 
 def _configured(task: Task) -> TaskSize:
@@ -205,11 +218,13 @@ def _configured(task: Task) -> TaskSize:
 def _read_report(path: Path) -> TaskSize | None:
     """Size by the report of a prepared task; None if there is none, or one of another shape."""
     try:
-        splits = read_json_object(path)["splits"]
+        report = read_json_object(path)
+        splits, labels = report["splits"], report.get("labels")
         examples = {split: splits[split]["examples"] for split in UNKNOWN}
         words = [splits[split]["words"] for split in UNKNOWN]
     except (UserError, KeyError, TypeError):
         return None
     if not all(map(_is_count, [*examples.values(), *words])):
         return None
-    return TaskSize(examples, sum(words) / sum(examples.values()))
+    count = len(labels) if isinstance(labels, list) else 0
+    return TaskSize(examples, sum(words) / sum(examples.values()), labels=count)

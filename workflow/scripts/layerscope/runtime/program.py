@@ -12,6 +12,7 @@ from typing import Any
 
 from layerscope.core.errors import UserError, printable
 from layerscope.run_records.recorder import recorded
+from layerscope.runtime.arguments import with_pipes_read
 from layerscope.runtime.fork_client import hand_over
 
 _TIMEOUTS = ("HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT")
@@ -66,6 +67,7 @@ def run(main: Callable[[], None], network: bool = False) -> None:
 
     A job of the workflow leaves a record of the run beside its outputs (`layerscope.run_records`).
     """
+    sys.argv = with_pipes_read(sys.argv)
     code = None if network else hand_over()
     if code is not None:
         sys.exit(code)
