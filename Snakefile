@@ -4,6 +4,7 @@
 `--configfile FILE` runs another study instead (the files are not merged with the demo's).
 `snakemake download` fetches the study's models and data and does nothing else: on a login node.
 `snakemake estimate` says what the study will cost and does nothing else.
+`snakemake check` asks the scheduler whether it would accept one job of each kind and does nothing else.
 `snakemake crate` exports a finished study as a Workflow Run RO-Crate and does nothing else.
 `snakemake explain` says which jobs would run now, and why, and does nothing else.
 """

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 from cluster import LAB, SlurmJob
 from conftest import ON_GPU, TARGETS, Calm
-from running import Finished, count
+from running import Finished, count, snakemake
 from runs import differing
 
 from layerscope.run_records.content import find_record
@@ -67,6 +69,23 @@ def test_a_group_asks_for_what_its_largest_rule_needs(calm: Calm) -> None:
         assert int(job.memory[:-1]) <= 2000, job
     (parts,) = _of_rule(calm.run.jobs, "parts")
     assert 12 < parts.minutes < 20  # the time of all, and ten minutes once
+
+
+def test_check_shows_what_slurm_would_refuse(
+    slurm: None, finished: Finished, tmp_path: Path
+) -> None:
+    """A wrong account, of one rule here: a run says nothing of it if the rule is in a group."""
+    result = snakemake(
+        *(finished.workflow, tmp_path, "check", "--configfile", finished.config),
+        *("--profile", finished.workflow / "profiles" / "slurm"),
+        *("--slurm-init-seconds-before-status-checks", "1"),
+        *("--set-resources", "finetune:slurm_account=nobody", "finetune:gpu=1", "probe:gpu=1"),
+    )
+    assert result.returncode == 1
+    refused = "refused at attempt 1: allocation failure: Invalid account or account/partition"
+    assert re.search(rf"^finetune +11 min in gpu: {refused}", result.stdout, re.MULTILINE)
+    assert re.search(r"^probe_{task}_\S+ +13 min in gpu: accepted$", result.stdout, re.MULTILINE)
+    assert re.search(r"^tables +38 min in cpu: accepted$", result.stdout, re.MULTILINE)
 
 
 def test_logs_are_where_a_user_looks(calm: Calm) -> None:

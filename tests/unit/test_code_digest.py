@@ -306,8 +306,8 @@ REACH: dict[str, set[str]] = {
 }
 #: They run no job of a study.
 FOR_PEOPLE = {
-    "audit", "compare", "estimate", "explain", "export_crate", "fork_server", "pack_study",
-    "remove_leftovers",
+    "audit", "check_submissions", "compare", "estimate", "explain", "export_crate", "fork_server",
+    "pack_study", "remove_leftovers",
     "write_schema",
 }  # fmt: skip
 

@@ -120,7 +120,7 @@ def programs_by_environment() -> dict[str, set[Called]]:
     found: dict[str, set[Called]] = {name: set() for name in ENVIRONMENTS}
     parts = programs()
     for name, rule in rules().items():
-        # `estimate` and `explain` run Snakemake's own Python: they ask Snakemake.
+        # `check`, `estimate` and `explain` run Snakemake's own Python: they ask Snakemake.
         if rule.shell and "{params.python" not in rule.shell:
             found[Path(rule.conda).stem].add(parts.get(name, (rule.program, None)))
     return found

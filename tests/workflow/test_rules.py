@@ -75,7 +75,7 @@ def test_every_rule_was_found(jobs: Plan) -> None:
     assert len(TEMPORARY) == 2
     assert set(RULES) - TEMPORARY == {job.rule for job in jobs} - {"all"}
     assert set(rules()) - set(RULES) == {
-        *("all", "download", "estimate", "explain", "crate", "pack", "clean"),
+        *("all", "download", "estimate", "explain", "crate", "pack", "clean", "check"),
         "remove_leftovers",
     }
 
@@ -161,6 +161,7 @@ def test_every_program_is_called_by_a_rule() -> None:
     called = {rule.program for rule in RULES.values()}
     assert {path.stem for path in PROGRAMS.glob("*.py")} - called == {
         "audit",
+        "check_submissions",
         "compare",
         "estimate",
         "explain",

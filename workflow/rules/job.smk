@@ -1,8 +1,7 @@
 """What every job has: program, digest of its code, record, memory, time and group.
 
 Needs: STUDY, names and folders (common.smk).
-Gives: job(), fixed(), needed(), grouped(), describe() and run_here(), which rules call; this_call() for `estimate`
-    and `explain`.
+Gives: job(), fixed(), needed(), grouped(), describe() and run_here(), which rules call.
 """
 
 import subprocess
@@ -192,49 +191,3 @@ def is_further(rule, wildcards):
         return False
     key = own_rules(rule)[0].name, canonical_json(dict(wildcards.items()))
     return key in further_jobs()
-
-
-def _as_options(resources):
-    """Resources as the command line has them; Snakemake has some of its own."""
-    return [
-        f"{name}={each.raw}"
-        for name, each in resources.items()
-        if each.raw is not None and not name.startswith("_")
-    ]
-
-
-def this_call(wildcards):
-    """How Snakemake was called, for a dry run that plans as it would."""
-    settings, dag = workflow.config_settings, workflow.dag_settings
-    asked = workflow.resource_settings
-    engine = workflow.executor_settings
-    return canonical_json(
-        {
-            "resources": _as_options(asked._parsed_resources),
-            "resource_scopes": dict(asked.overwrite_resource_scopes),
-            "default_resources": _as_options(asked._parsed_default_resources),
-            "set_resources": [
-                f"{rule}:{option}"
-                for rule, resources in asked._parsed_overwrite_resources.items()
-                for option in _as_options(resources)
-            ],
-            "group_components": dict(workflow.group_settings.group_components),
-            "retries": workflow.execution_settings.retries,
-            "local": workflow.local_exec,
-            "files": {
-                name: str(value)
-                for name, value in (vars(engine) if engine else {}).items()
-                if isinstance(value, Path)
-            },
-            "snakefile": os.path.relpath(workflow.main_snakefile),
-            "configfiles": [os.path.relpath(p) for p in workflow.overwrite_configfiles],
-            "config": dict(settings.config),
-            "replace_workflow_config": settings.replace_workflow_config,
-            "rerun_triggers": sorted(t.item_to_choice() for t in dag.rerun_triggers),
-            "max_checksum_file_size": dag.max_checksum_file_size,
-            "deployment_method": sorted(
-                m.item_to_choice()
-                for m in workflow.deployment_settings.deployment_method
-            ),
-        }
-    )

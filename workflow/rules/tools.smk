@@ -24,6 +24,21 @@ rule estimate:
         " --rule {params.rule} --configuration {params.configuration} 2>&1 | tee {log}"
 
 
+rule check:
+    """Ask the scheduler whether it would accept one job of each kind."""
+    log:
+        f"{LOGS}/check.log",
+    retries: 0
+    conda:
+        "../../envs/plot.yaml"
+    params:
+        call=this_call,
+        python=sys.executable,
+        program=program("check_submissions"),
+    shell:
+        "{params.python:q} {params.program:q} --call {params.call:q} 2>&1 | tee {log}"
+
+
 def study_targets(wildcards):
     """Param: what the study gives, as JSON, quoted."""
     return argument(canonical_json([str(path) for path in rules.all.input]))
@@ -107,7 +122,7 @@ for _rule, _option, _about in (
     describe(_rule, _about)
 
 
-run_here("clean", "crate", "estimate", "explain", "pack", "remove_leftovers")
+run_here("check", "clean", "crate", "estimate", "explain", "pack", "remove_leftovers")
 
 
 def report_stale():

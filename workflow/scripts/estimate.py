@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from dataclasses import replace
 
 from layerscope.runtime.program import run
@@ -22,7 +21,7 @@ def main() -> None:
     from layerscope.provenance.planned import planned_and_submitted
     from layerscope.resources.estimate import estimate, in_words, submitted_in_words
     from layerscope.resources.sizes import read_sizes
-    from layerscope.resources.submissions import kinds, misfits, partitions_of
+    from layerscope.resources.submissions import kinds, misfits, partition_file, partitions_of
 
     study = validate(json.loads(arguments.configuration))
     prefix = arguments.rule.removesuffix("estimate")  # of all rules, where they are a module's
@@ -41,7 +40,7 @@ def main() -> None:
     ]
     print(in_words(study, estimate(study, read_sizes(study), jobs)))
     if not call["local"]:
-        path = call["files"].get("partition_config") or os.environ.get("SNAKEMAKE_SLURM_PARTITIONS")
+        path = partition_file(call["engine"])
         sent = [replace(each, name=name(each.name)) for each in submitted]
         found = kinds(sent, partitions_of(path))
         print("\n" + submitted_in_words(found), *misfits(found, path), sep="\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,12 @@ class Kind:
     minutes: tuple[int, ...]
     partitions: tuple[str, ...]  # at the first attempt
     unfit: int | None  # the first attempt at which no partition takes one of them
+
+
+def partition_file(engine: Mapping[str, Any]) -> str | None:
+    """The file of partitions that SLURM's plugin reads with such settings."""
+    found = engine.get("partition_config") or os.environ.get("SNAKEMAKE_SLURM_PARTITIONS")
+    return str(found) if found else None
 
 
 def partitions_of(path: str | None) -> Choose | None:

@@ -1,0 +1,59 @@
+"""How Snakemake was called, for programs that plan as it would.
+
+Needs: the settings of Snakemake.
+Gives: this_call(), a param of `check`, `estimate` and `explain`.
+"""
+
+from dataclasses import fields
+
+
+def _as_options(resources):
+    """Resources as the command line has them; Snakemake has some of its own."""
+    return [
+        f"{name}={each.raw}"
+        for name, each in resources.items()
+        if each.raw is not None and not name.startswith("_")
+    ]
+
+
+def _settings_of_engine():
+    """Settings of the plugin that sends jobs, but those that may be secrets, by name."""
+    engine = workflow.executor_settings
+    return {
+        field.name: str(value) if isinstance(value, Path) else value
+        for field in (fields(engine) if engine else [])
+        if not field.metadata.get("env_var")
+        and isinstance(value := getattr(engine, field.name), Path | str | int | None)
+    }
+
+
+def this_call(wildcards):
+    """How Snakemake was called, for a dry run that plans as it would."""
+    settings, dag = workflow.config_settings, workflow.dag_settings
+    asked = workflow.resource_settings
+    return canonical_json(
+        {
+            "resources": _as_options(asked._parsed_resources),
+            "resource_scopes": dict(asked.overwrite_resource_scopes),
+            "default_resources": _as_options(asked._parsed_default_resources),
+            "set_resources": [
+                f"{rule}:{option}"
+                for rule, resources in asked._parsed_overwrite_resources.items()
+                for option in _as_options(resources)
+            ],
+            "group_components": dict(workflow.group_settings.group_components),
+            "retries": workflow.execution_settings.retries,
+            "local": workflow.local_exec,
+            "engine": _settings_of_engine(),
+            "snakefile": os.path.relpath(workflow.main_snakefile),
+            "configfiles": [os.path.relpath(p) for p in workflow.overwrite_configfiles],
+            "config": dict(settings.config),
+            "replace_workflow_config": settings.replace_workflow_config,
+            "rerun_triggers": sorted(t.item_to_choice() for t in dag.rerun_triggers),
+            "max_checksum_file_size": dag.max_checksum_file_size,
+            "deployment_method": sorted(
+                m.item_to_choice()
+                for m in workflow.deployment_settings.deployment_method
+            ),
+        }
+    )
