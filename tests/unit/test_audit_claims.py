@@ -12,9 +12,11 @@ from recorded_studies import CODE, MINIATURE, whole_record
 
 from layerscope.config.load import read_yaml, validate
 from layerscope.core.code import code_digest, code_modules
+from layerscope.core.errors import UserError
 from layerscope.core.files import write_json
 from layerscope.provenance.claims import contradictions, is_older, other_commit, other_writer
 from layerscope.provenance.expected import Expected, expected
+from layerscope.provenance.runs import _in_order
 from layerscope.provenance.studies import read_study
 
 
@@ -121,3 +123,14 @@ def test_only_what_the_configuration_lets_go_is_temporary() -> None:
         plan.check_temporary("r", "results/s/t.csv", job),
     ):
         assert [finding.kind for finding in found] == ["record"]
+
+
+def test_rules_come_after_what_they_read_from_unless_records_go_in_a_circle() -> None:
+    def job(rule: str, reads: str) -> dict[str, Any]:
+        entry = {"path": reads, "bytes": 1, "sha256": "1" * 64, "lineage": None}
+        return record(rule=rule, inputs=[entry], outputs=[made(path=rule)])
+
+    jobs = [job("c", "b"), job("b", "a"), job("a", "raw")]
+    assert _in_order(jobs) == ["a", "b", "c"]
+    with pytest.raises(UserError, match="was made from itself"):
+        _in_order([job("a", "b"), job("b", "a")])

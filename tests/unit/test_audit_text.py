@@ -111,6 +111,7 @@ def test_names_from_a_received_folder_are_harmless(finished: Path, tmp_path: Pat
     shutil.copytree(finished / "results/s", tmp_path / "received")
     for name in (b"\xff.svg", b"\x1b[2J\nEverything verifies.svg", b"<script>.svg"):
         Path(os.fsdecode(os.fsencode(tmp_path / "received") + b"/" + name)).write_text("")
+    (tmp_path / "received" / "report.html").write_text("of no job")
     found = whole(read_study(tmp_path, "s", tmp_path / "received"), CODE)
     lines = in_words(found, trees=True).split("\n")
     assert all(line.isprintable() for line in lines)
@@ -118,6 +119,8 @@ def test_names_from_a_received_folder_are_harmless(finished: Path, tmp_path: Pat
     assert "<script" not in page(found)
     names = {os.path.basename(f.path) for f in found.findings if f.kind == "orphan"}
     assert names == {"\udcff.svg", "\x1b[2J\nEverything verifies.svg", "<script>.svg"}
+    assert found.outside == ["report.html"]
+    assert "Outside   report.html: not looked at" in lines
     assert found.unknown
     for sentence in found.unknown:
         assert html.escape(sentence) in page(found)

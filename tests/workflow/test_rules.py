@@ -19,7 +19,7 @@ import pytest
 from rules import rules
 from running import MINIATURE, ROOT, Job, Plan, plan, read_config, write_config
 
-from layerscope.catalogue import programs
+from layerscope.catalogue import FIGURES, PAGES, programs
 from layerscope.core.code import code_digest
 from layerscope.core.files import in_folders
 
@@ -53,7 +53,7 @@ def jobs(run: Path) -> Plan:
         },
         "probes": ["linear"],
     }
-    return plan(ROOT, run, write_config(run / "study.yaml", config))
+    return plan(ROOT, run, write_config(run / "study.yaml", config), "--cores", "1", "report")
 
 
 def _of_rule(jobs: Plan, rule: str) -> list[Job]:
@@ -73,11 +73,23 @@ def _arguments(job: Job) -> list[str]:
 
 def test_every_rule_was_found(jobs: Plan) -> None:
     assert len(TEMPORARY) == 2
-    assert set(RULES) - TEMPORARY == {job.rule for job in jobs} - {"all"}
+    assert set(RULES) - TEMPORARY == {job.rule for job in jobs} - {"report", "report_page"}
     assert set(rules()) - set(RULES) == {
         *("all", "download", "estimate", "explain", "crate", "pack", "clean", "check"),
-        "remove_leftovers",
+        *("remove_leftovers", "report", "report_page"),
     }
+
+
+def test_a_report_is_out_of_date_after_any_change_in_it(jobs: Plan) -> None:
+    """Figures, tables and pages, and the captions of all figures: also those that say more."""
+    (page,) = _of_rule(jobs, "report_page")
+    assert _of_rule(jobs, "report")[0].inputs == page.outputs
+    made = {output for job in jobs for output in job.outputs}
+    results = {path for path in made if Path(path).parts[2] in ("figures", "tables")}
+    pages = {f"results/miniature/{each.file}" for each in PAGES}
+    assert results | pages <= set(page.inputs)
+    captions = {Path(path).name for path in page.inputs if path.endswith(".rst")}
+    assert captions >= {f"{figure.name}.rst" for figure in FIGURES} | {"workflow.rst"}
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -169,6 +181,7 @@ def test_every_program_is_called_by_a_rule() -> None:
         "fork_server",
         "pack_study",
         "remove_leftovers",
+        "write_report",
         "write_schema",
     }
 

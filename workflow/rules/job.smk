@@ -1,7 +1,7 @@
 """What every job has: program, digest of its code, record, memory, time and group.
 
 Needs: STUDY, names and folders (common.smk).
-Gives: job(), fixed(), needed(), grouped(), describe() and run_here(), which rules call.
+Gives: job(), fixed(), Aside, needed(), grouped(), describe() and run_here(), which rules call.
 """
 
 import subprocess
@@ -25,6 +25,16 @@ def program(name):
     workflow or the study reruns nothing.
     """
     return Path(os.path.relpath(f"{PROGRAMS}/{name}.py"))
+
+
+class Aside:
+    """A text of which Snakemake takes no notice when it compares a job with the last run."""
+
+    def __init__(self, text):
+        self.text = text
+
+    def __str__(self):
+        return self.text
 
 
 @cache

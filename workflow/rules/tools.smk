@@ -130,8 +130,8 @@ def report_stale():
 
     It calls no handler of its own when it finds nothing to do.
     """
-    if workflow.dag is None or workflow.dryrun:
-        return
+    if workflow.dag is None or workflow.executor_plugin is None or workflow.dryrun:
+        return  # a report runs nothing either
     from layerscope.provenance.planned import as_planned
     from layerscope.provenance.stale import facts_reader, stale, stale_in_words
 

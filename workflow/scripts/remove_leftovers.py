@@ -17,13 +17,15 @@ def main() -> None:
     parser.add_argument("--remove", action="store_true", help="do not only list it")
     arguments = parser.parse_args()
 
+    from layerscope.config.targets import REPORT
     from layerscope.provenance.leftovers import in_words, leftovers, remove_leftovers
     from layerscope.provenance.planned import planned
     from layerscope.provenance.studies import read_study
 
     jobs = planned(json.loads(arguments.call) | {"targets": [arguments.target]})
     study = read_study(".", arguments.study)
-    found = leftovers(study, [path for job in jobs for path in job.outputs])
+    outputs = [path for job in jobs for path in job.outputs]
+    found = leftovers(study, [*outputs, f"results/{study.name}/{REPORT}"])
     if arguments.remove:
         remove_leftovers(found)
     how = "give the target remove_leftovers in place of clean."

@@ -7,6 +7,8 @@ from layerscope.config.jobs import analyses
 from layerscope.config.schema import Study
 
 CONFIGURATION = "config.json"
+#: Made only when it is asked for.
+REPORT = "report.html"
 
 
 def targets(study: Study) -> dict[str, list[str]]:

@@ -16,7 +16,9 @@ from typing import Any, NamedTuple
 from layerscope.core.files import canonical_json, sha256_text
 
 #: Options that say where and how a job runs, and nothing of what it makes.
-ASIDE = frozenset({"checkpoint-seconds", "checkpoints", "folder", "gpus", "statements", "sha256"})
+ASIDE = frozenset(
+    {"call", "checkpoint-seconds", "checkpoints", "folder", "gpus", "statements", "sha256"}
+)
 _MARK = re.compile(rb"layerscope:([0-9a-f]{64})")
 
 

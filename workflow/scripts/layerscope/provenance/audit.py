@@ -38,6 +38,8 @@ from layerscope.provenance.present import Code, stale_settings
 from layerscope.provenance.studies import PACKED, Kept, Study, read_study
 from layerscope.run_records.content import Entry, Record, output_entry
 
+#: Where everything is made by jobs; a user's own files may lie elsewhere below `resources`.
+MADE = ("results/", "resources/models/", "resources/datasets/")
 #: Below results/{study}, what belongs to a study and is made by no job of it.
 BESIDES = (
     *("benchmarks", "checkpoints", "crate", "audit.html", "report.html", "report.zip"),
@@ -236,7 +238,7 @@ def _raw(study: Study, path: str, entry: Entry) -> Iterator[Finding]:
     """What does not verify about an input without a record: raw data, or an orphan."""
     if absent(study, path):
         return
-    if not path.startswith(("results/", "resources/")):
+    if not path.startswith(MADE):
         yield from check_raw(entry, study)
     elif entry["lineage"] is None:
         yield from _orphan(path)

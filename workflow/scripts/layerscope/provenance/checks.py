@@ -23,7 +23,7 @@ from layerscope.run_records.content import (
     self_digest,
 )
 
-#: What Snakemake leaves in a folder that a job made.
+#: The empty file that Snakemake leaves in a folder that a job made.
 SNAKEMAKE_S = ".snakemake_timestamp"
 FIGURES = (".svg", ".pdf", ".png", ".html")
 
@@ -85,7 +85,7 @@ def _all_below(top: Path) -> Iterator[str]:
     for folder, folders, names in os.walk(top):
         links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
         for name in (*links, *names):
-            if name != SNAKEMAKE_S:
+            if name != SNAKEMAKE_S or os.lstat(os.path.join(folder, name)).st_size:
                 yield Path(folder, name).relative_to(top).as_posix()
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from layerscope.config.jobs import transient_variants
 from layerscope.config.load import validate
-from layerscope.config.targets import CONFIGURATION, targets
+from layerscope.config.targets import CONFIGURATION, REPORT, targets
 from layerscope.core.errors import UserError
 from layerscope.core.files import read_json
 from layerscope.provenance.checks import Finding
@@ -34,7 +34,8 @@ class Expected(NamedTuple):
         top = f"results/{study.name}"
         shown = {top, f"{top}/figures", f"{top}/tables"}
         made = sorted(path for path in study.made if os.path.dirname(path) in shown)
-        return [path for path in made if path not in self.results]
+        asked = {*self.results, f"{top}/{REPORT}"}
+        return [path for path in made if path not in asked]
 
     def check_temporary(self, file: str, path: str, record: Record) -> Iterator[Finding]:
         """Whether an output may be gone that a record calls temporary.

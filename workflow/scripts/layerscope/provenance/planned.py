@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from layerscope.core.errors import UserError
@@ -97,7 +98,7 @@ def _planned(
     from snakemake.api import SnakemakeApi
     from snakemake.exceptions import WorkflowError
     from snakemake.logging import logger
-    from snakemake.settings.types import OutputSettings
+    from snakemake.settings.types import GroupSettings, OutputSettings
 
     reasons = _Reasons()
     with SnakemakeApi(OutputSettings(dryrun=True)) as api:
@@ -106,7 +107,10 @@ def _planned(
         logger.addHandler(reasons)
         logger.propagate = False
         try:
-            workflow = _dry_run(api, call, resources, components)
+            workflow, plan = study_dag(api, call, resources=resources)
+            plan.execute_workflow(
+                executor="dryrun", group_settings=GroupSettings(group_components=components)
+            )
         except WorkflowError as error:
             raise UserError(" ".join(str(error).split())) from None
         dag = workflow.dag
@@ -152,20 +156,22 @@ def as_planned(job: Any, reason: str = "") -> Planned:
     )
 
 
-def _dry_run(
-    api: Any,
-    call: Mapping[str, Any],
-    resources: Mapping[str, Any],
-    components: Mapping[str, int],
-) -> Any:
-    """Plan a study with the settings of a call; Snakemake's own workflow after that."""
+def study_dag(
+    api: Any, call: Mapping[str, Any], resources: Mapping[str, Any] = MappingProxyType({})
+) -> tuple[Any, Any]:
+    """A study with the settings of a call: Snakemake's own workflow, and what its API does with it.
+
+    Args:
+        api: Snakemake's.
+        call: as for `planned`.
+        resources: further settings of resources.
+    """
     from snakemake.settings.enums import RerunTrigger
     from snakemake.settings.types import (
         ConfigSettings,
         DAGSettings,
         DeploymentMethod,
         DeploymentSettings,
-        GroupSettings,
         ResourceSettings,
     )
 
@@ -182,15 +188,12 @@ def _dry_run(
         snakefile=Path(call["snakefile"]),
         workdir=Path.cwd(),
     )
-    workflow.dag(
+    dag = workflow.dag(
         DAGSettings(
             targets=set(call.get("targets", ())),
             force_incomplete=True,  # what a killed run left is made again
             rerun_triggers=RerunTrigger.parse_choices_set(call["rerun_triggers"]),
             max_checksum_file_size=call["max_checksum_file_size"],
         )
-    ).execute_workflow(
-        executor="dryrun",
-        group_settings=GroupSettings(group_components=components),
     )
-    return workflow._workflow
+    return workflow._workflow, dag

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from graphlib import CycleError, TopologicalSorter
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from layerscope.core.errors import UserError
 from layerscope.core.lineage import mark
 from layerscope.provenance.entities import ROOT, Graph
 from layerscope.provenance.finished import job_name
@@ -107,20 +109,26 @@ def _add_workflow(graph: Graph, records: Sequence[Record], rules: Mapping[str, s
 
 
 def _in_order(records: Sequence[Record]) -> list[str]:
-    """Rules, each after all that its jobs read from."""
-    maker = {output["path"]: record for record in records for output in record["outputs"]}
-    depths: dict[str, int] = {}
+    """Rules, each after all that its jobs read from.
 
-    def depth(record: Record) -> int:
-        own = record["outputs"][0]["path"]
-        if own not in depths:
-            before = [maker[each["path"]] for each in record["inputs"] if each["path"] in maker]
-            depths[own] = 1 + max(map(depth, before), default=0)
-        return depths[own]
-
+    Raises:
+        UserError: a job read what was made from its own outputs.
+    """
+    maker = {output["path"]: n for n, record in enumerate(records) for output in record["outputs"]}
+    before = {
+        number: {maker[each["path"]] for each in record["inputs"] if each["path"] in maker}
+        for number, record in enumerate(records)
+    }
+    depths: dict[int, int] = {}
     deepest: dict[str, int] = {}
-    for record in records:
-        deepest[record["rule"]] = max(deepest.get(record["rule"], 0), depth(record))
+    try:
+        for number in TopologicalSorter(before).static_order():
+            depths[number] = 1 + max((depths[other] for other in before[number]), default=0)
+            rule = records[number]["rule"]
+            deepest[rule] = max(deepest.get(rule, 0), depths[number])
+    except CycleError as error:
+        path = records[error.args[1][0]]["outputs"][0]["path"]
+        raise UserError(f"{path}: by the run records it was made from itself") from None
     return sorted(deepest, key=lambda rule: (deepest[rule], rule))
 
 

@@ -147,11 +147,15 @@ def read_study(root: str | Path, name: str, folder: Path | None = None) -> Study
 def _left_out(file: Path) -> frozenset[str]:
     """What an archive says that it does not hold; nothing if it is none."""
     try:
-        found = read_json(file)
-    except UserError:
+        found = read_json(file) if file.is_file() else None
+    except (UserError, RecursionError):
         return frozenset()
     names = found.get("left_out") if isinstance(found, dict) else None
-    return frozenset(name for name in names if isinstance(name, str)) if names else frozenset()
+    return (
+        frozenset(n for n in names if isinstance(n, str))
+        if isinstance(names, list)
+        else frozenset()
+    )
 
 
 def _records(top: Path) -> Iterator[Path]:

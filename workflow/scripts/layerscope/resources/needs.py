@@ -61,6 +61,7 @@ LIGHT: dict[str, tuple[int, float]] = {
     "fetch_files": (1000, 60),
     "summary": (2000, 30),
     "explorer": (2000, 30),
+    "report_page": (2000, 60),
 }
 #: The same of all tables and of all figures.
 TABLE, FIGURE = (2000, 30.0), (1000, 10.0)
