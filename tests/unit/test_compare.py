@@ -16,6 +16,7 @@ from layerscope.provenance.comparison.changes import changes
 from layerscope.provenance.comparison.folders import compare_studies
 from layerscope.provenance.comparison.inner import compare_attention, compare_probes
 from layerscope.provenance.comparison.words import studies_in_words
+from layerscope.provenance.studies import read_study
 
 # --- settings ----------------------------------------------------------------------------------
 
@@ -129,7 +130,10 @@ def test_records_tell_code_versions_machine_and_raw_data(tmp_path: Path) -> None
 def test_a_study_is_the_same_as_itself(tmp_path: Path) -> None:
     jobs = [job("score", SCORE, {DATA: "3"})]
     sides = [study(tmp_path / name, jobs=jobs) for name in "ab"]
-    found = compare_studies(*sides)
+    bad = tmp_path / "b/results/s/scores/t/other.json.run.json"
+    bad.write_text('{"outputs": 1}')
+    found = compare_studies(sides[0], read_study(tmp_path / "b", "s"))
+    assert "; 1 files are no readable records)" in studies_in_words(found).splitlines()[1]
     assert [found[key] for key in ("settings", "versions")] == [[], []]
     assert [row["difference"] for row in found["scores"]["rows"]] == [0, 0]
     text = studies_in_words(found)

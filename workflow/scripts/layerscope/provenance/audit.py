@@ -249,7 +249,9 @@ def _settings(study: Study) -> Iterator[Finding]:
     path = f"results/{study.name}/{CONFIGURATION}"
     kept = study.made.get(path)
     if kept is None:
-        yield from _orphan(path)
+        there = os.path.lexists(study.place(path))
+        message = "no job made it" if there else "neither it nor its record exists"
+        yield Finding(path, "orphan" if there else "missing", message)
         return
     yield from check_record(path, kept, study)
     if kept.record["exit"] != 0:

@@ -25,9 +25,9 @@ def compare_studies(a: Study, b: Study) -> Comparison:
     take the settings of `a`.
 
     Returns:
-        JSON: `a` and `b` (`folder`, `study`, `jobs` with a record, `commits`, `machines`),
-        `settings`, `raw`, `data`, `code`, `versions`, `products`, `statistics`, `scores`, `probes`,
-        `attention`.
+        JSON: `a` and `b` (`folder`, `study`, `jobs` with a record, `bad_records`, `commits`,
+        `machines`), `settings`, `raw`, `data`, `code`, `versions`, `products`, `statistics`,
+        `scores`, `probes`, `attention`.
 
     Raises:
         UserError: there is no configuration beside the results, or a file is not what it should be.
@@ -86,6 +86,7 @@ def _described(study: Study, jobs: Sequence[Record]) -> dict[str, Any]:
         "folder": str(study.results),
         "study": study.name,
         "jobs": len(jobs),
+        "bad_records": sum(file.is_relative_to(study.results) for file in study.broken),
         "commits": contents.commits(jobs),
         "machines": contents.machines(jobs),
     }

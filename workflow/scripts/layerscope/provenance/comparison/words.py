@@ -65,7 +65,8 @@ def commits_in_words(found: Mapping[str, Any]) -> str:
 def _side(letter: str, side: Mapping[str, Any]) -> str:
     commits = ", ".join(_short(commit) for commit in side["commits"])
     jobs = f"{side['jobs']} jobs of {commits}" if side["jobs"] else "no run records"
-    return f"{letter}  {side['folder']}  ({jobs})"
+    bad = f"; {side['bad_records']} files are no readable records" if side["bad_records"] else ""
+    return f"{letter}  {side['folder']}  ({jobs}{bad})"
 
 
 def _short(commit: str) -> str:
