@@ -95,15 +95,19 @@ def test_what_fits_nowhere_is_named_with_its_attempt(tmp_path: Path) -> None:
     assert (kind.count, kind.minutes, kind.partitions, kind.unfit) == (2, (150, 300), ("short",), 2)
     (line,) = misfits([kind], "partitions.yaml")
     assert line.startswith("Warning: at attempt 2, probe asks for up to 300 min, 1,000 MB")
-    assert "no partition in partitions.yaml takes" in line
+    assert "0 GPUs, more than partitions.yaml allows." in line
     *_, row = submitted_in_words([kind]).splitlines()
     assert row.split() == ["probe", "2", "3", "150", "min", "300", "min", "500", "MB", "0", "short"]
 
 
 def test_a_partition_of_the_profile_is_the_one(tmp_path: Path) -> None:
     named = Submission("probe", 1, 1, ({"runtime": 9, "slurm_partition": "mine"},))
-    assert kinds([named], partitions_of(PARTITIONS))[0].partitions == ("mine",)
+    (kind,) = kinds([named], partitions_of(PARTITIONS))
+    assert (kind.partitions, kind.unfit) == (("mine",), None)  # the file says nothing of it
     assert kinds([named], None)[0].partitions == ()
+    known = Submission("probe", 1, 1, ({"runtime": 5000, "slurm_partition": "cpu"},))
+    (kind,) = kinds([known], partitions_of(PARTITIONS))
+    assert (kind.partitions, kind.unfit) == (("cpu",), 1)
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def ask(
     for each in longest.values():
         for attempt in sorted({1, len(each.resources)}):
             asked = each.resources[attempt - 1]
-            partition = (choose(each.threads, asked) if choose else None) or ""
+            partition, _ = choose(each.threads, asked) if choose else ("", True)
             refusal = _refusal(command(each.threads, asked, partition, engine))
             found.append(
                 Answer(each.name, attempt, int(asked.get("runtime", 0)), partition, refusal)

@@ -22,8 +22,9 @@ class Submission:
     resources: tuple[Mapping[str, Any], ...]  # at each attempt
 
 
-#: The partition that takes a job, by threads and resources; None if none does.
-Choose = Callable[[int, Mapping[str, Any]], str | None]
+#: The partition that a job goes to, by threads and resources, and whether it fits there; "" if none
+#: is chosen.
+Choose = Callable[[int, Mapping[str, Any]], tuple[str, bool]]
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Kind:
     mem_mb: tuple[int, ...]
     minutes: tuple[int, ...]
     partitions: tuple[str, ...]  # at the first attempt
-    unfit: int | None  # the first attempt at which no partition takes one of them
+    unfit: int | None  # the first attempt at which one of them fits nowhere
 
 
 def partition_file(engine: Mapping[str, Any]) -> str | None:
@@ -63,13 +64,13 @@ def partitions_of(path: str | None) -> Choose | None:
         problem = " ".join(str(error).split())
         raise UserError(f"{path}: {problem}; allowed: partitions and their limits") from None
 
-    def choose(threads: int, resources: Mapping[str, Any]) -> str | None:
-        named = resources.get("slurm_partition")
+    def choose(threads: int, resources: Mapping[str, Any]) -> tuple[str, bool]:
         job = SimpleNamespace(threads=threads, resources=resources)
         scores = {each.name: each.score_job_fit(job) for each in found}
         fitting = {name: score for name, score in scores.items() if score is not None}
-        best = max(fitting, key=lambda name: fitting[name], default=None)
-        return str(named) if named else best
+        if named := str(resources.get("slurm_partition") or ""):
+            return named, named in fitting or named not in scores
+        return max(fitting, key=lambda name: fitting[name], default=""), bool(fitting)
 
     return choose
 
@@ -88,7 +89,7 @@ def _kind(name: str, found: Sequence[Submission], choose: Choose | None) -> Kind
         return tuple(max(int(asked.get(resource, 0)) for asked in each) for each in attempts)
 
     chosen = [
-        [choose(each.threads, asked) if choose else "" for asked in each.resources]
+        [choose(each.threads, asked) if choose else ("", True) for asked in each.resources]
         for each in found
     ]
     attempts = enumerate(zip(*chosen, strict=True), start=1)
@@ -99,18 +100,18 @@ def _kind(name: str, found: Sequence[Submission], choose: Choose | None) -> Kind
         gpus=max(most("gpu")),
         mem_mb=most("mem_mb"),
         minutes=most("runtime"),
-        partitions=tuple(sorted({each[0] for each in chosen if each[0]})),
-        unfit=next((attempt for attempt, names in attempts if None in names), None),
+        partitions=tuple(sorted({first for (first, _), *_ in chosen if first})),
+        unfit=next((n for n, each in attempts if not all(fits for _, fits in each)), None),
     )
 
 
 def misfits(found: Iterable[Kind], path: str | None) -> list[str]:
-    """A line for each kind that no partition takes, at the attempt at which that begins."""
+    """A line for each kind that fits no partition, or not its own, with the first such attempt."""
     return [
         f"Warning: at attempt {kind.unfit}, {kind.name} asks for up to "
         f"{kind.minutes[kind.unfit - 1]:,} min, {kind.mem_mb[kind.unfit - 1]:,} MB and "
-        f"{kind.gpus} GPUs, which no partition in {path} takes. It would be sent without a "
-        "partition. Correct the limits there, or ask for less with set-resources."
+        f"{kind.gpus} GPUs, more than {path} allows. SLURM may refuse it, or let it wait forever. "
+        "Correct the limits there, or ask for less with set-resources."
         for kind in found
         if kind.unfit is not None
     ]
