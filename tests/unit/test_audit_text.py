@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import getpass
 import html
-import json
 import os
 import shutil
 import socket
 from pathlib import Path
 
 import pytest
-from forking import run_program
 from recorded_studies import CODE, FIGURE, ran, run_study
 
+from layerscope.provenance.asked import audit_asked
 from layerscope.provenance.audit import Audit, audit, whole
 from layerscope.provenance.audit_html import page
 from layerscope.provenance.audit_text import in_words
@@ -97,13 +96,12 @@ def test_a_renamed_copy_is_audited_as_the_study_that_it_is(finished: Path, tmp_p
     shutil.copytree(finished, tmp_path / "w")
     copy = tmp_path / "w/results/before"
     (tmp_path / "w/results/s").rename(copy)
-    ran = run_program(CODE.scripts / "audit.py", copy / "figures/f-nli.svg", "--json")
-    assert (ran.returncode, ran.stderr) == (1, "")
-    told = json.loads(ran.stdout)
-    assert told["targets"] == [FIGURE]
-    (finding,) = (each for each in told["findings"] if each["path"] == "results/before")
-    assert finding["message"] == "the study in this folder is s, under another name"
-    assert {each["kind"] for each in told["findings"]} <= {"code", "record", "settings"}
+    found, _ = audit_asked(str(copy / "figures/f-nli.svg"), ".", CODE)
+    assert found.targets == [FIGURE]
+    (finding,) = (each for each in found.findings if each.path == "results/before")
+    assert finding.message == "the study in this folder is s, under another name"
+    assert {each.kind for each in found.findings} <= {"record", "settings"}
+    assert len(found.findings) == 1 + len(seen(finished, FIGURE).findings)
 
 
 def test_names_from_a_received_folder_are_harmless(finished: Path, tmp_path: Path) -> None:

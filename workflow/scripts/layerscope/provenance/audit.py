@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from layerscope.config.targets import CONFIGURATION
-from layerscope.core import lineage
-from layerscope.core.errors import UserError
 from layerscope.provenance.checks import (
     FIGURES,
     Finding,
@@ -30,12 +28,11 @@ from layerscope.provenance.checks import (
     check_raw,
     check_record,
     check_witnesses,
-    look,
 )
 from layerscope.provenance.claims import ONLY_RECORDED
 from layerscope.provenance.expected import Expected, expected
 from layerscope.provenance.present import Code, stale_settings
-from layerscope.provenance.studies import PACKED, Kept, Study, read_study
+from layerscope.provenance.studies import PACKED, Kept, Study
 from layerscope.run_records.content import Entry, Record, output_entry
 
 #: Where everything is made by jobs; a user's own files may lie elsewhere below `resources`.
@@ -300,47 +297,3 @@ def whole(study: Study, code: Code) -> Audit:
 
 def _figures_first(path: str) -> tuple[bool, str]:
     return Path(path).suffix not in FIGURES, path
-
-
-class Traced(NamedTuple):
-    """A file that left its folder, and the result that it is."""
-
-    study: Study
-    path: str
-    same: bool  # whether it has the bytes that were made
-
-
-def trace(file: str | Path, root: str | Path) -> Traced:
-    """Find the run that a figure comes from, by the lineage that it carries.
-
-    Args:
-        file: a figure, from anywhere.
-        root: working directory whose studies are searched.
-
-    Raises:
-        UserError: no such file, it carries no lineage, or no study here has it.
-    """
-    found = look(Path(file))
-    if isinstance(found, str) or "files" in found:
-        reason = found if isinstance(found, str) else "a folder"
-        raise UserError(f"{file}: {reason}; allowed: a result, a figure, or a study's folder")
-    content = Path(file).read_bytes()
-    carried = lineage.marked(content)
-    if carried is None:
-        raise UserError(
-            f"{file}: unknown origin: not in a study folder, no lineage metadata; "
-            "allowed: a result of a study, or a figure that layerscope drew"
-        )
-    ending = Path(file).suffix
-    folders = sorted(path for path in Path(root, "results").glob("*") if path.is_dir())
-    for folder in folders:
-        study = read_study(root, folder.name)
-        for path, kept in study.made.items():
-            if kept.record["lineage"] == carried and Path(path).suffix == ending:
-                there = study.place(path)
-                return Traced(study, path, there.is_file() and there.read_bytes() == content)
-    names = ", ".join(folder.name for folder in folders) or "none"
-    raise UserError(
-        f"{file}: lineage {carried}; no study in {Path(root, 'results')} has it ({names}); "
-        "allowed: the working directory that it was made in"
-    )
