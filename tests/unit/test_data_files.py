@@ -215,6 +215,14 @@ def test_columns_that_nobody_uses_may_share_a_name(tmp_path):
     assert [row["label"] for row in rows] == ["yes", "no"]
 
 
+def test_characters_without_width_are_kept_and_counted(tmp_path):
+    rows, report = prepared(
+        tmp_path, "ner", "conll", "a\u200b\tB-x\n\u200b\tO\nsoft\u00adly\tO\nb\tO\n"
+    )
+    assert rows[0]["tokens"] == ["a\u200b", "\u200b", "soft\u00adly", "b"]
+    assert report["files"]["train"]["zero_width_characters"] == 3
+
+
 def test_tokens_with_white_space_are_kept(tmp_path):
     text = "New York\tB-x\n a \tO\n"
     rows, report = prepared(tmp_path, "ner", "conll", text)

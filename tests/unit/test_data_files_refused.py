@@ -23,6 +23,30 @@ REFUSED = {
     "a JSON list": ("nli", "jsonl", "[1]\n", "line 1: [1]; allowed: one JSON object per line"),
     "JSON too deep": ("nli", "jsonl", "[" * 100000 + "\n", "line 1: not JSON"),
     "a long number": ("nli", "jsonl", '{"a": ' + "1" * 5000 + "}\n", "line 1: not JSON"),
+    "a key twice": (
+        "nli",
+        "jsonl",
+        JSON.replace('"b"', '"b", "label": "no"'),
+        "line 1: not JSON (key 'label' occurs twice)",
+    ),
+    "groups in some lines": (
+        "nli",
+        "jsonl",
+        JSON + JSON.replace('"a"', '"a", "group_id": "g"'),
+        "line 1: no column 'group_id', which line 2 has; allowed: in every line, or in none",
+    ),
+    "ids in the first line alone": (
+        "nli",
+        "jsonl",
+        JSON.replace('"a"', '"a", "example_id": "i"') + JSON,
+        "line 2: no column 'example_id', which line 1 has",
+    ),
+    "a text without width": (
+        "nli",
+        "jsonl",
+        JSON.replace('"a"', '"\u200b\u200d"'),
+        "line 1: premise has characters without width alone; allowed: text",
+    ),
     "no such column": (
         "nli",
         "jsonl",

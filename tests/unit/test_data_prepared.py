@@ -56,9 +56,9 @@ def test_tables_and_report_of_pairs(tmp_path):
         "repaired_tags": 0,
     }
     assert report["overlap"] == {
-        "train and validation": {"groups": 0, "premises": 1, "hypotheses": 1, "pairs": 1},
-        "train and test": {"groups": 1, "premises": 1, "hypotheses": 0, "pairs": 0},
-        "validation and test": {"groups": 0, "premises": 1, "hypotheses": 0, "pairs": 0},
+        "train and validation": {"ids": 0, "groups": 0, "premises": 1, "hypotheses": 1, "pairs": 1},
+        "train and test": {"ids": 0, "groups": 1, "premises": 1, "hypotheses": 0, "pairs": 0},
+        "validation and test": {"ids": 0, "groups": 0, "premises": 1, "hypotheses": 0, "pairs": 0},
     }
 
 
@@ -73,7 +73,7 @@ def test_tables_and_report_of_sentences(tmp_path):
     assert report["splits"]["train"]["repaired_tags"] == 1
     assert report["splits"]["train"]["entities"] == {"eye": 1}
     assert report["splits"]["train"]["tags"] == {"B-eye": 1, "I-eye": 1, "O": 1}
-    assert report["overlap"]["validation and test"] == {"groups": 1, "sentences": 1}
+    assert report["overlap"]["validation and test"] == {"ids": 1, "groups": 1, "sentences": 1}
 
 
 @pytest.mark.parametrize(
@@ -115,15 +115,15 @@ def test_a_split_without_any_entity_is_refused(tmp_path):
 
 
 def test_overlap_counts_distinct_texts():
-    splits = {"one": [pair("a"), pair("b")], "two": [pair("c"), pair("d", premise="Other.")]}
-    shared = {"groups": 1, "premises": 1, "hypotheses": 1, "pairs": 1}
+    splits = {"one": [pair("a"), pair("b")], "two": [pair("c"), pair("b", premise="Other.")]}
+    shared = {"ids": 1, "groups": 1, "premises": 1, "hypotheses": 1, "pairs": 1}
     assert overlap("nli", splits) == {"one and two": shared}
 
 
 def test_texts_that_are_shared_but_not_together_are_no_shared_pair():
     one = [pair("a"), pair("b", premise="Other.", hypothesis="Small")]
     shared = overlap("nli", {"one": one, "two": [pair("c", hypothesis="Small")]})["one and two"]
-    assert shared == {"groups": 1, "premises": 1, "hypotheses": 1, "pairs": 0}
+    assert shared == {"ids": 0, "groups": 1, "premises": 1, "hypotheses": 1, "pairs": 0}
 
 
 def test_the_kind_of_something_else_is_refused(tmp_path):

@@ -76,6 +76,23 @@ def test_nulls_survive(tmp_path: Path) -> None:
     assert formats.read_table(path, "scores-table").to_pylist() == [row]
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_what_is_not_finite_is_neither_written_nor_read(
+    value: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "scores.parquet"
+    good, bad = rows_of("scores-table")[0], {**rows_of("scores-table")[0], "value": value}
+    with pytest.raises(UserError, match=f"column 'value', row 1: {value}; allowed: finite"):
+        formats.write_table(path, "scores-table", [good, bad])
+    assert not path.exists()
+    with monkeypatch.context() as patched:
+        patched.setattr(formats.tables, "require_finite", lambda *_: None)
+        formats.write_table(path, "scores-table", [good, bad])
+    with pytest.raises(UserError, match="column 'value', row 1") as caught:
+        formats.read_table(path, "scores-table")
+    one_line(caught, path)
+
+
 def test_only_the_wanted_columns_are_given(tmp_path: Path) -> None:
     path = tmp_path / "nli.parquet"
     formats.write_table(path, "nli", rows_of("nli"))

@@ -40,6 +40,22 @@ def write(path: Path, blocks: list[np.ndarray], dtype: str = "float16") -> None:
             first += len(block)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_vectors_that_are_not_finite_are_not_read(tmp_path: Path, value: float) -> None:
+    path = tmp_path / "a.parquet"
+    write(path, [vectors(4)], "float32")
+    table = pq.read_table(path)
+    cells = table["layer_01"].to_pylist()
+    cells[2] = cells[2][:-4] + np.float32(value).tobytes()
+    column = pa.array(cells, table.schema.field("layer_01").type)
+    place = table.schema.get_field_index("layer_01")
+    pq.write_table(table.set_column(place, table.schema.field(place), column), path)
+    formats.read_layer(path, 0)
+    with pytest.raises(UserError, match="layer 1, row 2: not finite") as caught:
+        formats.read_layer(path, 1)
+    one_line(caught, path)
+
+
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 @pytest.mark.parametrize("sizes", [[7], [4, 1, 6], [3, 0, 2]])
 def test_vectors_go_round(tmp_path: Path, dtype: str, sizes: list[int]) -> None:

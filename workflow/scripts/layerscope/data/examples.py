@@ -92,20 +92,29 @@ def _json_lines(
             continue
         where = at(file.path, number)
         try:
-            value = json.loads(line)
+            value = json.loads(line, object_pairs_hook=_object)
         except (ValueError, RecursionError) as error:
             raise UserError(f"{where}: not JSON ({error}); allowed: one object per line") from None
         if not isinstance(value, dict):
             raise UserError(f"{where}: {show(value)}; allowed: one JSON object per line")
-        if not records:
-            chosen = _chosen(list(value), columns, needed, where)
-        for name, theirs in chosen.items():
-            if theirs not in value:
-                raise UserError(
-                    f"{where}: no column '{theirs}' (for {name}); found: {', '.join(value)}"
-                )
+        chosen = _chosen(list(value), columns, needed, where)
+        if records and chosen.keys() != records[0].cells.keys():
+            (other,) = list(chosen.keys() ^ records[0].cells.keys())[:1]
+            has, lacks = (number, records[0].line)[:: 1 if other in chosen else -1]
+            raise UserError(
+                f"{at(file.path, lacks)}: no column '{other}', which line {has} has; allowed: in "
+                "every line, or in none"
+            )
         records.append(Record(number, {name: value[theirs] for name, theirs in chosen.items()}))
     return records, skipped
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        double = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise ValueError(f"key {show(double)} occurs twice")
+    return found
 
 
 def _delimited(

@@ -161,13 +161,16 @@ def describe(kind: str, rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def overlap(kind: str, splits: Mapping[str, Sequence[Row]]) -> dict[str, dict[str, int]]:
-    """How many distinct groups and texts each two splits share; texts by `text_key`.
+    """How many ids, distinct groups and texts each two splits share; texts by `text_key`.
 
     An example is shared (`pairs`) if all of its texts together are.
     """
     held: dict[str, dict[str, set[str]]] = {}
     for split, rows in splits.items():
-        sets: dict[str, set[str]] = {"groups": {row["group_id"] for row in rows}}
+        sets = {
+            "ids": {row["example_id"] for row in rows},
+            "groups": {row["group_id"] for row in rows},
+        }
         for row in rows:
             texts = _texts(kind, row)
             for name, key in texts.items():

@@ -21,6 +21,8 @@ LONG = 500  # words; a longer sentence or text is counted
 #: What pairs without an agreed label have in place of one: SNLI and MNLI, and their copies on hubs.
 UNLABELLED = ("-", "-1")
 
+#: Characters that take no room: soft hyphens, zero-width spaces and joiners, marks of direction.
+_ZERO_WIDTH = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
 _TAG = re.compile(r"O|[BIESLU]-.+")
 
 Mapped = Mapping[str, str | None] | None  # values of the file to labels or tags
@@ -93,6 +95,9 @@ def _pair(record: Record, where: str, labels: Mapped, counts: Counter[str]) -> R
     texts = {
         name: _text(record.cells[name], name, where, counts) for name in ("premise", "hypothesis")
     }
+    for name, text in texts.items():
+        if not _ZERO_WIDTH.sub("", text).strip():
+            raise UserError(f"{where}: {name} has characters without width alone; allowed: text")
     counts["long"] += any(len(text.split()) > LONG for text in texts.values())
     return {**texts, "label": label}
 
@@ -142,8 +147,9 @@ def _text(value: object, column: str, where: str, counts: Counter[str] | None = 
         text.encode()
     except UnicodeEncodeError:
         raise UserError(f"{where}: {column} has half a surrogate pair; allowed: text") from None
-    if counts is not None and text != value:
-        counts["white_space_at_ends"] += 1
+    if counts is not None:
+        counts["white_space_at_ends"] += text != value
+        counts["zero_width_characters"] += bool(_ZERO_WIDTH.search(text))
     return text
 
 

@@ -150,7 +150,7 @@ def read_layer(path: str | Path, layer: int) -> npt.NDArray[np.float32]:
         rows x width, float32.
 
     Raises:
-        UserError: not a file of activations, or it has no such layer.
+        UserError: not a file of activations, it has no such layer, or a value is not finite.
 
     A study has them in `results/{study}/activations/{task}/{model}/{variant}/{view}/`.
     Here, two examples and three layers:
@@ -182,4 +182,7 @@ def read_layer(path: str | Path, layer: int) -> npt.NDArray[np.float32]:
                 stored = np.frombuffer(chunk.buffers()[1], dtype).reshape(-1, width)
                 found[done : done + len(chunk)] = stored[chunk.offset : chunk.offset + len(chunk)]
                 done += len(chunk)
+    if not np.isfinite(found).all():
+        row = int(np.argwhere(~np.isfinite(found).all(axis=1))[0, 0])
+        raise UserError(f"{path}: layer {layer}, row {row}: not finite; allowed: finite values")
     return found

@@ -58,6 +58,9 @@ def write_blocks(
         blocks: each a list of rows, a mapping of column name to values, a table or a data
             frame; none is kept.
         metadata: what readers should know besides kind and version; JSON.
+
+    Raises:
+        UserError: a number is not finite.
     """
     schema = _schema(kind, metadata or {})
     writing = {"compression": "zstd", **CHECKSUMS}
@@ -67,7 +70,27 @@ def write_blocks(
                 table = pa.Table.from_pylist(list(rows), schema=schema)
             else:
                 table = pa.table({name: rows[name] for name in schema.names}, schema=schema)
+            require_finite(path, table)
             file.write_table(table)
+
+
+def require_finite(path: str | Path, table: pa.Table) -> None:
+    """Stop where a column of numbers holds NaN or an infinity; what is not known is null.
+
+    Raises:
+        UserError: one does; column and row are named.
+    """
+    for name in table.schema.names:
+        column = table[name].combine_chunks()
+        if not pa.types.is_floating(column.type):
+            continue
+        wrong = pc.invert(pc.is_finite(column))
+        if pc.any(wrong).as_py():
+            row = pc.index(wrong, True).as_py()
+            raise UserError(
+                f"{path}: column '{name}', row {row}: {column[row].as_py()}; allowed: finite "
+                "numbers, or null"
+            )
 
 
 def write_table(
@@ -112,7 +135,8 @@ def read_table(
         columns, rows: names of columns, and which rows, to read; None for all.
 
     Raises:
-        UserError: not of this kind, or a column is missing or of another type.
+        UserError: not of this kind, a column is missing or of another type, or a number is not
+            finite.
 
     The tables of a study are `results/{study}/tables/{name}.parquet`, of the kind `{name}-table`.
     Here, one row of one:
@@ -134,9 +158,11 @@ def read_table(
             found = "missing" if index < 0 else str(schema.field(index).type)
             raise UserError(f"{path}: column '{name}' is {found}; allowed: {expected}")
     with undamaged(path):
-        return pq.read_table(
+        table = pq.read_table(
             path, columns=list(columns) if columns else None, filters=rows, **VERIFIED
         )
+    require_finite(path, table)
+    return table
 
 
 def read_sample(data: str | Path, sample: str | Path, kind: str) -> pa.Table:
