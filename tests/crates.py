@@ -59,6 +59,42 @@ def files_of(graph: dict[str, Entity], action: Entity, term: str) -> dict[str, E
     return {each["name"]: each for each in entities if each["@type"] in ("File", "Dataset")}
 
 
+def excerpt(graph: dict[str, Entity], count: int) -> dict[str, Entity]:
+    """The first jobs with what they read, made, ran and took: a whole study takes a minute."""
+    jobs = list(jobs_of(graph).values())[:count]
+    own = {job["@id"] for job in jobs}
+    started = [each for each in of_type(graph, "ControlAction") if own & {*refs(each, "object")}]
+    tools = [graph[name] for job in jobs for name in refs(job, "instrument")]
+    main = graph["Snakefile"]
+    wanted = {entity["@id"] for entity in (*jobs, *started)}
+    wanted |= {*refs(main, "input"), *refs(main, "output")}
+    for entity in (*jobs, *started, *tools, graph["#run"]):
+        wanted |= {each["@id"] for value in entity.values() for each in _references(value)}
+    parts = {"CreateAction", "ControlAction", "File", "Dataset", "PropertyValue", "HowToStep"}
+    parts |= {"SoftwareApplication", "FormalParameter"}
+    kept = {
+        name: entity
+        for name, entity in graph.items()
+        if name in {*wanted, "./", "#run", "Snakefile"} or not parts & {*many(entity["@type"])}
+    }
+    gone = set(graph) - set(kept)
+    return {name: _without(entity, gone) for name, entity in kept.items()}
+
+
+def _references(value: Any) -> list[Entity]:
+    return [each for each in many(value) if isinstance(each, dict)]
+
+
+def _without(entity: Entity, gone: set[str]) -> Entity:
+    """An entity whose lists no longer refer to what is gone."""
+    return {
+        term: [each for each in value if each.get("@id") not in gone]
+        if isinstance(value, list) and _references(value)
+        else value
+        for term, value in entity.items()
+    }
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(folder)): path.read_bytes()

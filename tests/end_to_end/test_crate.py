@@ -5,6 +5,7 @@ The validator sees form alone; that jobs, files and settings are those of the st
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import re
@@ -24,6 +25,7 @@ from crates import (
     Entity,
     Record,
     contents,
+    excerpt,
     files_of,
     jobs_of,
     linked,
@@ -101,21 +103,42 @@ def with_a_rule_that_never_ran(graph: dict[str, Entity]) -> None:
     graph["Snakefile"]["hasPart"].append({"@id": "#rule/never"})
 
 
-BREAKS = (without_license, with_a_rule_that_never_ran)
+def without_an_instrument(graph: dict[str, Entity]) -> None:
+    del next(iter(jobs_of(graph).values()))["instrument"]
 
 
-def test_the_validator_passes_it_and_refuses_what_is_broken(crate: Path, tmp_path: Path) -> None:
-    crates = [crate]
-    for change in BREAKS:
-        crates.append(linked(crate, tmp_path / change.__name__))
-        written = read_json(crate / METADATA)
-        graph = {each["@id"]: each for each in written["@graph"]}
-        change(graph)
-        replace(crates[-1] / METADATA, {**written, "@graph": list(graph.values())})
-    found = validate(*crates)
-    assert found.pop(str(crate)) == []
-    assert [name for name, problems in found.items() if not problems] == []
-    assert len(found) == len(BREAKS)
+def without_a_step_of_a_control_action(graph: dict[str, Entity]) -> None:
+    del of_type(graph, "ControlAction")[0]["instrument"]
+
+
+def as_it_is(graph: dict[str, Entity]) -> None:
+    pass
+
+
+CHANGES = (
+    as_it_is,
+    without_license,
+    with_a_rule_that_never_ran,
+    without_an_instrument,
+    without_a_step_of_a_control_action,
+)
+
+
+def test_the_validator_passes_it_and_refuses_what_is_broken(
+    crate: Path, graph: dict[str, Entity], tmp_path: Path
+) -> None:
+    """The whole crate; and a few jobs of it as they are, and broken."""
+    written = read_json(crate / METADATA)
+    parts = {}
+    for change in CHANGES:
+        parts[change] = linked(crate, tmp_path / change.__name__)
+        few = copy.deepcopy(excerpt(graph, 8))
+        change(few)
+        replace(parts[change] / METADATA, {**written, "@graph": list(few.values())})
+    found = validate(crate, *parts.values())
+    assert found[str(crate)] == []
+    passed = [change for change, path in parts.items() if not found[str(path)]]
+    assert passed == [as_it_is]
 
 
 def test_rocrate_reads_it(crate: Path, graph: dict[str, Entity]) -> None:
