@@ -32,7 +32,7 @@ rule report_page:
         target=lambda wildcards: own_rules("all")[0].name,
     shell:
         "{params.python:q} {params.program:q} --call {params.call:q} --target {params.target}"
-        " --out {output} --record {params.record:q} > {log} 2>&1"
+        " --out {output} --record {params.record} > {log} 2>&1"
 
 
 rule report:
@@ -44,13 +44,13 @@ rule report:
     conda:
         "../../envs/plot.yaml"
     params:
-        results=placed(RESULTS),
-        page=placed(f"{RESULTS}/audit.html"),
+        results=subpath(input[0], parent=True),
         program=program("audit"),
     shell:
         # What does not verify is a verdict, and no failure of the job that gives it.
-        "rm -f {params.page:q}; python {params.program:q} {params.results:q} --html {params.page:q}"
-        " 2>&1 | tee {log} || test -e {params.page:q}"
+        'page={params.results:q}/audit.html; rm -f "$page";'
+        ' python {params.program:q} {params.results:q} --html "$page" 2>&1 | tee {log}'
+        ' || test -e "$page"'
 
 
 run_here("report_page", "report")
