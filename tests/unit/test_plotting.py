@@ -14,7 +14,7 @@ from synthetic_results import MODELS, TASKS, write_study
 from synthetic_tables import SETTINGS, records, rows, tabulate
 
 from layerscope.core.looks import looks
-from layerscope.core.table_files import Sources
+from layerscope.core.table_files import Drawn, Sources
 from layerscope.evaluation import association
 from layerscope.figures import (
     attention,
@@ -91,6 +91,16 @@ def test_probe_panels_show_before_after_and_random(study: dict[str, Path]) -> No
         and r["layer"] is not None
     ]
     assert expected in [list(line.get_ydata()) for line in panel.lines]
+
+
+def test_a_task_without_controls_has_a_figure_that_says_so(
+    study: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = rows(study, "probes", "one-nli")
+    plain = table[(table["metric"] == "accuracy") & (table["view"] == "joint")]
+    monkeypatch.setattr(Drawn, "table", lambda *_: plain)
+    (text,) = controls.figure(Drawn({})).texts
+    assert text.get_text() == "No probe of this task has a control"
 
 
 def test_curves_are_means_with_ranges() -> None:

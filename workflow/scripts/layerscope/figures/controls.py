@@ -10,6 +10,7 @@ from layerscope.core.measures import of_first_split, task_metrics
 from layerscope.core.table_files import Drawn
 from layerscope.figures.curves import panels_of
 from layerscope.figures.layers import draw
+from layerscope.figures.style import empty, styled
 
 
 def panels(rows: pd.DataFrame) -> list[tuple[str, str, str]]:
@@ -29,4 +30,11 @@ def panels(rows: pd.DataFrame) -> list[tuple[str, str, str]]:
 def figure(tables: Drawn) -> Figure:
     """The figure, from the table of probes."""
     rows = of_first_split(tables.table("probes"))
-    return draw(rows, panels(rows))
+    wanted = panels(rows)
+    return draw(rows, wanted) if wanted else nothing()
+
+
+@styled()
+def nothing() -> Figure:
+    """For pairs in joint views, without code length and the support vector machine."""
+    return empty("No probe of this task has a control")

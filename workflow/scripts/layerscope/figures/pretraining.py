@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from layerscope.core.table_files import Drawn
-from layerscope.figures.style import COLUMN, PAGE, models_of, styled
+from layerscope.figures.style import COLUMN, PAGE, empty, models_of, styled
 
 _LINE = "#0072B2"
 
@@ -28,9 +28,7 @@ def draw(rows: pd.DataFrame) -> Figure:
     rows = rows[(rows["metric"] == "perplexity") & rows["value"].notna()]
     models = models_of(rows)
     if not models:
-        figure = Figure(figsize=(COLUMN, 0.6))
-        figure.text(0.5, 0.5, "No model of this study is pre-trained here", ha="center")
-        return figure
+        return empty("No model of this study is pre-trained here")
     columns = min(2, len(models)) if len(models) < 5 else 4
     lines = -(-len(models) // columns)
     width = COLUMN if columns <= 2 else PAGE

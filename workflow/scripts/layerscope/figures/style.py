@@ -120,6 +120,13 @@ def percents_of(rows: pd.DataFrame) -> list[int]:
     return sorted(percent for percent in rows["percent"].unique().tolist() if percent > 0)
 
 
+def empty(words: str) -> Figure:
+    """A figure that says why it shows nothing."""
+    figure = Figure(figsize=(COLUMN, 0.6))
+    figure.text(0.5, 0.5, words, ha="center")
+    return figure
+
+
 def width_for(columns: int) -> float:
     """Width of a figure in inches: one column of a paper if the panels are readable so."""
     return COLUMN if columns <= 2 else max(PAGE, 1.2 * columns)
