@@ -1,9 +1,10 @@
-"""How Snakemake was called, for programs that plan as it would.
+"""How Snakemake was called, for programs that plan as it would, and what it says at its end.
 
 Needs: the settings of Snakemake.
-Gives: this_call(), a param of `check`, `estimate` and `explain`.
+Gives: this_call(), a param of `check`, `estimate` and `explain`; at the end of a run: which finished jobs are out of date.
 """
 
+import atexit
 from dataclasses import fields
 
 
@@ -57,3 +58,26 @@ def this_call(wildcards):
             ),
         }
     )
+
+
+def report_stale():
+    """Say which finished jobs would be made otherwise now although Snakemake left them as they are.
+
+    It calls no handler of its own when it finds nothing to do.
+    """
+    if workflow.dag is None or workflow.executor_plugin is None or workflow.dryrun:
+        return  # a report runs nothing either
+    from layerscope.provenance.planned import as_planned
+    from layerscope.provenance.stale import facts_reader, stale, stale_in_words
+
+    facts = facts_reader()
+    left = [
+        as_planned(job) for job in workflow.dag.jobs if not workflow.dag.needrun(job)
+    ]
+    text = stale_in_words(stale((job, facts(job)) for job in left))
+    if text:
+        print(f"\n{text}", file=sys.stderr)
+
+
+if workflow.is_main_process:
+    atexit.register(report_stale)

@@ -1,10 +1,8 @@
 """What is asked of a study as a whole, and makes no results: its cost, its plan, its export.
 
 Needs: STUDY, the configuration as it was read; for an export, finished results.
-Gives: text on the terminal; results/{study}/crate/ and pack.zip. At the end of a run: which finished jobs are out of date.
+Gives: text on the terminal; results/{study}/crate/ and pack.zip.
 """
-
-import atexit
 
 
 rule estimate:
@@ -37,11 +35,6 @@ rule check:
         program=program("check_submissions"),
     shell:
         "{params.python:q} {params.program:q} --call {params.call:q} 2>&1 | tee {log}"
-
-
-def study_targets(wildcards):
-    """Param: what the study gives, as JSON, quoted."""
-    return argument(canonical_json([str(path) for path in rules.all.input]))
 
 
 rule pack:
@@ -123,26 +116,3 @@ for _rule, _option, _about in (
 
 
 run_here("check", "clean", "crate", "estimate", "explain", "pack", "remove_leftovers")
-
-
-def report_stale():
-    """Say which finished jobs would be made otherwise now although Snakemake left them as they are.
-
-    It calls no handler of its own when it finds nothing to do.
-    """
-    if workflow.dag is None or workflow.executor_plugin is None or workflow.dryrun:
-        return  # a report runs nothing either
-    from layerscope.provenance.planned import as_planned
-    from layerscope.provenance.stale import facts_reader, stale, stale_in_words
-
-    facts = facts_reader()
-    left = [
-        as_planned(job) for job in workflow.dag.jobs if not workflow.dag.needrun(job)
-    ]
-    text = stale_in_words(stale((job, facts(job)) for job in left))
-    if text:
-        print(f"\n{text}", file=sys.stderr)
-
-
-if workflow.is_main_process:
-    atexit.register(report_stale)
