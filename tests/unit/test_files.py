@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import io
 import json
 import os
 import signal
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors import SafetensorError
 
 from layerscope.core import files
 from layerscope.core.errors import UserError, show
@@ -70,6 +73,17 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="disk full"):
         write()
     assert os.listdir(tmp_path) == []
+
+
+def test_a_full_disk_is_told_with_the_file(tmp_path: Path) -> None:
+    (tmp_path / "full").symlink_to("/dev/full")
+
+    def write() -> None:
+        with files.whole_file(tmp_path / "out.txt"), open(tmp_path / "full", "w") as handle:
+            handle.write("x")
+
+    with pytest.raises(OSError, match="No space left on device: '.*out.txt'"):
+        write()
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
@@ -285,3 +299,40 @@ def test_a_user_error_ends_a_program_with_one_line(
 
     with pytest.raises(RuntimeError):
         program.run(broken)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "a/b"), "a/b: No space left on device"),
+        (OSError(errno.EROFS, "Error opening file. Detail: Read-only"), "Detail: Read-only"),
+        (PermissionError(errno.EACCES, "Permission denied", "a"), "a: Permission denied"),
+        (SafetensorError("I/O error: No space left on device (os error 28)"), "No space left"),
+        (RuntimeError("PytorchStreamWriter failed writing file"), "PytorchStreamWriter failed"),
+        (FileNotFoundError(2, "No usable temporary directory found in ['/tmp']"), "No usable"),
+    ],
+)
+def test_a_disk_that_takes_nothing_ends_a_program_with_one_line(
+    error: Exception, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+
+    def main() -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as caught:
+        program.run(main)
+    (line,) = str(caught.value.code).splitlines()
+    assert line.startswith("error: ")
+    assert said in line
+    assert line.endswith("; allowed: files that can be read, room to write")
+
+
+def test_a_terminal_of_another_encoding_gets_what_it_can_show(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, "latin-1", write_through=True))
+    program.run(lambda: print("é … \udcff"))
+    assert written.getvalue() == b"\xe9 \\u2026 \\udcff\n"

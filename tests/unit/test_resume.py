@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -22,6 +23,8 @@ from transformers import Trainer
 from layerscope.core.errors import UserError
 from layerscope.core.files import whole_directory, writer
 from layerscope.core.formats import write_table
+from layerscope.runtime.program import STOPPED
+from layerscope.training import checkpoints as checkpoints_module
 from layerscope.training import trainer
 from layerscope.training.checkpoints import Checkpoints, newest, until_success
 
@@ -114,6 +117,51 @@ def test_when_checkpoints_are_taken_changes_nothing(
         assert folder.exists() == (seconds == 0)  # a short job writes none
         found.append(contents(tmp_path / str(seconds)))
     assert found[0] == found[1]
+
+
+def no_room(*_: Any, **__: Any) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def torch_without_room(*_: Any, **__: Any) -> None:
+    raise RuntimeError("[enforce fail] . PytorchStreamWriter failed writing file data/0")
+
+
+UNWRITABLE = {
+    "folder": (checkpoints_module, "_make_scratch", no_room),
+    "weights": (Trainer, "save_model", no_room),
+    "optimiser": (Trainer, "_save_optimizer_and_scheduler", torch_without_room),
+    "job.json": (checkpoints_module, "write_json", no_room),
+}
+
+
+@pytest.mark.parametrize("what", UNWRITABLE)
+def test_a_checkpoint_that_cannot_be_written_is_missed(
+    what: str,
+    encoder: Tiny,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The training ends as without; asked to stop it stops, with the code of a polite kill."""
+    settings = SETTINGS.model_copy(update={"epochs": 1})
+    monkeypatch.setattr(*UNWRITABLE[what])
+    checkpoints = Checkpoints(tmp_path / "checkpoints", "key", 0)
+    for out, given in (("missed", checkpoints), ("without", None)):
+        tuned(encoder, tmp_path / out, pairs(26, 1), settings=settings, checkpoints=given)
+    assert contents(tmp_path / "missed") == contents(tmp_path / "without")
+    assert "no checkpoint after step 1, training goes on: " in caplog.text
+    assert not checkpoints.folder.exists() or list(checkpoints.folder.iterdir()) == []
+    step = Trainer.training_step
+
+    def asked(*given: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return step(*given)
+
+    monkeypatch.setattr(Trainer, "training_step", asked)
+    with pytest.raises(SystemExit) as stopped:
+        tuned(encoder, tmp_path / "x", pairs(26, 1), settings=settings, checkpoints=checkpoints)
+    assert stopped.value.code == STOPPED
 
 
 def killed(tiny: Tiny, folder: Path, steps: dict[str, Any], key: str = "key") -> Checkpoints:

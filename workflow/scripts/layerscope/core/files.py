@@ -51,6 +51,10 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     try:
         yield partial
         os.replace(partial, path)
+    except OSError as error:
+        if error.filename is None:  # as of a write to an open file, on a full disk
+            error.filename = str(path)
+        raise
     finally:
         remove(partial)
 

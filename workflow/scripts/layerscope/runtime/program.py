@@ -8,11 +8,13 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from typing import Any
 
 from layerscope.core.errors import UserError, printable
 from layerscope.run_records.recorder import recorded
 from layerscope.runtime.arguments import with_pipes_read
+from layerscope.runtime.disks import refusal
 from layerscope.runtime.fork_client import hand_over
 
 _TIMEOUTS = ("HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT")
@@ -59,6 +61,9 @@ def prepare_environment(network: bool = False) -> None:
 def run(main: Callable[[], None], network: bool = False) -> None:
     """Run `main`; a `UserError` ends the program with one line on stderr and exit code 1.
 
+    So does a disk that is full or cannot be written. What is printed may have any characters,
+    whatever the encoding of the terminal.
+
     Only programs that fetch have `network`. They run in a process of their own, since libraries
     that the fork server has imported are offline for good.
 
@@ -73,6 +78,9 @@ def run(main: Callable[[], None], network: bool = False) -> None:
         sys.exit(code)
     signal.signal(signal.SIGTERM, _stop)
     prepare_environment(network)
+    for output in (sys.stdout, sys.stderr):
+        if isinstance(output, TextIOWrapper):
+            output.reconfigure(errors="backslashreplace")
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s: %(message)s"
     )
@@ -84,3 +92,7 @@ def run(main: Callable[[], None], network: bool = False) -> None:
     except BrokenPipeError:  # who reads has enough; nothing is left to be flushed at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
+    except Exception as error:
+        if (reason := refusal(error)) is None:
+            raise
+        sys.exit(f"error: {printable(reason)}; allowed: files that can be read, room to write")

@@ -20,7 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from layerscope.core.errors import UserError
 from layerscope.core.files import (
@@ -33,6 +33,7 @@ from layerscope.core.files import (
     writer,
 )
 from layerscope.models.load import device
+from layerscope.runtime.disks import refusal
 from layerscope.runtime.program import STOPPED
 
 log = logging.getLogger(__name__)
@@ -127,7 +128,8 @@ class Saver(TrainerCallback):
     """Takes a checkpoint at the end of a step when it is time to, or when the job is to stop.
 
     A training that lasts long enough for checkpoints has one of its last step too, so that a kill
-    during what follows costs no training.
+    during what follows costs no training. One that cannot be written is missed, with a line in the
+    log: the training may still finish.
     """
 
     def __init__(
@@ -144,26 +146,74 @@ class Saver(TrainerCallback):
         self._checkpoints, self._out = checkpoints, out
         self._micro_batch, self._asked = micro_batch, asked
         self._begun = self._saved = time.monotonic()
+        self._written = False
+
+    def attach(self, trainer: Trainer) -> None:
+        """Take checkpoints of a training."""
+        save = trainer._save_checkpoint
+
+        def save_or_miss(*given: Any, **options: Any) -> None:
+            with self._missed_if_unwritable(trainer.state):
+                save(*given, **options)
+                self._written = True
+
+        trainer._save_checkpoint = save_or_miss  # type: ignore[method-assign]
+        trainer.add_callback(self)
+
+    @contextmanager
+    def _missed_if_unwritable(self, state: TrainerState) -> Iterator[None]:
+        """Go on without a checkpoint that the disk refuses; stop if that was asked for.
+
+        Raises:
+            SystemExit: asked to stop.
+        """
+        try:
+            yield
+        except Exception as error:
+            if (reason := refusal(error)) is None:
+                raise
+            step = state.global_step
+            log.warning("no checkpoint after step %d, training goes on: %s", step, reason)
+            self._written = False
+            self._saved = time.monotonic()
+            remove(_scratch(self._checkpoints.folder))
+            if self._asked():
+                log.info("stopped after step %d of %d, not saved", step, state.max_steps)
+                sys.exit(STOPPED)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         since = self._begun if state.global_step >= state.max_steps else self._saved
         if self._asked() or time.monotonic() - since >= self._checkpoints.seconds:
-            control.should_save = True
-            args.output_dir = str(_make_scratch(self._checkpoints.folder))
+            self._begin(args, state, control)
 
     def on_evaluate(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         """A long evaluation ends a step: asked to stop meanwhile, the job need not wait longer."""
         if self._asked() and not control.should_save and state.global_step > 0:
-            control.should_save = True
+            self._begin(args, state, control)
+
+    def _begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl) -> None:
+        with self._missed_if_unwritable(state):
             args.output_dir = str(_make_scratch(self._checkpoints.folder))
+            control.should_save = True
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
+        if not self._written:
+            return
+        self._written = False
+        with self._missed_if_unwritable(state):
+            self._keep(state)
+        if self._asked():
+            log.info("stopped after step %d of %d, saved", state.global_step, state.max_steps)
+            sys.exit(STOPPED)
+
+    def _keep(self, state: TrainerState) -> None:
+        """Make what the Trainer has written the newest checkpoint."""
         scratch = _scratch(self._checkpoints.folder)
         os.replace(scratch / f"checkpoint-{state.global_step}", scratch / STATE)
         job = {
@@ -182,9 +232,6 @@ class Saver(TrainerCallback):
             if path.name < name:
                 remove(path)
         self._saved = time.monotonic()
-        if self._asked():
-            log.info("stopped after step %d of %d, saved", state.global_step, state.max_steps)
-            sys.exit(STOPPED)
 
 
 def _scratch(folder: Path) -> Path:

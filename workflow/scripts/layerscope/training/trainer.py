@@ -189,7 +189,7 @@ def train_on(trainer: Trainer, run: Run) -> None:
         trainer.train()
     else:
         with defer_sigterm() as asked:
-            trainer.add_callback(Saver(run.checkpoints, run.out, run.micro_batch, asked))
+            Saver(run.checkpoints, run.out, run.micro_batch, asked).attach(trainer)
             trainer.train(resume_from_checkpoint=resume)
     require_own(run.out)
 
