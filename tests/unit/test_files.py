@@ -82,7 +82,7 @@ def test_a_full_disk_is_told_with_the_file(tmp_path: Path) -> None:
         with files.whole_file(tmp_path / "out.txt"), open(tmp_path / "full", "w") as handle:
             handle.write("x")
 
-    with pytest.raises(OSError, match="No space left on device: '.*out.txt'"):
+    with pytest.raises(OSError, match=r"No space left on device: '.*out\.txt'"):
         write()
 
 

@@ -52,7 +52,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         yield partial
         os.replace(partial, path)
     except OSError as error:
-        if error.filename is None:  # as of a write to an open file, on a full disk
+        if error.errno and error.filename is None:  # as of a write to an open file, on a full disk
             error.filename = str(path)
         raise
     finally:
