@@ -338,9 +338,10 @@ CASES: list[tuple[Callable[[Copy], None], str, set[tuple[str, str]] | set[str]]]
         forged_lineage,
         FIGURE,
         {("input", f"{ACTIVATIONS}/{v}") for v in ("f50-s1", "f50-s2")}
-        | {("input", f"{RESULTS}/parts/training/hpo-nli/minilm.parquet")},
+        | {("input", f"{RESULTS}/parts/training/hpo-nli/minilm.parquet")}
+        | {("record", f"{TUNED}/f50-s1{ENDING}")},
     ),
-    (forged_figure_record, FIGURE, {("figure", FIGURE)}),
+    (forged_figure_record, FIGURE, {("figure", FIGURE), ("record", FIGURE + ENDING)}),
     (deleted_record, FIGURE, {("orphan", PROBE), ("orphan", ANSWERS)}),
     (no_record, FIGURE, {("orphan", PROBE), ("orphan", ANSWERS), ("record", PROBE + ENDING)}),
     (

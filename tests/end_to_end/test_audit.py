@@ -206,10 +206,11 @@ class _Links(HTMLParser):
 def test_the_page_has_every_figure_and_job_and_its_links_lead_somewhere(
     copy: Copy, finished: Finished
 ) -> None:
+    expected = page(copy.audit(RESULTS))  # it names the page itself where there is one
     ran = copy.run("audit", RESULTS, "--html", f"{RESULTS}/audit.html")
     assert ran.returncode == 0, ran.stdout
     text = copy.read(f"{RESULTS}/audit.html").decode()
-    assert text == page(copy.audit(RESULTS))
+    assert text == expected
     links = _Links()
     links.feed(text)
     assert len(links.ids) == len(set(links.ids))
