@@ -20,6 +20,7 @@ from layerscope.config.load import validate
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("own-data")]
 
+DATA = "results/my-study/data/claims/report.json"
 DOCUMENT = (ROOT / "docs" / "own-data.md").read_text(encoding="utf-8")
 
 
@@ -45,8 +46,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
             path = folder / block.path
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.text, encoding="utf-8")
-        elif block.language == "bash":
-            _run(folder, block.text)
+    _run(folder, "".join(block.text for block in BLOCKS if block.language == "bash"))
     return folder
 
 
@@ -154,11 +154,12 @@ def test_a_new_version_of_a_file_reruns_what_is_made_from_it(
 def test_a_line_that_is_refused_reads_as_the_document_says(checkout: Path) -> None:
     said = re.search(r"such as `(my-data/\S+ line 3: [^`]+)`", DOCUMENT)
     assert said
+    study = "my-data/study.yaml"
     file = checkout / "my-data" / "claims" / "train.csv"
     before = file.read_text()
     file.write_text(before.replace(",refutes", "", 1))
     with pytest.raises(AssertionError) as failed:
-        _run(checkout, BLOCKS[-2].text)
+        _run(checkout, f"snakemake {DATA} --profile profiles/local --configfile {study}")
     file.write_text(before)
     assert f"error: {said[1]}\n" in str(failed.value)
 
