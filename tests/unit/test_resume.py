@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from tiny_models import Tiny, save_encoder
 from transformers import Trainer
 
 from layerscope.core.errors import UserError
-from layerscope.core.files import whole_directory, writer
+from layerscope.core.files import require_past, whole_directory, writer
 from layerscope.core.formats import write_table
 from layerscope.runtime.program import STOPPED
 from layerscope.training import checkpoints as checkpoints_module
@@ -261,6 +262,23 @@ def test_success_removes_the_checkpoints_and_empty_folders_above(tmp_path: Path)
     with until_success(folder, 1, {}):
         pass
     assert [path.name for path in (tmp_path / "results").iterdir()] == ["kept"]
+
+
+def test_checkpoints_stay_where_the_clock_was_set_back(tmp_path: Path) -> None:
+    """Snakemake then removes the finished output, which is older than what it was made from."""
+    data, folder = tmp_path / "data", tmp_path / "checkpoints" / "job"
+    data.write_text("")
+    os.utime(data, (time.time() + 30, time.time() + 30))
+    kept = until_success(folder, 0, {}, [tmp_path / "gone", data])
+
+    def train() -> None:
+        with kept:
+            (folder / "step-000000001").mkdir(parents=True)
+
+    with pytest.raises(UserError, match=r"data: changed (29|30) s from now, by the clock"):
+        train()
+    assert (folder / "step-000000001").is_dir()
+    require_past([data], tolerance=60)
 
 
 def test_failure_keeps_checkpoints_and_clears_what_is_half_saved(tmp_path: Path) -> None:

@@ -56,10 +56,8 @@ def main() -> None:
         "model": cached_sha256(arguments.model),
         "files": [cached_sha256(path) for path in files],
     }
-    with (
-        until_success(arguments.checkpoints, arguments.checkpoint_seconds, job) as checkpoints,
-        whole_directory(arguments.out) as out,
-    ):
+    kept = (arguments.checkpoints, arguments.checkpoint_seconds, job, [arguments.model, *files])
+    with until_success(*kept) as checkpoints, whole_directory(arguments.out) as out:
         finetune(
             arguments.model,
             out,

@@ -37,18 +37,18 @@ def main() -> None:
     from layerscope.training.pretraining import pretrain
 
     settings = json.loads(arguments.settings)
-    texts = [
-        read_table(path, "corpus", ["text"]).column("text").to_pylist()
-        for path in (arguments.train, arguments.heldout)
-    ]
+    files = [arguments.train, arguments.heldout]
+    texts = [read_table(path, "corpus", ["text"]).column("text").to_pylist() for path in files]
     job = {
         "code": code_digest("pretrain"),
         "architecture": arguments.architecture,
         "settings": settings,
         "base": cached_sha256(arguments.base) if arguments.base else None,
-        "files": [cached_sha256(path) for path in (arguments.train, arguments.heldout)],
+        "files": [cached_sha256(path) for path in files],
     }
-    with until_success(arguments.checkpoints, arguments.checkpoint_seconds, job) as checkpoints:
+    inputs = [*files, arguments.base] if arguments.base else files
+    kept = (arguments.checkpoints, arguments.checkpoint_seconds, job, inputs)
+    with until_success(*kept) as checkpoints:
         with whole_directory(arguments.out) as out:
             result = pretrain(
                 out,

@@ -8,8 +8,9 @@ import os
 import re
 import shutil
 import socket
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,29 @@ def whole_directory(path: str | Path) -> Iterator[Path]:
     finally:
         remove(partial)
         remove(old)
+
+
+def require_past(paths: Iterable[str | Path], tolerance: float = 0) -> None:
+    """Stop where a file is from the future, so that the clock has been set back.
+
+    Snakemake removes outputs that are older than an input, however long they took.
+
+    Args:
+        paths: of inputs; what is not there is left out.
+        tolerance: seconds that a file may be ahead.
+
+    Raises:
+        UserError: a file is further ahead.
+    """
+    for path in map(Path, paths):
+        for place in (path, path / ".snakemake_timestamp"):
+            with suppress(OSError):
+                ahead = place.stat().st_mtime - time.time()
+                if ahead > tolerance:
+                    raise UserError(
+                        f"{path}: changed {ahead:.0f} s from now, by the clock of this machine; "
+                        "allowed: a clock that was not set back, or the file touched"
+                    )
 
 
 def canonical_json(value: Any) -> str:

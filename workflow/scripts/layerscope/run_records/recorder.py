@@ -22,7 +22,7 @@ from typing import Any
 
 from layerscope.core import lineage
 from layerscope.core.code import code_digest, code_modules
-from layerscope.core.files import in_folders, write_json, writer
+from layerscope.core.files import in_folders, require_past, write_json, writer
 from layerscope.run_records import machine
 from layerscope.run_records.content import (
     Record,
@@ -35,6 +35,8 @@ from layerscope.run_records.content import (
 )
 
 FORMAT = 1
+#: Seconds that clocks of a cluster may differ.
+CLOCKS = 600.0
 
 
 def take_job(argv: list[str]) -> tuple[list[str], dict[str, Any] | None]:
@@ -197,6 +199,7 @@ def recorded(argv: list[str]) -> Iterator[list[str]]:
     if job is None:
         yield arguments
         return
+    require_past(in_folders(job["inputs"]), CLOCKS)
     record = begin(job, arguments)
     places = _places(record)
     _write(record, places)

@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -27,6 +27,7 @@ from layerscope.core.files import (
     canonical_json,
     read_json,
     remove,
+    require_past,
     sha256_directory,
     sha256_text,
     write_json,
@@ -61,15 +62,21 @@ class Checkpoint:
 
 @contextmanager
 def until_success(
-    folder: Path | None, seconds: float, job: Mapping[str, Any]
+    folder: Path | None, seconds: float, job: Mapping[str, Any], inputs: Iterable[Path] = ()
 ) -> Iterator[Checkpoints | None]:
     """Checkpoints of a job for the time of a block; all are removed if it succeeds.
+
+    They stay if Snakemake is going to remove what was made, since the clock was set back.
 
     Args:
         folder: theirs alone; None for no checkpoints.
         seconds: between two of them.
         job: everything that determines the training, as JSON values. Versions of the packages that
             train and the kind of device are added.
+        inputs: what the result has to be newer than.
+
+    Raises:
+        UserError: an input is from the future.
     """
     if folder is None:
         yield None
@@ -83,6 +90,7 @@ def until_success(
     except BaseException:
         remove(_scratch(folder))
         raise
+    require_past(inputs)
     remove(folder)
     with suppress(OSError):
         os.removedirs(folder.parent)  # as far up as they are empty
