@@ -13,9 +13,9 @@ import pytest
 from recorded_studies import CODE, FIGURE, ran, run_study
 
 from layerscope.provenance.asked import audit_asked
-from layerscope.provenance.audit import Audit, audit, whole
+from layerscope.provenance.audit import Audit, Part, audit, whole
 from layerscope.provenance.audit_html import page
-from layerscope.provenance.audit_text import in_words
+from layerscope.provenance.audit_text import in_words, tree
 from layerscope.provenance.studies import find_study, read_study
 
 
@@ -102,6 +102,33 @@ def test_a_renamed_copy_is_audited_as_the_study_that_it_is(finished: Path, tmp_p
     assert finding.message == "the study in this folder is s, under another name"
     assert {each.kind for each in found.findings} <= {"record", "settings"}
     assert len(found.findings) == 1 + len(seen(finished, FIGURE).findings)
+
+
+def test_a_chain_of_jobs_may_be_longer_than_python_recurses(finished: Path) -> None:
+    found = seen(finished, FIGURE)
+    kept = found.parts[FIGURE].made
+    assert kept is not None
+    parts = {}
+    for number in range(3000):
+        inputs = [{"path": f"p{number + 1}"}] if number < 2999 else []
+        made = kept._replace(record={**kept.record, "inputs": inputs, "wildcards": {}})
+        parts[f"p{number}"] = Part(f"p{number}", {"sha256": "1" * 64}, made, [])
+    chain = found._replace(parts=parts, targets=["p0"])
+    lines = [line for line in tree(chain, "p0") if "p2999" in line]
+    assert len(lines) == 1
+    nested = page(chain)
+    assert nested.count("<details") == nested.count("</details>")
+    assert "<code>p2999</code>" in nested
+
+
+def test_what_a_killed_audit_leaves_is_no_finding(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "study")
+    study = tmp_path / "study/results/s"
+    before = whole(read_study(tmp_path / "study", "s"), CODE).findings
+    (study / ".audit.html.host-1.partial").write_text("half")
+    assert whole(read_study(tmp_path / "study", "s"), CODE).findings == before
+    (study / ".scores.parquet.host-1.partial").write_text("half")
+    assert len(whole(read_study(tmp_path / "study", "s"), CODE).findings) == len(before) + 1
 
 
 def test_names_from_a_received_folder_are_harmless(finished: Path, tmp_path: Path) -> None:

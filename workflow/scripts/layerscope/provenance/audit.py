@@ -11,6 +11,7 @@ its rows only: from such a figure an audit goes to the results of its task.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -42,6 +43,10 @@ BESIDES = (
     *("benchmarks", "checkpoints", "crate", "audit.html", "report.html", "report.zip"),
     *(PACKED, "pack.zip"),
 )
+
+
+#: What a killed program leaves of such a file until the next one writes it.
+_BEGUN = re.compile(r"\.(.+)\.[^.]+\.(?:partial|old)")
 
 
 class Part(NamedTuple):
@@ -286,7 +291,9 @@ def _known(study: Study, path: str) -> bool:
 
 
 def _besides(study: Study, path: str) -> bool:
-    return path.removeprefix(f"results/{study.name}/") in BESIDES
+    name = path.removeprefix(f"results/{study.name}/")
+    begun = _BEGUN.fullmatch(name)
+    return (begun[1] if begun else name) in BESIDES
 
 
 def whole(study: Study, code: Code) -> Audit:

@@ -133,31 +133,41 @@ def _figures(audit: Audit) -> Iterator[str]:
             source = _link(f"./{path.removeprefix(folder)}")
             yield f'<a href="{source}"><img src="{source}" alt="{stem}" loading="lazy"></a>'
         yield "<details><summary>Ancestry</summary><ul class='tree'>"
-        yield from _tree(audit, path, audit.parts[path].task, set())
+        yield from _tree(audit, path, audit.parts[path].task)
         yield "</ul></details></section>"
 
 
-def _tree(audit: Audit, path: str, task: str | None, seen: set[str]) -> Iterator[str]:
-    part = audit.parts[path]
-    if path in seen:
-        yield f"<li><code>{html.escape(path)}</code> <span class='quiet'>(above)</span></li>"
-        return
-    seen.add(path)
+def _tree(audit: Audit, target: str, task: str | None) -> Iterator[str]:
+    """The ancestry of a result as nested lists; a chain may be longer than Python can recurse."""
+    seen: set[str] = set()
+    waiting: list[tuple[str, str]] = [(target, "")]  # a path, or an end of what is open
+    while waiting:
+        path, end = waiting.pop()
+        if end:
+            yield end
+            continue
+        if path in seen:
+            yield f"<li><code>{html.escape(path)}</code> <span class='quiet'>(above)</span></li>"
+            continue
+        seen.add(path)
+        inputs = audit.inputs_of(path, task)
+        line = _tree_line(path, audit.parts[path])
+        if not inputs:
+            yield f"<li>{line}</li>"
+            continue
+        yield f"<li><details open><summary>{line}</summary><ul>"
+        waiting.append(("", "</ul></details></li>"))
+        waiting += [(each, "") for each in reversed(dict.fromkeys(inputs))]
+
+
+def _tree_line(path: str, part: Part) -> str:
     line = f"<code>{html.escape(path)}</code> <code class='quiet'>{_digest(part)}</code>"
     if part.made:
         record = part.made.record
         line += f' <a href="#{html.escape(_anchor(record))}">{html.escape(record["rule"])}</a>'
     else:
         line += " raw data"
-    line += _marks(part.findings)
-    inputs = audit.inputs_of(path, task)
-    if not inputs:
-        yield f"<li>{line}</li>"
-        return
-    yield f"<li><details open><summary>{line}</summary><ul>"
-    for each in dict.fromkeys(inputs):
-        yield from _tree(audit, each, task, seen)
-    yield "</ul></details></li>"
+    return line + _marks(part.findings)
 
 
 def _link(path: str) -> str:

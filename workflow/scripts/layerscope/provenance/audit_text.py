@@ -149,14 +149,15 @@ def tree(audit: Audit, target: str) -> Iterator[str]:
     """The ancestry of a result, a line each; what stood above already is only named."""
     seen: set[str] = set()
     task = audit.parts[target].task
-
-    def walk(path: str, first: str, rest: str) -> Iterator[str]:
+    waiting = [(target, "", "")]  # path, and what stands before its line and those below it
+    while waiting:  # a chain may be longer than Python can call itself
+        path, first, rest = waiting.pop()
         part = audit.parts[path]
         marks = sorted({finding.kind for finding in part.findings})
         flag = f"  !! {', '.join(marks)}" if marks else ""
         if path in seen:
             yield f"{first}{path}  (above)"
-            return
+            continue
         seen.add(path)
         yield f"{first}{_line(part)}{flag}"
         if part.made:
@@ -167,13 +168,10 @@ def tree(audit: Audit, target: str) -> Iterator[str]:
             ]
             for start in range(0, len(settings), _SHOWN):
                 yield f"{rest}{inner}  {' '.join(settings[start : start + _SHOWN])}"
-        inputs = audit.inputs_of(path, task)
-        for place, name in enumerate(inputs):
-            branch = "└─ " if place == len(inputs) - 1 else "├─ "
-            below = "   " if place == len(inputs) - 1 else "│  "
-            yield from walk(name, rest + branch, rest + below)
-
-    yield from walk(target, "", "")
+        last, *others = reversed(audit.inputs_of(path, task) or [""])
+        if last:
+            waiting.append((last, f"{rest}└─ ", f"{rest}   "))
+        waiting += [(name, f"{rest}├─ ", f"{rest}│  ") for name in others]
 
 
 def grouped(findings: Iterable[Finding]) -> dict[tuple[str, str], list[str]]:
