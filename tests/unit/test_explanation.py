@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -211,8 +212,12 @@ def test_a_finished_job_is_out_of_date_if_its_record_differs_from_the_plan() -> 
 
 
 def test_what_is_out_of_date_is_named_with_how_to_make_it_again() -> None:
-    text = stale_in_words(stale(_left(_job('{"epochs":2,"rate":0.1}', reason=""), _record())))
+    job = _job('{"epochs":2,"rate":0.1}', reason="")
+    text = stale_in_words(stale(_left(job, _record())), brief=True)
     assert text.startswith("1 finished job is out of date, and Snakemake would not run it: ")
     assert "\n  finetune, t, m, f50, s1 (1 job): epochs 1 -> 2\n" in text
     assert text.endswith("--forcerun finetune")
     assert stale_in_words([]) == ""
+    many = [(replace(job, rule=f"rule_{n}"), cause) for n, cause in enumerate([Cause("code")] * 20)]
+    assert len(stale_in_words(many, brief=True).splitlines()) < 15
+    assert all(f"rule_{n}" in stale_in_words(many) for n in range(20))

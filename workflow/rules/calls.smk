@@ -74,7 +74,7 @@ def report_stale():
     left = [
         as_planned(job) for job in workflow.dag.jobs if not workflow.dag.needrun(job)
     ]
-    text = stale_in_words(stale((job, facts(job)) for job in left))
+    text = stale_in_words(stale((job, facts(job)) for job in left), brief=True)
     if text:
         print(f"\n{text}", file=sys.stderr)
 

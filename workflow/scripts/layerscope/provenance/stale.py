@@ -30,6 +30,7 @@ from layerscope.run_records.content import (
 )
 
 Found = list[tuple[Planned, Cause]]
+_BRIEF = 12  # lines
 
 
 def facts_reader() -> Callable[[Planned], Facts]:
@@ -100,8 +101,13 @@ def _other_inputs(job: Planned, before: Mapping[str, str], made: Mapping[str, st
     ]
 
 
-def stale_in_words(found: Found) -> str:
-    """What to tell of stale results, and how to make them again; empty if there are none."""
+def stale_in_words(found: Found, brief: bool = False) -> str:
+    """What to tell of stale results, and how to make them again; empty if there are none.
+
+    Args:
+        found: as from `stale`.
+        brief: where there is much to tell, leave it to `explain`.
+    """
     if not found:
         return ""
     number = len({job.outputs for job, _ in found})
@@ -111,7 +117,12 @@ def stale_in_words(found: Found) -> str:
         f"{number} finished {verb} out of date, and Snakemake would not run {them}: its notes in "
         ".snakemake are gone, results were copied without them, --touch accepted the change, or "
         "--rerun-triggers leaves it out.",
-        *paragraphs(found),
+    ]
+    told = paragraphs(found)
+    if brief and len(told) > _BRIEF:
+        return "\n".join([*lines, *told[:_BRIEF], "  … and more: snakemake explain shows all."])
+    lines += [
+        *told,
         "",
         wrapped(f"To make them again, add: --forcerun {' '.join(rules)}"),
     ]
