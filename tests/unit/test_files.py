@@ -210,6 +210,16 @@ def test_json_goes_round_and_is_the_same_each_time(tmp_path: Path) -> None:
     assert "β-catenin" in (tmp_path / "one.json").read_text(encoding="utf-8")
 
 
+def test_names_that_are_not_utf8_are_written_and_hashed(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / os.fsdecode(b"\xff")).write_text("one")
+    names = os.listdir(folder)
+    assert files.sha256_directory(folder) != files.sha256_text("")
+    files.write_json(tmp_path / "names.json", names)
+    assert files.read_json(tmp_path / "names.json") == names == ["\udcff"]
+
+
 def test_json_that_cannot_be_read_gives_one_line(tmp_path: Path) -> None:
     (tmp_path / "bad.json").write_text("{")
     (tmp_path / "latin.json").write_bytes(b'"\xe9"')

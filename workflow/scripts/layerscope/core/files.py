@@ -108,10 +108,13 @@ def canonical_json(value: Any) -> str:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write `value` as indented JSON with sorted keys, whole or not at all."""
+    """Write `value` as indented JSON with sorted keys, whole or not at all.
+
+    What is not Unicode, as in a file name that is not UTF-8, is escaped.
+    """
     with whole_file(path) as partial:
         text = json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
-        partial.write_text(text + "\n", encoding="utf-8")
+        partial.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
 
 
 def read_json(path: str | Path) -> Any:
@@ -143,8 +146,8 @@ def read_json_object(path: str | Path) -> dict[str, Any]:
 
 
 def sha256_text(text: str) -> str:
-    """Hexadecimal SHA-256 of `text` in UTF-8."""
-    return hashlib.sha256(text.encode()).hexdigest()
+    """Hexadecimal SHA-256 of `text` in UTF-8; a file name in it counts with the bytes it has."""
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
 
 def sha256_file(path: str | Path) -> str:
