@@ -156,13 +156,12 @@ def test_a_temporary_output_that_is_gone_is_described(copy: Copy) -> None:
     output: dict[str, Any] = {}
 
     def gone(record: Record) -> None:
-        output.update(record["outputs"][0])
-        assert output["path"] == ACTIVATIONS
-        record["outputs"][0]["temporary"] = True
+        (of_path,) = (entry for entry in record["outputs"] if entry["path"] == ACTIVATIONS)
+        of_path["temporary"] = True
+        output.update(of_path)
 
     copy.edit(ACTIVATIONS, gone)
-    attention = ACTIVATIONS.replace("activations", "attention") + ".parquet"
-    copy.edit(attention, lambda record: record["outputs"][0].update(temporary=True))
+    copy.edit(ACTIVATIONS.replace("activations", "attention") + ".parquet", gone)
     shutil.rmtree(copy.folder / ACTIVATIONS)
     graph = copy.export()
     entity = graph[f"#{ACTIVATIONS}/"]
