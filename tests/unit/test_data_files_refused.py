@@ -41,6 +41,12 @@ REFUSED = {
         JSON.replace('"a"', '"a", "example_id": "i"') + JSON,
         "line 2: no column 'example_id', which line 1 has",
     ),
+    "more labels than can be numbered": (
+        "nli",
+        "csv",
+        HEAD + "".join(f"a,b,{number}\n" for number in range(40_000)),
+        ": 40,000 labels, tags of entities counted each; allowed: at most 32,767",
+    ),
     "a text without width": (
         "nli",
         "jsonl",

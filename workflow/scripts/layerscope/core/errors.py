@@ -43,12 +43,6 @@ def show(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def listed(names: list[str], most: int = 10) -> str:
-    """Names in an error line; of many the first, and how many more there are."""
-    more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
-
-
 def printable(text: str) -> str:
     r"""A text on one line as a terminal may get it, whoever chose the names in it.
 

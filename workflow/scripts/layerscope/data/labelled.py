@@ -20,6 +20,9 @@ from layerscope.data.textfile import TextFile, at, read_text
 
 SUMS = "SHA256SUMS.txt"  # a list of digests that PhysioNet, for one, puts beside its files
 
+#: What files of probes' answers can number.
+MOST_LABELS = 2**15 - 1
+
 _SUM = re.compile(r"([0-9a-fA-F]{64}) +\*?(?:\./)?(.+)")
 
 
@@ -161,7 +164,7 @@ def _labels(
     configuration has no meaning, here as everywhere.)
 
     Raises:
-        UserError: fewer than two labels, or no entity.
+        UserError: fewer than two labels, no entity, or more labels than can be numbered.
     """
     found = {name for row in train for name in _classes(kind, row)}
     if len(found) < (2 if kind == "nli" else 1):
@@ -174,7 +177,13 @@ def _labels(
     if kind == "ner":
         order = [label[2:] for label in order]
     known = [name for name in dict.fromkeys([*order, *sorted(found)]) if name in found]
-    return tuple(entity_labels(known) if kind == "ner" else known)
+    labels = tuple(entity_labels(known) if kind == "ner" else known)
+    if len(labels) > MOST_LABELS:
+        raise UserError(
+            f"{path}: {len(labels):,} labels, tags of entities counted each; allowed: at most "
+            f"{MOST_LABELS:,}"
+        )
+    return labels
 
 
 def _check_known(kind: TaskKind, labels: Sequence[str], read: Rows, path: Path) -> None:
