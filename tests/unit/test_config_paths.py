@@ -64,6 +64,19 @@ def test_of_several_files_the_last_that_gives_the_value_counts(here: Path) -> No
     assert folder_of(study(folder="c"), *files) == "c"
 
 
+@pytest.mark.parametrize(("given", "resolved"), [({"folder": "a"}, "base/a"), ({}, "base")])
+def test_a_later_file_without_a_path_does_not_move_it(
+    given: dict[str, Any], resolved: str, here: Path
+) -> None:
+    base = study(**given) | {"references": "a.csv"}
+    later = {"tasks": {"genes": {"source": {"examples": "x.csv"}}}}
+    files = (here / "base" / "a.yaml", base), (here / "site" / "b.yaml", later)
+    merged = study(**given, examples="x.csv")
+    assert folder_of(merged, *files) == resolved
+    assert resolve_paths({"references": "a.csv"}, files)["references"] == "base/a.csv"
+    assert resolve_paths({"references": "b.csv"}, files)["references"] == "b.csv"
+
+
 def test_all_paths_are_resolved_and_nothing_else(here: Path) -> None:
     config: dict[str, Any] = {
         "references": "values.csv",

@@ -29,7 +29,8 @@ def resolve_paths(
     """A configuration whose paths count from the working directory.
 
     Of several files that give a path its value, the last one counts. A path that no file gives,
-    since it is from `--config`, stays as it is. However a path is written, the same file of the
+    since it is from `--config`, stays as it is. The folder of a task that names none is that of the
+    file that gives the source its kind. However a path is written, the same file of the
     working directory gets the same path.
 
     Args:
@@ -38,8 +39,8 @@ def resolve_paths(
         root: the working directory.
     """
     found = copy.deepcopy(dict(config))
-    for keys, value in list(_paths(found)):
-        folder = _folder(keys, value, files)
+    for keys, value, giver in list(_paths(found)):
+        folder = _folder(giver, _at(found, giver), files)
         _at(found, keys[:-1])[keys[-1]] = _from_root(os.path.abspath(root), value, folder)
     return found
 
@@ -64,10 +65,10 @@ def check_paths(study: Study) -> None:
         raise UserError("\n".join(mistakes))
 
 
-def _paths(config: Mapping[str, Any]) -> Iterator[tuple[Keys, str]]:
-    """Keys and value of each path."""
+def _paths(config: Mapping[str, Any]) -> Iterator[tuple[Keys, str, Keys]]:
+    """Keys and value of each path, and the keys of the entry that says from where it counts."""
     if isinstance(config.get("references"), str):
-        yield ("references",), config["references"]
+        yield ("references",), config["references"], ("references",)
     for section, kind, entries in _SOURCES:
         named = config.get(section)
         for name in named if isinstance(named, dict) else ():
@@ -77,7 +78,8 @@ def _paths(config: Mapping[str, Any]) -> Iterator[tuple[Keys, str]]:
             for entry, default in entries.items():
                 value = source.get(entry, default)
                 if isinstance(value, str):
-                    yield (section, name, "source", entry), value
+                    at = (section, name, "source")
+                    yield (*at, entry), value, (*at, entry if entry in source else "kind")
 
 
 def _at(content: Any, keys: Keys) -> Any:
@@ -87,12 +89,10 @@ def _at(content: Any, keys: Keys) -> Any:
     return content
 
 
-def _folder(keys: Keys, value: str, files: Files) -> str:
-    """The folder that a path counts from: of the last file that gives it this value."""
+def _folder(keys: Keys, value: Any, files: Files) -> str:
+    """The folder of the last file that gives an entry this value; the working directory if none."""
     for file, content in reversed(files):
-        source = _at(content, keys[:-1])
-        # The source of a task that names no folder is where its configuration file is.
-        if isinstance(source, dict) and source.get(keys[-1], value) == value:
+        if _at(content, keys) == value:
             return os.path.dirname(file)
     return ""
 
