@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 from layerscope.core import files
 from layerscope.core.errors import UserError, show
 from layerscope.runtime import program
+from layerscope.runtime.disks import refusal
 
 SCRIPTS = Path(files.__file__).parents[2]
 
@@ -318,6 +319,7 @@ def test_a_user_error_ends_a_program_with_one_line(
         (OSError(errno.EROFS, "Error opening file. Detail: Read-only"), "Detail: Read-only"),
         (PermissionError(errno.EACCES, "Permission denied", "a"), "a: Permission denied"),
         (SafetensorError("I/O error: No space left on device (os error 28)"), "No space left"),
+        (Exception("Permission denied (os error 13)"), "Permission denied"),
         (RuntimeError("PytorchStreamWriter failed writing file"), "PytorchStreamWriter failed"),
         (FileNotFoundError(2, "No usable temporary directory found in ['/tmp']"), "No usable"),
     ],
@@ -336,6 +338,19 @@ def test_a_disk_that_takes_nothing_ends_a_program_with_one_line(
     assert line.startswith("error: ")
     assert said in line
     assert line.endswith("; allowed: files that can be read, room to write")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("label 'Permission denied' (os error 13)"),
+        ValueError("PytorchStreamWriter failed"),
+        Exception("No such file or directory (os error 2)"),
+        FileNotFoundError(errno.ENOENT, "No such file or directory", "Permission denied"),
+    ],
+)
+def test_an_error_that_only_quotes_such_words_is_no_disk_s(error: Exception) -> None:
+    assert refusal(error) is None
 
 
 def test_a_terminal_of_another_encoding_gets_what_it_can_show(

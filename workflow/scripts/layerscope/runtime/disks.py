@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import errno
-import os
+import re
 
 #: Why a disk does not take what a program writes.
 _REFUSALS = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS),
     *(errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE),
 )
-#: What libraries below say in errors of their own: safetensors and tokenizers as the system does,
-#: torch (2.11) without a reason, and Python where no temporary folder can be written.
-_TEXTS = (
-    *(os.strerror(number) for number in _REFUSALS if number not in (errno.EPERM, errno.EIO)),
-    *("PytorchStreamWriter failed", "No usable temporary directory"),
-)
+#: What libraries say in errors of their own, by the name of the error's class: safetensors and
+#: tokenizers as the system does, torch (2.11) without a reason, and Python where no temporary
+#: folder can be written.
+_SYSTEM = re.compile(rf"\(os error ({'|'.join(map(str, _REFUSALS))})\)")
+_TEXTS = {
+    "SafetensorError": _SYSTEM,
+    "Exception": _SYSTEM,
+    "RuntimeError": re.compile("PytorchStreamWriter failed"),
+    "FileNotFoundError": re.compile("No usable temporary directory"),
+}
 
 
 def refusal(error: BaseException) -> str | None:
@@ -25,4 +29,5 @@ def refusal(error: BaseException) -> str | None:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, OSError) and error.errno in _REFUSALS:
         return text
-    return text if any(known in text for known in _TEXTS) else None
+    known = _TEXTS.get(type(error).__name__)
+    return text if known and known.search(text) else None
