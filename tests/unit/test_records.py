@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from recorded_studies import LINEAGE, whole_record
+from recorded_studies import LINEAGE, ran, whole_record
 
 from layerscope.core.code import code_digest, code_modules
 from layerscope.core.errors import UserError, printable
@@ -25,6 +25,7 @@ from layerscope.core.files import (
     sha256_file,
     write_json,
 )
+from layerscope.provenance.studies import read_study
 from layerscope.run_records.content import (
     ENDING,
     as_input,
@@ -238,9 +239,42 @@ def _deep(levels: int) -> list[Any]:
     return found
 
 
-def test_a_whole_record_is_one(tmp_path: Path) -> None:
-    write_json(tmp_path / "a", whole_record())
-    assert load_record(tmp_path / "a") == whole_record()
+def made(file: str) -> dict[str, Any]:
+    """A folder with a file, as an output."""
+    facts = {"bytes": 1, "sha256": KNOWN, "modified_ns": 1}
+    return {"path": "m", "temporary": False, **facts, "files": [{"path": file, **facts}]}
+
+
+@pytest.mark.parametrize(
+    "change", [{}, {"outputs": [made("..file")]}, {"commit": "c" * 40}, {"commit": "c" * 64}]
+)
+def test_a_whole_record_is_one(change: dict[str, Any], tmp_path: Path) -> None:
+    record = whole_record() | change
+    write_json(tmp_path / "a", record)
+    assert load_record(tmp_path / "a") == record
+
+
+@pytest.mark.parametrize("prefix", ["{tmp}/scratch/", "../", "..here/", "./x/../"])
+def test_a_job_below_any_prefix_of_a_module_ends_its_record(
+    prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "run").mkdir()
+    monkeypatch.chdir(tmp_path / "run")
+    output = prefix.format(tmp=tmp_path) + "results/s/a.txt"
+    ran("table", [output])
+    record = find_record(output)
+    assert record is not None
+    assert record["exit"] == 0
+
+
+@pytest.mark.parametrize("place", ["/etc/passwd", "../passwd"])
+def test_a_record_leads_no_reader_out_of_the_working_directory(place: str, tmp_path: Path) -> None:
+    outputs = [{"path": path, "temporary": False} for path in ("results/s/a.txt", place)]
+    path = tmp_path / "results" / "s" / f"a.txt{ENDING}"
+    write_json(path, whole_record() | {"outputs": outputs})
+    study = read_study(tmp_path, "s")
+    assert (study.made, list(study.broken)) == ({}, [path])
+    assert place in study.broken[path]
 
 
 @pytest.mark.parametrize(
@@ -249,7 +283,9 @@ def test_a_whole_record_is_one(tmp_path: Path) -> None:
         ({"outputs": "model"}, "outputs"),
         ({"outputs": []}, "outputs"),
         ({"outputs": [{"path": "model"}]}, "outputs.0.temporary"),
-        ({"outputs": [{"path": "../model", "temporary": False}]}, "outputs.0.path"),
+        ({"outputs": [{"path": "a/../model", "temporary": False}]}, "outputs.0.path"),
+        ({"outputs": [made("../file")]}, "outputs.0.files.0"),
+        ({"outputs": [made("/file")]}, "outputs.0.files.0"),
         ({"outputs": [{"path": "m", "temporary": False, "bytes": 1}]}, "outputs.0"),
         ({"outputs": 2 * [{"path": "m", "temporary": False}]}, "twice"),
         ({"inputs": [{"path": "a\0", "bytes": 1, "sha256": KNOWN, "lineage": None}]}, "inputs.0"),

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from layerscope.core.errors import UserError
 from layerscope.core.files import read_json
 from layerscope.run_records.content import ENDING, Record, load_record, record_path
+from layerscope.run_records.model import is_below
 
 #: Below the results in an archive: what was left out of it.
 PACKED = "pack.json"
@@ -137,6 +138,10 @@ def read_study(root: str | Path, name: str, folder: Path | None = None) -> Study
             continue
         # A job has a record in each folder that it wrote to; each answers for its own folder.
         paths = [output["path"] for output in record["outputs"]]
+        outside = [path for path in paths if not is_below(path)]
+        if outside:
+            broken[file] = f"it names {outside[0]}; allowed: outputs below the working directory"
+            continue
         here = [p for p in paths if _place(root, name, results, p).parent == file.parent]
         made.update(dict.fromkeys(here, Kept(file, record)))
         if not here:

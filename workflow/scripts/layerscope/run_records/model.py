@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from layerscope.config.base import Revision, Sha256
+from layerscope.config.base import Sha256
 
 
 def _place(text: str) -> str:
@@ -31,9 +31,20 @@ def _place(text: str) -> str:
     return text
 
 
-def _inside(text: str) -> str:
-    if os.path.isabs(text) or os.path.normpath(text) != text or text.startswith(".."):
-        raise ValueError("not a plain path below the working directory")
+def is_below(path: str) -> bool:
+    """Whether a plain path is below the folder that it counts from."""
+    return not os.path.isabs(path) and path.split(os.sep)[0] != os.pardir
+
+
+def _plain(text: str) -> str:
+    if os.path.normpath(text) != text:
+        raise ValueError("not a plain path")
+    return text
+
+
+def _below(text: str) -> str:
+    if not is_below(text):
+        raise ValueError("not a path below the folder")
     return text
 
 
@@ -49,7 +60,10 @@ def _command(text: str) -> str:
 
 
 Place = Annotated[str, AfterValidator(_place)]
-Inside = Annotated[str, AfterValidator(_place), AfterValidator(_inside)]
+Plain = Annotated[Place, AfterValidator(_plain)]
+Below = Annotated[Plain, AfterValidator(_below)]
+#: Git names commits by SHA-1 or by SHA-256.
+Commit = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$")]
 Time = Annotated[str, AfterValidator(_time)]
 Word = Annotated[str, StringConstraints(pattern=r"^\w+$")]
 Size = Annotated[int, Field(ge=0, lt=2**63)]
@@ -63,7 +77,7 @@ class _Part(BaseModel):
 class File(_Part):
     """A file below a folder."""
 
-    path: Inside
+    path: Below
     bytes: Size
     sha256: Sha256
     modified_ns: Nanoseconds
@@ -79,9 +93,13 @@ class Input(_Part):
 
 
 class Output(_Part):
-    """What a job made; without a digest until it is made."""
+    """What a job made; without a digest until it is made.
 
-    path: Inside
+    The prefix of a module may lead anywhere. A record from elsewhere must not: who opens what it
+    names asks `is_below` first, as `provenance.studies` does.
+    """
+
+    path: Plain
     temporary: bool
     bytes: Size = 0
     sha256: Sha256 = ""
@@ -155,7 +173,7 @@ class RunRecord(_Part):
     log: Log
     lineage: Sha256
     code: CodeOfJob
-    commit: Revision | None
+    commit: Commit | None
     dirty: bool | None
     configuration: Configuration | None = None
     versions: dict[str, str]

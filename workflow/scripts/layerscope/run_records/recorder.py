@@ -114,7 +114,9 @@ def begin(job: Mapping[str, Any], arguments: Sequence[str]) -> Record:
         "parameters": parameters,
         "seeds": seeds_of(parameters),
         "inputs": inputs,
-        "outputs": [dict(output) for output in job["outputs"]],
+        "outputs": [
+            {**output, "path": os.path.normpath(output["path"])} for output in job["outputs"]
+        ],
         "log": {"path": job["log"]},
         "lineage": lineage.lineage(job["rule"], parameters, code, inputs),
         "code": {"digest": code, "modules": code_modules(name, part)},
