@@ -9,10 +9,9 @@ import os
 from urllib.parse import urlsplit, urlunsplit
 
 from layerscope.core.errors import UserError
+from layerscope.runtime.program import HUB_TIMEOUTS
 
 PUBLIC = "https://huggingface.co"
-#: Seconds that huggingface_hub waits.
-TIMEOUTS = ("HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT")
 #: What a connection depends on. Their values stay unsaid, since an address may hold a password.
 _VARIABLES = (
     "SSL_CERT_FILE",
@@ -37,7 +36,7 @@ def require_variables() -> None:
         UserError: the address of the hub is none, or a time is no whole number.
     """
     endpoint()
-    for name in TIMEOUTS:
+    for name in HUB_TIMEOUTS:
         value = os.environ.get(name, "")
         if value and not value.isdecimal():
             raise UserError(f"{name}: {value!r}; allowed: unset, or whole seconds")

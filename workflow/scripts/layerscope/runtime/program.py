@@ -17,7 +17,8 @@ from layerscope.runtime.arguments import with_pipes_read
 from layerscope.runtime.disks import refusal
 from layerscope.runtime.fork_client import hand_over
 
-_TIMEOUTS = ("HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT")
+#: Seconds that huggingface_hub waits.
+HUB_TIMEOUTS = ("HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT")
 STOPPED = 128 + signal.SIGTERM  # exit code of a program that a polite kill ended
 
 
@@ -49,7 +50,7 @@ def prepare_environment(network: bool = False) -> None:
     Hubs are never asked behind a rule's back: models and data come from files that rules made.
     """
     if not network:  # and where these are wrong, not even an import works
-        for name in ("HF_ENDPOINT", *_TIMEOUTS):
+        for name in ("HF_ENDPOINT", *HUB_TIMEOUTS):
             os.environ.pop(name, None)
     os.environ.setdefault("HF_HUB_OFFLINE", "0" if network else "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
