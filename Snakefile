@@ -7,6 +7,10 @@
 `snakemake check` asks the scheduler whether it would accept one job of each kind and does nothing else.
 `snakemake crate` exports a finished study as a Workflow Run RO-Crate and does nothing else.
 `snakemake explain` says which jobs would run now, and why, and does nothing else.
+`snakemake report` makes the report of a study and the audit's page.
+`snakemake pack` packs a finished study for somebody who verifies it and does nothing else.
+`snakemake clean` lists what an earlier configuration left in the study's folder and does nothing else.
+`snakemake remove_leftovers` removes what `clean` lists.
 """
 
 

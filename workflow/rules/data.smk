@@ -5,7 +5,7 @@ Gives: results/{study}/config.json (the resolved configuration),
     results/{study}/data/{task}/{split}.parquet with report.json,
     results/{study}/corpora/{corpus}/{train,heldout}.parquet with report.json,
     results/{study}/samples/{task}/f{percent}-s{seed}.parquet (ids, nested within a seed),
-    results/{study}/samples/{task}/probe.parquet (ids of the rows that probes train on).
+    results/{study}/samples/{task}/probe-{split}.parquet (ids of the rows that probes learn from).
 """
 
 #: Where the configuration was read from; an audit compares these files with what it was then.

@@ -1,7 +1,8 @@
-"""What is asked of a study as a whole, and makes no results: its cost, its plan, its export.
+"""What is asked of a study as a whole, and makes no results: its cost, plan, exports and leftovers.
 
 Needs: STUDY, the configuration as it was read; for an export, finished results.
-Gives: text on the terminal; results/{study}/crate/ and pack.zip.
+Gives: text on the terminal; results/{study}/crate/ and pack.zip. `remove_leftovers` removes results and
+    logs that an earlier configuration left.
 """
 
 
