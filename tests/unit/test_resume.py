@@ -22,7 +22,7 @@ from tiny_models import Tiny, save_encoder
 from transformers import Trainer
 
 from layerscope.core.errors import UserError
-from layerscope.core.files import require_past, whole_directory, writer
+from layerscope.core.files import require_newer, require_past, whole_directory, writer
 from layerscope.core.formats import write_table
 from layerscope.runtime.program import STOPPED
 from layerscope.training import checkpoints as checkpoints_module
@@ -269,16 +269,22 @@ def test_checkpoints_stay_where_the_clock_was_set_back(tmp_path: Path) -> None:
     data, folder = tmp_path / "data", tmp_path / "checkpoints" / "job"
     data.write_text("")
     os.utime(data, (time.time() + 30, time.time() + 30))
-    kept = until_success(folder, 0, {}, [tmp_path / "gone", data])
+    out = tmp_path / "out"
+    kept = until_success(folder, 0, {}, [tmp_path / "gone", data], out)
 
     def train() -> None:
         with kept:
             (folder / "step-000000001").mkdir(parents=True)
+            out.mkdir()
 
-    with pytest.raises(UserError, match=r"data: changed (29|30) s from now, by the clock"):
+    with pytest.raises(UserError, match=r"data: changed (29|30) s after .*out was made from it"):
         train()
     assert (folder / "step-000000001").is_dir()
     require_past([data], tolerance=60)
+    with pytest.raises(UserError, match=r"data: changed (29|30) s from now, by the clock"):
+        require_past([data], tolerance=10)
+    os.utime(out, (time.time() + 40, time.time() + 40))  # by a file server that is ahead of here
+    require_newer(out, [data])
 
 
 def test_failure_keeps_checkpoints_and_clears_what_is_half_saved(tmp_path: Path) -> None:

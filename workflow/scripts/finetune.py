@@ -45,7 +45,7 @@ def main() -> None:
         validation=read_table(arguments.validation, arguments.kind),
         task=TaskLabels.read(arguments.train, arguments.kind, arguments.merge_tags),
     )
-    files = (arguments.train, arguments.sample, arguments.validation)
+    files = [arguments.train, arguments.sample, arguments.validation]
     job = {
         "code": code_digest("finetune"),
         "kind": arguments.kind,
@@ -56,7 +56,8 @@ def main() -> None:
         "model": cached_sha256(arguments.model),
         "files": [cached_sha256(path) for path in files],
     }
-    kept = (arguments.checkpoints, arguments.checkpoint_seconds, job, [arguments.model, *files])
+    inputs = [arguments.model, *files]
+    kept = (arguments.checkpoints, arguments.checkpoint_seconds, job, inputs, arguments.out)
     with until_success(*kept) as checkpoints, whole_directory(arguments.out) as out:
         finetune(
             arguments.model,

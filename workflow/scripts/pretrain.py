@@ -47,7 +47,7 @@ def main() -> None:
         "files": [cached_sha256(path) for path in files],
     }
     inputs = [*files, arguments.base] if arguments.base else files
-    kept = (arguments.checkpoints, arguments.checkpoint_seconds, job, inputs)
+    kept = (arguments.checkpoints, arguments.checkpoint_seconds, job, inputs, arguments.out)
     with until_success(*kept) as checkpoints:
         with whole_directory(arguments.out) as out:
             result = pretrain(

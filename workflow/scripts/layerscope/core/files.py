@@ -77,10 +77,8 @@ def whole_directory(path: str | Path) -> Iterator[Path]:
         remove(old)
 
 
-def require_past(paths: Iterable[str | Path], tolerance: float = 0) -> None:
+def require_past(paths: Iterable[str | Path], tolerance: float) -> None:
     """Stop where a file is from the future, so that the clock has been set back.
-
-    Snakemake removes outputs that are older than an input, however long they took.
 
     Args:
         paths: of inputs; what is not there is left out.
@@ -89,15 +87,43 @@ def require_past(paths: Iterable[str | Path], tolerance: float = 0) -> None:
     Raises:
         UserError: a file is further ahead.
     """
+    for path, changed in _changed(paths):
+        ahead = changed - time.time()
+        if ahead > tolerance:
+            raise UserError(
+                f"{path}: changed {ahead:.0f} s from now, by the clock of this machine; "
+                "allowed: a clock that was not set back, or the file touched"
+            )
+
+
+def require_newer(out: Path, inputs: Iterable[str | Path]) -> None:
+    """Stop where an input is newer than what was just made from it.
+
+    Snakemake removes such outputs, however long they took. Both times are the file server's, which
+    may differ from this machine's.
+
+    Args:
+        out: file or folder that was written.
+        inputs: of it; what is not there is left out.
+
+    Raises:
+        UserError: an input is newer.
+    """
+    made = out.stat().st_mtime
+    for path, changed in _changed(inputs):
+        if changed > made:
+            raise UserError(
+                f"{path}: changed {changed - made:.0f} s after {out} was made from it; "
+                "allowed: a clock that was not set back, or the file touched"
+            )
+
+
+def _changed(paths: Iterable[str | Path]) -> Iterator[tuple[Path, float]]:
+    """When what is there was changed; of a folder also when Snakemake said so."""
     for path in map(Path, paths):
         for place in (path, path / ".snakemake_timestamp"):
             with suppress(OSError):
-                ahead = place.stat().st_mtime - time.time()
-                if ahead > tolerance:
-                    raise UserError(
-                        f"{path}: changed {ahead:.0f} s from now, by the clock of this machine; "
-                        "allowed: a clock that was not set back, or the file touched"
-                    )
+                yield path, place.stat().st_mtime
 
 
 def canonical_json(value: Any) -> str:

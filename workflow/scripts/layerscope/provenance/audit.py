@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -32,7 +33,7 @@ from layerscope.provenance.checks import (
 )
 from layerscope.provenance.claims import ONLY_RECORDED
 from layerscope.provenance.expected import Expected, expected
-from layerscope.provenance.present import Code, stale_settings
+from layerscope.provenance.present import Code, python_of, stale_settings
 from layerscope.provenance.studies import PACKED, Kept, Study
 from layerscope.run_records.content import Entry, Record, output_entry
 
@@ -182,6 +183,13 @@ def _unknown(records: list[Record], code: Code, plan: Expected | str) -> Iterato
         yield (
             f"Records of {edited} results name no commit, or one with edits: whether the code was "
             "that of a commit is unknown."
+        )
+    others = Counter(python_of(record) for record in records if not code.reads(record))
+    for python, count in sorted(others.items()):
+        yield (
+            f"Records of {count} results are of Python {python or '(unknown)'}, whose digests of "
+            f"code cannot be compared with those of Python {'.'.join(code.python())}, which runs "
+            "this audit: whether the code was the present one is unknown."
         )
     commits = {record["commit"] for record in records if record["commit"]}
     for commit in sorted(commit for commit in commits if code.at(commit) is None):

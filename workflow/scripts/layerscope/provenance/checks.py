@@ -9,7 +9,13 @@ from typing import Any, NamedTuple
 
 from layerscope.core import lineage
 from layerscope.core.errors import UserError
-from layerscope.provenance.claims import contradictions, is_older, other_commit, other_writer
+from layerscope.provenance.claims import (
+    contradictions,
+    disagreements,
+    is_older,
+    other_commit,
+    other_writer,
+)
 from layerscope.provenance.present import Code
 from layerscope.provenance.studies import Kept, Study
 from layerscope.run_records.content import (
@@ -110,6 +116,8 @@ def check_record(path: str, kept: Kept, study: Study) -> Iterator[Finding]:
         yield Finding(file, "record", f"it belongs to study {record['study']}, not {study.name}")
     for contradiction in contradictions(record):
         yield Finding(file, "record", f"edited: {contradiction}")
+    for disagreement in disagreements(record):
+        yield Finding(file, "record", f"disagrees: {disagreement}")
     whole = lineage.lineage(
         record["rule"], record["parameters"], record["code"]["digest"], record["inputs"]
     )
@@ -147,7 +155,9 @@ def check_log(record: Record, study: Study) -> Iterator[Finding]:
 
 
 def check_code(path: str, record: Record, code: Code) -> Iterator[Finding]:
-    """Whether the present commit would make it with the same code."""
+    """Whether the present commit would make it with the same code, where this Python can tell."""
+    if not code.reads(record):
+        return
     then, now = record["code"]["modules"], code.modules(record["program"], record.get("part"))
     changed = [name for name in sorted(then.keys() | now.keys()) if then.get(name) != now.get(name)]
     if changed:

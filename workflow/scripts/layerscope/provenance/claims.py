@@ -15,7 +15,7 @@ from pathlib import Path
 from layerscope.core.code import digest_of
 from layerscope.provenance.present import Code
 from layerscope.run_records.content import Record, package_of
-from layerscope.run_records.recorder import options_of, seeds_of
+from layerscope.run_records.recorder import CLOCKS, options_of, seeds_of
 
 #: What an audit cannot know, for readers of its result.
 ONLY_RECORDED = (
@@ -27,8 +27,6 @@ ONLY_RECORDED = (
     "A digest says that a file is the one that a job left, not that the job computed what its "
     "code says: that takes running it again.",
 )
-#: How far apart clocks of nodes and file servers may be, in seconds.
-CLOCKS = 300
 #: Packages that write their version into what they make, by ending.
 _SIGNED = {
     ".parquet": ("pyarrow", re.compile(rb"parquet-cpp-arrow version ([\w.]+)")),
@@ -40,7 +38,7 @@ _TAIL = 65_536  # bytes; Parquet ends with who wrote it
 
 
 def contradictions(record: Record) -> Iterator[str]:
-    """What a record says in two places, and differently."""
+    """What a record says in two places, and differently, as only an edit explains."""
     words = shlex.split(record["command"])
     if words[:1] != ["python"] or Path(*words[1:2]).stem != record["program"]:
         yield f"its command does not call {record['program']}"
@@ -48,8 +46,6 @@ def contradictions(record: Record) -> Iterator[str]:
         yield "its parameters are not those of its command"
     if seeds_of(record["parameters"]) != record["seeds"]:
         yield "its seeds are not those among its parameters"
-    if digest_of(record["code"]["modules"]) != record["code"]["digest"]:
-        yield "the digest of its code does not follow from its modules"
     paths = " ".join(output["path"] for output in record["outputs"])
     for name, value in record["wildcards"].items():
         if value not in paths:
@@ -60,16 +56,20 @@ def contradictions(record: Record) -> Iterator[str]:
         if package and record["versions"].get(package, version) != version:
             yield f"it read {entry['path']} and had {record['versions'][package]}"
     if record["exit"] is not None:
-        yield from _when_and_where(record)
+        host = record["machine"]["host"]
+        if _host(record) != host.replace(".", "-"):
+            yield f"it ran on {host}, and was written by {record['writer']}"
 
 
-def _when_and_where(record: Record) -> Iterator[str]:
+def disagreements(record: Record) -> Iterator[str]:
+    """The same where a clock that is wrong, or code that changed meanwhile, may be the cause."""
+    if digest_of(record["code"]["modules"]) != record["code"]["digest"]:
+        yield "the digest of its code does not follow from its modules"
+    if record["exit"] is None:
+        return
     started, ended = seconds(record["started"]), seconds(record["ended"])
     if ended < started:
         yield f"it ended {record['ended']}, before it began {record['started']}"
-    host = record["machine"]["host"]
-    if record["writer"].rpartition("-")[0] != host.replace(".", "-"):
-        yield f"it ran on {host}, and was written by {record['writer']}"
     for output in record["outputs"]:
         # Of a folder, its latest file: others may stem from a download that was interrupted.
         made = output.get("modified_ns")
@@ -80,14 +80,23 @@ def _when_and_where(record: Record) -> Iterator[str]:
             )
 
 
+def _host(record: Record) -> str:
+    """Where a job ran, with dashes for dots."""
+    return str(record["writer"]).rpartition("-")[0]
+
+
 def seconds(text: str) -> float:
     """A time of a record since 1970, which two times of any years can be compared by."""
     return datetime.fromisoformat(text).timestamp()
 
 
 def is_older(record: Record, maker: Record) -> bool:
-    """Whether a job began before the one that made its input had ended, or began, in the end."""
-    if record["ended"] and seconds(record["ended"]) < seconds(maker["started"]):
+    """Whether a job began before the one that made its input had ended, or ended before it began.
+
+    The latter holds to the second on one machine: so is an input found that was made again alone.
+    """
+    apart = 0 if _host(record) == _host(maker) else CLOCKS
+    if record["ended"] and seconds(record["ended"]) < seconds(maker["started"]) - apart:
         return True
     return bool(maker["ended"]) and seconds(record["started"]) < seconds(maker["ended"]) - CLOCKS
 

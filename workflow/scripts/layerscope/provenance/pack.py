@@ -18,7 +18,7 @@ from layerscope.core.errors import UserError
 from layerscope.core.files import sha256_file, sha256_text, whole_file
 from layerscope.provenance.comparison.contents import commits
 from layerscope.provenance.finished import check_outputs, finished_jobs, job_name
-from layerscope.provenance.present import Code
+from layerscope.provenance.present import Code, python_of
 from layerscope.provenance.studies import PACKED, Kept, Study
 from layerscope.run_records.content import output_entry
 
@@ -33,7 +33,9 @@ To verify it, unzip the archive and go to this folder.
 
 2. Every table, figure and page is what its job left; the records of all jobs down to the raw data
    agree with one another; and the programs here are those that made the results. This needs
-   Python 3.11 or newer and two packages:
+   Python 3.11 or newer and two packages. Only Python {python}, which made the results, can
+   compare the programs; with any other, the audit says so where it says what it cannot know
+   (--tree):
 
        python -m pip install pydantic pyyaml
        python workflow/scripts/audit.py results/{study}
@@ -85,6 +87,7 @@ def pack(
         "README.txt": _README.format(
             study=study.name,
             commits=", ".join(commits(kept.record for kept in jobs)),
+            python=" or ".join(sorted({python_of(kept.record) for kept in jobs})),
             address=_address(workflow / "CITATION.cff"),
         ),
     }
@@ -95,6 +98,8 @@ def pack(
 def _check_code(jobs: Iterable[Kept], code: Code) -> None:
     for kept in jobs:
         record = kept.record
+        if not code.reads(record):
+            continue
         then, now = record["code"]["modules"], code.modules(record["program"], record.get("part"))
         other = sorted(name for name in {*then, *now} if then.get(name) != now.get(name))
         if other:

@@ -23,6 +23,11 @@ from layerscope.core.files import read_json
 from layerscope.run_records.content import Record
 
 
+def python_of(record: Record) -> str:
+    """Major and minor version of the Python of a job, such as `3.11`."""
+    return ".".join(str(record["versions"].get("python", "")).split(".")[:2])
+
+
 class Code(NamedTuple):
     """Programs and library to compare with, and their commit (None if they are no checkout)."""
 
@@ -38,7 +43,7 @@ class Code(NamedTuple):
 
     def reads(self, record: Record) -> bool:
         """Whether digests can be compared: syntax trees differ between minor versions of Python."""
-        return tuple(record["versions"].get("python", "").split(".")[:2]) == self.python()
+        return python_of(record) == ".".join(self.python())
 
     @staticmethod
     def python() -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from layerscope.core.files import (
     canonical_json,
     read_json,
     remove,
-    require_past,
+    require_newer,
     sha256_directory,
     sha256_text,
     write_json,
@@ -62,7 +62,11 @@ class Checkpoint:
 
 @contextmanager
 def until_success(
-    folder: Path | None, seconds: float, job: Mapping[str, Any], inputs: Iterable[Path] = ()
+    folder: Path | None,
+    seconds: float,
+    job: Mapping[str, Any],
+    inputs: Iterable[Path] = (),
+    out: Path | None = None,
 ) -> Iterator[Checkpoints | None]:
     """Checkpoints of a job for the time of a block; all are removed if it succeeds.
 
@@ -74,9 +78,10 @@ def until_success(
         job: everything that determines the training, as JSON values. Versions of the packages that
             train and the kind of device are added.
         inputs: what the result has to be newer than.
+        out: the result, which the block writes; None if its time does not matter.
 
     Raises:
-        UserError: an input is from the future.
+        UserError: an input is newer than the result.
     """
     if folder is None:
         yield None
@@ -90,7 +95,8 @@ def until_success(
     except BaseException:
         remove(_scratch(folder))
         raise
-    require_past(inputs)
+    if out is not None:
+        require_newer(out, inputs)
     remove(folder)
     with suppress(OSError):
         os.removedirs(folder.parent)  # as far up as they are empty
