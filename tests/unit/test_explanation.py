@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,8 +17,10 @@ from layerscope.provenance.explanation import (
     explanation,
     program_of,
 )
-from layerscope.provenance.planned import FOLLOWS, Planned
+from layerscope.provenance.planned import FOLLOWS, Planned, left_alone
 from layerscope.provenance.stale import stale, stale_in_words
+from layerscope.run_records.recorder import options_of
+from layerscope.runtime.arguments import LONGEST, argument
 
 MODULES = {"finetune": "a" * 64, "layerscope.core.files": "b" * 64, "layerscope.models": "c" * 64}
 OUTPUT = "results/s/finetuned/t/m/f50-s1"
@@ -64,6 +68,19 @@ def test_a_command_is_taken_apart() -> None:
     assert arguments[:2] == ["--gpus", "0"]
     assert arguments[-2:] == ["--out", OUTPUT]
     assert job == {"packages": []}
+
+
+@pytest.mark.parametrize(
+    "label", ['it\'s > "that" > é', "x " * (LONGEST // 2)], ids=["short", "long"]
+)
+def test_a_text_of_the_user_is_read_as_its_program_reads_it(label: str) -> None:
+    """A redirection in it is none, and a long one comes by a pipe."""
+    texts = [json.dumps(each) for each in ({"labels": {label: 1}}, {"packages": [label]})]
+    settings, about = map(argument, texts)
+    command = f"python x/p.py --settings {settings} --n 1 --record {about} > logs/x.log 2>&1"
+    program, arguments, job = program_of(command)
+    assert (program, job) == ("p", {"packages": [label]})
+    assert options_of(arguments) == {"settings": {"labels": {label: 1}}, "n": 1}
 
 
 def test_a_setting_is_named_and_what_says_only_where_a_job_runs_is_not() -> None:
@@ -221,3 +238,32 @@ def test_what_is_out_of_date_is_named_with_how_to_make_it_again() -> None:
     many = [(replace(job, rule=f"rule_{n}"), cause) for n, cause in enumerate([Cause("code")] * 20)]
     assert len(stale_in_words(many, brief=True).splitlines()) < 15
     assert all(f"rule_{n}" in stale_in_words(many) for n in range(20))
+
+
+@pytest.mark.parametrize(
+    ("state", "left"),
+    [
+        ({}, ["old"]),
+        ({"unfinished": ["new"]}, []),
+        ({"dryrun": True}, []),
+        ({"scheduler": None, "dag": None}, []),
+        ({"scheduler": None}, []),
+    ],
+    ids=["done", "failed or interrupted", "dry run", "no jobs", "not planned"],
+)
+def test_only_a_run_that_did_all_it_planned_leaves_jobs_alone(
+    state: dict[str, Any], left: list[str]
+) -> None:
+    jobs = [
+        SimpleNamespace(
+            rule=SimpleNamespace(name=name), wildcards_dict={}, input=[], output=[], shellcmd=""
+        )
+        for name in ("old", "new")
+    ]
+    dag = SimpleNamespace(
+        jobs=jobs,
+        needrun=lambda job: job.rule.name == "new",
+        needrun_jobs=lambda: iter(state.get("unfinished", [])),
+    )
+    workflow = SimpleNamespace(**{"scheduler": "some", "dryrun": False, "dag": dag} | state)
+    assert [job.rule for job in left_alone(workflow)] == left

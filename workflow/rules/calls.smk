@@ -63,18 +63,19 @@ def this_call(wildcards):
 def report_stale():
     """Say which finished jobs would be made otherwise now although Snakemake left them as they are.
 
-    It calls no handler of its own when it finds nothing to do.
+    Snakemake calls no handler of its own when it finds nothing to do. The run is over by then, so
+    no error may end in a traceback.
     """
-    if workflow.dag is None or workflow.executor_plugin is None or workflow.dryrun:
-        return  # a report runs nothing either
-    from layerscope.provenance.planned import as_planned
+    from layerscope.provenance.planned import left_alone
     from layerscope.provenance.stale import facts_reader, stale, stale_in_words
 
-    facts = facts_reader()
-    left = [
-        as_planned(job) for job in workflow.dag.jobs if not workflow.dag.needrun(job)
-    ]
-    text = stale_in_words(stale((job, facts(job)) for job in left), brief=True)
+    try:
+        facts = facts_reader()
+        found = stale((job, facts(job)) for job in left_alone(workflow))
+        text = stale_in_words(found, brief=True)
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        text = f"Could not check whether finished jobs are out of date: {reason}"
     if text:
         print(f"\n{text}", file=sys.stderr)
 

@@ -7,7 +7,6 @@ job was given, so the two together name the setting, the module, the package or 
 from __future__ import annotations
 
 import os
-import shlex
 import textwrap
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -22,6 +21,7 @@ from layerscope.core.lineage import ASIDE
 from layerscope.provenance.planned import FOLLOWS, Planned
 from layerscope.run_records.content import Record, package_of
 from layerscope.run_records.recorder import options_of, take_job
+from layerscope.runtime.arguments import words_of
 
 #: Kinds of causes in the order in which they are reported, with the title of each.
 KINDS = {
@@ -77,7 +77,8 @@ class Facts:
 @cache  # splitting a command is slow, and asked for more than once a job
 def program_of(command: str) -> tuple[str, list[str], dict[str, Any]]:
     """Program, arguments and job (see `run_records.recorder`) of a rule's shell command."""
-    words = shlex.split(command.partition(" > ")[0])
+    # The last redirection is the rule's; texts of users may contain others.
+    words = words_of(command.rpartition(" > ")[0] or command)
     arguments, job = take_job(words[2:])
     return Path(words[1]).stem, arguments, job or {}
 

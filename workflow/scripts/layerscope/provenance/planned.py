@@ -144,6 +144,18 @@ def _submissions(dag: Any, order: Mapping[str, int], attempts: int) -> Iterator[
         yield Submission(name, len(jobs), max(job.threads for job in jobs), tuple(asked))
 
 
+def left_alone(workflow: Any) -> list[Planned]:
+    """Jobs that a run of Snakemake left as they were; none unless it planned and all else is done.
+
+    Args:
+        workflow: Snakemake's own, at the end of its process. After a failed or interrupted run
+            jobs that it was to run are left, and before it has planned it knows of no such job.
+    """
+    if workflow.scheduler is None or workflow.dryrun or list(workflow.dag.needrun_jobs()):
+        return []
+    return [as_planned(job) for job in workflow.dag.jobs if not workflow.dag.needrun(job)]
+
+
 def as_planned(job: Any, reason: str = "") -> Planned:
     """A job of Snakemake's."""
     return Planned(
