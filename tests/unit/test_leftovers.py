@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import pytest
 from recorded_studies import CODE, FIGURE, ran, run_study
 
 from layerscope.core.errors import UserError
+from layerscope.core.files import write_json
 from layerscope.provenance.audit import whole
 from layerscope.provenance.leftovers import in_words, leftovers, remove_leftovers
 from layerscope.provenance.studies import read_study
+from layerscope.run_records.content import describe, self_digest
 
 OTHER = "results/s/gone/a.svg"
 
@@ -55,7 +58,8 @@ def test_leftovers_are_listed_and_removed_with_what_was_written_beside_them(
     assert before - files() == gone
     assert not Path("results/s/gone").exists()
     again = leftovers(read_study(".", "s"), kept)
-    assert (again.removable, again.edited) == ([], ["results/s/edited/b.svg"])
+    edited = {"results/s/edited/b.svg": "it is not what its job left"}
+    assert (again.removable, again.left_alone) == ([], edited)
     findings = whole(read_study(".", "s"), CODE).findings
     assert {each.path for each in findings if each.kind in ("changed", "orphan")} == {
         "results/s/edited/b.svg",
@@ -73,3 +77,76 @@ def test_nothing_is_removed_through_a_link_or_by_the_plan_of_something_else(
     assert not [path for path in found.removable if "gone" in path]
     with pytest.raises(UserError, match="the plan makes nothing in it"):
         leftovers(read_study(".", "s"), ["results/other/tables/t.parquet"])
+
+
+def rewrite(path: str, digest: bool = True, **changes: object) -> None:
+    """Change a record, as if its job had left it so; without its digest, as who edits it does."""
+    record = json.loads(Path(path).read_text()) | changes
+    write_json(path, record | ({"digest": self_digest(record)} if digest else {}))
+
+
+def test_what_a_later_job_made_again_is_that_jobs(kept: list[str]) -> None:
+    again, part = "results/s/heads/x.svg", "results/s/attention/x.svg"
+    ran("extract", [again, part])
+    ran("extract", [again])
+    found = leftovers(read_study(".", "s"), [*kept, FIGURE, OTHER, again])
+    assert found.removable == [part, f"{part}.run.json"]  # the log is the later job's
+    remove_leftovers(found)
+    assert not [each for each in whole(read_study(".", "s"), CODE).findings if "x.svg" in each.path]
+
+
+def test_what_jobs_that_may_be_running_make_stays(kept: list[str]) -> None:
+    record = f"{OTHER}.run.json"
+    os.remove(OTHER)
+    rewrite(record, ended=None, exit=None)
+    found = leftovers(read_study(".", "s"), kept)
+    assert not [path for path in found.removable if "gone" in path]
+    assert found.left_alone[record] == "its job has not ended, or was killed"
+    locks = Path(".snakemake/locks")
+    locks.mkdir(parents=True)
+    (locks / "0.output.lock").write_text(f"resources/m\n{FIGURE}\n")
+    before = files()
+    with pytest.raises(UserError, match="another run of Snakemake is using it"):
+        remove_leftovers(found)
+    assert files() == before
+
+
+@pytest.mark.parametrize(
+    ("named", "digest", "gone"),
+    [
+        ("results/s/checkpoints/finetune/a.svg", True, True),
+        ("results/s/checkpoints/finetune", True, False),
+        ("results/s/gone", True, False),
+        ("results/s/checkpoints/finetune/a.svg", False, False),
+    ],
+)
+def test_of_checkpoints_only_the_jobs_own_go(
+    kept: list[str], named: str, digest: bool, gone: bool
+) -> None:
+    Path("results/s/checkpoints/finetune/a.svg").mkdir(parents=True)
+    rewrite(f"{OTHER}.run.json", digest, parameters={"checkpoints": named})
+    assert (named in leftovers(read_study(".", "s"), kept).removable) is gone
+    if not digest:
+        assert leftovers(read_study(".", "s"), kept).left_alone[f"{OTHER}.run.json"]
+
+
+def test_a_folder_with_a_hidden_file_besides_stays_and_removal_that_fails_is_said(
+    kept: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Path("results/s/models/m")
+    ran("finetune", [str(model)])
+    model.unlink()
+    model.mkdir()
+    (model / "weights").write_text("1")
+    (model / ".snakemake_timestamp").touch()
+    rewrite(f"{model}.run.json", outputs=[{**describe(model), "temporary": False}])
+    found = leftovers(read_study(".", "s"), kept)
+    assert str(model) in found.removable
+    monkeypatch.setattr("layerscope.core.files.shutil.rmtree", lambda *_, **__: None)
+    with pytest.raises(UserError, match=f"{model}: cannot be removed"):
+        remove_leftovers(found)
+    assert Path(f"{model}.run.json").exists()
+    (model / ".notes").write_text("mine")
+    found = leftovers(read_study(".", "s"), kept)
+    assert str(model) in found.left_alone
+    assert not [path for path in found.removable if "finetune" in path or "models" in path]

@@ -58,7 +58,7 @@ def check_content(path: str, there: Path, entry: Mapping[str, Any]) -> Iterator[
         yield from _check_file(path, there, entry)
         return
     recorded = {file["path"]: file for file in entry["files"]}
-    for name in sorted(recorded.keys() | set(_all_below(there))):
+    for name in sorted(recorded.keys() | set(all_below(there))):
         whole = f"{path}/{name}"
         if not os.path.exists(there / name) and name in recorded:
             yield Finding(whole, "missing", "it was made but no longer exists")
@@ -86,7 +86,7 @@ def look(there: Path) -> Entry | str:
         return f"it cannot be read: {error.strerror}"
 
 
-def _all_below(top: Path) -> Iterator[str]:
+def all_below(top: Path) -> Iterator[str]:
     """All that a folder has at any depth but Snakemake's time stamp: hidden files and links too."""
     for folder, folders, names in os.walk(top):
         links = [name for name in folders if os.path.islink(os.path.join(folder, name))]

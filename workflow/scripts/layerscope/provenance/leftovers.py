@@ -1,20 +1,23 @@
 """What an earlier configuration made in a study's folder and the present one does not have.
 
 Only outputs that a run record lists, and that are still what their job left, are ever removed, with
-their records, logs and times. Files that no job made are the user's, and so are edited ones.
+their records, logs, times and checkpoints. Files that no job made are the user's, and so are edited
+ones.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator
-from pathlib import Path
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from layerscope.core.errors import UserError
 from layerscope.core.files import remove
+from layerscope.provenance.checks import all_below
 from layerscope.provenance.studies import Kept, Study
-from layerscope.run_records.content import cached_sha256
+from layerscope.run_records.content import Entry, cached_sha256, self_digest
 
 _NAMED = 3
 
@@ -24,12 +27,14 @@ class Leftovers(NamedTuple):
 
     study: Study
     jobs: list[Kept]
-    removable: list[str]  # outputs, then what was written beside them: records, logs, times
-    edited: list[str]  # outputs that are not what their job left, which stay
+    removable: list[str]  # of each job its outputs, then what was written beside them
+    left_alone: dict[str, str]  # outputs and records that stay, and why
 
 
 def leftovers(study: Study, planned: Collection[str]) -> Leftovers:
     """Find what jobs made that are not in the plan; a job of which any output is planned stays.
+
+    Outputs that a later job has made again are that job's.
 
     Args:
         study: with its records.
@@ -44,70 +49,103 @@ def leftovers(study: Study, planned: Collection[str]) -> Leftovers:
             f"{study.results}: the plan makes nothing in it; allowed: a plan of the whole study"
         )
     around = {str(parent) for path in wanted for parent in Path(path).parents}
-    records: dict[tuple[str, ...], set[str]] = {}
-    for path, kept in study.made.items():
-        if _inside(study, path):
-            records.setdefault(_key(kept), set()).add(study.named(kept.file))
-    jobs, removable, edited = [], [], []
+    gone: list[tuple[Kept, list[str], list[str]]] = []
+    stays: set[str] = set()  # what jobs that stay wrote beside their outputs
+    left_alone: dict[str, str] = {}
     for kept in study.jobs():
-        outputs = kept.record["outputs"]
+        outputs = [each for each in kept.record["outputs"] if _is_maker(study, kept, each["path"])]
         paths = [str(output["path"]) for output in outputs]
         needed = {path for each in paths for path in (each, *map(str, Path(each).parents))}
-        if wanted & needed or around.intersection(paths):
-            continue
-        if not all(_inside(study, path) for path in paths):
-            continue
         there = [output for output in outputs if os.path.lexists(study.root / output["path"])]
-        changed = [output["path"] for output in there if not _unedited(study, output)]
-        if changed:
-            edited += changed
-            continue
-        beside = [*sorted(records.get(_key(kept), ())), *_beside(study, kept)]
-        jobs.append(kept)
-        removable += [output["path"] for output in there]
-        removable += [path for path in beside if os.path.lexists(study.root / path)]
-    return Leftovers(study, jobs, list(dict.fromkeys(removable)), edited)
+        belongs = wanted & needed or around.intersection(paths)
+        why = {}
+        if not belongs and paths and all(_inside(study, path) for path in paths):
+            why = _why_not(study, kept, there)
+            if not why:
+                records = [study.named(study.made[path].file) for path in paths]
+                gone.append((kept, [output["path"] for output in there], records))
+                continue
+        left_alone |= why
+        stays.update(_beside(study, kept))
+    removable = []
+    for kept, made, records in gone:
+        beside = [*records, *(path for path in _beside(study, kept) if path not in stays)]
+        removable += [*made, *(path for path in beside if os.path.lexists(study.root / path))]
+    jobs = [kept for kept, *_ in gone]
+    return Leftovers(study, jobs, list(dict.fromkeys(removable)), left_alone)
 
 
-def _inside(study: Study, path: str) -> bool:
+def _is_maker(study: Study, kept: Kept, path: str) -> bool:
+    """Whether a job is the last that made an output, by the record in the output's folder."""
+    return path in study.made and study.made[path].record == kept.record
+
+
+def _why_not(study: Study, kept: Kept, there: Collection[Entry]) -> dict[str, str]:
+    """What keeps a job's outputs from being removed, by path; nothing if nothing does."""
+    file = study.named(kept.file)
+    if kept.record["digest"] != self_digest(kept.record):
+        return {file: "it was edited"}
+    if kept.record["exit"] is None:
+        return {file: "its job has not ended, or was killed"}
+    changed = [output["path"] for output in there if not _unedited(study, output)]
+    return dict.fromkeys(changed, "it is not what its job left")
+
+
+def _inside(study: Study, path: str, top: str = "results") -> bool:
     """Whether a path is one below the study's folder, and leads nowhere else by a link."""
-    own = f"results/{study.name}/"
+    own = f"{top}/{study.name}/"
     if os.path.normpath(path) != path or not path.startswith(own):
         return False
     folder = os.path.realpath((study.root / path).parent)
-    return Path(folder).is_relative_to(os.path.realpath(study.results))
+    return Path(folder).is_relative_to(os.path.realpath(study.root / own))
 
 
-def _unedited(study: Study, output: dict[str, str]) -> bool:
+def _unedited(study: Study, output: Entry) -> bool:
+    """Whether an output is what its job left; to a folder no file was added, hidden or not."""
     path = study.root / output["path"]
     try:
-        return not path.is_symlink() and cached_sha256(path) == output.get("sha256")
-    except UserError:  # no regular file any more
+        if path.is_symlink() or cached_sha256(path) != output.get("sha256"):
+            return False
+    except (UserError, OSError):  # no regular file any more, or one that cannot be read
         return False
-
-
-def _key(kept: Kept) -> tuple[str, ...]:
-    return kept.record["started"], kept.record["rule"], kept.record["writer"]
+    return set(all_below(path)) == {file["path"] for file in output.get("files", ())}
 
 
 def _beside(study: Study, kept: Kept) -> Iterator[str]:
     """The log of a job, the times of its run and its checkpoints."""
     record, own = kept.record, f"results/{study.name}"
     log = str(record["log"]["path"])
-    logs = f"logs/{study.name}/"
-    if log.startswith(logs) and os.path.normpath(log) == log:
+    if _inside(study, log, "logs"):
         yield log
-        yield f"{own}/benchmarks/{log.removeprefix(logs).removesuffix('.log')}.tsv"
+        job = log.removeprefix(f"logs/{study.name}/").removesuffix(".log")
+        times = f"{own}/benchmarks/{job}.tsv"
+        if _inside(study, times):
+            yield times
     checkpoints = record["parameters"].get("checkpoints")
     if isinstance(checkpoints, str) and _inside(study, checkpoints):
-        yield checkpoints
+        # results/STUDY/checkpoints/STAGE/..., as the first output is results/STUDY/MADE/...
+        parts, made = (PurePosixPath(p).parts for p in (checkpoints, record["outputs"][0]["path"]))
+        if parts[2] == "checkpoints" and len(made) > 3 and parts[4:] == made[3:]:
+            yield checkpoints
 
 
 def remove_leftovers(found: Leftovers) -> None:
-    """Remove them, and folders of the study that are empty then."""
+    """Remove them, and folders of the study that are empty then.
+
+    Raises:
+        UserError: a run is using the study, or something cannot be removed; what comes after it
+            stays.
+    """
     study = found.study
-    for path in found.removable:
-        remove(study.root / path)
+    _require_unused(study)
+    for number, path in enumerate(found.removable):
+        with suppress(OSError):
+            remove(study.root / path)
+        if os.path.lexists(study.root / path):
+            raise UserError(
+                f"{path}: cannot be removed (of {len(found.removable)} files and folders, "
+                f"{number} were, before it); allowed: one that you may delete"
+            )
     top = study.results.resolve()
     for path in found.removable:
         for folder in (study.root / path).parents:
@@ -115,6 +153,21 @@ def remove_leftovers(found: Leftovers) -> None:
                 break
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
+
+
+def _require_unused(study: Study) -> None:
+    """Stop where Snakemake has locked the study; it refuses no rule that has no files."""
+    for lock in (study.root / ".snakemake" / "locks").glob("*.lock"):
+        with suppress(FileNotFoundError):
+            if any(path.startswith(f"results/{study.name}/") for path in _lines(lock)):
+                raise UserError(
+                    f"{study.results}: another run of Snakemake is using it, or was killed; "
+                    "allowed: a study that no run is using (after a killed run: snakemake --unlock)"
+                )
+
+
+def _lines(file: Path) -> list[str]:
+    return file.read_text(errors="surrogateescape").splitlines()
 
 
 def in_words(found: Leftovers, removed: bool, how: str) -> str:
@@ -125,11 +178,9 @@ def in_words(found: Leftovers, removed: bool, how: str) -> str:
         removed: whether they are gone.
         how: to remove them.
     """
-    edited = [
-        f"left alone, since it is not what its job left: {path}" for path in sorted(found.edited)
-    ]
+    stays = [f"left alone, since {why}: {path}" for path, why in sorted(found.left_alone.items())]
     if not found.jobs:
-        return "\n".join(["All that jobs made belongs to the study.", *edited])
+        return "\n".join(["All that jobs made belongs to the study.", *stays])
     of_rule: dict[str, list[str]] = {}
     for kept in found.jobs:
         of_rule.setdefault(kept.record["rule"], []).append(kept.record["outputs"][0]["path"])
@@ -139,4 +190,4 @@ def in_words(found: Leftovers, removed: bool, how: str) -> str:
         lines.append(f"  {rule} ({len(paths)}): {', '.join(paths[:_NAMED])}{more}")
     number = f"{len(found.removable)} files and folders (outputs, records, logs, times)"
     last = f"Removed: {number}." if removed else f"Nothing was removed. To remove {number}, {how}"
-    return "\n".join([*lines, *edited, last])
+    return "\n".join([*lines, *stays, last])
