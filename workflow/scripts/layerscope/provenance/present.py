@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import io
-import json
 import platform
 import shutil
 import subprocess
@@ -20,6 +19,7 @@ from layerscope.config.paths import resolve_paths
 from layerscope.core.code import SCRIPTS, code_modules
 from layerscope.core.errors import UserError
 from layerscope.core.files import read_json
+from layerscope.provenance.explanation import differences
 from layerscope.run_records.content import Record
 
 
@@ -102,20 +102,6 @@ def dotted(value: Any, name: str = "") -> dict[str, Any]:
             found |= dotted(inner, f"{name}.{key}" if name else str(key))
         return found
     return {name: value}
-
-
-def differences(before: Any, after: Any) -> list[str]:
-    """Which settings differ, each as `key: before -> after`."""
-    old, new = dotted(before), dotted(after)
-    return [
-        f"{key}: {_shown(old, key)} -> {_shown(new, key)}"
-        for key in sorted(old.keys() | new.keys())
-        if old.get(key, ...) != new.get(key, ...)
-    ]
-
-
-def _shown(settings: Mapping[str, Any], key: str) -> str:
-    return json.dumps(settings[key], ensure_ascii=False) if key in settings else "none"
 
 
 def configured(root: Path, configuration: Mapping[str, Any]) -> Any:
