@@ -35,7 +35,7 @@ def recorded(setting: Setting) -> list[Row]:
         about = {
             "rule": "finetune", "study": "benchmark", "wildcards": {}, "inputs": {},
             "outputs": [{"path": str(job.out("out")), "temporary": False}], "packages": [],
-            "log": None, "commit": None, "dirty": None,
+            "log": f"{folder}/log", "commit": None, "dirty": None,
         }  # fmt: skip
         job.start("out", "--record", json.dumps(about)).finish()
         found = json.loads(record.read_text(encoding="utf-8"))

@@ -19,7 +19,7 @@ from layerscope.config.paths import resolve_paths
 from layerscope.core.code import SCRIPTS, code_modules
 from layerscope.core.errors import UserError
 from layerscope.core.files import read_json
-from layerscope.provenance.explanation import differences
+from layerscope.provenance.differences import differences
 from layerscope.run_records.content import Record
 
 
