@@ -4,6 +4,7 @@
 # make bench: measure every stage against what is published and against the machine (25 minutes, nothing else running);
 # make bench STAGES="svm crf": some of them.
 # make bench-gpu: everything that a GPU does, in eight minutes on one (docs/gpu.md); PARTS="parity memory": some of it.
+# make pictures: take README's pictures from the finished demo.
 # make audit: verify all results of the demo; make audit OF=results/demo/figures/scores.svg: what that was made from.
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -14,7 +15,7 @@ OF ?= results/demo
 STAGES ?=
 PARTS ?=
 
-.PHONY: demo test test-all bench bench-gpu audit lint lint-python lint-workflow clean
+.PHONY: demo test test-all bench bench-gpu pictures audit lint lint-python lint-workflow clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.ready: requirements.txt constraints.txt
@@ -43,6 +44,9 @@ bench: $(VENV)/.ready
 # No set-up of its own: it runs in the Python at hand, whose PyTorch fits the GPU.
 bench-gpu:
 	@$(PYTHON) benchmarks/gpu/run.py $(PARTS)
+
+pictures: $(VENV)/.ready
+	@python workflow/scripts/update_pictures.py
 
 audit: $(VENV)/.ready
 	@python workflow/scripts/audit.py $(OF)

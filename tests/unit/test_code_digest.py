@@ -307,7 +307,7 @@ REACH: dict[str, set[str]] = {
 #: They run no job of a study.
 FOR_PEOPLE = {
     "audit", "check_submissions", "compare", "estimate", "explain", "export_crate", "fork_server",
-    "pack_study", "remove_leftovers",
+    "pack_study", "remove_leftovers", "update_pictures",
     "write_schema",
 }  # fmt: skip
 

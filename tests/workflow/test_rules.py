@@ -183,6 +183,7 @@ def test_every_program_is_called_by_a_rule() -> None:
         "fork_server",
         "pack_study",
         "remove_leftovers",
+        "update_pictures",
         "write_report",
         "write_schema",
     }
