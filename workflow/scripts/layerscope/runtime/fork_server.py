@@ -161,6 +161,9 @@ def _run(call: dict[str, Any], streams: Sequence[int]) -> int:
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
+    # Those of the server know of its own file or terminal, such as whether one can seek in it.
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
     os.umask(call["umask"])
     os.chdir(call["folder"])
     os.environ.clear()
