@@ -88,6 +88,24 @@ def test_streams_folder_environment_and_exit_codes_are_those_of_the_program(prog
     assert done.returncode == 0
 
 
+def test_a_program_writes_to_a_pipe_while_the_server_writes_to_a_file(program: Path) -> None:
+    """It opens its own streams: of the server's it would be known that one can seek in them."""
+    script = f"set -o pipefail; {sys.executable} program.py good 2>&1 | cat"
+    server = [sys.executable, "-c", QUICK.format(scripts=str(SCRIPTS))]
+    with (program.parent / "printed").open("w") as printed:
+        done = subprocess.run(
+            [*server, "bash", "-c", script],
+            cwd=program.parent,
+            env={**os.environ, "VALUE": "7"},
+            stdout=printed,
+            stderr=subprocess.STDOUT,
+            timeout=120,
+        )
+    said = (program.parent / "printed").read_text()
+    assert done.returncode == 0, said
+    assert "loaded True" in said
+
+
 def test_files_have_the_permissions_that_the_program_would_give_them(program: Path) -> None:
     masks = ("077", "027", "002")
     call = f"{sys.executable} program.py file made-"
