@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from refusals import one_line
-from replicas import KINDS, make_replica
 from safetensors.torch import load_file, save_file
-from tiny_models import POSITIONS, Tiny, save_decoder, save_encoder
+from tiny_models import POSITIONS, Tiny, copied, save_decoder, save_encoder
 from transformers import AutoModel, PreTrainedModel
 
 from layerscope.core.errors import UserError
@@ -27,10 +25,6 @@ from layerscope.models.load import (
     uses_bfloat16,
 )
 from layerscope.training.pretraining import END
-
-
-def copied(tiny: Tiny, folder: Path) -> Path:
-    return Path(shutil.copytree(tiny.folder, folder / "model"))
 
 
 def edit(path: Path, **entries: object) -> None:
@@ -321,94 +315,10 @@ def test_precision() -> None:
     assert uses_bfloat16("auto") in (True, False)
 
 
-# --- replicas of the published models -----------------------------------------------------------
-
-
 def test_attention_that_plans_anew_for_every_shape_of_a_batch_is_off() -> None:
     assert not torch.backends.cuda.cudnn_sdp_enabled()
     assert torch.backends.cuda.flash_sdp_enabled()
     assert torch.backends.cuda.mem_efficient_sdp_enabled()
-
-
-def test_published_weights_land_where_they_belong(published: dict[str, Tiny]) -> None:
-    # As the hub has them: names of TensorFlow in BERT, no prefix in BioBERT and GPT-2.
-    for name, tiny in published.items():
-        stored = {
-            key.replace("LayerNorm.gamma", "LayerNorm.weight")
-            .replace("LayerNorm.beta", "LayerNorm.bias")
-            .removeprefix("bert.")
-            .removeprefix("biogpt."): weight
-            for key, weight in load_file(tiny.folder / "model.safetensors").items()
-        }
-        for model in (
-            load_model(tiny.folder, tiny.tokenizer),
-            load_with_head(tiny.folder, tiny.tokenizer, "nli", ["x", "y"]),
-            load_with_head(tiny.folder, tiny.tokenizer, "ner", ["x", "y"]),
-            load_language_model(tiny.folder, tiny.tokenizer, tiny.architecture),
-        ):
-            body = dict(model.base_model.named_parameters())
-            assert len(body) > 20
-            for key, weight in body.items():
-                assert torch.equal(weight, stored[key]), (name, type(model), key)
-
-
-def test_published_language_heads_are_kept(published: dict[str, Tiny]) -> None:
-    for name in ("bert", "gpt2", "biogpt"):
-        tiny = published[name]
-        model = load_language_model(tiny.folder, tiny.tokenizer, tiny.architecture)
-        assert torch.equal(
-            model.get_output_embeddings().weight, model.get_input_embeddings().weight
-        )
-        if name == "bert":
-            stored = load_file(tiny.folder / "model.safetensors")
-            assert torch.equal(model.cls.predictions.decoder.bias, stored["cls.predictions.bias"])
-
-
-def test_a_cased_vocabulary_is_never_lower_cased_unasked(
-    published: dict[str, Tiny], tmp_path: Path
-) -> None:
-    # The class lower-cases by default, even beside a tokenizer.json that does not.
-    folder = copied(published["bert"], tmp_path)
-    (folder / "tokenizer_config.json").unlink()
-    assert (folder / "tokenizer.json").is_file()
-    with pytest.raises(UserError, match=r"capital letters.*says do_lower_case"):
-        load_tokenizer(folder)
-    (folder / "tokenizer_config.json").write_text('{"do_lower_case": true}')
-    assert load_tokenizer(folder).tokenize("IL") == load_tokenizer(folder).tokenize("il")
-    (folder / "tokenizer_config.json").unlink()
-    (folder / "tokenizer.json").unlink()
-    lower = {word.lower(): None for word in (folder / "vocab.txt").read_text().split()}
-    specials = [f"[{name}]" for name in ("PAD", "UNK", "CLS", "SEP", "MASK")]
-    (folder / "vocab.txt").write_text("\n".join([*specials, *lower]) + "\n")
-    load_tokenizer(folder)
-
-
-def test_a_tokenizer_in_python_without_its_files_or_package_gives_one_line(
-    published: dict[str, Tiny], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "sacremoses", None)
-    with pytest.raises(UserError, match="install sacremoses"):
-        load_tokenizer(published["biogpt"].folder)
-    monkeypatch.undo()
-    folder = copied(published["biogpt"], tmp_path)
-    (folder / "merges.txt").unlink()
-    with pytest.raises(UserError, match="no tokenizer can be loaded"):
-        load_tokenizer(folder)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_replicas_are_the_same_every_time_and_pickled_hold_the_same_weights(
-    kind: str, published: dict[str, Tiny], tmp_path: Path
-) -> None:
-    again = make_replica(kind, tmp_path / "again")
-    for path in published[kind].folder.iterdir():
-        assert path.read_bytes() == (again / path.name).read_bytes(), path.name
-    pickled = make_replica(kind, tmp_path / "pickled", pickled=True)
-    assert not (pickled / "model.safetensors").exists()
-    weights = torch.load(pickled / "pytorch_model.bin", weights_only=True)
-    stored = load_file(again / "model.safetensors")
-    assert weights.keys() == stored.keys()
-    assert all(torch.equal(weights[name], stored[name]) for name in stored)
 
 
 def test_the_gelu_of_gpt2_is_fused_and_the_same_to_rounding(decoder: Tiny) -> None:

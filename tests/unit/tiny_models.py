@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,3 +177,7 @@ def ner_table(rows: Sequence[tuple[list[str], list[str]]]) -> pa.Table:
 def everything(_: list[int], batch: dict[str, torch.Tensor], output: Any) -> tuple[Any, Any]:
     """What `forward` is to read of a pass: its tensors and all of its output."""
     return batch, output
+
+
+def copied(tiny: Tiny, folder: Path) -> Path:
+    return Path(shutil.copytree(tiny.folder, folder / "model"))

@@ -1,7 +1,7 @@
-"""What every job has: program, digest of its code, record, memory, time and group.
+"""What every job has: program, digest of its code, record, memory and time.
 
-Needs: STUDY, names and folders (common.smk).
-Gives: job(), fixed(), Aside, needed(), grouped(), describe() and run_here(), which rules call.
+Needs: STUDY, names and folders (common.smk); is_further() (groups.smk), once rules are there.
+Gives: job(), fixed(), Aside, needed(), own_rules(), describe() and run_here(), which rules call.
 """
 
 import subprocess
@@ -12,7 +12,6 @@ from snakemake.io import apply_wildcards
 
 from layerscope.core.code import code_digest
 from layerscope.core.files import by_folder
-from layerscope.resources.groups import group_of
 from layerscope.resources.needs import needs
 from layerscope.runtime.arguments import argument
 from layerscope.runtime.environment import distributions_of
@@ -164,40 +163,3 @@ def describe(name, text):
 def run_here(*names):
     """Let jobs of these rules run where Snakemake runs, as `localrules` does for rules of no module."""
     workflow.localrules(*(found.name for found in own_rules(*names)))
-
-
-def grouped(rule):
-    """Group of a rule's jobs that a scheduler is to run as one, under a profile that has `group_slot`.
-
-    That resource makes Snakemake request what the largest job needs, not the sum of all.
-    """
-    scopes = workflow.resource_settings.overwrite_resource_scopes
-    # On the node, where the group is one job already, its rules are run one after the other.
-    return (
-        group_of(rule) if "group_slot" in scopes and not workflow.remote_exec else None
-    )
-
-
-@cache
-def further_jobs():
-    """Jobs of groups but the first of each, which asks for the minutes that a job needs to start.
-
-    Snakemake forms groups before it asks for resources.
-    """
-    dag = workflow.dag
-    groups = {dag.get_job_group(job) for job in dag.needrun_jobs()} - {None}
-    members = (
-        sorted(
-            (job.rule.name, canonical_json(job.wildcards_dict)) for job in group.jobs
-        )
-        for group in groups
-    )
-    return {job for group in members for job in group[1:]}
-
-
-def is_further(rule, wildcards):
-    """Whether a job is in a group, and not the first one of it."""
-    if grouped(rule) is None:
-        return False
-    key = own_rules(rule)[0].name, canonical_json(dict(wildcards.items()))
-    return key in further_jobs()
