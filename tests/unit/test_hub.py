@@ -26,6 +26,7 @@ from huggingface_hub import close_session
 from layerscope.core.errors import UserError
 from layerscope.download.address import require_variables
 from layerscope.download.hub import look_up
+from layerscope.download.shards import INDEX
 from layerscope.download.sources import model_files
 
 NEEDED = ["config.json", "model.safetensors", "tokenizer_config.json", "vocab.txt"]
@@ -65,6 +66,49 @@ def test_a_model_is_fetched_and_nothing_else(hub: Hub, tmp_path: Path) -> None:
     pasted = yaml.safe_load(result.stdout)
     assert pasted == {"sha256": on_hub}
     fetched(hub, tmp_path, model_settings(**pasted))
+
+
+SHARDS = {f"model-0000{n}-of-00002.safetensors": bytes([n]) * 1000 for n in (1, 2)}
+
+
+def publish_shards(hub: Hub) -> None:
+    """The model of the hub with its weights in two files, beside files that no index names."""
+    folder = hub.repositories[MODEL].folder
+    (folder / "model.safetensors").unlink()
+    index = {"weight_map": {f"tensor-{n}": name for n, name in enumerate([*SHARDS, *SHARDS])}}
+    (folder / INDEX).write_text(json.dumps(index))
+    (folder / "consolidated.safetensors").write_text("needless")
+    for name, content in SHARDS.items():
+        (folder / name).write_bytes(content)
+
+
+def test_weights_in_shards_are_fetched_with_their_index(hub: Hub, tmp_path: Path) -> None:
+    publish_shards(hub)
+    result = fetched(hub, tmp_path)
+    needed = {*NEEDED, INDEX, *SHARDS} - {"model.safetensors"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == needed | {"source.json"}
+    assert sorted(hub.files()) == sorted(needed)
+    assert (tmp_path / "out" / list(SHARDS)[1]).read_bytes() == SHARDS[list(SHARDS)[1]]
+    assert yaml.safe_load(result.stdout)["sha256"].keys() == needed
+
+
+@pytest.mark.parametrize("fault", ["missing", "digest", "index"])
+def test_a_shard_that_is_not_as_announced_gives_one_line(
+    fault: str, hub: Hub, tmp_path: Path
+) -> None:
+    publish_shards(hub)
+    second, folder = list(SHARDS)[1], hub.repositories[MODEL].folder
+    settings, said = model_settings(), f"no file '{second}'"
+    if fault == "missing":
+        (folder / second).unlink()
+    elif fault == "digest":
+        settings = model_settings(sha256={second: "0" * 64})
+        said = f"file '{second}': found sha256 {sha256(SHARDS[second])}, wanted {'0' * 64}"
+    else:
+        (folder / INDEX).write_text('{"weight_map": {"a": "../config.json"}}')
+        said = "weight_map names '../config.json'"
+    assert said in refused(hub, tmp_path, settings)
+    assert second not in hub.files()
 
 
 def test_data_files_are_fetched_under_their_paths(hub: Hub, tmp_path: Path) -> None:
@@ -189,11 +233,12 @@ def test_other_bytes_than_announced_are_refused(name: str, hub: Hub, tmp_path: P
     ("names", "expected"),
     [
         (["config.json", "pytorch_model.bin", "vocab.txt"], None),
+        (["config.json", "model.safetensors.index.json", "vocab.txt"], None),
         (["model.safetensors", "vocab.txt"], "no config.json; allowed:"),
         (["config.json", "vocab.txt", "tf_model.h5"], "no weights; allowed:"),
         (
-            ["config.json", "vocab.txt", "model.safetensors.index.json"],
-            "weights in several files; allowed: one file",
+            ["config.json", "vocab.txt", "pytorch_model.bin.index.json"],
+            "pickled weights in several files; allowed: model.safetensors, model.saf",
         ),
         (["config.json", "model.safetensors"], "no tokenizer file; allowed:"),
     ],

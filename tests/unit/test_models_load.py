@@ -46,6 +46,30 @@ def test_the_weights_are_those_of_the_file(tiny: Tiny) -> None:
     assert tiny.model.config.pad_token_id == tiny.tokenizer.pad_token_id
 
 
+def in_shards(tiny: Tiny, folder: Path) -> Path:
+    """The model in files of 20 kB."""
+    tiny.model.save_pretrained(folder, max_shard_size="20KB")
+    tiny.tokenizer.save_pretrained(folder)
+    assert len(list(folder.glob("*.safetensors"))) > 1
+    return folder
+
+
+def test_weights_in_shards_are_those_of_one_file(encoder: Tiny, tmp_path: Path) -> None:
+    folder = in_shards(encoder, tmp_path / "shards")
+    assert equal(load_model(folder, encoder.tokenizer), encoder.model)
+    last = sorted(folder.glob("*.safetensors"))[-1]
+    whole = load_file(last)
+    counts = {name: (100 * tensor).to(torch.int8) for name, tensor in whole.items()}
+    save_file(counts, last, {"format": "pt"})
+    with pytest.raises(UserError, match="holds I8") as caught:
+        load_model(folder, encoder.tokenizer)
+    one_line(caught, last)
+    last.unlink()
+    with pytest.raises(UserError, match=last.name) as caught:
+        load_model(folder, encoder.tokenizer)
+    one_line(caught, folder)
+
+
 def test_a_new_head_follows_the_global_seed_and_the_body_does_not(tiny: Tiny) -> None:
     def head(seed: int) -> torch.nn.Module:
         torch.manual_seed(seed)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from layerscope.core.errors import UserError
+from layerscope.download.shards import INDEX
 from layerscope.download.sources import copy_model, source_folder
 
 FILES = {
@@ -71,6 +72,25 @@ def test_a_missing_file_gives_one_line(folder: Path, out: Path, missing: str) ->
     with pytest.raises(UserError, match=f"source: no {missing}; allowed:") as caught:
         copy_model({"kind": "folder", "path": str(folder)}, out)
     assert "\n" not in str(caught.value)
+
+
+def test_weights_in_shards_are_copied_with_their_index(folder: Path, out: Path) -> None:
+    names = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+    (folder / "model.safetensors").unlink()
+    places = {"a": names[0], "b": names[1], "c": names[0]}
+    (folder / INDEX).write_text(json.dumps({"weight_map": places}))
+    (folder / names[0]).write_text("first")
+    source = {"kind": "folder", "path": str(folder)}
+    with pytest.raises(
+        UserError, match=f"source: no {names[1]}; allowed: all files that"
+    ) as caught:
+        copy_model(source, out)
+    assert "\n" not in str(caught.value)
+    (folder / names[1]).write_text("second")
+    copy_model(source, out)
+    described = json.loads((out / "source.json").read_text())["sha256"]
+    assert set(described) == {*FILES, INDEX, *names} - {"model.safetensors"}
+    assert described[names[1]] == hashlib.sha256(b"second").hexdigest()
 
 
 def test_a_configuration_of_another_shape_gives_one_line(folder: Path, out: Path) -> None:

@@ -29,11 +29,17 @@ def main() -> None:
 
     require_variables()
     from layerscope.download.hub import download, download_folder, look_up
+    from layerscope.download.shards import INDEX, shard_names
 
+    required = json.loads(arguments.sha256)
     repository = look_up("model", source["repository"], source["revision"])
     names = model_files(str(repository), repository.files)
     with download_folder(arguments.out, repository) as folder:
-        digests = download(repository, names, json.loads(arguments.sha256), folder)
+        if INDEX in names:
+            asked = {name: digest for name, digest in required.items() if name == INDEX}
+            download(repository, [INDEX], asked, folder)
+            names += shard_names(folder / INDEX)
+        digests = download(repository, names, required, folder)
         with whole_directory(arguments.out) as out:
             keep_model(folder, digests, repository.origin(), out)
     print(digests_as_yaml(digests))

@@ -12,8 +12,9 @@ from typing import Any
 from layerscope.core.errors import UserError
 from layerscope.core.files import read_json_object, sha256_file, write_json
 from layerscope.core.packages import package_folders
+from layerscope.download.shards import INDEX, shard_names
 
-REQUIRED = ("config.json", "model.safetensors")
+CONFIGURATION, WEIGHTS = "config.json", "model.safetensors"
 TOKENIZER = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -60,12 +61,13 @@ def copy_model(source: Mapping[str, Any], out: Path) -> None:
         UserError: a file that is needed is missing, or the configuration is no JSON object.
     """
     folder, origin = source_folder(source)
-    for name in REQUIRED:
-        if not (folder / name).is_file():
-            raise UserError(f"{folder}: no {name}; allowed: a folder with {', '.join(REQUIRED)}")
-    read_json_object(folder / REQUIRED[0])
+    if not (folder / CONFIGURATION).is_file():
+        raise UserError(
+            f"{folder}: no {CONFIGURATION}; allowed: a folder with {CONFIGURATION} and weights"
+        )
+    read_json_object(folder / CONFIGURATION)
     digests = {}
-    for name in (*REQUIRED, *TOKENIZER):
+    for name in (CONFIGURATION, *_weights(folder), *TOKENIZER):
         if (folder / name).is_file():
             shutil.copyfile(folder / name, out / name)
             digests[name] = sha256_file(out / name)
@@ -74,8 +76,30 @@ def copy_model(source: Mapping[str, Any], out: Path) -> None:
     write_json(out / "source.json", {"origin": origin, "sha256": digests})
 
 
+def _weights(folder: Path) -> list[str]:
+    """Files of a folder's weights: one, or an index and its shards.
+
+    Raises:
+        UserError: there are none, or a shard is missing.
+    """
+    if (folder / WEIGHTS).is_file():
+        return [WEIGHTS]
+    if not (folder / INDEX).is_file():
+        raise UserError(
+            f"{folder}: no {WEIGHTS}; allowed: a folder with {WEIGHTS}, or with {INDEX} and the "
+            "files that it names"
+        )
+    shards = shard_names(folder / INDEX)
+    for name in shards:
+        if not (folder / name).is_file():
+            raise UserError(f"{folder}: no {name}; allowed: all files that {INDEX} names")
+    return [INDEX, *shards]
+
+
 def model_files(where: str, names: Iterable[str]) -> list[str]:
     """The files to fetch from a repository: configuration, weights, tokenizer.
+
+    Of weights in shards it is their index, which names them.
 
     Args:
         where: the repository, for messages.
@@ -85,20 +109,19 @@ def model_files(where: str, names: Iterable[str]) -> list[str]:
         UserError: one of the three is missing.
     """
     names = set(names)
-    configuration, weights = REQUIRED
-    if configuration not in names:
-        raise UserError(f"{where}: no {configuration}; allowed: a repository of one model")
-    found = next((name for name in (weights, PICKLE) if name in names), None)
+    if CONFIGURATION not in names:
+        raise UserError(f"{where}: no {CONFIGURATION}; allowed: a repository of one model")
+    found = next((name for name in (WEIGHTS, INDEX, PICKLE) if name in names), None)
     if found is None:
-        parts = any(name in names for name in (f"{weights}.index.json", f"{PICKLE}.index.json"))
+        pickles = f"{PICKLE}.index.json" in names
         raise UserError(
-            f"{where}: {'weights in several files' if parts else 'no weights'}; "
-            f"allowed: one file {weights} or {PICKLE}"
+            f"{where}: {'pickled weights in several files' if pickles else 'no weights'}; "
+            f"allowed: {WEIGHTS}, {INDEX} with the files that it names, or one file {PICKLE}"
         )
     tokenizer = [name for name in TOKENIZER if name in names]
     if not tokenizer:
         raise UserError(f"{where}: no tokenizer file; allowed: one of {', '.join(TOKENIZER)}")
-    return [configuration, found, *tokenizer]
+    return [CONFIGURATION, found, *tokenizer]
 
 
 def keep_model(
@@ -118,9 +141,9 @@ def keep_model(
     if PICKLE in digests:
         from layerscope.models.convert import convert_pickle  # imports torch
 
-        convert_pickle(folder / PICKLE, out / "model.safetensors")
+        convert_pickle(folder / PICKLE, out / WEIGHTS)
     for name in digests:
-        if name in ("config.json", "tokenizer_config.json"):
+        if name in (CONFIGURATION, "tokenizer_config.json"):
             _copy_without_code(folder / name, out / name)
     # Moved last, so that an interruption before this loses no download.
     for name in digests:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     AutoModelForCausalLM,
@@ -38,6 +37,7 @@ from layerscope.models.load import (
     position_limit,
 )
 from layerscope.models.loaded import LoadedModel
+from layerscope.models.tensors import read_tensors
 from layerscope.training.checkpoints import Checkpoints
 from layerscope.training.order import Epochs, Items, shuffled
 from layerscope.training.trainer import (
@@ -121,12 +121,8 @@ def _pooler(model: PreTrainedModel, base: str | Path | None) -> dict[str, torch.
     if base is None:
         return {}
     prefix = f"{model.base_model_prefix}."
-    weights = load_file(Path(base) / "model.safetensors")
-    return {
-        prefix + name.removeprefix(prefix): weight
-        for name, weight in weights.items()
-        if "pooler" in name
-    }
+    found = read_tensors(base, lambda name: "pooler" in name)
+    return {prefix + name.removeprefix(prefix): weight for name, weight in found.items()}
 
 
 class Masks:
