@@ -15,7 +15,7 @@ REVISION, GOOD, BAD = "a" * 40, "1" * 64, "2" * 64
 
 def record(folder: Path, **content: object) -> str:
     path = folder / "source.json"
-    path.write_text(json.dumps({"origin": {"revision": REVISION}, **content}))
+    path.write_text(json.dumps({"origin": {"revision": REVISION}} | content))
     return str(path)
 
 
@@ -24,8 +24,14 @@ def record(folder: Path, **content: object) -> str:
     [
         {"sha256_on_hub": {"pytorch_model.bin": GOOD}, "sha256": {"model.safetensors": BAD}},
         {"files": {"pytorch_model.bin": {"sha256": GOOD, "bytes": 1, "lines": 1}}},
+        {"origin": {"version": REVISION}, "sha256": {"pytorch_model.bin": GOOD}},
+        {
+            "origin": {"version": REVISION},
+            "sha256_at_source": {"pytorch_model.bin": GOOD},
+            "sha256": {"model.safetensors": BAD},
+        },
     ],
-    ids=["model", "data"],
+    ids=["model", "data", "package", "converted"],
 )
 def test_a_checksum_has_to_be_that_of_the_fetch(content: dict[str, object], tmp_path: Path) -> None:
     path = record(tmp_path, **content)

@@ -55,7 +55,7 @@ def package(folder: Path, name: str, license_lines: list[str]) -> None:
 
 
 def test_what_is_needed_is_copied_and_nothing_else(folder: Path, out: Path) -> None:
-    copy_model({"kind": "folder", "path": str(folder)}, out)
+    copy_model({"kind": "folder", "path": str(folder)}, {}, out)
     assert {path.name for path in out.iterdir()} == {*FILES, "source.json"}
     for name, text in FILES.items():
         assert (out / name).read_text() == text
@@ -70,7 +70,7 @@ def test_what_is_needed_is_copied_and_nothing_else(folder: Path, out: Path) -> N
 def test_a_missing_file_gives_one_line(folder: Path, out: Path, missing: str) -> None:
     (folder / missing).unlink()
     with pytest.raises(UserError, match=f"source: no {missing}; allowed:") as caught:
-        copy_model({"kind": "folder", "path": str(folder)}, out)
+        copy_model({"kind": "folder", "path": str(folder)}, {}, out)
     assert "\n" not in str(caught.value)
 
 
@@ -96,19 +96,34 @@ def test_weights_in_shards_are_copied_with_their_index(folder: Path, out: Path) 
 def test_a_configuration_of_another_shape_gives_one_line(folder: Path, out: Path) -> None:
     (folder / "config.json").write_text("[1]")
     with pytest.raises(UserError, match=r"config\.json: holds \[1\]; allowed: a JSON object"):
-        copy_model({"kind": "folder", "path": str(folder)}, out)
+        copy_model({"kind": "folder", "path": str(folder)}, {}, out)
 
 
 def test_a_folder_without_a_tokenizer_gives_one_line(folder: Path, out: Path) -> None:
     for name in ("tokenizer.json", "vocab.txt"):
         (folder / name).unlink()
     with pytest.raises(UserError, match="no tokenizer file; allowed: one of"):
-        copy_model({"kind": "folder", "path": str(folder)}, out)
+        copy_model({"kind": "folder", "path": str(folder)}, {}, out)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "line"),
+    [
+        ({"vocab.txt": "1" * 64}, r"source/vocab\.txt: found sha256 [0-9a-f]{64}, wanted 1{64}; "),
+        ({"merges.txt": "1" * 64}, "source: 'sha256' names 'merges.txt', which is not needed; "),
+    ],
+    ids=["digest", "file"],
+)
+def test_another_digest_than_wanted_gives_one_line(
+    wanted: dict[str, str], line: str, folder: Path, out: Path
+) -> None:
+    with pytest.raises(UserError, match=line):
+        copy_model({"kind": "folder", "path": str(folder)}, wanted, out)
 
 
 def test_a_missing_folder_gives_one_line(tmp_path: Path, out: Path) -> None:
     with pytest.raises(UserError, match=r"nowhere: no config\.json"):
-        copy_model({"kind": "folder", "path": str(tmp_path / "nowhere")}, out)
+        copy_model({"kind": "folder", "path": str(tmp_path / "nowhere")}, {}, out)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +141,7 @@ def test_a_package_is_found_with_its_version_and_license(
     package(tmp_path / "site", "shipped_model", lines)
     monkeypatch.syspath_prepend(tmp_path / "site")
     importlib.invalidate_caches()
-    copy_model({"kind": "package", "package": "shipped_model", "folder": "model"}, out)
+    copy_model({"kind": "package", "package": "shipped_model", "folder": "model"}, {}, out)
     assert (out / "config.json").read_text() == "{}"
     described = json.loads((out / "source.json").read_text())
     assert described["origin"] == {
@@ -155,4 +170,4 @@ def test_the_model_of_the_demo_comes_from_its_package() -> None:
 )
 def test_what_is_no_installed_package_gives_one_line(name: str, out: Path) -> None:
     with pytest.raises(UserError, match=f"package '{name}' is not installed"):
-        copy_model({"kind": "package", "package": name, "folder": "model"}, out)
+        copy_model({"kind": "package", "package": name, "folder": "model"}, {}, out)

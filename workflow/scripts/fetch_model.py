@@ -21,25 +21,24 @@ def main() -> None:
     from layerscope.core.files import whole_directory
     from layerscope.download.sources import copy_model, digests_as_yaml, keep_model, model_files
 
-    source = json.loads(arguments.settings)
+    source, wanted = json.loads(arguments.settings), json.loads(arguments.sha256)
     if source["kind"] != "hub":
         with whole_directory(arguments.out) as out:
-            copy_model(source, out)
+            copy_model(source, wanted, out)
         return
 
     require_variables()
     from layerscope.download.hub import download, download_folder, look_up
     from layerscope.download.shards import INDEX, shard_names
 
-    required = json.loads(arguments.sha256)
     repository = look_up("model", source["repository"], source["revision"])
     names = model_files(str(repository), repository.files)
     with download_folder(arguments.out, repository) as folder:
         if INDEX in names:
-            asked = {name: digest for name, digest in required.items() if name == INDEX}
+            asked = {name: digest for name, digest in wanted.items() if name == INDEX}
             download(repository, [INDEX], asked, folder)
             names += shard_names(folder / INDEX)
-        digests = download(repository, names, required, folder)
+        digests = download(repository, names, wanted, folder)
         with whole_directory(arguments.out) as out:
             keep_model(folder, digests, repository.origin(), out)
     print(digests_as_yaml(digests))

@@ -14,12 +14,16 @@ from layerscope.core.errors import UserError
 from layerscope.core.files import read_json_object
 
 
+#: Where a record of a model has checksums of files as they are at the source: the first that it has.
+_AT_SOURCE = ("sha256_on_hub", "sha256_at_source", "sha256")
+
+
 class RequiredChecksums(NamedTuple):
     """What is required of the files of one source."""
 
     key: str  # where the configuration says so
     record: str  # `source.json` of what was fetched
-    revision: str
+    revision: str  # of a package, its version
     checksums: Mapping[str, str]  # by file, as at the source
 
 
@@ -46,11 +50,15 @@ def check_checksums(required: Iterable[RequiredChecksums]) -> None:
 
 
 def _fetched(path: Path) -> tuple[str | None, dict[str, str]]:
-    """Revision and checksums, by file, that a record of a fetch holds."""
+    """Revision (of a package, version) and checksums, by file, that a record of a fetch holds."""
     record = read_json_object(path)
     try:
-        files = {name: facts["sha256"] for name, facts in record.get("files", {}).items()}
-        return record["origin"].get("revision"), dict(record.get("sha256_on_hub", files))
+        origin = record["origin"]
+        if "files" in record:
+            found = {name: facts["sha256"] for name, facts in record["files"].items()}
+        else:
+            found = dict(next((record[key] for key in _AT_SOURCE if key in record), {}))
+        return origin.get("revision", origin.get("version")), found
     except (AttributeError, KeyError, TypeError, ValueError):
         raise UserError(
             f"{path}: is no record of a fetch; allowed: the folder removed to fetch it again"

@@ -6,6 +6,7 @@ configuration changes and for no other reason.
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any
 
 from layerscope.config.base import Section
@@ -28,6 +29,7 @@ from layerscope.core.variants import FINETUNED as FINETUNED
 from layerscope.core.variants import PRETRAINED as PRETRAINED
 from layerscope.core.variants import RANDOM
 from layerscope.core.variants import parse_variant as parse_variant
+from layerscope.runtime.environment import distributions_of
 
 
 def finetuned_variants(study: Study) -> list[str]:
@@ -119,7 +121,7 @@ def digests(source: Section) -> str:
 
 
 def required_checksums(study: Study) -> list[RequiredChecksums]:
-    """What is fetched from a hub, and what the configuration requires of it."""
+    """What is fetched from a hub or a package, and what the configuration requires of it."""
     sources: list[tuple[str, str, Section]] = [
         *(("models", name, model.source) for name, model in study.models.items()),
         *(("tasks", name, task.source) for name, task in study.tasks.items()),
@@ -129,12 +131,19 @@ def required_checksums(study: Study) -> list[RequiredChecksums]:
         RequiredChecksums(
             f"{section}.{name}.source.sha256",
             f"resources/{folders[section]}/{name}/source.json",
-            source.revision,
+            _revision(source),
             source.sha256,
         )
         for section, name, source in sources
-        if isinstance(source, HubModel | HubFiles)
+        if isinstance(source, HubModel | HubFiles | PackagedModel)
     ]
+
+
+def _revision(source: HubModel | HubFiles | PackagedModel) -> str:
+    """The commit, or the version of an installed package; none of one that is not installed."""
+    if not isinstance(source, PackagedModel):
+        return source.revision
+    return next((version(name) for name in distributions_of(source.package)), "")
 
 
 def is_private(study: Study) -> bool:

@@ -26,6 +26,9 @@ class PackagedModel(Section):
     kind: Literal["package"] = Field(description="shipped by an installed Python package")
     package: str = Field(description="import name of the package")
     folder: FilePath = Field(description="the model's folder inside the package")
+    sha256: dict[str, Sha256] = Field(
+        default={}, description="required digests of files as the package ships them"
+    )
 
 
 class LocalModel(Section):

