@@ -84,10 +84,10 @@ def test_weights_in_shards_are_copied_with_their_index(folder: Path, out: Path) 
     with pytest.raises(
         UserError, match=f"source: no {names[1]}; allowed: all files that"
     ) as caught:
-        copy_model(source, out)
+        copy_model(source, {}, out)
     assert "\n" not in str(caught.value)
     (folder / names[1]).write_text("second")
-    copy_model(source, out)
+    copy_model(source, {}, out)
     described = json.loads((out / "source.json").read_text())["sha256"]
     assert set(described) == {*FILES, INDEX, *names} - {"model.safetensors"}
     assert described[names[1]] == hashlib.sha256(b"second").hexdigest()

@@ -13,8 +13,7 @@ from typing import NamedTuple
 from layerscope.core.errors import UserError
 from layerscope.core.files import read_json_object
 
-
-#: Where a record of a model has checksums of files as they are at the source: the first that it has.
+#: Where a model's record has checksums of files as they are at the source: the first that it has.
 _AT_SOURCE = ("sha256_on_hub", "sha256_at_source", "sha256")
 
 
