@@ -84,8 +84,10 @@ def test_written_out_defaults_change_nothing(config: dict[str, Any]) -> None:
     config["activations"]["dtype"] = "float16"
     config["statistics"]["seed"] = 0
     config["probes"]["linear"]["max_iterations"] = 200
+    config["models"]["minilm"]["source"]["lower_case"] = None
     config["models"]["minilm"]["finetuning"] = {"nli": {"epochs": None}}
     assert every_setting(validate(config)) == before
+    assert "lower_case" not in before["source minilm"]  # which came later
 
 
 def _set(*keys: str, to: Any) -> Callable[[dict[str, Any]], None]:
@@ -99,6 +101,7 @@ def _set(*keys: str, to: Any) -> Callable[[dict[str, Any]], None]:
 
 CHANGES = [
     (_set("models", "minilm", "source", "folder", to="other"), {"source minilm"}),
+    (_set("models", "minilm", "source", "lower_case", to=False), {"source minilm"}),
     (
         _set("models", "minilm-hpo", "source", "training", "steps", to=61),
         {"pretrain minilm-hpo"},

@@ -22,13 +22,8 @@ from transformers import AutoModel, AutoModelForCausalLM
 from layerscope.core.errors import UserError
 from layerscope.core.formats import write_table
 from layerscope.models.convert import convert_pickle
-from layerscope.models.load import (
-    fuse_activations,
-    load_language_model,
-    load_model,
-    load_tokenizer,
-    load_with_head,
-)
+from layerscope.models.load import fuse_activations, load_language_model, load_model, load_with_head
+from layerscope.models.tokenizers import load_tokenizer
 from layerscope.runtime import program
 
 SCRIPTS = Path(program.__file__).parents[2]

@@ -17,13 +17,13 @@ from layerscope.core.errors import UserError
 from layerscope.models.load import (
     load_language_model,
     load_model,
-    load_tokenizer,
     load_with_fresh_head,
     load_with_head,
     position_limit,
     random_model,
     uses_bfloat16,
 )
+from layerscope.models.tokenizers import load_tokenizer
 from layerscope.training.pretraining import END
 
 

@@ -12,12 +12,9 @@ from safetensors.torch import load_file
 from tiny_models import Tiny, copied
 
 from layerscope.core.errors import UserError
-from layerscope.models.load import (
-    load_language_model,
-    load_model,
-    load_tokenizer,
-    load_with_head,
-)
+from layerscope.download.casing import state_casing
+from layerscope.models.load import load_language_model, load_model, load_with_head
+from layerscope.models.tokenizers import load_tokenizer
 
 
 def test_published_weights_land_where_they_belong(published: dict[str, Tiny]) -> None:
@@ -57,16 +54,19 @@ def test_published_language_heads_are_kept(published: dict[str, Tiny]) -> None:
 def test_a_cased_vocabulary_is_never_lower_cased_unasked(
     published: dict[str, Tiny], tmp_path: Path
 ) -> None:
-    # The class lower-cases by default, even beside a tokenizer.json that does not.
     folder = copied(published["bert"], tmp_path)
     (folder / "tokenizer_config.json").unlink()
-    assert (folder / "tokenizer.json").is_file()
-    with pytest.raises(UserError, match=r"capital letters.*says do_lower_case"):
-        load_tokenizer(folder)
-    (folder / "tokenizer_config.json").write_text('{"do_lower_case": true}')
-    assert load_tokenizer(folder).tokenize("IL") == load_tokenizer(folder).tokenize("il")
-    (folder / "tokenizer_config.json").unlink()
+    # The class lower-cases by default, even beside a tokenizer.json that does not.
+    assert load_tokenizer(folder).tokenize("IL") == ["IL"]
     (folder / "tokenizer.json").unlink()
+    with pytest.raises(UserError, match=r"capital letters.*lower_case.*says do_lower_case"):
+        load_tokenizer(folder)
+    for lower_case, read in ((True, "il"), (False, "IL")):
+        state_casing("here", folder, lower_case)
+        tokens = load_tokenizer(folder).tokenize("IL")
+        assert tokens == load_tokenizer(folder).tokenize(read)
+        assert (tokens == ["IL"]) is not lower_case
+        (folder / "tokenizer_config.json").unlink()
     lower = {word.lower(): None for word in (folder / "vocab.txt").read_text().split()}
     specials = [f"[{name}]" for name in ("PAD", "UNK", "CLS", "SEP", "MASK")]
     (folder / "vocab.txt").write_text("\n".join([*specials, *lower]) + "\n")

@@ -24,8 +24,9 @@ from layerscope.extraction.predictions import predict
 from layerscope.models.batching import collate
 from layerscope.models.forward import forward
 from layerscope.models.inputs import Encoded, encode_pairs, encode_words, tokenise_words
-from layerscope.models.load import load_model, load_tokenizer, load_with_head
+from layerscope.models.load import load_model, load_with_head
 from layerscope.models.loaded import LoadedModel
+from layerscope.models.tokenizers import load_tokenizer
 from layerscope.training.finetuning import FineTuningData, finetune
 
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}

@@ -19,7 +19,8 @@ from tiny_models import POSITIONS, TEXTS, Tiny, save_encoder
 from layerscope.config.training import PreTraining, Shape
 from layerscope.core.errors import UserError
 from layerscope.models.inputs import SpecialTokens
-from layerscope.models.load import load_language_model, load_model, load_tokenizer, load_with_head
+from layerscope.models.load import load_language_model, load_model, load_with_head
+from layerscope.models.tokenizers import load_tokenizer
 from layerscope.training import pretraining
 from layerscope.training.pretraining import END, pack, pretrain, train_tokenizer
 from layerscope.training.trainer import make_trainer

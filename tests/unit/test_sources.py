@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from layerscope.core.errors import UserError
+from layerscope.download.casing import require_vocabulary_alone
 from layerscope.download.shards import INDEX
-from layerscope.download.sources import copy_model, source_folder
+from layerscope.download.sources import copy_model, keep_model, model_files, source_folder
 
 FILES = {
     "config.json": "{}",
@@ -64,6 +65,63 @@ def test_what_is_needed_is_copied_and_nothing_else(folder: Path, out: Path) -> N
     assert described["sha256"] == {
         name: hashlib.sha256(text.encode()).hexdigest() for name, text in FILES.items()
     }
+
+
+def test_files_of_sentencepiece_and_tiktoken_are_copied(folder: Path, out: Path) -> None:
+    names = {"spm.model", "sentencepiece.bpe.model", "tokenizer.model", "spiece.model", "bpe.codes"}
+    for name in names:
+        (folder / name).write_bytes(b"\x00")
+    (folder / "tokenizer.json").unlink()
+    copy_model({"kind": "folder", "path": str(folder)}, {}, out)
+    assert names <= {path.name for path in out.iterdir()}
+    assert names <= json.loads((out / "source.json").read_text())["sha256"].keys()
+
+
+@pytest.mark.parametrize("settings", [None, {"model_max_length": 9}])
+def test_the_casing_of_a_vocabulary_alone_is_kept_with_it(
+    settings: dict[str, int] | None, folder: Path, out: Path
+) -> None:
+    (folder / "tokenizer.json").unlink()
+    if settings:
+        (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    copy_model({"kind": "folder", "path": str(folder), "lower_case": False}, {}, out)
+    written = (out / "tokenizer_config.json").read_bytes()
+    assert json.loads(written) == {**(settings or {}), "do_lower_case": False}
+    digests = json.loads((out / "source.json").read_text())["sha256"]
+    assert digests["tokenizer_config.json"] == hashlib.sha256(written).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("gone", "settings", "said"),
+    [
+        ("", None, "has no effect beside tokenizer.json, which says it"),
+        ("vocab.txt", None, "has no effect beside tokenizer.json"),
+        ("tokenizer.json vocab.txt", {}, "has no effect without vocab.txt"),
+        ("tokenizer.json", {"do_lower_case": True}, "tokenizer_config.json, which says do_lower_"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["folder", "hub"])
+def test_a_casing_without_effect_gives_one_line(
+    kind: str, gone: str, settings: dict[str, bool] | None, said: str, folder: Path, out: Path
+) -> None:
+    for name in gone.split():
+        (folder / name).unlink()
+    if settings is not None:
+        (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+
+    def fetch() -> None:
+        if kind == "folder":
+            copy_model({"kind": "folder", "path": str(folder), "lower_case": False}, {}, out)
+            return
+        names = [path.name for path in folder.iterdir()]
+        require_vocabulary_alone("source", names, lower_case=False)
+        digests = dict.fromkeys(model_files("source", names), "")
+        keep_model(folder, digests, {"repository": "source"}, out, lower_case=False)
+
+    with pytest.raises(UserError, match="'lower_case: false' has no effect") as caught:
+        fetch()
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("missing", ["config.json", "model.safetensors"])

@@ -21,7 +21,8 @@ from layerscope.models.inputs import (
     encode_words,
     tokenise_words,
 )
-from layerscope.models.load import load_model, load_tokenizer, position_limit
+from layerscope.models.load import load_model, position_limit
+from layerscope.models.tokenizers import load_tokenizer
 
 HARD = [
     "IL-2",

@@ -25,8 +25,9 @@ from transformers import (
 
 from layerscope.core.formats import SCHEMAS
 from layerscope.models.inputs import read_special_tokens
-from layerscope.models.load import load_model, load_tokenizer
+from layerscope.models.load import load_model
 from layerscope.models.loaded import LoadedModel
+from layerscope.models.tokenizers import load_tokenizer
 from layerscope.training.pretraining import train_tokenizer
 
 TEXTS = [

@@ -8,6 +8,8 @@ Gives: input functions, and params that say what of a source is a job's own.
 
 from importlib.metadata import version
 
+MODEL_SUFFIXES = (".json", ".safetensors", ".txt", ".model", ".codes")
+
 
 def data_folder(wildcards):
     """Where the user's files of a task lie."""
@@ -42,7 +44,7 @@ def model_files(wildcards):
     return [
         local(path)
         for path in paths
-        if path.suffix in (".json", ".safetensors", ".txt") and "{" not in path.name
+        if path.suffix in MODEL_SUFFIXES and "{" not in path.name
     ]
 
 

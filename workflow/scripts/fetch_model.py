@@ -19,9 +19,11 @@ def main() -> None:
     arguments = parser.parse_args()
 
     from layerscope.core.files import whole_directory
+    from layerscope.download.casing import require_vocabulary_alone
     from layerscope.download.sources import copy_model, digests_as_yaml, keep_model, model_files
 
     source, wanted = json.loads(arguments.settings), json.loads(arguments.sha256)
+    lower_case = source.get("lower_case")
     if source["kind"] != "hub":
         with whole_directory(arguments.out) as out:
             copy_model(source, wanted, out)
@@ -33,6 +35,7 @@ def main() -> None:
 
     repository = look_up("model", source["repository"], source["revision"])
     names = model_files(str(repository), repository.files)
+    require_vocabulary_alone(str(repository), names, lower_case)
     with download_folder(arguments.out, repository) as folder:
         if INDEX in names:
             asked = {name: digest for name, digest in wanted.items() if name == INDEX}
@@ -40,7 +43,7 @@ def main() -> None:
             names += shard_names(folder / INDEX)
         digests = download(repository, names, wanted, folder)
         with whole_directory(arguments.out) as out:
-            keep_model(folder, digests, repository.origin(), out)
+            keep_model(folder, digests, repository.origin(), out, lower_case)
     print(digests_as_yaml(digests))
 
 

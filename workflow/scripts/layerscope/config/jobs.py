@@ -111,8 +111,10 @@ def corpus_packages(study: Study, corpus: str) -> list[str]:
 
 def source_settings(study: Study, model: str) -> str:
     """Where the files of a model that is not made in the workflow come from."""
-    source = study.models[model].source
-    return canonical_json(source.model_dump(mode="json", exclude={"sha256", "size"}))
+    settings = study.models[model].source.model_dump(mode="json", exclude={"sha256", "size"})
+    if settings.get("lower_case") is None:  # nothing is stated, as in studies without this entry
+        settings.pop("lower_case", None)
+    return canonical_json(settings)
 
 
 def digests(source: Section) -> str:

@@ -19,6 +19,11 @@ from layerscope.config.base import (
 )
 from layerscope.config.training import PreTraining, Shape
 
+LowerCase = Annotated[
+    bool | None,
+    Field(description="whether texts are lower-cased, for a vocab.txt that no other file says of"),
+]
+
 
 class PackagedModel(Section):
     """A model that an installed Python package ships."""
@@ -29,6 +34,7 @@ class PackagedModel(Section):
     sha256: dict[str, Sha256] = Field(
         default={}, description="required digests of files as the package ships them"
     )
+    lower_case: LowerCase = None
 
 
 class LocalModel(Section):
@@ -36,6 +42,7 @@ class LocalModel(Section):
 
     kind: Literal["folder"] = Field(description="in a folder of your own")
     path: FilePath = Field(description="the folder")
+    lower_case: LowerCase = None
 
 
 class HubSize(Section):
@@ -59,6 +66,7 @@ class HubModel(Section):
     size: HubSize | None = Field(
         default=None, description="architecture, used by estimate until the model is fetched"
     )
+    lower_case: LowerCase = None
 
 
 class ContinuedModel(Section):

@@ -12,6 +12,7 @@ from typing import Any
 from layerscope.core.errors import UserError
 from layerscope.core.files import read_json_object, sha256_file, write_json
 from layerscope.core.packages import package_folders
+from layerscope.download.casing import SETTINGS, require_vocabulary_alone, state_casing
 from layerscope.download.shards import INDEX, shard_names
 
 CONFIGURATION, WEIGHTS = "config.json", "model.safetensors"
@@ -23,6 +24,13 @@ TOKENIZER = (
     "vocab.json",
     "merges.txt",
     "added_tokens.json",
+    "bpe.codes",
+    "sentencepiece.bpe.model",
+    "sentencepiece.model",
+    "spiece.model",
+    "spm.model",
+    "tiktoken.model",
+    "tokenizer.model",
 )
 PICKLE = "pytorch_model.bin"
 CODE = ("auto_map", "custom_pipelines")  # keys that name code of a repository
@@ -63,10 +71,11 @@ def copy_model(source: Mapping[str, Any], wanted: Mapping[str, str], out: Path) 
         out: an empty folder.
 
     Raises:
-        UserError: a file that is needed is missing or is not what was wanted, or the configuration
-            is no JSON object.
+        UserError: a file that is needed is missing or is not what was wanted, the configuration is
+            no JSON object, or `lower_case` has no effect.
     """
     folder, origin = source_folder(source)
+    lower_case = source.get("lower_case")
     if not (folder / CONFIGURATION).is_file():
         raise UserError(
             f"{folder}: no {CONFIGURATION}; allowed: a folder with {CONFIGURATION} and weights"
@@ -76,10 +85,14 @@ def copy_model(source: Mapping[str, Any], wanted: Mapping[str, str], out: Path) 
     tokenizer = [name for name in TOKENIZER if (folder / name).is_file()]
     if not tokenizer:
         raise UserError(f"{folder}: no tokenizer file; allowed: one of {', '.join(TOKENIZER)}")
+    require_vocabulary_alone(str(folder), tokenizer, lower_case)
     names += tokenizer
     for name in names:
         shutil.copyfile(folder / name, out / name)
     digests = _checked(folder, out, names, wanted)
+    if lower_case is not None:
+        state_casing(str(folder), out, lower_case)
+        digests[SETTINGS] = sha256_file(out / SETTINGS)
     write_json(out / "source.json", {"origin": origin, "sha256": digests})
 
 
@@ -156,7 +169,11 @@ def model_files(where: str, names: Iterable[str]) -> list[str]:
 
 
 def keep_model(
-    folder: Path, digests: Mapping[str, str], origin: Mapping[str, str], out: Path
+    folder: Path,
+    digests: Mapping[str, str],
+    origin: Mapping[str, str],
+    out: Path,
+    lower_case: bool | None = None,
 ) -> None:
     """Move a downloaded model to `out`, convert pickled weights, and write `source.json`.
 
@@ -165,17 +182,20 @@ def keep_model(
         digests: SHA-256 of each file in it.
         origin: recorded in `source.json`.
         out: an empty folder.
+        lower_case: whether texts are lower-cased, if the configuration says so.
 
     Raises:
-        UserError: the weights or a JSON file cannot be read.
+        UserError: the weights or a JSON file cannot be read, or `lower_case` has no effect.
     """
+    for name in digests:
+        if name in (CONFIGURATION, SETTINGS):
+            _copy_without_code(folder / name, out / name)
+    if lower_case is not None:
+        state_casing(origin["repository"], out, lower_case)
     if PICKLE in digests:
         from layerscope.models.convert import convert_pickle  # imports torch
 
         convert_pickle(folder / PICKLE, out / WEIGHTS)
-    for name in digests:
-        if name in (CONFIGURATION, "tokenizer_config.json"):
-            _copy_without_code(folder / name, out / name)
     # Moved last, so that an interruption before this loses no download.
     for name in digests:
         if name != PICKLE and not (out / name).exists():

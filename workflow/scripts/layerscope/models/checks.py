@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import safe_open
-from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from layerscope.core.errors import UserError, show
 from layerscope.core.files import read_json_object
@@ -81,25 +80,6 @@ def require_layers(config: PreTrainedConfig, folder: str | Path) -> None:
         value = getattr(config, name, 1)
         if isinstance(value, int) and value < 1:
             raise UserError(f"{Path(folder, 'config.json')}: {name} is {value}; allowed: 1 or more")
-
-
-def require_embeddings(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: str | Path
-) -> None:
-    """Stop where a tokenizer gives ids for which the model has no embedding.
-
-    Raises:
-        UserError: it does; the first such token is named.
-    """
-    embeddings: Any = model.get_input_embeddings()
-    rows = embeddings.weight.shape[0]
-    past = {token: at for token, at in tokenizer.get_vocab().items() if at >= rows}
-    if past:
-        token = min(past, key=lambda name: past[name])
-        raise UserError(
-            f"{folder}: its tokenizer has {token!r} with id {past[token]}, and its model "
-            f"embeddings of {rows} tokens; allowed: embeddings of all tokens of the tokenizer"
-        )
 
 
 def require_whole_body(

@@ -1,4 +1,4 @@
-"""Load models and tokenizers from folders: safetensors alone, no hub, no remote code."""
+"""Load models from folders: safetensors alone, no hub, no remote code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from transformers import (
     AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
-    AutoTokenizer,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -25,15 +24,14 @@ from transformers.activations import NewGELUActivation
 from transformers.utils import logging as transformers_logging
 
 from layerscope.core.errors import UserError
-from layerscope.core.files import read_json_object
 from layerscope.models.checks import (
     loading,
-    require_embeddings,
     require_float_weights,
     require_layers,
     require_whole_body,
 )
 from layerscope.models.memory import is_out_of_memory
+from layerscope.models.tokenizers import require_embeddings, require_mask, require_padding
 
 transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
 transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -62,48 +60,6 @@ def uses_bfloat16(precision: str) -> bool:
     if torch.cuda.is_available():
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-
-
-def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
-    """A model's tokenizer, with a padding token in any case (the end-of-text token if it has none).
-
-    Raises:
-        UserError: the folder holds no tokenizer, it would lower-case for a cased vocabulary though
-            nothing says so, or it has neither padding nor end-of-text token.
-    """
-    _require_folder(folder)
-    if Path(folder, "config.json").is_file():  # which a tokenizer may need, too
-        require_float_weights(folder)
-    with loading(folder, "tokenizer"):
-        tokenizer = AutoTokenizer.from_pretrained(folder, **_LOCAL)
-        tokenizer.model_max_length = int(tokenizer.model_max_length)
-    # Without its files, transformers gives an empty tokenizer of the configuration's class.
-    if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
-        raise UserError(f"{folder}: its tokenizer has no vocabulary; allowed: one with its files")
-    if _lowers_unasked(Path(folder), tokenizer):
-        raise UserError(
-            f"{folder}: its vocabulary has capital letters, and its tokenizer would lower-case; "
-            "allowed: a tokenizer_config.json that says do_lower_case"
-        )
-    if tokenizer.pad_token is None:
-        if tokenizer.eos_token is None:
-            raise UserError(
-                f"{folder}: its tokenizer has neither a padding nor an end-of-text token"
-            )
-        tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer
-
-
-def _lowers_unasked(folder: Path, tokenizer: PreTrainedTokenizerBase) -> bool:
-    # BERT's class lower-cases unless tokenizer_config.json says otherwise, whatever tokenizer.json
-    # says (transformers 5): a cased model without that file would lose most of its vocabulary.
-    if not getattr(tokenizer, "do_lower_case", False):
-        return False
-    stated = folder / "tokenizer_config.json"
-    if stated.is_file() and "do_lower_case" in read_json_object(stated):
-        return False
-    words = set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)
-    return any("A" <= letter <= "Z" for word in words for letter in word)
 
 
 def load_model(folder: str | Path, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
@@ -209,7 +165,10 @@ def load_language_model(
         UserError: the folder holds no such model.
     """
     auto = AutoModelForMaskedLM if architecture == "encoder" else AutoModelForCausalLM
-    return _load(auto, folder, tokenizer)[0]
+    model = _load(auto, folder, tokenizer)[0]
+    if architecture == "encoder":
+        require_mask(model, tokenizer, folder)
+    return model
 
 
 def fuse_activations(model: PreTrainedModel) -> PreTrainedModel:
@@ -268,6 +227,7 @@ def _read_config(folder: str | Path) -> PreTrainedConfig:
     with loading(folder, "model"):
         config = AutoConfig.from_pretrained(folder, **_LOCAL)
     require_layers(config, folder)
+    require_padding(config, folder)
     return config
 
 

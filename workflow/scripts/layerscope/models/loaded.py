@@ -10,13 +10,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from layerscope.data.labels import TaskLabels
 from layerscope.models.inputs import SpecialTokens, read_special_tokens
-from layerscope.models.load import (
-    device,
-    load_model,
-    load_tokenizer,
-    load_with_head,
-    random_model,
-)
+from layerscope.models.load import device, load_model, load_with_head, random_model
+from layerscope.models.tokenizers import load_tokenizer
 
 
 @dataclass(frozen=True)

@@ -32,13 +32,9 @@ from layerscope.models.inputs import (
     encode_sentences,
     labelled_position,
 )
-from layerscope.models.load import (
-    load_tokenizer,
-    load_with_fresh_head,
-    position_limit,
-    uses_bfloat16,
-)
+from layerscope.models.load import load_with_fresh_head, position_limit, uses_bfloat16
 from layerscope.models.loaded import LoadedModel
+from layerscope.models.tokenizers import load_tokenizer
 from layerscope.training.checkpoints import Checkpoints
 from layerscope.training.order import Epochs, Items, similar_lengths
 from layerscope.training.trainer import (

@@ -30,14 +30,10 @@ from layerscope.config.training import PreTraining, Shape
 from layerscope.core.errors import UserError
 from layerscope.data.rng import seeded
 from layerscope.models.inputs import SpecialTokens
-from layerscope.models.load import (
-    fuse_activations,
-    load_language_model,
-    load_tokenizer,
-    position_limit,
-)
+from layerscope.models.load import fuse_activations, load_language_model, position_limit
 from layerscope.models.loaded import LoadedModel
 from layerscope.models.tensors import read_tensors
+from layerscope.models.tokenizers import load_tokenizer
 from layerscope.training.checkpoints import Checkpoints
 from layerscope.training.order import Epochs, Items, shuffled
 from layerscope.training.trainer import (
