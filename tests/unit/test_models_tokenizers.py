@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from refusals import one_line
 from tiny_models import TEXTS, Tiny, copied
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from layerscope.core.errors import UserError
-from layerscope.models import tokenizers
+from layerscope.models import sentencepieces, tokenizers
 from layerscope.models.inputs import read_special_tokens, tokenise_words
 from layerscope.models.load import load_language_model, load_model
+from layerscope.models.sentencepieces import hold_to_model
 from layerscope.models.tokenizers import PROBES, load_tokenizer, require_embeddings
 
 MORE = ("Crème brûlée, ÉCLAIR", "T-cell's", "  three", "x\u00a0y", "[SEP] </s>", "naïve\u2009café")
@@ -125,7 +128,7 @@ def test_texts_are_read_as_the_file_says_and_so_they_are_once_it_is_saved(
     assert given(rebuilt) != expected
     with caplog.at_level(logging.INFO):
         tokenizer = load_tokenizer(folder)
-    assert "tokenizer.json holds" in caplog.text
+    assert "; the file is used" in caplog.text
     assert given(tokenizer) == expected
     assert tokenizer.special_tokens_map == rebuilt.special_tokens_map
     assert tokenizer.model_input_names == rebuilt.model_input_names
@@ -272,3 +275,53 @@ def test_padding_past_the_embeddings_of_a_configuration_is_refused(
     with pytest.raises(UserError, match=f"pad_token_id is {rows}, and vocab_size {rows}") as caught:
         load_model(folder, encoder.tokenizer)
     one_line(caught, folder)
+
+
+# --- SentencePiece ------------------------------------------------------------------------------
+
+
+class Answers:
+    """What SentencePiece would give, by a tokenizer and what it makes of a text before."""
+
+    def __init__(self, tokenizer: Tokenizer, letters: bytes) -> None:
+        self.tokenizer, self.normalizer_spec = tokenizer, self
+        self.precompiled_charsmap = letters
+
+    def encode(self, text: str) -> list[int]:
+        return list(self.tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def id_to_piece(self, number: int) -> str:
+        return str(self.tokenizer.id_to_token(number))
+
+    def serialized_model_proto(self) -> bytes:
+        return b""
+
+    def ParseFromString(self, _: bytes) -> None:  # noqa: N802 (protobuf's name)
+        pass
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFKC", "Lowercase"])
+def test_a_model_of_sentencepiece_is_followed_or_refused(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its normaliser is restored; what differs otherwise, as with any other one, is refused."""
+    made = roberta(normalizers.NFC(), ByteLevel(add_prefix_space=False))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=made, unk_token="<unk>")  # noqa: S106
+    tokenizer.vocab_file = str(tmp_path / "spm.model")
+    (tmp_path / "spm.model").write_bytes(b"\n\x0b\n\x05<unk>")
+    made.normalizer = getattr(normalizers, form)()
+    answers = Answers(made, b"letters")
+    package = SimpleNamespace(
+        SentencePieceProcessor=lambda model_file: answers, ModelProto=lambda: answers
+    )
+    for module in ("sentencepiece", "sentencepiece.sentencepiece_model_pb2"):
+        monkeypatch.setitem(sys.modules, module, package)
+    monkeypatch.setattr(sentencepieces.normalizers, "Precompiled", lambda _: normalizers.NFKC())
+    before = tokenizer.tokenize("½ µg")
+    if form == "Lowercase":
+        with pytest.raises(UserError, match=r"spm\.model: SentencePiece gives .* for 'Café"):
+            hold_to_model(tokenizer, PROBES)
+        return
+    hold_to_model(tokenizer, PROBES)
+    assert (tokenizer.tokenize("½ µg") != before) is (form == "NFKC")
+    assert tokenizer.tokenize("½ µg") == made.encode("½ µg", add_special_tokens=False).tokens

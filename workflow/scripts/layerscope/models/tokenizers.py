@@ -9,7 +9,6 @@ its tokenizer.json on texts that show this, and read from the file alone where t
 from __future__ import annotations
 
 import logging
-import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from transformers import (
 from layerscope.core.errors import UserError
 from layerscope.core.files import read_json_object
 from layerscope.models.checks import loading, require_float_weights
+from layerscope.models.sentencepieces import hold_to_model, is_of_tiktoken
 
 FILE, SETTINGS = "tokenizer.json", "tokenizer_config.json"
 #: Texts that tokenizers with other normalisers or pre-tokenisers take apart in other ways.
@@ -35,7 +35,7 @@ PROBES = (
     "cafe\u0301 ﬁbrosis",
     "FEVER Fever",
     "IL-2 and TNF-α",
-    "1,234.5 mg 2024",
+    "1,234.5 µg ½ 2024",
     "p < 0.05 & x > y",
     "蛋白 binding",
     "two  spaces\tand a tab",
@@ -61,7 +61,6 @@ _CASES = (
 ROLES = ("pad", "unk", "cls", "sep", "bos", "eos", "mask")
 #: Packages that read models of SentencePiece, and a module of each.
 _SENTENCEPIECE = {"sentencepiece": "sentencepiece", "protobuf": "google.protobuf"}
-_TIKTOKEN = re.compile(rb"[A-Za-z0-9+/]+={0,2} \d+\s*")
 
 _log = logging.getLogger(__name__)
 
@@ -71,8 +70,8 @@ def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
 
     Raises:
         UserError: the folder holds no tokenizer, a package that it needs is missing, it would
-            lower-case for a cased vocabulary though nothing says so, or it has neither padding nor
-            end-of-text token.
+            lower-case for a cased vocabulary though nothing says so, it is not what its file of
+            SentencePiece says, or it has neither padding nor end-of-text token.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -83,12 +82,9 @@ def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
     if (folder / FILE).is_file():
         with loading(folder, "tokenizer"):
             tokenizer = _as_in_file(tokenizer, folder)
-    elif _lowers_unasked(folder, tokenizer):
-        raise UserError(
-            f"{folder}: its vocabulary has capital letters, and its tokenizer would lower-case; "
-            "allowed: lower_case, true or false, in the model's 'source', or a "
-            "tokenizer_config.json that says do_lower_case"
-        )
+    else:
+        _require_casing(folder, tokenizer)
+        hold_to_model(tokenizer, PROBES)
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
             raise UserError(
@@ -122,9 +118,7 @@ def _require_packages(folder: Path) -> None:
     if (folder / FILE).is_file():
         return
     for path in sorted([*folder.glob("*.model"), *folder.glob("*.tiktoken")]):
-        with open(path, "rb") as file:
-            is_tiktoken = _TIKTOKEN.fullmatch(file.readline(1000))
-        needed = {"tiktoken": "tiktoken"} if is_tiktoken else _SENTENCEPIECE
+        needed = {"tiktoken": "tiktoken"} if is_of_tiktoken(path) else _SENTENCEPIECE
         missing = [package for package, module in needed.items() if not _is_installed(module)]
         if missing:
             raise UserError(
@@ -140,15 +134,20 @@ def _is_installed(module: str) -> bool:
         return False
 
 
-def _lowers_unasked(folder: Path, tokenizer: PreTrainedTokenizerBase) -> bool:
+def _require_casing(folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
     # BERT's class lower-cases unless tokenizer_config.json says otherwise: a cased model without
     # that file would lose most of its vocabulary.
-    if not getattr(tokenizer, "do_lower_case", False) or "do_lower_case" in _entries(
-        folder, SETTINGS
-    ):
-        return False
+    stated = "do_lower_case" in _entries(folder, SETTINGS)
+    if stated or not getattr(tokenizer, "do_lower_case", False):
+        return
     words = set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)
-    return any("A" <= letter <= "Z" for word in words for letter in word)
+    if any("A" <= letter <= "Z" for word in words for letter in word):
+        is_alone = (folder / "vocab.txt").is_file()
+        entry = "lower_case, true or false, in the model's 'source', or " if is_alone else ""
+        raise UserError(
+            f"{folder}: its vocabulary has capital letters, and its tokenizer would lower-case; "
+            f"allowed: {entry}a {SETTINGS} that says do_lower_case"
+        )
 
 
 def _entries(folder: Path, name: str) -> dict[str, Any]:
@@ -171,7 +170,7 @@ def _as_in_file(tokenizer: PreTrainedTokenizerBase, folder: Path) -> PreTrainedT
         return tokenizer
     texts, ours, theirs = found
     _log.info(
-        "%s: tokenizer.json gives %s for %s, where transformers' %s gives %s; tokenizer.json holds",
+        "%s: tokenizer.json gives %s for %s, where transformers' %s gives %s; the file is used",
         folder,
         [filed.id_to_token(number) for number in theirs],
         " and ".join(map(repr, texts)),
