@@ -112,7 +112,8 @@ def test_what_is_missing_is_named_with_its_whole_path(here: Path) -> None:
         check_paths(validate(resolve_paths(config, [("../study.yaml", config)])))
     assert str(caught.value).splitlines() == [
         f"models.minilm.source.path: '{here.parent}/no/such' has no config.json; allowed: "
-        "a folder with config.json, model.safetensors and tokenizer files",
+        "a folder with config.json, model.safetensors and tokenizer files, "
+        "or with a .gguf file",
         f"references: '{here.parent}/gone.csv' does not exist; allowed: a CSV file, or null",
     ]
 

@@ -8,7 +8,7 @@ Gives: input functions, and params that say what of a source is a job's own.
 
 from importlib.metadata import version
 
-MODEL_SUFFIXES = (".json", ".safetensors", ".txt", ".model", ".codes")
+MODEL_SUFFIXES = (".json", ".safetensors", ".gguf", ".txt", ".model", ".codes")
 
 
 def data_folder(wildcards):

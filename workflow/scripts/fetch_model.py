@@ -26,7 +26,9 @@ def main() -> None:
     lower_case = source.get("lower_case")
     if source["kind"] != "hub":
         with whole_directory(arguments.out) as out:
-            copy_model(source, wanted, out)
+            digests = copy_model(source, wanted, out)
+        if source["kind"] == "package":
+            print(digests_as_yaml(digests))
         return
 
     require_variables()

@@ -38,7 +38,7 @@ class PackagedModel(Section):
 
 
 class LocalModel(Section):
-    """A model in a folder: config.json, model.safetensors and tokenizer files."""
+    """A model in a folder: config.json, model.safetensors and tokenizer files; or one GGUF file."""
 
     kind: Literal["folder"] = Field(description="in a folder of your own")
     path: FilePath = Field(description="the folder")

@@ -53,16 +53,20 @@ def check_paths(study: Study) -> None:
     """
     mistakes = [
         f"models.{name}.source.path: {os.path.abspath(model.source.path)!r} has no config.json; "
-        "allowed: a folder with config.json, model.safetensors and tokenizer files"
+        "allowed: a folder with config.json, model.safetensors and tokenizer files, or with a "
+        ".gguf file"
         for name, model in study.models.items()
-        if isinstance(model.source, LocalModel)
-        and not os.path.isfile(os.path.join(model.source.path, "config.json"))
+        if isinstance(model.source, LocalModel) and not _holds_model(Path(model.source.path))
     ]
     if study.references and not os.path.isfile(study.references):
         whole = os.path.abspath(study.references)
         mistakes.append(f"references: {whole!r} does not exist; allowed: a CSV file, or null")
     if mistakes:
         raise UserError("\n".join(mistakes))
+
+
+def _holds_model(folder: Path) -> bool:
+    return (folder / "config.json").is_file() or any(folder.glob("*.gguf"))
 
 
 def _paths(config: Mapping[str, Any]) -> Iterator[tuple[Keys, str, Keys]]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from layerscope.core.errors import UserError
 from layerscope.core.files import read_json_object, sha256_file, write_json
+from layerscope.core.gguf import gguf_file
 from layerscope.core.packages import package_folders
 from layerscope.download.casing import SETTINGS, require_vocabulary_alone, state_casing
 from layerscope.download.shards import INDEX, shard_names
@@ -62,13 +63,18 @@ def source_folder(source: Mapping[str, Any]) -> tuple[Path, dict[str, str]]:
     return places[0] / source["folder"], origin
 
 
-def copy_model(source: Mapping[str, Any], wanted: Mapping[str, str], out: Path) -> None:
+def copy_model(source: Mapping[str, Any], wanted: Mapping[str, str], out: Path) -> dict[str, str]:
     """Copy configuration, safetensors and tokenizer files, and write `source.json` beside them.
+
+    They are made from a GGUF file where the folder has one and no safetensors.
 
     Args:
         source: a folder or a package.
         wanted: name to the SHA-256 that a file must have; of some files or none.
         out: an empty folder.
+
+    Returns:
+        SHA-256 of each file as it is at the source.
 
     Raises:
         UserError: a file that is needed is missing or is not what was wanted, the configuration is
@@ -76,6 +82,14 @@ def copy_model(source: Mapping[str, Any], wanted: Mapping[str, str], out: Path) 
     """
     folder, origin = source_folder(source)
     lower_case = source.get("lower_case")
+    if gguf := gguf_file(folder):
+        require_vocabulary_alone(str(folder), [gguf.name], lower_case)
+        digests = _checked(folder, folder, [gguf.name], wanted)
+        from layerscope.models.gguf import convert_gguf  # imports torch
+
+        convert_gguf(gguf, out)
+        _record(out, origin, sha256_at_source=digests)
+        return digests
     if not (folder / CONFIGURATION).is_file():
         raise UserError(
             f"{folder}: no {CONFIGURATION}; allowed: a folder with {CONFIGURATION} and weights"
@@ -90,10 +104,12 @@ def copy_model(source: Mapping[str, Any], wanted: Mapping[str, str], out: Path) 
     for name in names:
         shutil.copyfile(folder / name, out / name)
     digests = _checked(folder, out, names, wanted)
-    if lower_case is not None:
+    if lower_case is None:
+        write_json(out / "source.json", {"origin": origin, "sha256": digests})
+    else:
         state_casing(str(folder), out, lower_case)
-        digests[SETTINGS] = sha256_file(out / SETTINGS)
-    write_json(out / "source.json", {"origin": origin, "sha256": digests})
+        _record(out, origin, sha256_at_source=digests)
+    return digests
 
 
 def _weights(folder: Path) -> list[str]:
@@ -200,10 +216,13 @@ def keep_model(
     for name in digests:
         if name != PICKLE and not (out / name).exists():
             os.replace(folder / name, out / name)
+    _record(out, origin, sha256_on_hub=dict(digests))
+
+
+def _record(out: Path, origin: Mapping[str, str], **further: Mapping[str, str]) -> None:
+    """Write `source.json` of a model whose files were converted."""
     kept = {path.name: sha256_file(path) for path in sorted(out.iterdir())}
-    write_json(
-        out / "source.json", {"origin": origin, "sha256": kept, "sha256_on_hub": dict(digests)}
-    )
+    write_json(out / "source.json", {"origin": origin, "sha256": kept, **further})
 
 
 def _copy_without_code(path: Path, out: Path) -> None:

@@ -21,6 +21,7 @@ from layerscope.config.schema import Study, Task
 from layerscope.config.tasks import HubFiles, LocalFiles
 from layerscope.core.errors import UserError
 from layerscope.core.files import read_json_object
+from layerscope.core.gguf import gguf_file, gguf_sizes
 from layerscope.core.packages import package_folders
 
 #: Words of an example where the data has not been prepared yet; of JNLPBA it is 26.6, of the
@@ -159,23 +160,26 @@ def _model(study: Study, name: str, root: Path) -> ModelSize:
             shape.layers, shape.width, shape.heads, shape.vocabulary, shape.positions,
             4 * shape.width,
         )  # fmt: skip
-    return _read_config(_folder(name, source, root)) or _stated(source) or USUAL[entry.architecture]
+    folder = _folder(source) or root / "resources" / "models" / name
+    return _read_folder(folder) or _stated(source) or USUAL[entry.architecture]
 
 
-def _folder(name: str, source: ModelSource, root: Path) -> Path | None:
+def _folder(source: ModelSource) -> Path | None:
+    """The folder that a model is copied or converted from, if it is one."""
     if isinstance(source, LocalModel):
         return Path(source.path)
     if isinstance(source, PackagedModel):
         places = package_folders(source.package)
         return places[0] / source.folder if places else None
-    return root / "resources" / "models" / name
+    return None
 
 
-def _read_config(folder: Path | None) -> ModelSize | None:
-    if folder is None:
-        return None
+def _read_folder(folder: Path) -> ModelSize | None:
     try:
-        return size_of_config(read_json_object(folder / "config.json"))
+        gguf = gguf_file(folder)
+        return size_of_config(
+            gguf_sizes(gguf) if gguf else read_json_object(folder / "config.json")
+        )
     except UserError:
         return None
 

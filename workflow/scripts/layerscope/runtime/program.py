@@ -54,6 +54,7 @@ def prepare_environment(network: bool = False) -> None:
             os.environ.pop(name, None)
     os.environ.setdefault("HF_HUB_OFFLINE", "0" if network else "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TQDM_DISABLE", "1")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
