@@ -157,7 +157,7 @@ def test_broken_files_give_one_line(encoder: Tiny, tmp_path: Path) -> None:
         ({"quantization_config": {"quant_method": "gptq", "bits": 4}}, "with method 'gptq'"),
         ({"quantization_config": {}}, "with method 'unknown'; allowed: weights that are not"),
         ({"model_type": "nosuch"}, "model type `nosuch`"),
-        ({"id2label": 3}, "no tokenizer can be loaded"),
+        ({"id2label": 3}, "no model can be loaded"),
     ],
 )
 def test_a_configuration_that_nothing_can_be_loaded_by_gives_one_line(

@@ -95,6 +95,7 @@ def of_bert(**settings: Any) -> Any:
     return normalizers.BertNormalizer(**settings)
 
 
+GENERAL = {"tokenizer_class": "PreTrainedTokenizerFast"}
 ByteLevel = pre_tokenizers.ByteLevel
 #: Kind of model, and what the file of its tokenizer has in place of what the class takes.
 FILES = {
@@ -186,6 +187,44 @@ def test_accents_of_words_are_those_of_the_vocabulary(tmp_path: Path) -> None:
     words = tokenise_words(tokenizer, frame, ["Café", "naïve", "IL-2"])
     assert tokenizer.unk_token_id not in {number for ids in words.values() for number in ids}
     assert tokenizer.decode(words["Café"]) == "Café"
+
+
+@pytest.mark.parametrize("kind", ["albert", "biogpt"])
+def test_a_file_that_the_class_cannot_read_is_read_alone(
+    kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = bert(of_bert(), pre_tokenizers.BertPreTokenizer())
+    folder = saved(tmp_path / "model", kind, made, **BERT)
+    with caplog.at_level(logging.INFO):
+        tokenizer = load_tokenizer(folder)
+    assert "read from tokenizer.json alone" in caplog.text
+    assert given(tokenizer) == in_file(folder / "tokenizer.json")
+    assert tokenizer.special_tokens_map == BERT
+
+
+@pytest.mark.parametrize(
+    ("settings", "texts", "expected"),
+    [
+        ({"tokenizer_class": "PreTrainedTokenizerFast"}, 2, True),
+        (
+            {"tokenizer_class": "PreTrainedTokenizerFast", "model_input_names": ["input_ids"]},
+            2,
+            False,
+        ),
+        ({"tokenizer_class": "PreTrainedTokenizerFast"}, 1, False),
+        ({}, 2, True),
+        ({}, 1, False),
+    ],
+)
+def test_the_texts_of_a_pair_are_told_apart_if_the_model_has_embeddings_for_them(
+    settings: dict[str, Any], texts: int, expected: bool, tmp_path: Path
+) -> None:
+    made = bert(of_bert(), pre_tokenizers.BertPreTokenizer())
+    folder = saved(tmp_path, "bert", made, **settings, **BERT)
+    (folder / "config.json").write_text(
+        json.dumps({"model_type": "bert", "type_vocab_size": texts})
+    )
+    assert read_special_tokens(load_tokenizer(folder), "encoder").segments is expected
 
 
 # --- packages -----------------------------------------------------------------------------------

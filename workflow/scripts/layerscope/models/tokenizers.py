@@ -85,6 +85,7 @@ def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
     else:
         _require_casing(folder, tokenizer)
         hold_to_model(tokenizer, PROBES)
+    _tell_texts_apart(tokenizer, folder)
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
             raise UserError(
@@ -97,19 +98,28 @@ def load_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
 def _read(folder: Path) -> PreTrainedTokenizerBase:
     """What transformers makes of a folder."""
     try:
-        with loading(folder, "tokenizer"):
-            tokenizer = AutoTokenizer.from_pretrained(
-                folder, local_files_only=True, trust_remote_code=False
-            )
-            tokenizer.model_max_length = int(tokenizer.model_max_length)
-        # Without its files, transformers gives an empty tokenizer of the configuration's class.
-        if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
-            raise UserError(
-                f"{folder}: its tokenizer has no vocabulary; allowed: one with its files"
-            )
-    except UserError:
+        return _read_as(AutoTokenizer, folder)
+    except UserError as error:
         _require_packages(folder)
-        raise
+        if not (folder / FILE).is_file():
+            raise
+        try:
+            tokenizer = _read_as(PreTrainedTokenizerFast, folder)
+        except UserError:
+            raise error from None
+        _log.info("%s; read from %s alone", error, FILE)
+        return tokenizer
+
+
+def _read_as(kind: Any, folder: Path) -> PreTrainedTokenizerBase:
+    with loading(folder, "tokenizer"):
+        tokenizer: PreTrainedTokenizerBase = kind.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+        tokenizer.model_max_length = int(tokenizer.model_max_length)
+    # Without its files, transformers gives an empty tokenizer of the configuration's class.
+    if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
+        raise UserError(f"{folder}: its tokenizer has no vocabulary; allowed: one with its files")
     return tokenizer
 
 
@@ -148,6 +158,26 @@ def _require_casing(folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
             f"{folder}: its vocabulary has capital letters, and its tokenizer would lower-case; "
             f"allowed: {entry}a {SETTINGS} that says do_lower_case"
         )
+
+
+def _tell_texts_apart(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Give a model the numbers of its texts (`token_type_ids`) if it has embeddings of two.
+
+    transformers decides by the class of the tokenizer: the general one gives none, whatever
+    tokenizer.json says, and BERT's gives some to a RoBERTa, which has an embedding of one.
+    """
+    texts = _entries(folder, "config.json").get("type_vocab_size")
+    names, name = tokenizer.model_input_names, "token_type_ids"
+    if texts == 1:
+        tokenizer.model_input_names = [each for each in names if each != name]
+    elif (
+        isinstance(texts, int)
+        and texts > 1
+        and type(tokenizer) is PreTrainedTokenizerFast
+        and "model_input_names" not in _entries(folder, SETTINGS)
+        and 1 in tokenizer("fever", "cough", return_token_type_ids=True)[name]
+    ):
+        tokenizer.model_input_names = [names[0], name, *names[1:]]
 
 
 def _entries(folder: Path, name: str) -> dict[str, Any]:
@@ -250,7 +280,7 @@ def require_embeddings(
         raise UserError(
             f"{folder}: its tokenizer has {token!r}{f' ({roles[0]}_token)' if roles else ''} with "
             f"id {past[token]}, and its model embeddings of {rows} tokens; allowed: embeddings of "
-            "all tokens of the tokenizer"
+            "all tokens, as resize_token_embeddings makes them, or a tokenizer without this one"
         )
     if past:
         names = sorted(past, key=lambda name: past[name])
