@@ -167,6 +167,27 @@ def test_a_new_model_changes_no_other_one(config: dict[str, Any]) -> None:
     }
 
 
+def test_models_with_adapters_share_the_base_of_another_model(config: dict[str, Any]) -> None:
+    """Which is one that is fine-tuned whole, if there is one; adding them moves no other model."""
+    before = every_setting(validate(config))
+    whole = config["models"]["minilm"]
+    for name, rank in (("a-lora", 4), ("b-lora", 8)):
+        config["models"][name] = {**whole, "adapter": {"kind": "lora", "rank": rank}}
+    study = validate(config)
+    names = ("minilm", "a-lora", "b-lora", "gpt-mini")
+    assert [jobs.stored_as(study, each) for each in names] == [*["minilm"] * 3, "gpt-mini"]
+    assert before.items() <= every_setting(study).items()
+    assert [jobs.adapter_settings(study, each) for each in names[:2]] == [
+        None,
+        '{"alpha":32.0,"dropout":0.05,"kind":"lora","rank":4,"targets":"all-linear"}',
+    ]
+    families = json.loads(jobs.association_settings(study))["families"]
+    assert {families[name] for name in ("minilm", "minilm-hpo", "a-lora", "b-lora")} == {"a-lora"}
+    config["models"]["minilm"]["source"] = {**whole["source"], "folder": "other"}
+    study = validate(config)
+    assert [jobs.stored_as(study, each) for each in names[:3]] == ["minilm", "a-lora", "a-lora"]
+
+
 def test_models_derived_from_one_another_are_one_family(config: dict[str, Any]) -> None:
     config["models"]["another"] = copy.deepcopy(config["models"]["minilm-hpo"])
     config["models"]["another"]["source"]["base"] = "minilm-hpo"
@@ -190,6 +211,7 @@ def test_overrides_of_fine_tuning_merge(config: dict[str, Any]) -> None:
         "warmup_ratio": 0.1,
         "schedule": "linear",
         "precision": "float32",
+        "gradient_checkpointing": False,
     }
     assert json.loads(jobs.finetuning_settings(study, "hpo-nli", "minilm")) == {
         **defaults,

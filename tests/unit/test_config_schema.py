@@ -167,6 +167,7 @@ HEADINGS = {
     "PreTraining": "`models.{name}.source.training`",
     "ModelFineTuning": "`models.{name}.finetuning`",
     "FineTuningOverride": "`models.{name}.finetuning.nli` and `models.{name}.finetuning.ner`",
+    "Lora": "`models.{name}.adapter`, `kind: lora`",
     "Grid": "`variants`",
     "FineTuningByKind": "`finetuning`",
     "FineTuning": "`finetuning.nli` and `finetuning.ner`",

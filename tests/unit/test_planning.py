@@ -22,7 +22,16 @@ from planned_jobs import (
     paper,
     some_jobs,
 )
-from transformers import AutoModel, BertConfig, DistilBertConfig, GPT2Config, GPTNeoConfig
+from transformers import (
+    AutoModel,
+    BertConfig,
+    DistilBertConfig,
+    GPT2Config,
+    GPTNeoConfig,
+    LlamaConfig,
+    ModernBertConfig,
+    Qwen3Config,
+)
 
 from layerscope.config import jobs
 from layerscope.config.load import read_yaml, validate
@@ -31,7 +40,7 @@ from layerscope.core.errors import UserError
 from layerscope.core.packages import package_folders
 from layerscope.resources import rates
 from layerscope.resources.estimate import in_words
-from layerscope.resources.needs import GPU_FROM, needs
+from layerscope.resources.needs import GPU_FROM, Needs, needs
 from layerscope.resources.sizes import (
     USUAL,
     ModelSize,
@@ -51,6 +60,12 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 # --- sizes -----------------------------------------------------------------------------------
 
+#: Heads that share keys, and a gate.
+GROUPED: Config = {
+    "hidden_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2,
+    "intermediate_size": 320, "vocab_size": 200,
+}  # fmt: skip
+
 
 @pytest.mark.parametrize(
     "config",
@@ -61,6 +76,16 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         GPT2Config(n_embd=192, n_layer=4, n_head=4, vocab_size=4096, n_positions=256),
         DistilBertConfig(dim=96, n_layers=3, n_heads=4),
         GPTNeoConfig(hidden_size=64, num_layers=4, num_heads=4, attention_types=[[["global"], 4]]),
+        LlamaConfig(**GROUPED, max_position_embeddings=131072),
+        Qwen3Config(**GROUPED, head_dim=64),
+        ModernBertConfig(
+            hidden_size=96,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            intermediate_size=160,
+            vocab_size=200,
+            pad_token_id=0,
+        ),
     ],
 )
 def test_weights_are_counted_as_in_the_model_itself(config: Any) -> None:
@@ -223,6 +248,53 @@ def test_arithmetic_of_fine_tuning_by_hand(monkeypatch: pytest.MonkeyPatch) -> N
     assert size.body == 84_934_656
     assert found.seconds == pytest.approx(10 + 6 * 84_934_656 * 51 * 1000 / 4e10)
     assert found.gpu == 0
+
+
+#: As on the hub.
+LLAMA_3_8B: Config = {
+    "model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336,
+    "num_attention_heads": 32, "num_hidden_layers": 32, "num_key_value_heads": 8,
+    "vocab_size": 128256, "max_position_embeddings": 8192, "rms_norm_eps": 1e-5,
+    "rope_theta": 500000.0,
+}  # fmt: skip
+
+
+def of_8b(rule: str, **weights: Any) -> Needs:
+    """What a job of a model with the shape of Llama 3 8B needs."""
+    bert = read_yaml(PAPER)["models"]["bert"] | {"architecture": "decoder"}
+    study, size = paper(models={"llama": bert | weights}), size_of_config(LLAMA_3_8B)
+    assert size is not None
+    sizes = replace(read_sizes(study), models={"llama": size})
+    wildcards = {"task": "jnlpba", "model": "llama", "variant": "f100-s1"}
+    return needs(study, sizes, rule, wildcards | {"percent": "100", "seed": "1"})
+
+
+def test_a_decoder_of_8b_with_an_adapter_fits_a_gpu_of_80_gb() -> None:
+    """By hand, in MB. The whole model in float32 does not fit, whatever its batch."""
+    weights = {"dtype": "bfloat16", "adapter": {"kind": "lora", "rank": 16}}
+    body = 32 * (2 * 4096 * (4096 + 1024) + 3 * 4096 * 14336)
+    embeddings, adapter = 128256 * 4096, 16 * 32 * (4 * 4096 + 2 * 5120 + 3 * 18432)
+    assert (body, adapter) == (6_979_321_856, 41_943_040)
+    tuned = of_8b("finetune", **weights)
+    assert tuned.gpu == 1
+    assert tuned.device is not None
+    assert tuned.device.weights == (2 * (body + embeddings) + 4 * adapter) / 1e6
+    assert tuned.device.gradients == 4 * adapter / 1e6 == tuned.other_mb
+    assert tuned.device.optimiser == 8 * adapter / 1e6
+    kept = 2 * (5 * 4096 + 2 * (4096 + 1024) + 4 * 14336) + 3 * (6 * 4096 + 14336)
+    assert tuned.device.activations == 32 * 32 * 128 * kept / 1e6
+    for rule in ("finetune", "extract_finetuned", "intervene"):
+        found = of_8b(rule, **weights)
+        assert found.device is not None
+        assert 15_000 < found.device.total < 80_000, rule
+        assert found.mem_mb < 80_000, rule
+    whole = of_8b("finetune").device
+    assert whole is not None
+    assert whole.total - whole.activations > 80_000
+    recomputed = of_8b("finetune", **weights, finetuning={"ner": {"gradient_checkpointing": True}})
+    assert recomputed.device is not None
+    assert recomputed.device.activations < 0.1 * tuned.device.activations
+    assert recomputed.seconds > tuned.seconds
 
 
 GPU = {"gpus": [{"name": "NVIDIA H200"}]}

@@ -34,7 +34,7 @@ def said(value: Any) -> str:
     """A setting as the document writes it."""
     if isinstance(value, float) and 0 < value < 1e-3:
         return re.sub(r"^(\d)e-0?", r"\1.0e-", f"{value:g}")
-    return str(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 @pytest.mark.parametrize(("kind", "name"), [("nli", "inference"), ("ner", "entities")])

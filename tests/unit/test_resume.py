@@ -21,6 +21,7 @@ from test_pretraining import SHAPE, run
 from tiny_models import Tiny, save_encoder
 from transformers import Trainer
 
+from layerscope.config.weights import Lora
 from layerscope.core.errors import UserError
 from layerscope.core.files import require_newer, require_past, whole_directory, writer
 from layerscope.core.formats import write_table
@@ -40,14 +41,15 @@ class Killed(BaseException):
     """What nothing catches."""
 
 
-@pytest.fixture(params=["encoder-nli", "decoder-ner", "causal", "masked"])
+@pytest.fixture(params=["encoder-nli", "encoder-nli-lora", "decoder-ner", "causal", "masked"])
 def train(request: pytest.FixtureRequest, tmp_path: Path) -> Train:
     """A training of 12 steps that writes to a folder."""
-    if request.param in ("encoder-nli", "decoder-ner"):
-        name, kind = request.param.split("-")
+    if request.param.startswith(("encoder", "decoder")):
+        name, kind, *lora = request.param.split("-")
+        adapter = Lora(kind="lora", rank=2) if lora else None
         tiny, table = request.getfixturevalue(name), (pairs if kind == "nli" else sentences)(26, 1)
         return lambda out, checkpoints: tuned(
-            tiny, out, table, settings=BRIEF, checkpoints=checkpoints
+            tiny, out, table, settings=BRIEF, adapter=adapter, checkpoints=checkpoints
         )
     batch = 67 if request.param == "causal" else 35  # 268 and 139 sequences: 4 steps an epoch
     settings = PRETRAINING.model_copy(update={"steps": STEPS, "batch_size": batch})
@@ -98,7 +100,10 @@ def test_killed_at_any_step_it_ends_with_the_same_bytes(
         steps["kill"] = kill
         with pytest.raises(Killed):
             train(tmp_path / f"killed-{kill}", checkpoints)
-        assert [p.name for p in checkpoints.folder.iterdir()] == [f"step-{kill:09d}"]
+        (path,) = checkpoints.folder.iterdir()
+        assert path.name == f"step-{kill:09d}"
+        has_model = (path / "trainer" / "model.safetensors").exists()
+        assert has_model != (path / "trainer" / "adapter_model.safetensors").exists()
     steps["kill"] = None
     caplog.clear()
     assert train(tmp_path / "resumed", checkpoints) == expected

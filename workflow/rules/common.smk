@@ -78,7 +78,12 @@ except UserError as error:
 
 TASKS = list(STUDY.tasks)
 MODELS = list(STUDY.models)
-FETCHED = [model for model in MODELS if not jobs.is_pretrained_here(STUDY, model)]
+FETCHED = [
+    model
+    for model in MODELS
+    if not jobs.is_pretrained_here(STUDY, model)
+    and jobs.stored_as(STUDY, model) == model
+]
 MADE = [model for model in MODELS if jobs.is_pretrained_here(STUDY, model)]
 #: Their order in the configuration is no reason to run again.
 SORTED_MODELS = sorted(MODELS)

@@ -44,13 +44,15 @@ rule extract_base:
         attention_files=attention_files,
         predictions=prediction_options,
         prediction_files=prediction_files,
+        dtype=dtype,
+        adapter_base=adapter_base_option,
     shell:
         "python {params.program:q} --gpus {resources.gpu} --task {wildcards.task} --name {wildcards.model}"
         " --variant {wildcards.variant} --kind {params.kind} --architecture {params.architecture}"
         " --settings {params.settings:q} --attention-settings {params.attention:q}"
         " --probe-rows {params.splits} --data {input.data} --samples {input.samples}"
         " --test {input.test}"
-        " --views {params.views} --model {input.model}"
+        " --views {params.views} --model {input.model} {params.dtype} {params.adapter_base}"
         " --out-activations {output.activations}"
         " {params.attention_files} {params.prediction_files} {params.predictions}"
         " --record {params.record} > {log} 2>&1"

@@ -70,7 +70,7 @@ def model_folder(wildcards):
 def folder_of(model):
     if jobs.is_pretrained_here(STUDY, model):
         return f"{RESULTS}/pretrained/{model}"
-    return f"resources/models/{model}"
+    return f"resources/models/{jobs.stored_as(STUDY, model)}"
 
 
 def base_folder(wildcards):
@@ -104,6 +104,8 @@ def extracted_from(wildcards):
             other = jobs.ceiling_variant(STUDY, wildcards.variant)
             found["before"] = model
             found["other_seed"] = f"{folder}/{other}" if other else []
+        if base := adapter_base(wildcards):
+            found["adapter_base"] = base
     splits = probe_rows(wildcards)
     return found | {
         "data": [

@@ -11,6 +11,7 @@ rule intervene:
     input:
         unpack(main_probe_rows),
         model=f"{RESULTS}/finetuned/{{task}}/{{model}}/{{variant}}",
+        adapter_base=adapter_base,
         attention=ranking,
         test=f"{RESULTS}/data/{{task}}/test.parquet",
     output:
@@ -33,6 +34,8 @@ rule intervene:
         passes=ACTIVATIONS,
         merge_tags=merge_tags,
         attention=ranking_option,
+        dtype=dtype,
+        adapter_base=adapter_base_option,
         limit=lambda wildcards: jobs.prediction_limit(
             STUDY, wildcards.task, wildcards.model
         ),
@@ -41,6 +44,6 @@ rule intervene:
         " --variant {wildcards.variant} --kind {params.kind} --architecture {params.architecture}"
         " --settings {params.settings:q} --passes {params.passes:q}"
         " --max-length {params.limit} {params.merge_tags}"
-        " --model {input.model} {params.attention}"
+        " --model {input.model} {params.dtype} {params.adapter_base} {params.attention}"
         " --reference {input.data} --sample {input.sample} --test {input.test} --out {output}"
         " --record {params.record} > {log} 2>&1"

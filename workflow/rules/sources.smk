@@ -6,6 +6,7 @@ Needs: STUDY, names and folders (common.smk), distributions_of() (job.smk).
 Gives: input functions, and params that say what of a source is a job's own.
 """
 
+import shlex
 from importlib.metadata import version
 
 MODEL_SUFFIXES = (".json", ".safetensors", ".gguf", ".txt", ".model", ".codes")
@@ -53,6 +54,28 @@ def model_packages(wildcards):
     package = jobs.packaged_in(STUDY, wildcards.model)
     names = distributions_of(package) if package else []
     return " ".join(f"{name} {version(name)}" for name in names)
+
+
+def dtype(wildcards):
+    """Option: the type that a model's weights are loaded in, if it is not float32."""
+    found = STUDY.models[wildcards.model].dtype
+    return f"--dtype {found}" if found != "float32" else ""
+
+
+def adapter(wildcards):
+    """Option: what is fine-tuned with the head, if it is not the whole model."""
+    settings = jobs.adapter_settings(STUDY, wildcards.model)
+    return f"--adapter {shlex.quote(settings)}" if settings else ""
+
+
+def adapter_base(wildcards):
+    """What the adapter of a fine-tuned variant belongs to; nothing for other variants."""
+    adapted = STUDY.models[wildcards.model].adapter is not None
+    return model_folder(wildcards) if adapted and wildcards.variant in FINETUNED else []
+
+
+def adapter_base_option(wildcards, input):
+    return f"--base {input.adapter_base}" if input.get("adapter_base") else ""
 
 
 def fetched_files(wildcards):

@@ -2,7 +2,7 @@
 
 Needs: corpora, a fetched model to continue from, or none; a pre-trained model, prepared data, a sample.
 Gives: results/{study}/pretrained/{model}/ and results/{study}/pretrained/{model}.json (held-out loss),
-    results/{study}/finetuned/{task}/{model}/f{percent}-s{seed}/ (model, tokenizer, history.json).
+    results/{study}/finetuned/{task}/{model}/f{percent}-s{seed}/ (model and tokenizer, or an adapter; history.json).
 """
 
 
@@ -39,7 +39,7 @@ rule pretrain:
 
 
 rule finetune:
-    """Fine-tune the whole model and a new head with the Hugging Face Trainer."""
+    """Fine-tune the whole model, or an adapter, and a new head with the Hugging Face Trainer."""
     input:
         model=model_folder,
         train=f"{RESULTS}/data/{{task}}/train.parquet",
@@ -63,10 +63,12 @@ rule finetune:
             STUDY, wildcards.task, wildcards.model
         ),
         merge_tags=merge_tags,
+        adapter=adapter,
+        dtype=dtype,
         checkpoints=checkpoints("finetuned", "finetune"),
     shell:
         "python {params.program:q} --gpus {resources.gpu} --kind {params.kind} --architecture {params.architecture}"
         " --settings {params.settings:q} --seed {wildcards.seed} --model {input.model}"
         " --train {input.train} --sample {input.sample} --validation {input.validation}"
-        " {params.merge_tags} --checkpoints {params.checkpoints} --out {output}"
+        " {params.adapter} {params.dtype} {params.merge_tags} --checkpoints {params.checkpoints} --out {output}"
         " --record {params.record} > {log} 2>&1"

@@ -23,6 +23,8 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--architecture", choices=["encoder", "decoder"], required=True)
     parser.add_argument("--settings", required=True, help="JSON of the activation settings")
     parser.add_argument("--model", type=Path, required=True, help="folder of the variant's model")
+    parser.add_argument("--base", type=Path, help="the model that an adapter belongs to")
+    parser.add_argument("--dtype", default="float32", help="type that the weights are loaded in")
     parser.add_argument(
         "--probe-rows", nargs="+", required=True, help="names of splits that probes learn from"
     )
@@ -63,10 +65,11 @@ def main() -> None:
     from layerscope.extraction.activations import write_all_activations
     from layerscope.extraction.attention import attention_table
     from layerscope.extraction.predictions import predict
-    from layerscope.models.load import device, load_model
-    from layerscope.models.loaded import load_base, load_fine_tuned
+    from layerscope.models.load import dtype_named
+    from layerscope.models.loaded import load_base, load_body, load_fine_tuned
     from layerscope.run_records.content import cached_sha256
 
+    weights = (arguments.base, dtype_named(arguments.dtype))
     settings = Activations.model_validate_json(arguments.settings)
     task = TaskLabels.read(arguments.test, arguments.kind, arguments.merge_tags)
     test = read_table(arguments.test, task.kind)
@@ -79,7 +82,7 @@ def main() -> None:
         "model_sha256": cached_sha256(arguments.model),
     }
     if arguments.out_predictions:
-        tuned = load_fine_tuned(arguments.model, arguments.architecture, task)
+        tuned = load_fine_tuned(arguments.model, arguments.architecture, task, *weights)
         limit = arguments.max_length or settings.max_length
         columns = predict(tuned, test, task, settings.model_copy(update={"max_length": limit}))
         write_table(arguments.out_predictions, "predictions", columns, described)
@@ -87,14 +90,10 @@ def main() -> None:
     else:
         random = without_seed(arguments.variant) == RANDOM
         seed = parse_variant(arguments.variant)[1] if random else None
-        loaded = load_base(arguments.model, arguments.architecture, seed)
+        loaded = load_base(arguments.model, arguments.architecture, seed, weights[1])
 
-    read = [
-        (split, read_sample(path, sample, task.kind), path)
-        for split, path, sample in zip(
-            arguments.probe_rows, arguments.data, arguments.samples, strict=True
-        )
-    ]
+    sampled = zip(arguments.probe_rows, arguments.data, arguments.samples, strict=True)
+    read = [(split, read_sample(path, ids, task.kind), path) for split, path, ids in sampled]
     splits = {
         split: (table, {**described, "split": split, "data_sha256": cached_sha256(path)})
         for split, table, path in (*read, ("test", test, arguments.test))
@@ -105,7 +104,7 @@ def main() -> None:
     if arguments.out_attention:
         attention = Attention.model_validate_json(arguments.attention_settings)
         before, other_seed = (
-            load_model(folder, loaded.tokenizer).to(device()) if folder else None  # type: ignore[arg-type]
+            load_body(folder, loaded.tokenizer, *weights) if folder else None
             for folder in (arguments.before, arguments.other_seed)
         )
         columns = attention_table(loaded, before, other_seed, test, task.kind, attention)

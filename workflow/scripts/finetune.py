@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from importlib.metadata import version
 from pathlib import Path
 
 from layerscope.runtime.gpus import use_gpus
 from layerscope.runtime.program import run
 
 
-def main() -> None:
-    """Read data and sample, fine-tune, save model, tokenizer and history."""
+def read_arguments() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kind", choices=["nli", "ner"], required=True, help="of the task")
     parser.add_argument("--architecture", choices=["encoder", "decoder"], required=True)
@@ -23,14 +24,24 @@ def main() -> None:
     parser.add_argument(
         "--merge-tags", action="store_true", help="NER: the head learns types in place of IOB2 tags"
     )
+    parser.add_argument(
+        "--adapter", help="JSON of what is fine-tuned with the head; all of the model without"
+    )
+    parser.add_argument("--dtype", default="float32", help="type that the weights are loaded in")
     parser.add_argument("--out", type=Path, required=True, help="folder for model and history")
     parser.add_argument("--gpus", type=int, default=0, help="0 or 1: which GPU is chosen here")
     parser.add_argument("--checkpoints", type=Path, help="folder of this job's; none without")
     parser.add_argument("--checkpoint-seconds", type=float, default=600, help="between two")
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Read data and sample, fine-tune, save model, tokenizer and history."""
+    arguments = read_arguments()
     use_gpus(arguments.gpus)
 
     from layerscope.config.training import FineTuning
+    from layerscope.config.weights import Lora
     from layerscope.core.code import code_digest
     from layerscope.core.files import whole_directory
     from layerscope.core.formats import read_sample, read_table
@@ -39,6 +50,7 @@ def main() -> None:
     from layerscope.training.checkpoints import until_success
     from layerscope.training.finetuning import FineTuningData, finetune
 
+    adapter = Lora.model_validate_json(arguments.adapter) if arguments.adapter else None
     settings = FineTuning.model_validate_json(arguments.settings)
     data = FineTuningData(
         train=read_sample(arguments.train, arguments.sample, arguments.kind),
@@ -53,6 +65,8 @@ def main() -> None:
         "settings": settings.model_dump(mode="json"),
         "seed": arguments.seed,
         "merge_tags": arguments.merge_tags,
+        "adapter": [arguments.adapter, version("peft")] if adapter else None,
+        "dtype": arguments.dtype,
         "model": cached_sha256(arguments.model),
         "files": [cached_sha256(path) for path in files],
     }
@@ -66,6 +80,8 @@ def main() -> None:
             architecture=arguments.architecture,
             settings=settings,
             seed=arguments.seed,
+            adapter=adapter,
+            dtype=arguments.dtype,
             checkpoints=checkpoints,
         )
 

@@ -27,6 +27,8 @@ def read_arguments() -> argparse.Namespace:
         "--merge-tags", action="store_true", help="NER: the head knows types in place of IOB2 tags"
     )
     parser.add_argument("--model", type=Path, required=True, help="folder of the fine-tuned model")
+    parser.add_argument("--base", type=Path, help="the model that an adapter belongs to")
+    parser.add_argument("--dtype", default="float32", help="type that the weights are loaded in")
     parser.add_argument(
         "--attention", help="before and after: its change ranks heads; without it none is masked"
     )
@@ -53,6 +55,7 @@ def main() -> None:
     from layerscope.data.labels import TaskLabels
     from layerscope.extraction.predictions import predict_each
     from layerscope.models.hooks import all_heads
+    from layerscope.models.load import dtype_named
     from layerscope.models.loaded import load_fine_tuned
     from layerscope.statistics import metrics
 
@@ -61,7 +64,8 @@ def main() -> None:
     task = TaskLabels.read(arguments.test, arguments.kind, arguments.merge_tags)
     test = read_table(arguments.test, task.kind)
     reference = read_sample(arguments.reference, arguments.sample, task.kind)
-    loaded = load_fine_tuned(arguments.model, arguments.architecture, task)
+    weights = (arguments.base, dtype_named(arguments.dtype))
+    loaded = load_fine_tuned(arguments.model, arguments.architecture, task, *weights)
 
     def score(truth: Any, predicted: Any, examples: Any) -> dict[str, float]:
         if task.kind == "nli":

@@ -7,8 +7,9 @@ fine-tuning be? Learning efficient language models", measure how near fine-tuned
 pre-trained one in the space of parameters.
 
 Files of weights are mapped and read a few rows at a time, so that memory does not depend on the
-model. The layout of safetensors is read here and not by its library, which knows no bfloat16
-without torch: https://github.com/huggingface/safetensors#format.
+model. The change by an adapter (LoRA) is what its low-rank matrices add. The layout of safetensors
+is read here and not by its library, which knows no bfloat16 without torch:
+https://github.com/huggingface/safetensors#format.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import json
 import logging
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from layerscope.core.errors import UserError
+from layerscope.core.files import read_json_object
 from layerscope.core.table_files import Row, Sources, Table, path_parts, variant_keys
 
 MEASURE = "relative_change"
@@ -36,6 +38,8 @@ _EMBEDDINGS = re.compile(r"(?:^|\.)(embeddings\..+|embed_\w+\.weight|w[tp]e\.wei
 _ATTENTION = re.compile(r"attention|attn")
 #: How numbers are stored, by their name in a file. bfloat16 is the upper half of float32.
 _STORED = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+#: Files of an adapter, as peft names them.
+ADAPTER, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 #: Numbers that are read at a time.
 _BLOCK_SIZE = 1 << 20
 
@@ -77,6 +81,12 @@ class Matrix(NamedTuple):
             yield block.astype(np.float64)
 
 
+Matrices = Mapping[Place, Matrix]
+#: Squared norms of a matrix' change, and of the matrix before.
+Squares = tuple[Place, float, float]
+Values = npt.NDArray[np.float64]
+
+
 def place_of(name: str) -> Place | None:
     """Where a tensor lies; None for one of a head, a pooler or a final norm."""
     if found := _BLOCK.search(name):
@@ -97,21 +107,31 @@ def read_matrices(folder: str | Path) -> dict[Place, Matrix]:
         raise UserError(f"{folder}: no weights; allowed: a folder with safetensors")
     found: dict[Place, Matrix] = {}
     for path in paths:
-        try:
-            with path.open("rb") as file:
-                size = int.from_bytes(file.read(8), "little")
-                header = json.loads(file.read(size))
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path}: unreadable weights ({error}); allowed: safetensors") from None
-        for name, tensor in header.items():
-            place = place_of(name)
-            if place is None or tensor["dtype"] not in _STORED or len(tensor["shape"]) != 2:
+        for name, matrix in _matrices_in(path):
+            if (place := place_of(name)) is None:
                 continue
             if place in found:
                 raise UserError(f"{path}: two matrices '{place.name}' in layer {place.layer}")
-            start = 8 + size + tensor["data_offsets"][0]
-            found[place] = Matrix(path, tensor["dtype"], tuple(tensor["shape"]), start)
+            found[place] = matrix
     return found
+
+
+def _matrices_in(path: Path) -> Iterator[tuple[str, Matrix]]:
+    """Names and matrices of a file.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(size))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: unreadable weights ({error}); allowed: safetensors") from None
+    for name, tensor in header.items():
+        if tensor.get("dtype") in _STORED and len(tensor["shape"]) == 2:
+            start = 8 + size + tensor["data_offsets"][0]
+            yield name, Matrix(path, tensor["dtype"], tuple(tensor["shape"]), start)
 
 
 def relative_changes(before: str | Path, after: str | Path) -> dict[tuple[int, str], float]:
@@ -119,12 +139,15 @@ def relative_changes(before: str | Path, after: str | Path) -> dict[tuple[int, s
 
     Args:
         before: folder of the pre-trained model.
-        after: folder of the fine-tuned one.
+        after: folder of the fine-tuned one, or of an adapter of the pre-trained one.
 
     Raises:
         UserError: the two do not have the same matrices in embeddings and blocks.
     """
-    old, new = read_matrices(before), read_matrices(after)
+    old = read_matrices(before)
+    if Path(after, ADAPTER).is_file():
+        return _from_squares(_of_adapter(old, Path(after)))
+    new = read_matrices(after)
     shapes = [{place: matrix.shape for place, matrix in found.items()} for found in (old, new)]
     if differing := shapes[0].items() ^ shapes[1].items():
         place = min(place for place, _ in differing)
@@ -132,12 +155,59 @@ def relative_changes(before: str | Path, after: str | Path) -> dict[tuple[int, s
             f"{after}: matrix '{place.name}' of layer {place.layer} is not that of {before};"
             " allowed: the same matrices"
         )
-    sums: dict[tuple[int, str], list[float]] = {}
+    return _from_squares(_between(old, new))
+
+
+def _between(old: Matrices, new: Matrices) -> Iterator[Squares]:
+    """Of two models with the same matrices."""
     for place in sorted(old):
         moved = norm = 0.0
         for first, second in zip(old[place].rows(), new[place].rows(), strict=True):
             moved += float(np.square(second - first).sum())
             norm += float(np.square(first).sum())
+        yield place, moved, norm
+
+
+def _of_adapter(old: Matrices, folder: Path) -> Iterator[Squares]:
+    """Of a model with low-rank matrices beside its own: the change is `alpha / rank * up @ down`.
+
+    Its squared norm is the trace of `(up' up) (down down')`, which are rank x rank, so that the
+    change itself is never made.
+
+    Raises:
+        UserError: the model lacks a matrix that the adapter changes, or has one of another shape.
+    """
+    config, low_rank = read_json_object(folder / CONFIG), _read_low_rank(folder)
+    scale = float(config["lora_alpha"]) / float(config["r"])
+    for place, (down, up) in low_rank.items():
+        shapes = {(up.shape[0], down.shape[1]), (down.shape[1], up.shape[0])}  # of Conv1D, turned
+        if place not in old or old[place].shape not in shapes:
+            raise UserError(
+                f"{folder}: changes matrix '{place.name}' of layer {place.layer}, which its base "
+                "does not have; allowed: an adapter for this base"
+            )
+    for place in sorted(old):
+        norm = sum(float(np.square(block).sum()) for block in old[place].rows())
+        down, up = low_rank.get(place, (np.zeros((1, 1)), np.zeros((1, 1))))
+        yield place, scale**2 * float(np.sum((up.T @ up) * (down @ down.T))), norm
+
+
+def _read_low_rank(folder: Path) -> dict[Place, tuple[Values, Values]]:
+    """The two matrices of an adapter, down and up, by the matrix that they change."""
+    matrices = dict(_matrices_in(folder / ADAPTER))
+    found = {}
+    for name, down in matrices.items():
+        stem, is_down, _ = name.partition(".lora_A.")
+        if is_down and (place := place_of(f"{stem}.weight")):
+            up = matrices[name.replace(".lora_A.", ".lora_B.")]
+            found[place] = (np.concatenate([*down.rows()]), np.concatenate([*up.rows()]))
+    return found
+
+
+def _from_squares(squares: Iterable[Squares]) -> dict[tuple[int, str], float]:
+    """Relative changes from the squared norms of each matrix' change and of the matrix."""
+    sums: dict[tuple[int, str], list[float]] = {}
+    for place, moved, norm in sorted(squares):
         for matrices in {ALL, place.matrices} - {""}:
             total = sums.setdefault((place.layer, matrices), [0.0, 0.0])
             total[0] += moved

@@ -19,6 +19,7 @@ from layerscope.config.models import (
     PackagedModel,
     ScratchModel,
     families,
+    origin,
 )
 from layerscope.config.protocols import PROBE_ROWS, TAG_SCHEMES
 from layerscope.config.schema import Study
@@ -111,10 +112,27 @@ def corpus_packages(study: Study, corpus: str) -> list[str]:
 
 def source_settings(study: Study, model: str) -> str:
     """Where the files of a model that is not made in the workflow come from."""
-    settings = study.models[model].source.model_dump(mode="json", exclude={"sha256", "size"})
-    if settings.get("lower_case") is None:  # nothing is stated, as in studies without this entry
-        settings.pop("lower_case", None)
-    return canonical_json(settings)
+    return canonical_json(origin(study.models[model].source))
+
+
+def stored_as(study: Study, model: str) -> str:
+    """The model whose fetched files a model shares: mostly itself.
+
+    An adapter needs its base alone, so that models with adapters share the files of another model
+    with the same source: of one that is fine-tuned whole if there is one, so that adding an adapter
+    to a study moves no other model.
+    """
+    if study.models[model].adapter is None:
+        return model
+    wanted = source_settings(study, model)
+    same = [name for name in study.models if source_settings(study, name) == wanted]
+    return min(same, key=lambda name: (study.models[name].adapter is not None, name))
+
+
+def adapter_settings(study: Study, model: str) -> str | None:
+    """What of a model is fine-tuned with its head; None if it is all."""
+    adapter = study.models[model].adapter
+    return _json(adapter) if adapter else None
 
 
 def digests(source: Section) -> str:
@@ -124,19 +142,19 @@ def digests(source: Section) -> str:
 
 def required_checksums(study: Study) -> list[RequiredChecksums]:
     """What is fetched from a hub or a package, and what the configuration requires of it."""
-    sources: list[tuple[str, str, Section]] = [
-        *(("models", name, model.source) for name, model in study.models.items()),
-        *(("tasks", name, task.source) for name, task in study.tasks.items()),
+    sources: list[tuple[str, str, str, Section]] = [
+        *(("models", name, stored_as(study, name), m.source) for name, m in study.models.items()),
+        *(("tasks", name, name, task.source) for name, task in study.tasks.items()),
     ]
     folders = {"models": "models", "tasks": "datasets"}
     return [
         RequiredChecksums(
             f"{section}.{name}.source.sha256",
-            f"resources/{folders[section]}/{name}/source.json",
+            f"resources/{folders[section]}/{place}/source.json",
             _revision(source),
             source.sha256,
         )
-        for section, name, source in sources
+        for section, name, place, source in sources
         if isinstance(source, HubModel | HubFiles | PackagedModel)
     ]
 

@@ -97,4 +97,6 @@ def validate(config: Mapping[str, Any]) -> Study:
         return Study.model_validate(dict(config))
     except ValidationError as error:
         lines = [line(item, Study) for item in error.errors(include_url=False)]
-    raise UserError("\n".join(dict.fromkeys(lines)))
+    # Of what may be one of several types, each type has its say: the last one, of lists, says most.
+    found = {text.partition(": ")[0]: text for text in lines}
+    raise UserError("\n".join(found.values()))

@@ -51,6 +51,10 @@ def _constraints(metadata: Sequence[Any]) -> dict[str, Any]:
     return found
 
 
+def _is_section(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
 def _tag(member: type[BaseModel]) -> tuple[str, str]:
     """The field that tells members of a union apart, and this member's value of it."""
     for name, field in member.model_fields.items():
@@ -72,12 +76,12 @@ def allowed(annotation: Any, metadata: Sequence[Any] = ()) -> str:
     origin, args = typing.get_origin(core), typing.get_args(core)
     if origin is typing.Literal:
         text = " or ".join(f"'{value}'" for value in args)
-    elif origin in _UNIONS and args[0] is str:
+    elif origin in _UNIONS and not _is_section(args[0]):
         text = " or ".join(allowed(arg) for arg in args)
     elif origin in _UNIONS:
         tag = _tag(args[0])[0]
         text = f"a mapping with '{tag}' " + " or ".join(f"'{_tag(arg)[1]}'" for arg in args)
-    elif isinstance(core, type) and issubclass(core, BaseModel):
+    elif _is_section(core):
         text = f"a mapping with {', '.join(core.model_fields)}"
     elif origin is list:
         text = f"a list of one or more, each {allowed(args[0])}"
@@ -133,7 +137,7 @@ def _place(where: Sequence[str | int], root: type[BaseModel]) -> _Place:
         core, _, _ = _open(annotation)
         origin, args = typing.get_origin(core), typing.get_args(core)
         if origin in _UNIONS:  # it names the chosen member here
-            if args[0] is str:  # of text or a number it tries each
+            if not _is_section(args[0]):  # of plain values it tries each
                 continue
             annotation = next((arg for arg in args if _tag(arg)[1] == part), None)
             continue

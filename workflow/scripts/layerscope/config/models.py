@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -109,15 +109,24 @@ ModelSource = Annotated[
 ]
 
 
+def origin(source: ModelSource) -> dict[str, Any]:
+    """What of a source says which model it is; what is required or known of its files is not."""
+    found = source.model_dump(mode="json", exclude={"sha256", "size"})
+    if found.get("lower_case") is None:  # nothing is stated, as in studies without this entry
+        found.pop("lower_case", None)
+    return found
+
+
 def families(sources: Mapping[str, ModelSource]) -> dict[str, str]:
     """The model that each model is derived from in the end: itself, or the base of its base.
 
-    Models of one family are not independent of each other.
+    Models of one family are not independent of each other. Of several with the same source, which
+    are fine-tuned differently, it is the first by name.
     """
     found = {}
     for name in sources:
         root = name
         while isinstance(source := sources[root], ContinuedModel):
             root = source.base
-        found[name] = root
+        found[name] = min(each for each in sources if origin(sources[each]) == origin(source))
     return found

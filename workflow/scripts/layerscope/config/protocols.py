@@ -24,6 +24,7 @@ RECIPE: dict[str, Any] = {
     "warmup_ratio": 0.1,
     "schedule": "linear",
     "precision": "auto",
+    "gradient_checkpointing": False,
 }
 
 #: What a protocol gives where the configuration leaves it out: sections, and of fine-tuning each
@@ -64,6 +65,7 @@ SECTIONS: dict[Protocol, dict[str, Any]] = {
                 "warmup_ratio": 0.0,
                 "schedule": "constant",
                 "precision": "float32",
+                "gradient_checkpointing": False,
             },
             "ner": {
                 "learning_rate": 1.0e-5,
@@ -75,6 +77,7 @@ SECTIONS: dict[Protocol, dict[str, Any]] = {
                 "warmup_ratio": 0.0,
                 "schedule": "constant",
                 "precision": "float32",
+                "gradient_checkpointing": False,
             },
         },
         "probes": PROBES,

@@ -29,6 +29,7 @@ from layerscope.config.protocols import Protocol, with_protocol
 from layerscope.config.statistics import Statistics
 from layerscope.config.tasks import Limit, TagScheme, TaskSource, check_source
 from layerscope.config.training import FineTuning, FineTuningOverride
+from layerscope.config.weights import Dtype, Lora
 
 #: Views that each kind of task may have.
 VIEWS_OF_KIND: dict[TaskKind, tuple[View, ...]] = {
@@ -152,6 +153,26 @@ class Model(Section):
     finetuning: ModelFineTuning = Field(
         default=ModelFineTuning(), description="what differs from the common fine-tuning settings"
     )
+    adapter: Lora | None = Field(
+        default=None, description="what is fine-tuned with the head; null: the whole model"
+    )
+    dtype: Dtype = Field(default="float32", description="type that the weights are loaded in")
+
+    @model_validator(mode="after")
+    def _weights(self) -> Model:
+        if self.adapter and isinstance(self.source, ContinuedModel | ScratchModel):
+            raise Invalid(
+                ("adapter",),
+                f"'{self.adapter.kind}' on a model that the study pre-trains itself; "
+                "allowed: null, or a source of kind 'package', 'folder' or 'hub'",
+            )
+        if self.dtype == "bfloat16" and self.adapter is None:
+            raise Invalid(
+                ("dtype",),
+                "'bfloat16' without an adapter: training would lose most updates of the weights "
+                "to rounding; allowed: 'float32', or an adapter",
+            )
+        return self
 
 
 class FineTuningByKind(Section):

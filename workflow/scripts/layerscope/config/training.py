@@ -11,6 +11,7 @@ from layerscope.config.base import Count, Positive, Section, Seed, Share
 
 Precision = Literal["float32", "bfloat16", "auto"]
 PRECISION = "bfloat16 is mixed precision; auto takes it where the device computes in it"
+CHECKPOINTING = "blocks are computed again on the way back, which saves memory and costs time"
 Schedule = Literal["linear", "constant"]
 Steps = Annotated[int, Field(ge=0)]
 #: Passes that a sample gets for the sake of its steps: enough for small ones (Mosbach et al. 2021).
@@ -43,6 +44,7 @@ class FineTuning(Section):
     warmup_ratio: Share = Field(default=0.1, description="fraction of the steps with a rising rate")
     schedule: Schedule = Field(default="linear", description="of the rate after its rise")
     precision: Precision = Field(default="float32", description=PRECISION)
+    gradient_checkpointing: bool = Field(default=False, description=CHECKPOINTING)
 
     def epochs_of(self, examples: int) -> int:
         """Passes over a sample: `epochs`, or as many as `min_steps` takes, but `MOST_EPOCHS`."""
@@ -64,6 +66,7 @@ class FineTuningOverride(Section):
     )
     schedule: Schedule | None = Field(default=None, description="of the rate after its rise")
     precision: Precision | None = Field(default=None, description=PRECISION)
+    gradient_checkpointing: bool | None = Field(default=None, description=CHECKPOINTING)
 
 
 class PreTraining(Section):

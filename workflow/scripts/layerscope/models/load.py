@@ -40,12 +40,18 @@ transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 torch.backends.cuda.enable_cudnn_sdp(False)
 
 _LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-_WEIGHTS: dict[str, Any] = {**_LOCAL, "use_safetensors": True, "dtype": torch.float32}
+_WEIGHTS: dict[str, Any] = {**_LOCAL, "use_safetensors": True}
 
 
 def device() -> torch.device:
     """The accelerator if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def dtype_named(name: str) -> torch.dtype:
+    """torch's type of a name in the configuration, "float32" or "bfloat16"."""
+    found: torch.dtype = getattr(torch, name)
+    return found
 
 
 def uses_bfloat16(precision: str) -> bool:
@@ -62,23 +68,28 @@ def uses_bfloat16(precision: str) -> bool:
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
-def load_model(folder: str | Path, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
-    """The model without a head, in float32 and evaluation mode.
+def load_model(
+    folder: str | Path, tokenizer: PreTrainedTokenizerBase, dtype: torch.dtype = torch.float32
+) -> PreTrainedModel:
+    """The model without a head, in evaluation mode, its weights in a type of one's choice.
 
     Raises:
         UserError: the folder holds no such model.
     """
-    return _load(AutoModel, folder, tokenizer)[0]
+    return _load(AutoModel, folder, tokenizer, dtype=dtype)[0]
 
 
 def random_model(
-    folder: str | Path, tokenizer: PreTrainedTokenizerBase, seed: int
+    folder: str | Path,
+    tokenizer: PreTrainedTokenizerBase,
+    seed: int,
+    dtype: torch.dtype = torch.float32,
 ) -> PreTrainedModel:
-    """The architecture of a model with freshly initialised float32 weights: the control."""
+    """The architecture of a model with freshly initialised weights: the control."""
     set_seed(seed)
     config = _read_config(folder)
     with loading(folder, "model"):
-        model = AutoModel.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
+        model = AutoModel.from_config(config, dtype=dtype)  # type: ignore[no-untyped-call]
     require_embeddings(model, tokenizer, folder)
     model.config.pad_token_id = tokenizer.pad_token_id
     fuse_activations(model)
@@ -90,6 +101,7 @@ def load_with_head(
     tokenizer: PreTrainedTokenizerBase,
     kind: str,
     labels: Sequence[str],
+    dtype: torch.dtype = torch.float32,
 ) -> PreTrainedModel:
     """A fine-tuned model with its classification head: of the sequence (nli) or of tokens (ner).
 
@@ -98,7 +110,7 @@ def load_with_head(
     Raises:
         UserError: the folder holds no such model.
     """
-    return _load(_classifier(kind), folder, tokenizer, **_labelled(labels))[0]
+    return _load(_classifier(kind), folder, tokenizer, dtype=dtype, **_labelled(labels))[0]
 
 
 def load_with_fresh_head(
@@ -106,6 +118,7 @@ def load_with_fresh_head(
     tokenizer: PreTrainedTokenizerBase,
     kind: str,
     labels: Sequence[str],
+    dtype: torch.dtype = torch.float32,
 ) -> tuple[PreTrainedModel, list[str]]:
     """The model with a new classification head, initialised from torch's global generator.
 
@@ -116,7 +129,7 @@ def load_with_fresh_head(
     Raises:
         UserError: the folder holds no such model.
     """
-    options = {**_labelled(labels), "ignore_mismatched_sizes": True}
+    options = {**_labelled(labels), "dtype": dtype, "ignore_mismatched_sizes": True}
     model, report = _load(_classifier(kind), folder, tokenizer, **options)
     body = f"{model.base_model_prefix}."
     new = set(report["missing_keys"])
@@ -165,7 +178,7 @@ def load_language_model(
         UserError: the folder holds no such model.
     """
     auto = AutoModelForMaskedLM if architecture == "encoder" else AutoModelForCausalLM
-    model = _load(auto, folder, tokenizer)[0]
+    model = _load(auto, folder, tokenizer, dtype=torch.float32)[0]
     if architecture == "encoder":
         require_mask(model, tokenizer, folder)
     return model

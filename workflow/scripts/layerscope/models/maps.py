@@ -38,15 +38,23 @@ def layer_maps(
     modules = attention_modules(model)
     if not modules:
         with torch.inference_mode():
-            yield from model(**batch, output_attentions=True).attentions
+            yield from map(_in_float32, model(**batch, output_attentions=True).attentions)
         return
     layers = _PausedPass(model, batch, modules)
     try:
         while (maps := layers.next()) is not None:
-            yield maps
+            yield _in_float32(maps)
             del maps  # before the next layer is computed
     finally:
         layers.stop()
+
+
+def _in_float32(maps: torch.Tensor) -> torch.Tensor:
+    """Maps to compute with: those of a model in bfloat16 are rounded, so rows are summed to 1."""
+    if maps.dtype == torch.float32:
+        return maps
+    maps = maps.float()
+    return maps / maps.sum(dim=-1, keepdim=True).clamp(min=1e-12)
 
 
 class _PausedPass:

@@ -18,7 +18,7 @@ def read_tensors(
         folder: with weights, in shards or not.
         wanted: whether to read a tensor, given its name.
     """
-    found = {}
+    found: dict[str, torch.Tensor] = {}
     for path in sorted(Path(folder).glob("*.safetensors")):
         with safe_open(path, "pt") as file:
             found |= {name: file.get_tensor(name) for name in file.keys() if wanted(name)}  # noqa: SIM118

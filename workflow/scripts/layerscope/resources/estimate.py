@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from layerscope.config import jobs
 from layerscope.config.schema import Study
+from layerscope.resources.memory import Memory
 from layerscope.resources.needs import needs
 from layerscope.resources.rates import read_rates
 from layerscope.resources.sizes import Sizes
@@ -23,6 +24,8 @@ class Line:
     mem_mb: int = 0  # of its largest job
     minutes: int = 0  # requested by its longest job
     disk_mb: float = 0.0  # what stays under the study's own policy
+    device: Memory | None = None  # of the model in the job that needs the most of it
+    on_gpu: bool = False  # whether that job has a GPU
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,8 @@ def estimate(
         line.mem_mb = max(line.mem_mb, need.mem_mb)
         line.minutes = max(line.minutes, need.minutes)
         line.disk_mb += need.other_mb
+        if need.device and need.device.total > (line.device.total if line.device else 0):
+            line.device, line.on_gpu = need.device, need.gpu > 0
         if need.activations_mb:
             variant = wildcards["variant"]
             largest = max(largest, need.activations_mb)
@@ -107,6 +112,7 @@ def in_words(study: Study, found: Estimate) -> str:
         "on a slow core.",
         f"GPU rates: {read_rates().source}.",
         "",
+        *_memory_in_words(found),
         f"Activations kept, by activations.keep: {policies}.",
         f"This study: {study.activations.keep}. Until its probes are done, a variant takes up to "
         f"{_size(found.temp_mb)} in any case.",
@@ -114,6 +120,24 @@ def in_words(study: Study, found: Estimate) -> str:
     if found.assumed:
         text.append(f"Sizes that are not known yet were assumed: {', '.join(found.assumed)}.")
     return "\n".join(text)
+
+
+def _memory_in_words(found: Estimate) -> list[str]:
+    """What memory is for, of the largest job of each rule that runs a model."""
+    rows = [
+        (
+            rule, "GPU" if line.on_gpu else "core",
+            *map(_size, (each.weights, each.gradients, each.optimiser, each.activations)),
+            _size(each.total),
+        )
+        for rule, line in found.lines.items()
+        if (each := line.device)
+    ]  # fmt: skip
+    if not rows:
+        return []
+    titles = ("memory of a model", "on", "weights", "gradients", "optimiser", "activations", "all")
+    note = "Activations are those of a whole batch, which is halved where they do not fit."
+    return [*_aligned([titles, *rows]), "", note, ""]
 
 
 def submitted_in_words(found: Sequence[Kind]) -> str:

@@ -16,17 +16,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from layerscope.config import jobs
-from layerscope.config.probes import BilstmCrfProbe, LinearProbe
-from layerscope.config.schema import Study
+from layerscope.config.schema import Model, Study
 from layerscope.config.training import FineTuning, PreTraining
-from layerscope.core.encodings import SEPARATE, encoding
+from layerscope.core.encodings import encoding
 from layerscope.core.measures import BASELINES_OF_KIND
 from layerscope.core.variants import parse_variant
+from layerscope.resources.memory import BYTES, Memory, of_training, weights_mb
+from layerscope.resources.probes import CORE, TORCH, fit, probe_of, sides
 from layerscope.resources.rates import read_rates
 from layerscope.resources.sizes import SUBWORDS, USUAL_LABELS, ModelSize, Sizes, TaskSize
 
-#: Operations a second of one core (float32). Those of a GPU are in `resources.rates`.
-CORE = 4e10
 #: MB of activations that are written in a second: a processor encodes them, whatever makes them.
 WRITTEN = 300.0
 #: MB of weights that are read and compared in a second.
@@ -39,16 +38,11 @@ START, START_MODEL = 5.0, 10.0
 GPU_FROM = 1800.0
 #: Time asked for over time estimated, and minutes that every job of a scheduler gets.
 MARGIN, LEAST_MINUTES = 3, 10
-#: MB of a process that has imported pyarrow and scikit-learn; torch and transformers; CUDA too.
-SMALL, TORCH, CUDA = 600, 1200, 4000
+#: MB of a process that has imported pyarrow and scikit-learn; torch, transformers and CUDA.
+SMALL, CUDA = 600, 4000
 
 #: Rows at most whose similarity is measured (`layerscope.analysis.similarity`).
 COMPARED = 10_000
-#: Steps of L-BFGS that a linear probe takes for each set of labels.
-STEPS = 40
-#: What choosing the penalty takes: steps over all values of it, parts that the rows are held out
-#: in, and rows at most (`layerscope.analysis.probing.linear`).
-CHOOSING_STEPS, FOLDS, CHOOSING = 50, 3, 5000
 
 #: Rules that no model is run in: MB and seconds, for data sets of up to some 100,000 sentences.
 LIGHT: dict[str, tuple[int, float]] = {
@@ -80,6 +74,7 @@ class Needs:
     gpu: int = 0
     activations_mb: float = 0.0  # of the disk, what the policy `keep` may throw away
     other_mb: float = 0.0
+    device: Memory | None = None  # of a model, on a GPU if there is one
 
     @property
     def minutes(self) -> int:
@@ -113,7 +108,7 @@ def needs(study: Study, sizes: Sizes, rule: str, wildcards: Mapping[str, str]) -
     if rule == "table_scores":
         return _score_table(study, sizes)
     if rule == "part_weight_change":
-        return _weight_change(study, sizes.models[wildcards["model"]])
+        return _weight_change(study, wildcards["model"], sizes.models[wildcards["model"]])
     if rule.startswith(("table_", "part_")):
         return Needs(*TABLE)
     if rule.startswith("figure_"):
@@ -133,16 +128,16 @@ def needs(study: Study, sizes: Sizes, rule: str, wildcards: Mapping[str, str]) -
         return Needs(int(1000 + 0.004 * words + held), START + seconds)
     if rule == "compare_models":
         return _compare(study, sizes, task, wildcards["task"])
-    size = sizes.models[wildcards["model"]]
+    model, size = study.models[wildcards["model"]], sizes.models[wildcards["model"]]
     if rule == "similarity":
         return _similarity(study, size, task, wildcards["task"], layers=size.layers + 1)
     if rule == "finetune":
         settings = jobs.finetuning(study, wildcards["task"], wildcards["model"])
-        return _finetune(size, task, settings, int(wildcards["percent"]))
+        return _finetune(model, size, task, settings, int(wildcards["percent"]))
     if rule in ("extract_base", "extract_finetuned"):
-        return _extract(study, size, task, wildcards["task"], wildcards["variant"])
+        return _extract(study, model, size, task, wildcards)
     if rule == "intervene":
-        return _intervene(study, size, task, wildcards["task"])
+        return _intervene(study, model, size, task, wildcards["task"])
     if rule == "probe":
         return _probe(study, size, task, wildcards["task"], wildcards["probe"])
     raise ValueError(f"rule {rule!r} has no needs")
@@ -182,43 +177,63 @@ def _compute(
     return fixed + operations / rate + least * batches, 1
 
 
-def _train_memory(size: ModelSize, batch: int, length: float, gpu: int) -> int:
-    """MB: weights, gradients and Adam's two averages; activations of a batch for the way back."""
-    model = 4 * size.parameters / 1e6
+def _train_memory(model: Memory, trained: float, gpu: int) -> int:
+    """MB beside the GPU, or of all where there is none.
+
+    Args:
+        model: memory of the device that computes.
+        trained: MB of the weights that are trained, which a checkpoint has.
+        gpu: whether it is a GPU: of its states, a checkpoint passes through here.
+    """
     if gpu:
-        # The states are on the GPU; a checkpoint passes through here.
-        return int(CUDA + 4 * model)
-    held = size.layers * batch * length * (40 * size.width + 12 * size.heads * length) / 1e6
-    return int(TORCH + 5 * model + held)
+        return int(CUDA + model.weights + 3 * trained)
+    return int(TORCH + model.total + trained)
 
 
 def _pretrain(size: ModelSize, settings: PreTraining) -> Needs:
-    tokens = settings.steps * settings.batch_size * settings.sequence_length
-    operations = 6 * tokens * (size.body + size.vocabulary * size.width)
+    seen = settings.steps * settings.batch_size * settings.sequence_length
+    operations = 6 * seen * (size.body + size.vocabulary * size.width)
     steps = settings.steps * size.layers
     seconds, gpu = _compute(operations, steps, START_MODEL, training=True)
-    memory = _train_memory(size, settings.batch_size, settings.sequence_length, gpu)
-    logits = 12 * settings.batch_size * settings.sequence_length * size.vocabulary / 1e6
-    return Needs(int(memory + logits), seconds, gpu, other_mb=4 * size.parameters / 1e6)
+    tokens = settings.batch_size * settings.sequence_length
+    model = of_training(size, settings, tokens, mixed=_mixed(settings.precision, gpu))
+    weights = 4 * size.parameters / 1e6
+    memory = _train_memory(model, weights, gpu) + 12 * tokens * size.vocabulary / 1e6
+    return Needs(int(memory), seconds, gpu, other_mb=weights, device=model)
 
 
-def _finetune(size: ModelSize, task: TaskSize, settings: FineTuning, percent: int) -> Needs:
+def _mixed(precision: str, gpu: int) -> bool:
+    """Whether products are in bfloat16; without a GPU, `auto` may be either: the larger counts."""
+    return precision == "bfloat16" or (precision == "auto" and gpu > 0)
+
+
+def _finetune(
+    model: Model, size: ModelSize, task: TaskSize, settings: FineTuning, percent: int
+) -> Needs:
     length = subwords(task, settings.max_length)
     sample = math.ceil(task.examples["train"] * percent / 100)
     examples = settings.epochs_of(max(sample, 1)) * sample
     held_out = task.examples["validation"]
-    operations = size.body * length * (6 * examples + 2 * held_out)
+    # Frozen weights have no gradients to compute; recomputing is another pass.
+    each = (4 if model.adapter else 6) + 2 * settings.gradient_checkpointing
+    operations = size.body * length * (each * examples + 2 * held_out)
     batches = (examples + held_out) / settings.batch_size * size.layers
     seconds, gpu = _compute(operations, batches, START_MODEL, training=True)
-    memory = _train_memory(size, settings.batch_size, settings.max_length, gpu)
-    return Needs(memory, seconds, gpu, other_mb=4 * size.parameters / 1e6)
+    device = of_training(
+        size, settings, settings.batch_size * settings.max_length,
+        adapter=model.adapter, dtype=model.dtype, mixed=_mixed(settings.precision, gpu),
+    )  # fmt: skip
+    trained = device.gradients
+    return Needs(_train_memory(device, trained, gpu), seconds, gpu, other_mb=trained, device=device)
 
 
-def _extract(study: Study, size: ModelSize, task: TaskSize, name: str, variant: str) -> Needs:
-    settings, attention = study.activations, study.attention
+def _extract(
+    study: Study, model: Model, size: ModelSize, task: TaskSize, wildcards: Mapping[str, str]
+) -> Needs:
+    settings, attention, name = study.activations, study.attention, wildcards["task"]
     entry = study.tasks[name]
     views = jobs.views(study, name)
-    tuned = parse_variant(variant)[0] > 0
+    tuned = parse_variant(wildcards["variant"])[0] > 0
     learned, test = probed_rows(study, task, name)
     in_example = task.words if entry.kind == "ner" else 1
     rows = sum(learned) + test
@@ -235,8 +250,7 @@ def _extract(study: Study, size: ModelSize, task: TaskSize, name: str, variant: 
 
     states = size.layers + 1
     vector = states * size.width * (2 if settings.dtype == "float16" else 4)
-    sides = sum(_sides(view) for view in views)
-    stored = rows * vector * sides / 1e6
+    stored = rows * vector * sum(map(sides, views)) / 1e6
     seconds += stored / WRITTEN
     # Two blocks of vectors in float32 and one as stored, beside the states of a batch and the maps.
     block = 256 * max(in_example, 2) * states * size.width * 14 / 1e6
@@ -244,14 +258,17 @@ def _extract(study: Study, size: ModelSize, task: TaskSize, name: str, variant: 
     batch = states * size.width * settings.batch_tokens * 8 / 1e6
     held = attention.batch_examples if attention else 0
     maps = 12 * size.layers * size.heads * held * length**2 * 4 / 1e6
-    models = 3 * 4 * size.parameters / 1e6
+    # The variant itself, and what its maps are compared with.
+    weights = (3 if tuned and attention else 1) * weights_mb(size, model.adapter, model.dtype)
+    device = Memory(weights, activations=batch + maps)
+    models = 3 * BYTES[model.dtype] * size.parameters / 1e6
     memory = (CUDA if gpu else TORCH + batch + maps) + models + block
     measures = attention.examples * (14 if tuned else 4) if attention else 0
     measured = measures * size.layers * size.heads * 8 / 1e6
-    return Needs(int(memory), seconds, gpu, activations_mb=stored, other_mb=measured)
+    return Needs(int(memory), seconds, gpu, activations_mb=stored, other_mb=measured, device=device)
 
 
-def _intervene(study: Study, size: ModelSize, task: TaskSize, name: str) -> Needs:
+def _intervene(study: Study, model: Model, size: ModelSize, task: TaskSize, name: str) -> Needs:
     settings, passing = study.interventions, study.activations
     # Each fraction of heads, and once more with means; four erasures of a layer.
     masked = 0
@@ -268,16 +285,17 @@ def _intervene(study: Study, size: ModelSize, task: TaskSize, name: str) -> Need
     batches = (reference + test * (1 + masked + 4 * size.layers)) * length / passing.batch_tokens
     batches *= size.layers
     fitted = 4 * size.layers * 30 * size.width**3  # matrices of the erasers, in float64
-    probed = 9 * size.layers * 2 * _fit(1000, size.width, task.labels, chosen=False)
+    probed = 9 * size.layers * 2 * fit(1000, size.width, task.labels, chosen=False)
     operations = 2 * size.body * length * passes + fitted + probed
     seconds, gpu = _compute(operations, batches, START_MODEL)
     batch = 2 * size.layers * size.width * passing.batch_tokens * 4 / 1e6
     statistics = (4 * size.layers + 8) * size.width**2 * 8 / 1e6
     statistics += 2000 * size.layers * size.width * 8 / 1e6  # vectors that probes read
     answers = (1 + masked + 4 * size.layers) * test * (task.words if ner else 1) * 100 / 1e6
-    model = 4 * size.parameters / 1e6
-    memory = (CUDA if gpu else TORCH + batch + statistics) + 2 * model + answers
-    return Needs(int(memory), seconds, gpu)
+    weights = weights_mb(size, model.adapter, model.dtype)
+    device = Memory(weights, activations=batch + statistics)
+    memory = (CUDA if gpu else TORCH + batch + statistics) + 2 * weights + answers
+    return Needs(int(memory), seconds, gpu, device=device)
 
 
 def _similarity(study: Study, size: ModelSize, task: TaskSize, name: str, layers: int) -> Needs:
@@ -285,7 +303,7 @@ def _similarity(study: Study, size: ModelSize, task: TaskSize, name: str, layers
     views = jobs.views(study, name)
     rows = probed_rows(study, task, name)[1]
     compared = min(rows, COMPARED)
-    width = size.width * max(map(_sides, views))
+    width = size.width * max(map(sides, views))
     seconds = len(views) * layers * (6 * compared * width**2 / (CORE / 2) + rows * width / 1e8)
     return Needs(int(SMALL + (8 * rows + 40 * compared) * width / 1e6), START + seconds)
 
@@ -297,9 +315,13 @@ def _compare(study: Study, sizes: Sizes, task: TaskSize, name: str) -> Needs:
     return _similarity(study, models[-1], task, name, layers=pairs * layers)
 
 
-def _weight_change(study: Study, size: ModelSize) -> Needs:
-    """Two files of weights of each fine-tuned variant, of which some rows at a time are held."""
-    read = 2 * 4 * size.parameters / 1e6 * len(jobs.finetuned_variants(study))
+def _weight_change(study: Study, model: str, size: ModelSize) -> Needs:
+    """Two files of weights of each fine-tuned variant, of which some rows at a time are held.
+
+    Of an adapter it is one, its base's.
+    """
+    files = 1 if study.models[model].adapter else 2
+    read = files * 4 * size.parameters / 1e6 * len(jobs.finetuned_variants(study))
     return Needs(TABLE[0], TABLE[1] + read / WEIGHTS_READ)
 
 
@@ -337,58 +359,9 @@ def _probe_table(study: Study, sizes: Sizes, task: str, model: str) -> Needs:
     return Needs(int(TABLE[0] + resamples), TABLE[1] + COUNTED * test * layers * variants * views)
 
 
-def _sides(view: str) -> int:
-    """Vectors of the model's width that stand side by side in a view."""
-    return 2 if encoding(view) == SEPARATE else 1
-
-
-def _fit(rows: float, width: int, classes: int, chosen: bool) -> float:
-    """Operations of a linear probe, in the space of its rows or of its columns.
-
-    True and control labels: a product with the vectors and one with their transpose a step.
-    """
-    inner = min(rows, width)
-    passes = STEPS * rows + chosen * CHOOSING_STEPS * FOLDS * min(rows, CHOOSING)
-    return 8 * passes * inner * classes + 4 * rows * width * inner + 10 * inner**3
-
-
 def _probe(study: Study, size: ModelSize, task: TaskSize, name: str, probe: str) -> Needs:
     learned, test = probed_rows(study, task, name)
     classes = task.labels
-    each = [_probe_of(study, size, (train, test, classes), name, probe) for train in learned]
+    each = [probe_of(study, size, (train, test, classes), name, probe) for train in learned]
     memory, seconds = zip(*each, strict=True)
     return Needs(max(memory), START + sum(seconds))
-
-
-def _probe_of(
-    study: Study, size: ModelSize, data: tuple[float, float, int], name: str, probe: str
-) -> tuple[int, float]:
-    """MB and seconds of a probe that learns from and is tested on rows of so many labels."""
-    settings, (train, test, classes) = study.probes[probe], data
-    views = jobs.views(study, name)
-    states, kind = size.layers + 1, study.tasks[name].kind
-    width = size.width * max(map(_sides, views))
-    halved = any(_sides(view) > 1 for view in views)
-    machines = 3 if halved else 1  # of a pair and of its halves
-    if isinstance(settings, LinearProbe):
-        halves = 1.5 if halved else 1.0  # of a pair, each alone: half as wide
-        lengths = 2.0 if settings.code_length else 1.0  # of half the rows, a quarter, ...
-        chosen = settings.inverse_regularisation is None
-        lengths += settings.row_draws / 4  # which start from the fit to all rows
-        one = lengths * halves * _fit(train, width, classes, chosen)
-        if halved and settings.combined:
-            width *= 2
-            one += lengths * _fit(train, width, classes, chosen)
-    elif isinstance(settings, BilstmCrfProbe):
-        words = 3 * settings.epochs * train * len(settings.seeds) + test
-        words *= 1 + settings.row_draws
-        each = 8 * settings.hidden * (width + settings.hidden) + 5e5 + 20 * classes**2
-        one = each * words
-    else:
-        # Of raw vectors and of standardised ones.
-        fits = (2 + settings.row_draws) * machines
-        one = 2 * 2 * train * (train + test) * width + fits * 1000 * train**2
-    kernels = 0 if kind == "ner" else 8 * train * (machines * (train + test) + train) / 1e6
-    vectors = (train + test) * width * (4 + 4 + 8) / 1e6
-    answers = (train + test) * classes * 16 / 1e6
-    return int(TORCH + kernels + vectors + answers), states * len(views) * one / (CORE / 2)

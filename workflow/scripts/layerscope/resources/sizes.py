@@ -52,11 +52,30 @@ class ModelSize:
     positions: int
     inner: int
     assumed: bool = False  # nothing is known of the model: the usual size of its kind
+    query_width: int = 0  # of all heads together; 0: as wide as the model
+    shared_width: int = 0  # of keys, where heads share them; 0: as wide as queries
+    gated: bool = False  # whether feed-forward layers have a third matrix, a gate (Shazeer 2020)
+
+    @property
+    def query(self) -> int:
+        """Width of the queries of all heads together."""
+        return self.query_width or self.width
+
+    @property
+    def key_value(self) -> int:
+        """Width of the keys of all heads together, which is that of the values."""
+        return self.shared_width or self.query
+
+    @property
+    def products(self) -> int:
+        """Matrices of a feed-forward layer."""
+        return 3 if self.gated else 2
 
     @property
     def body(self) -> int:
         """Weights of all blocks, which is what a pass multiplies each sub-word with."""
-        return self.layers * (4 * self.width**2 + 2 * self.width * self.inner)
+        attention = 2 * self.width * (self.query + self.key_value)
+        return self.layers * (attention + self.products * self.width * self.inner)
 
     @property
     def parameters(self) -> int:
@@ -140,13 +159,21 @@ def size_of_config(config: Mapping[str, Any]) -> ModelSize | None:
     heads, vocabulary = entry("num_attention_heads"), entry("vocab_size")
     if not (layers and width and heads and vocabulary):
         return None
-    positions = entry("max_position_embeddings") or 512
+    rotary = any("rope" in name or "rotary" in name for name in config)
+    positions = 0 if rotary else entry("max_position_embeddings") or 512
+    stated, shared = entry("head_dim"), entry("num_key_value_heads") or heads
+    head = stated or width // heads
     # Names that no map leads to: of GPT-2, DistilBERT and OPT.
     inner = next(
         filter(None, map(entry, ("intermediate_size", "n_inner", "hidden_dim", "ffn_dim"))),
         4 * width,
     )
-    return ModelSize(layers, width, heads, vocabulary, positions, inner)
+    return ModelSize(
+        layers, width, heads, vocabulary, positions, inner,
+        query_width=heads * head if stated and heads * head != width else 0,
+        shared_width=shared * head if shared != heads else 0,
+        gated="rms_norm_eps" in config or config.get("model_type") == "modernbert",
+    )  # fmt: skip
 
 
 def _model(study: Study, name: str, root: Path) -> ModelSize:

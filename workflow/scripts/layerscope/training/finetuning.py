@@ -18,12 +18,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
-from transformers import set_seed
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from layerscope.config.training import FineTuning
+from layerscope.config.weights import Lora
 from layerscope.core.errors import UserError
 from layerscope.core.files import write_json
 from layerscope.data.labels import TaskLabels
+from layerscope.models.adapters import add_adapter, save_adapter
 from layerscope.models.batching import collate
 from layerscope.models.inputs import (
     Encoded,
@@ -32,7 +34,12 @@ from layerscope.models.inputs import (
     encode_sentences,
     labelled_position,
 )
-from layerscope.models.load import load_with_fresh_head, position_limit, uses_bfloat16
+from layerscope.models.load import (
+    dtype_named,
+    load_with_fresh_head,
+    position_limit,
+    uses_bfloat16,
+)
 from layerscope.models.loaded import LoadedModel
 from layerscope.models.tokenizers import load_tokenizer
 from layerscope.training.checkpoints import Checkpoints
@@ -121,9 +128,11 @@ def finetune(
     architecture: str,
     settings: FineTuning,
     seed: int,
+    adapter: Lora | None = None,
+    dtype: str = "float32",
     checkpoints: Checkpoints | None = None,
 ) -> dict[str, Any]:
-    """Fine-tune a model and save model, tokenizer and `history.json` in `out`.
+    """Fine-tune a model and save it with its tokenizer, or an adapter, and `history.json`.
 
     A training that goes on from a checkpoint ends with the same bytes as one that was never killed.
 
@@ -134,6 +143,8 @@ def finetune(
         architecture: "encoder" or "decoder".
         settings: of the training.
         seed: of the new head, the order of the examples and dropout.
+        adapter: what is trained and saved with the head, without the model; None for all of it.
+        dtype: of the weights that are loaded.
         checkpoints: where to save on the way and where to go on; None for nowhere.
 
     Returns:
@@ -143,16 +154,19 @@ def finetune(
         UserError: no model in `folder`, nothing to train on, a loss that is not finite, too little
             memory for one sequence, or another process that has begun the same job.
     """
-    for name, table in (("train on", data.train), ("validate with", data.validation)):
-        if not table.num_rows:
-            raise UserError(f"no example to {name}; allowed: at least one")
+    _require_examples(data)
     tokenizer = load_tokenizer(folder)
+
+    loading = (folder, tokenizer, data.task.kind, data.task.learned, dtype_named(dtype))
 
     def attempt(run: Run) -> dict[str, Any]:
         set_seed(seed)
-        model, replaced = load_with_fresh_head(folder, tokenizer, data.task.kind, data.task.learned)
+        model, replaced = load_with_fresh_head(*loading)
+        trained = _made_trainable(model, settings, adapter)
         loaded = LoadedModel.of(model, tokenizer, architecture)
-        return {"replaced_head": replaced, **_train(loaded, data, settings, seed, run)}
+        found = _train(trained, loaded, data, settings, seed, run)
+        _save(trained, tokenizer, None if adapter is None else folder, run.out)
+        return {"replaced_head": replaced, **found}
 
     history = {
         "settings": settings.model_dump(mode="json"),
@@ -161,17 +175,56 @@ def finetune(
         "bfloat16": uses_bfloat16(settings.precision),
         "labels": list(data.task.learned),
         "examples": data.train.num_rows,
+        **({"adapter": adapter.model_dump(mode="json"), "dtype": dtype} if adapter else {}),
         **within_memory(attempt, settings, out, checkpoints),
     }
-    tokenizer.save_pretrained(out)
     write_json(out / "history.json", history)
     return history
 
 
+def _require_examples(data: FineTuningData) -> None:
+    for name, table in (("train on", data.train), ("validate with", data.validation)):
+        if not table.num_rows:
+            raise UserError(f"no example to {name}; allowed: at least one")
+
+
+def _save(
+    trained: Any, tokenizer: PreTrainedTokenizerBase, base: str | Path | None, out: Path
+) -> None:
+    """Write a model with its tokenizer, or an adapter of a base."""
+    if base is not None:
+        save_adapter(trained, base, out)
+        return
+    trained.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+
+
+def _made_trainable(model: PreTrainedModel, settings: FineTuning, adapter: Lora | None) -> Any:
+    """What the Trainer is given: the model, or what holds it with its adapter.
+
+    Raises:
+        UserError: the settings ask for what a model of this class does not do.
+    """
+    if settings.gradient_checkpointing and not model.supports_gradient_checkpointing:
+        raise UserError(
+            f"{type(model).__name__} has no gradient checkpointing; "
+            "allowed: gradient_checkpointing: false"
+        )
+    return add_adapter(model, adapter) if adapter else model
+
+
 def _train(
-    loaded: LoadedModel, data: FineTuningData, settings: FineTuning, seed: int, run: Run
+    trained: Any,
+    loaded: LoadedModel,
+    data: FineTuningData,
+    settings: FineTuning,
+    seed: int,
+    run: Run,
 ) -> dict[str, Any]:
-    """Train and save a model that has its new head; what the history says of the training."""
+    """Train a model that has its new head; what the history says of the training.
+
+    `trained` is the model of `loaded`, or what holds it with its adapter.
+    """
     task, limit = data.task, position_limit(loaded.model, settings.max_length)
     items, cut = _items(data.train, task, loaded, limit)
     held, _ = _items(data.validation, task, loaded, limit)
@@ -179,7 +232,7 @@ def _train(
     epochs = settings.epochs_of(len(items))
     with tempfile.TemporaryDirectory() as scratch:
         trainer = make_trainer(
-            loaded.model,
+            trained,
             training_arguments(
                 scratch, settings, run.micro_batch, num_train_epochs=epochs, seed=seed
             ),
@@ -194,7 +247,6 @@ def _train(
             f"fine-tuning diverged, validation loss {validation_loss}; allowed: a finite loss, "
             f"so a learning_rate below {settings.learning_rate}"
         )
-    loaded.model.save_pretrained(run.out)
     mean, error = final_loss(trainer.state)
     return {
         "micro_batch_size": run.micro_batch,

@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 from transformers import (
     PrinterCallback,
@@ -61,6 +60,11 @@ def training_arguments(
         options: further arguments of `TrainingArguments`.
     """
     constant = isinstance(settings, FineTuning) and settings.schedule == "constant"
+    if isinstance(settings, FineTuning) and settings.gradient_checkpointing:
+        options |= {
+            "activation_checkpointing": True,
+            "activation_checkpointing_kwargs": {"use_reentrant": False},
+        }
     arguments = TrainingArguments(
         output_dir=folder,
         learning_rate=settings.learning_rate,
@@ -179,10 +183,7 @@ def train_on(trainer: Trainer, run: Run) -> None:
         state = TrainerState.load_from_json(f"{resume}/trainer_state.json")
         log.info("resuming after step %d of %d", state.global_step, state.max_steps)
         if state.global_step >= state.max_steps:  # the Trainer would train one step more
-            weights = load_file(run.checkpoint.folder / "model.safetensors")
-            trainer.accelerator.unwrap_model(trainer.model).load_state_dict(
-                weights, strict=False
-            )  # tied ones are stored once
+            trainer._load_from_checkpoint(resume)
             trainer.state = state
             return
     if run.checkpoints is None:

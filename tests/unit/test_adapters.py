@@ -1,0 +1,189 @@
+"""Adapters: what is trained, written and read again, compared with peft's own merging."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from refusals import one_line
+from safetensors.torch import load_file
+from test_finetuning import SETTINGS, pairs, sentences, task_of, tuned
+from tiny_models import TEXTS, Tiny, save_encoder
+from transformers.models.bert.modeling_bert import BertIntermediate
+
+from layerscope.analysis.weight_change import relative_changes
+from layerscope.config.extraction import Activations
+from layerscope.config.weights import Lora
+from layerscope.core.errors import UserError
+from layerscope.extraction.predictions import predict
+from layerscope.models.adapters import target_modules
+from layerscope.models.load import load_model, load_with_fresh_head, load_with_head
+from layerscope.models.loaded import load_body, load_fine_tuned
+
+ADAPTER = Lora(kind="lora", rank=4, alpha=16, dropout=0.05)
+FAST = SETTINGS.model_copy(update={"learning_rate": 2e-2})
+
+
+def tensors(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "adapter_model.safetensors")
+
+
+def merged_by_peft(tiny: Tiny, folder: Path, kind: str, **options: Any) -> Any:
+    """The model with its adapter added to its weights by peft."""
+    from peft import PeftModel
+
+    task = task_of(pairs(1, 1) if kind == "nli" else sentences(1, 1))
+    model, _ = load_with_fresh_head(tiny.folder, tiny.tokenizer, kind, task.learned, **options)
+    return PeftModel.from_pretrained(model, folder).merge_and_unload().eval()
+
+
+@pytest.fixture(scope="module")
+def adapted(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, tuple[Tiny, Path]]:
+    """A BERT and a GPT-2 with adapters, fine-tuned on pairs and on entities."""
+    found = {}
+    for name, table in (("encoder", pairs(96, 1)), ("decoder", sentences(64, 1))):
+        tiny = request.getfixturevalue(name)
+        out = tmp_path_factory.mktemp("adapters") / name
+        tuned(tiny, out, table, settings=FAST, adapter=ADAPTER)
+        found[name] = (tiny, out)
+    return found
+
+
+@pytest.mark.parametrize(("name", "kind"), [("encoder", "nli"), ("decoder", "ner")])
+def test_an_adapter_learns_and_nothing_else_is_written(
+    name: str, kind: str, adapted: dict[str, tuple[Tiny, Path]]
+) -> None:
+    tiny, out = adapted[name]
+    assert {path.name for path in out.iterdir()} == {
+        "adapter_model.safetensors", "adapter_config.json", "base.json", "history.json"
+    }  # fmt: skip
+    held = pairs(60, 2) if kind == "nli" else sentences(40, 2)
+    task = task_of(held)
+    loaded = load_fine_tuned(out, tiny.architecture, task, tiny.folder)
+    found = predict(loaded, held, task, Activations())
+    asked = [i for i, label in enumerate(found["label"]) if label != "O"]
+    right = [found["label"][at] == found["predicted"][at] for at in asked]
+    assert sum(right) / len(right) > 0.9
+    history = json.loads((out / "history.json").read_text())
+    assert history["adapter"] == ADAPTER.model_dump(mode="json")
+    own = {name for name in tensors(out) if "lora_" not in name}
+    assert {name.split(".")[-2] for name in own} == (
+        {"classifier", "dense"} if kind == "nli" else {"classifier"}  # with BERT's pooler
+    )
+    assert str(tiny.folder) not in (out / "adapter_config.json").read_text()
+
+
+@pytest.mark.parametrize(("name", "kind"), [("encoder", "nli"), ("decoder", "ner")])
+def test_base_and_adapter_are_the_model_that_peft_merges(
+    name: str, kind: str, adapted: dict[str, tuple[Tiny, Path]], tmp_path: Path
+) -> None:
+    tiny, out = adapted[name]
+    merged = merged_by_peft(tiny, out, kind)
+    task = task_of(pairs(1, 1) if kind == "nli" else sentences(1, 1))
+    ours = load_fine_tuned(out, tiny.architecture, task, tiny.folder).model
+    body = load_body(out, tiny.tokenizer, tiny.folder)
+    batch = tiny.tokenizer(TEXTS[:3], return_tensors="pt", padding=True)
+    with torch.no_grad():
+        found, expected = ours(**batch).logits, merged(**batch).logits
+        plain = load_with_fresh_head(tiny.folder, tiny.tokenizer, kind, task.learned)[0]
+        assert not torch.allclose(plain.base_model(**batch)[0], body(**batch)[0], atol=1e-2)
+        torch.testing.assert_close(body(**batch)[0], merged.base_model(**batch)[0])
+    torch.testing.assert_close(found, expected)
+    for one, other in zip(ours.modules(), merged.modules(), strict=False):
+        if isinstance(other, torch.nn.Linear) and isinstance(one, torch.nn.Linear):
+            assert one.weight.shape == other.weight.shape
+            break
+    merged.save_pretrained(tmp_path / "merged")
+    changed = relative_changes(tiny.folder, out)
+    assert changed == pytest.approx(
+        relative_changes(tiny.folder, tmp_path / "merged"), rel=1e-4, abs=1e-9
+    )
+    assert changed[1, "attention"] > 0.01
+
+
+def test_in_bfloat16_the_adapter_is_read_as_it_was_trained(
+    adapted: dict[str, tuple[Tiny, Path]],
+) -> None:
+    """Weights are never in float32; what merging would round away is kept."""
+    tiny, out = adapted["decoder"]
+    task = task_of(sentences(1, 1))
+    loaded = load_fine_tuned(out, "decoder", task, tiny.folder, torch.bfloat16)
+    kept = {name for name, each in loaded.model.named_parameters() if each.dtype != torch.bfloat16}
+    assert kept
+    assert all("adapter" in name or name.startswith("classifier") for name in kept)
+    one = load_model(tiny.folder, tiny.tokenizer, torch.bfloat16)
+    assert {each.dtype for each in one.parameters()} == {torch.bfloat16}
+    held = sentences(20, 3)
+    for precision in ("float32", "bfloat16"):
+        found = predict(loaded, held, task, Activations(precision=precision))
+        asked = [i for i, label in enumerate(found["label"]) if label != "O"]
+        assert sum(found["label"][i] == found["predicted"][i] for i in asked) > 0.9 * len(asked)
+
+
+def test_a_model_in_bfloat16_learns_through_an_adapter(decoder: Tiny, tmp_path: Path) -> None:
+    settings = FAST.model_copy(update={"gradient_checkpointing": True})
+    out = tmp_path / "f"
+    history = tuned(
+        decoder, out, sentences(40, 1), settings=settings, adapter=ADAPTER, dtype="bfloat16"
+    )
+    losses = [entry["loss"] for entry in history["log"]]
+    assert losses[-1] < 0.6 * losses[0]
+    assert {tensor.dtype for tensor in tensors(out).values()} == {torch.float32}
+
+
+@pytest.mark.parametrize("adapter", [None, ADAPTER])
+def test_recomputing_blocks_changes_nothing(
+    adapter: Lora | None, encoder: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, passes = [], [0]
+    forward = BertIntermediate.forward
+
+    def counting(*given: Any, **options: Any) -> Any:
+        passes[-1] += 1
+        return forward(*given, **options)
+
+    monkeypatch.setattr(BertIntermediate, "forward", counting)
+    for on in (False, True):
+        passes.append(0)
+        settings = SETTINGS.model_copy(update={"epochs": 1, "gradient_checkpointing": on})
+        out = tmp_path / str(on)
+        history = tuned(encoder, out, pairs(26, 1), settings=settings, adapter=adapter)
+        (weights,) = out.glob("*.safetensors")
+        found.append((history["final_loss"], weights.read_bytes()))
+    assert found[0] == found[1]
+    assert passes[2] - passes[1] == 2 * 4  # two blocks in each of four steps
+
+
+def test_an_adapter_is_refused_without_its_own_base(
+    adapted: dict[str, tuple[Tiny, Path]], tmp_path: Path
+) -> None:
+    tiny, out = adapted["encoder"]
+    task = task_of(pairs(1, 1))
+    with pytest.raises(UserError, match="holds an adapter alone") as caught:
+        load_fine_tuned(out, "encoder", task)
+    one_line(caught, out)
+    other = save_encoder(tmp_path / "other", seed=7)
+    with pytest.raises(UserError, match=f"but {other} has") as caught:
+        load_fine_tuned(out, "encoder", task, other)
+    assert json.loads((out / "base.json").read_text())["sha256"] in one_line(caught, out)
+    labels = task_of(sentences(1, 1))
+    with pytest.raises(UserError, match="an adapter with other matrices") as caught:
+        load_fine_tuned(out, "encoder", labels, tiny.folder)
+    one_line(caught, out)
+
+
+def test_targets_are_linear_layers_of_the_body(encoder: Tiny) -> None:
+    model = load_with_head(encoder.folder, encoder.tokenizer, "nli", ["a", "b"])
+    everything = target_modules(model, "all-linear")
+    assert len(everything) == 2 * 6
+    assert target_modules(model, ["query", "attention.output.dense"]) == [
+        name for name in everything if name.endswith(("query", "attention.output.dense"))
+    ]
+    for target in ("q_proj", "uery", "classifier"):
+        with pytest.raises(UserError, match=f"'{target}' is no linear layer of Bert.*: query, key"):
+            target_modules(model, ["query", target])
