@@ -233,6 +233,7 @@ def test_other_bytes_than_announced_are_refused(name: str, hub: Hub, tmp_path: P
     ("names", "expected"),
     [
         (["config.json", "pytorch_model.bin", "vocab.txt"], None),
+        (["config.json", "pytorch_model.bin", "tokenizer_config.json", "spm.model"], None),
         (["config.json", "model.safetensors.index.json", "vocab.txt"], None),
         (["model.safetensors", "vocab.txt"], "no config.json; allowed:"),
         (["config.json", "vocab.txt", "tf_model.h5"], "no weights; allowed:"),
