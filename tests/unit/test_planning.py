@@ -25,10 +25,12 @@ from planned_jobs import (
 from transformers import (
     AutoModel,
     BertConfig,
+    BertForTokenClassification,
     DistilBertConfig,
     GPT2Config,
     GPTNeoConfig,
     LlamaConfig,
+    LlamaForTokenClassification,
     ModernBertConfig,
     Qwen3Config,
 )
@@ -36,10 +38,13 @@ from transformers import (
 from layerscope.config import jobs
 from layerscope.config.load import read_yaml, validate
 from layerscope.config.schema import Study
+from layerscope.config.weights import Lora
 from layerscope.core.errors import UserError
 from layerscope.core.packages import package_folders
+from layerscope.models.adapters import add_adapter
 from layerscope.resources import rates
 from layerscope.resources.estimate import in_words
+from layerscope.resources.memory import of_training
 from layerscope.resources.needs import GPU_FROM, Needs, needs
 from layerscope.resources.sizes import (
     USUAL,
@@ -281,7 +286,7 @@ def test_a_decoder_of_8b_with_an_adapter_fits_a_gpu_of_80_gb() -> None:
     assert tuned.device.weights == (2 * (body + embeddings) + 4 * adapter) / 1e6
     assert tuned.device.gradients == 4 * adapter / 1e6 == tuned.other_mb
     assert tuned.device.optimiser == 8 * adapter / 1e6
-    kept = 2 * (5 * 4096 + 2 * (4096 + 1024) + 4 * 14336) + 3 * (6 * 4096 + 14336)
+    kept = 2 * (2 * 4096 + 4096 + 2 * 1024 + 4096 + 3 * 14336) + 3 * (6 * 4096 + 14336)
     assert tuned.device.activations == 32 * 32 * 128 * kept / 1e6
     for rule in ("finetune", "extract_finetuned", "intervene"):
         found = of_8b(rule, **weights)
@@ -295,6 +300,42 @@ def test_a_decoder_of_8b_with_an_adapter_fits_a_gpu_of_80_gb() -> None:
     assert recomputed.device is not None
     assert recomputed.device.activations < 0.1 * tuned.device.activations
     assert recomputed.seconds > tuned.seconds
+
+
+def kept_for_the_way_back(model: torch.nn.Module, tokens: tuple[int, int]) -> int:
+    """Bytes of tensors that a forward pass of so many sequences and sub-words saves."""
+    weights = {each.untyped_storage().data_ptr() for each in model.parameters()}
+    saved: dict[int, torch.Tensor] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        if (place := tensor.untyped_storage().data_ptr()) not in weights:
+            saved[place] = tensor
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        model(torch.randint(1, 50, tokens))
+    return sum(tensor.untyped_storage().nbytes() for tensor in saved.values())
+
+
+@pytest.mark.parametrize("with_adapter", [False, True])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_activations_are_those_that_a_pass_saves(grouped: bool, with_adapter: bool) -> None:
+    """Without dropout, whose masks a processor stores otherwise than a GPU."""
+    shape = {"hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4}
+    if grouped:
+        more = {"intermediate_size": 448, "num_key_value_heads": 2, "vocab_size": 50}
+        model: Any = LlamaForTokenClassification(LlamaConfig(**shape, **more, pad_token_id=0))
+    else:
+        off = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "vocab_size": 50}
+        model = BertForTokenClassification(BertConfig(**shape, **off, intermediate_size=512))
+    size = size_of_config(json.loads(model.config.to_json_string()))
+    assert size is not None
+    adapter = Lora(kind="lora", rank=4, dropout=0) if with_adapter else None
+    dtype = "bfloat16" if with_adapter else "float32"
+    trained = add_adapter(model.bfloat16(), adapter) if adapter else model
+    settings = jobs.finetuning(paper(), "jnlpba", "bert")
+    found = of_training(size, settings, 8 * 64, adapter=adapter, dtype=dtype).activations * 1e6
+    assert found == pytest.approx(kept_for_the_way_back(trained.train(), (8, 64)), rel=0.2)
 
 
 GPU = {"gpus": [{"name": "NVIDIA H200"}]}

@@ -16,8 +16,6 @@ from layerscope.resources.sizes import ModelSize
 
 #: Bytes of a number, by the type of the weights.
 BYTES = {"float32": 4, "bfloat16": 2}
-#: Bytes of what an adapter keeps of an input: a copy for its product, and which of it are dropped.
-COPY = 3
 
 
 @dataclass(frozen=True)
@@ -74,10 +72,14 @@ def of_training(
     number = 2 if mixed or dtype == "bfloat16" else 4
     kept = 5 * size.width + 2 * (size.query + size.key_value)
     kept += (4 if size.gated else 2) * size.inner
+    if adapter:  # frozen products keep no inputs
+        kept -= 2 * size.width + size.query + size.inner
     block = number * kept
-    if adapter:
+    if mixed and dtype == "float32":
+        block += 8 * size.width  # the residual stream stays in float32
+    if adapter:  # each keeps its own copy of an input, and which of it are dropped
         inputs = (2 + size.products) * size.width + size.query + size.inner
-        block += COPY * inputs
+        block += ((2 if mixed else 4) + (adapter.dropout > 0)) * inputs
     if isinstance(settings, FineTuning) and settings.gradient_checkpointing:
         activations = tokens * (block + number * size.width * size.layers)
     else:
