@@ -185,7 +185,6 @@ def run(setting: Setting) -> dict[str, Any]:
         rows += found
         rates.append(rate)
         free_memory()
-    rows.append(row("Llama-3-8B with LoRA", "no adapters in the library yet"))
     slowest = {
         "training": min(rate["training"] for rate in rates),
         "step": spread([rate["step"] for rate in rates])["high"],

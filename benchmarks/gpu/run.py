@@ -34,7 +34,7 @@ RESULTS = ROOT / "benchmarks" / "results" / "gpu.json"
 #: Parts in the order in which they run, and the seconds that each may take.
 PARTS = {
     "parity": 75, "record": 45, "memory": 60, "kill": 75,
-    "activations": 90, "finetuning": 75, "attention": 45, "probes": 45,
+    "activations": 90, "finetuning": 75, "adapters": 60, "attention": 45, "probes": 45,
 }  # fmt: skip
 ALL = 480  # seconds for all parts together
 PATIENCE = 8  # times these limits on a processor, where only tiny shapes are run
