@@ -13,9 +13,9 @@ import pytest
 import torch
 from tiny_models import TEXTS, Tiny, ner_table, nli_table
 
-from layerscope.config.extraction import Activations, View
+from layerscope.config.extraction import Activations, EveryLayer, View
 from layerscope.core.errors import UserError
-from layerscope.core.formats import activation_metadata, read_keys, read_layer
+from layerscope.core.formats import activation_metadata, read_keys, read_layer, stored_layers
 from layerscope.extraction import activations
 from layerscope.extraction.activations import write_activations, write_all_activations
 from layerscope.extraction.once import Once, texts_of
@@ -163,6 +163,20 @@ def test_keys_of_pairs_follow_the_table(encoder: Tiny, tmp_path: Path) -> None:
     described = activation_metadata(path)
     assert (described["view"], described["task"]) == ("joint", "t")
     assert (described["layers"], described["width"], described["dtype"]) == (3, 32, "float32")
+
+
+def test_chosen_layers_are_those_of_all(encoder: Tiny, tmp_path: Path) -> None:
+    whole = write(encoder, PAIRS, "joint", tmp_path / "a.parquet")
+    for layers, stored in (([2, 0], [0, 2]), (EveryLayer(every=2), [0, 2]), ([1], [1])):
+        path = tmp_path / "b.parquet"
+        settings = EXACT.model_copy(update={"layers": layers})
+        write_activations(encoder, PAIRS, {"joint": path}, settings, {"task": "t"})
+        assert stored_layers(activation_metadata(path)) == stored
+        for layer in stored:
+            np.testing.assert_array_equal(read_layer(path, layer), whole[:, layer])
+    past = EXACT.model_copy(update={"layers": [0, 3]})
+    with pytest.raises(UserError, match=r"^activations\.layers: 3 is past .* allowed: 0 .* to 2$"):
+        write_activations(encoder, PAIRS, {"joint": path}, past, {"task": "t"})
 
 
 # --- words -------------------------------------------------------------------------------------

@@ -41,7 +41,8 @@ def every_setting(study: Study) -> dict[str, str]:
             given[f"source {model}"] = jobs.source_settings(study, model)
     for task in study.tasks:
         given[f"task {task}"] = jobs.task_settings(study, task)
-        given[f"probe limit {task}"] = jobs.probe_limit(study, task)
+        given[f"probe limit {task}"] = jobs.probe_limit(study, task, "validation")
+        given[f"probe test limit {task}"] = jobs.probe_limit(study, task, "test")
         given[f"probe rows {task}"] = canonical_json(jobs.probe_rows(study, task))
         for model in study.models:
             given[f"finetune {task} {model}"] = jobs.finetuning_settings(study, task, model)
@@ -61,7 +62,7 @@ def shuffled(value: Any, rng: random.Random) -> Any:
 
 def test_settings_are_canonical_json(config: dict[str, Any]) -> None:
     for job, text in every_setting(validate(config)).items():
-        if job.startswith("probe limit"):
+        if job.startswith(("probe limit", "probe test limit")):
             continue  # a plain word
         canonical = json.dumps(
             json.loads(text), sort_keys=True, separators=(",", ":"), ensure_ascii=False
@@ -329,10 +330,11 @@ def test_facts_that_rules_ask_for(config: dict[str, Any]) -> None:
         "hpo",
     ]
     config["tasks"]["hpo-nli"]["probe_limit"] = 7
-    config["tasks"]["hpo-ner"]["probe_limit"] = None
+    config["tasks"]["hpo-ner"] |= {"probe_limit": None, "probe_test_limit": 9}
     config["tasks"]["hpo-ner"]["views"] = ["word", "word-last"]
     study = validate(config)
-    assert [jobs.probe_limit(study, task) for task in study.tasks] == ["7", "all"]
+    assert [jobs.probe_limit(study, task, "validation") for task in study.tasks] == ["7", "all"]
+    assert [jobs.probe_limit(study, task, "test") for task in study.tasks] == ["all", "9"]
     assert jobs.views(study, "hpo-ner") == ["word", "word-last"]
     with pytest.raises(ValueError, match="'minilm' is not pre-trained in the workflow"):
         jobs.pretraining_settings(study, "minilm")

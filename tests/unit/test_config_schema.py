@@ -172,6 +172,7 @@ HEADINGS = {
     "FineTuningByKind": "`finetuning`",
     "FineTuning": "`finetuning.nli` and `finetuning.ner`",
     "Activations": "`activations`",
+    "EveryLayer": "`activations.layers`",
     "LinearProbe": "`probes.{name}`, `kind: linear`",
     "SvmProbe": "`probes.{name}`, `kind: svm`",
     "BilstmCrfProbe": "`probes.{name}`, `kind: bilstm-crf`",

@@ -10,13 +10,14 @@ import pytest
 from planned_jobs import DEMO, EXTRACT, PAPER, estimated, need, paper, some_jobs
 
 from layerscope.config import jobs
+from layerscope.config.extraction import EveryLayer
 from layerscope.config.load import read_yaml, validate
+from layerscope.core.errors import UserError
+from layerscope.resources.choices import choices, choices_in_words
 from layerscope.resources.estimate import estimate, in_words
+from layerscope.resources.layers import check_layers
 from layerscope.resources.needs import WRITTEN, needs, probed_rows
-from layerscope.resources.sizes import (
-    TaskSize,
-    read_sizes,
-)
+from layerscope.resources.sizes import USUAL, Sizes, TaskSize, read_sizes
 
 
 @pytest.fixture(autouse=True)
@@ -65,6 +66,8 @@ def test_a_limit_bounds_what_probes_learn_from_and_nothing_else() -> None:
     task = read_yaml(PAPER)["tasks"]["jnlpba"] | {"probe_rows": ["validation", "train"]}
     both = paper(tasks={"jnlpba": task})
     assert probed_rows(both, size, "jnlpba") == ([300, 3000], 300)
+    some = paper(tasks={"jnlpba": task | {"probe_test_limit": 60}})
+    assert probed_rows(some, size, "jnlpba") == ([300, 3000], 60)
 
 
 @pytest.mark.parametrize(
@@ -91,6 +94,41 @@ def test_what_each_policy_keeps(keep: str, expected: list[str]) -> None:
         needs(study, sizes, rule, wildcards).other_mb for rule, wildcards in some_jobs(study)
     )
     assert disk == pytest.approx(without + found.activations_mb[keep])
+
+
+def test_layers_and_test_rows_are_shown_side_by_side() -> None:
+    """Of GPT-2 medium all 25 states, or 0, 4, 8, 12, 16, 20 and 24."""
+    tasks = read_yaml(PAPER)["tasks"]
+    tasks["jnlpba"]["probe_test_limit"] = 50_000
+    study = paper(tasks=tasks, activations={"layers": {"every": 2}, "keep": "none"})
+    sizes, planned = read_sizes(study), some_jobs(study)
+    found = choices(study, sizes, planned)
+    shown = [(each.layers, any(each.limits.values()), each.is_own) for each in found]
+    fourth, half = EveryLayer(every=4), EveryLayer(every=2)
+    assert shown == [
+        ("all", False, False), ("all", True, False), (fourth, False, False), (fourth, True, False),
+        (half, True, True),
+    ]  # fmt: skip
+    whole, capped, some, both, own = (each.cost for each in found)
+    assert whole.temp_mb > capped.temp_mb > both.temp_mb
+    assert some.temp_mb == pytest.approx(whole.temp_mb * 7 / 25)
+    assert own == estimate(study, sizes, planned)
+    assert both.lines["probe"].core_hours < 0.4 * capped.lines["probe"].core_hours
+    text = choices_in_words(study, found).splitlines()
+    assert text[-1].split()[:2] == ["every", "2nd"]
+    assert text[-1].endswith("(this study)")
+
+
+def test_a_layer_past_the_last_of_a_known_model_is_refused() -> None:
+    study = paper(activations={"layers": [0, 24]})
+    with pytest.raises(UserError) as caught:
+        check_layers(study, read_sizes(study))
+    assert str(caught.value) == (
+        "activations.layers: 24 is past the last layer of models.bert; allowed: 0 (the embeddings) "
+        "to 12"
+    )
+    unknown = Sizes({"bert": USUAL["encoder"]}, {})
+    check_layers(study, unknown)
 
 
 def test_the_estimate_adds_up() -> None:

@@ -215,6 +215,23 @@ def test_vectors_of_another_shape_are_refused(tmp_path: Path, shape: tuple[int, 
     assert os.listdir(tmp_path) == []
 
 
+def test_some_layers_keep_their_numbers(tmp_path: Path) -> None:
+    path, block = tmp_path / "a.parquet", vectors(4)
+    with formats.ActivationWriter(path, 9, WIDTH, "float32", {}, stored=[0, 4, 7]) as writer:
+        writer.write(keys(0, 4), block)
+    described = formats.activation_metadata(path)
+    assert (described["layers"], formats.stored_layers(described)) == (9, [0, 4, 7])
+    np.testing.assert_array_equal(formats.read_layer(path, 7), block[:, 2])
+    with pytest.raises(UserError, match=r"no layer 2; allowed: 0, 4, 7$"):
+        formats.read_layer(path, 2)
+    with formats.ActivationWriter(
+        path, 3, WIDTH, "float16", {"pooling": "mean"}, stored=[0, 1, 2]
+    ) as writer:
+        writer.write(keys(0, 4), block)
+    write(tmp_path / "b.parquet", [block])
+    assert path.read_bytes() == (tmp_path / "b.parquet").read_bytes()
+
+
 @pytest.mark.parametrize("layer", [-1, LAYERS])
 def test_a_layer_that_is_not_there_gives_one_line(tmp_path: Path, layer: int) -> None:
     path = tmp_path / "a.parquet"

@@ -232,6 +232,7 @@ def test_fine_tuning_and_extraction_work_together(
             kind, tiny, data, one, "f50-s1", tmp_path / name, monkeypatch,
             *("--out-predictions", tmp_path / name / "predictions.parquet"),
             *("--before", tiny.folder, "--other-seed", two),
+            *("--test-sample", data / f"{kind}-sample.parquet"),
         )  # fmt: skip
         names.append(sorted(path.relative_to(out) for path in out.rglob("*.parquet")))
     assert names[0] == names[1]
@@ -247,10 +248,11 @@ def test_fine_tuning_and_extraction_work_together(
     )
     assert {"cosine", "jsd", "jsd_no_special", "jsd_null_head", "jsd_ceiling"} <= measures
     view = "joint" if kind == "nli" else "word"
-    path = tmp_path / "a" / "activations" / view / "validation.parquet"
-    ids = read_keys(path)["example_id"]
-    # The sample's rows in the order of the table, not of the sample.
-    assert list(dict.fromkeys(ids)) == (["p1", "p4", "p7"] if kind == "nli" else ["s0", "s3"])
+    for split in ("test", "validation"):
+        path = tmp_path / "a" / "activations" / view / f"{split}.parquet"
+        ids = read_keys(path)["example_id"]
+        # The sample's rows in the order of the table, not of the sample.
+        assert list(dict.fromkeys(ids)) == (["p1", "p4", "p7"] if kind == "nli" else ["s0", "s3"])
     described = activation_metadata(path)
     assert {name: described[name] for name in ("task", "model", "variant", "split")} == {
         "task": "t",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from layerscope.analysis.similarity import (
+    Layers,
     anisotropy,
+    are_near,
     cka,
     compare_models,
     hsic,
@@ -114,12 +117,28 @@ def test_a_common_direction_makes_a_cone_and_centring_undoes_it() -> None:
         (5, 3, [(0, 0), (2, 1), (4, 2)]),
         (7, 13, [(layer, 2 * layer) for layer in range(7)]),
         (1, 4, [(0, 0)]),
+        (2, 4, [(0, 0), (1, 3)]),
     ],
 )
 def test_layers_meet_at_equal_depth(
     layers: int, others: int, expected: list[tuple[int, int]]
 ) -> None:
-    assert same_depth(layers, others) == expected
+    assert same_depth(*(Layers(range(n), n - 1) for n in (layers, others))) == expected
+
+
+def test_of_stored_layers_the_nearest_in_depth_meet() -> None:
+    some, others = Layers([0, 4, 6], 6), Layers([0, 4, 8, 12, 15], 16)
+    assert same_depth(some, others) == [(0, 0), (4, 12), (6, 15)]
+    assert same_depth(others, some) == [(0, 0), (12, 4), (15, 6)]
+    assert same_depth(Layers([1], 2), Layers([0, 1, 3], 4)) == [(1, 3)]  # of two as near, the later
+
+
+def test_depths_are_near_wherever_all_layers_are_stored() -> None:
+    for last, others in product(range(1, 30), repeat=2):
+        pairs = same_depth(Layers(range(last + 1), last), Layers(range(others + 1), others))
+        deeper = max(last, others)
+        assert all(are_near(a / last, b / others, deeper) for a, b in pairs), (last, others)
+    assert not are_near(1.0, 0.5, 12)
 
 
 def written(

@@ -27,11 +27,15 @@ def last_layers(
 ) -> list[Row]:
     """Rows of three variants' last layers, and of their mean with its gain; others gain more."""
     keys = {"task": "t", "model": "bert", "percent": 100, "probe": "linear", "view": view,
-            "rows": split, "layer": 4, "metric": "accuracy", "value": 0.7}  # fmt: skip
+            "rows": split, "layer": 4, "depth": 1.0, "metric": "accuracy",
+            "value": 0.7}  # fmt: skip
     seeds = [{**keys, "variant": f"f100-s{seed}", "seed": seed} for seed in range(3)]
     names = ("gain", "gain_low", "gain_high")
     mean = {**keys, "variant": "f100", "seed": None, **dict(zip(names, gain, strict=True))}
-    others = [{**mean, "layer": layer} | dict.fromkeys(names, 0.6) for layer in (3, None)]
+    others = [
+        {**mean, "layer": layer, "depth": depth} | dict.fromkeys(names, 0.6)
+        for layer, depth in ((3, 0.75), (None, None))
+    ]
     return [*seeds, mean, *others]
 
 
@@ -50,6 +54,10 @@ def test_a_probe_s_gain_is_claimed_where_its_interval_excludes_0() -> None:
     )
     assert "what was memorised" in warning
     assert "bert by 0.200" in told
+    without = [row for row in last_layers((0.2, 0.1, 0.3)) if row["layer"] != 4]
+    seeds = [{**row, "layer": 3, "depth": 0.75} for row in last_layers((0.2, 0.1, 0.3))[:3]]
+    (missing,) = findings(probe_findings, [*seeds, *without], "accuracy")
+    assert missing.startswith("Nothing is said of the last layer of bert, which is not among those")
     few = [row for row in last_layers((0.2, 0.1, 0.3)) if row["seed"] != 2]
     (few_seeds,) = findings(probe_findings, few, "accuracy")
     assert few_seeds.startswith("With fewer than 3 seeds nothing is said of probes")
@@ -107,12 +115,12 @@ def test_other_poolings_and_features_stay_out_of_the_other_findings() -> None:
     assert findings(probe_findings, rows + more, "accuracy") == expected
 
 
-def similarity(ends: list[float]) -> list[Row]:
+def similarity(ends: list[float], layers: tuple[int, ...] = (0, 1, 2), last: int = 2) -> list[Row]:
     return [
         {"task": "t", "model": "bert", "variant": f"f100-s{seed}", "percent": 100, "seed": seed,
-         "view": "word", "layer": layer, "measure": "cka", "value": value}
+         "view": "word", "layer": layer, "depth": layer / last, "measure": "cka", "value": value}
         for seed, end in enumerate(ends)
-        for layer, value in enumerate([1.0, 0.9, end])
+        for layer, value in zip(layers, [1.0, 0.9, end], strict=True)
     ]  # fmt: skip
 
 
@@ -123,6 +131,11 @@ def test_the_layer_that_moved_is_named_where_seeds_agree() -> None:
     )
     (silent,) = findings(similarity_findings, similarity([0.2, 0.9, 1.0]), 0.95)
     assert silent.endswith("do not change differently over seeds: bert.")
+    (found,) = findings(similarity_findings, similarity([0.30, 0.31, 0.29], (0, 8, 16), 24), 0.95)
+    assert found.startswith(
+        "In bert, layer 16 changes more: CKA with the pre-trained model is 0.900 at layer 8 and "
+        "0.300 at layer 16"
+    )
 
 
 def heads(model: str, moved: list[float], ceiling: float | None = 0.1) -> list[Row]:

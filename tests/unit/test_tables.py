@@ -165,8 +165,8 @@ def test_probe_rows_average_probe_seeds_and_scale_depth() -> None:
             "probe_seed": [seed for _, seed in values],
         }
     )
-    rows = records(probe_rows(table, "t", "m", "f30-s4", "bilstm-crf"))
-    assert [r["depth"] for r in rows] == [0, 0.25, 0.5, 0.75, 1]
+    rows = records(probe_rows(table, "t", "m", "f30-s4", "bilstm-crf", last=8))
+    assert [r["depth"] for r in rows] == [0, 0.125, 0.25, 0.375, 0.5]
     assert [r["value"] for r in rows] == pytest.approx([0.1 * layer + 0.1 for layer in range(5)])
     assert {(r["percent"], r["seed"], r["probe"]) for r in rows} == {(30, 4, "bilstm-crf")}
 

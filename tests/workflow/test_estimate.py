@@ -57,7 +57,9 @@ def test_larger_models_ask_for_more_memory_and_time(paper: str) -> None:
 
 def test_the_table_is_printed_and_kept_and_nothing_else_happens(tmp_path: Path) -> None:
     """Activations that go are the same work: their jobs are counted with those that stay."""
-    config = read_config(MINIATURE) | {"activations": {"keep": "before-and-after"}}
+    config = read_config(MINIATURE)
+    config["activations"] = {"keep": "before-and-after", "layers": {"every": 2}}
+    config["tasks"]["hpo-ner"]["probe_test_limit"] = 60
     config["models"]["minilm"]["adapter"] = {"kind": "lora", "rank": 2}
     file = write_config(tmp_path / "study.yaml", config)
     profile = ROOT / "profiles" / "slurm"  # no SLURM is needed
@@ -70,10 +72,12 @@ def test_the_table_is_printed_and_kept_and_nothing_else_happens(tmp_path: Path) 
     jobs = dict(re.findall(r"^(\w+) +([\d,]+) ", kept, re.MULTILINE))
     assert "all" not in jobs
     assert [jobs[rule] for rule in ("finetune", "extract_base", "extract_finetuned")] == ["8"] * 3
+    assert jobs["sample_for_probes"] == "4"  # of one split, of two, and of test data
     assert "Activations kept, by activations.keep: all " in kept
     _, _, memory = kept.partition("memory of a model ")
     assert re.search(r"^extract_finetuned +core +\S+ MB +0 +0 +\S+ MB +\S+ MB$", memory, re.M)
     assert re.search(r"^finetune +core( +\S+ MB){5}$", memory, re.M)
+    assert re.search(r"^every 2nd +capped .* \(this study\)$", kept, re.MULTILINE)
     _, _, sent = kept.partition("\nJobs to submit now: 68. ")
     rows = {row.split()[0]: " ".join(row.split()[1:]) for row in sent.splitlines() if row}
     assert rows["extract_finetuned"].startswith("8 1 11 min 33 min ")

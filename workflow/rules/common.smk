@@ -36,6 +36,7 @@ from layerscope.config.shared_names import check_shared_names
 from layerscope.core.errors import UserError
 from layerscope.core.files import canonical_json
 from layerscope.core.measures import BASELINES_OF_KIND
+from layerscope.resources.layers import check_layers
 from layerscope.resources.rates import read_rates
 from layerscope.resources.sizes import read_sizes
 from layerscope.runtime.environment import keep_private, set_up_jobs, tune_gc
@@ -73,6 +74,8 @@ try:
     if STUDY.references:
         read_references(STUDY.references)  # now, and not after days of training
     read_rates()  # what jobs request depends on them
+    SIZES = read_sizes(STUDY, placed(""))
+    check_layers(STUDY, SIZES)
 except UserError as error:
     raise WorkflowError(f"The configuration is refused.\n{error}") from None
 
@@ -109,7 +112,6 @@ LOGS = f"logs/{STUDY.study}"
 TIMES = f"{RESULTS}/benchmarks"
 ACTIVATIONS = jobs.activation_settings(STUDY)
 STATISTICS = jobs.statistics_settings(STUDY)
-SIZES = read_sizes(STUDY, placed(""))
 
 if jobs.is_private(STUDY):
     try:  # every process of Snakemake comes here, and its jobs inherit the mask

@@ -145,11 +145,11 @@ rule sample_for_probes:
     params:
         **job("sample_for_probes", "sample_for_probes"),
         kind=kind,
-        limit=lambda wildcards: jobs.probe_limit(STUDY, wildcards.task),
+        limit=lambda wildcards: jobs.probe_limit(STUDY, wildcards.task, wildcards.split),
         seed=STUDY.data_seed,
         reserved=reserved_of_split,
     shell:
-        "python {params.program:q} --data {input} --kind {params.kind}"
+        "python {params.program:q} --data {input} --kind {params.kind} --split {wildcards.split}"
         " --limit {params.limit} --seed {params.seed} {params.reserved} --out {output}"
         " --record {params.record} > {log} 2>&1"
 

@@ -39,6 +39,7 @@ rule extract_base:
         architecture=architecture,
         views=views,
         splits=probe_rows,
+        test_sample=test_sample_option,
         settings=ACTIVATIONS,
         attention=jobs.attention_settings(STUDY),
         attention_files=attention_files,
@@ -51,7 +52,7 @@ rule extract_base:
         " --variant {wildcards.variant} --kind {params.kind} --architecture {params.architecture}"
         " --settings {params.settings:q} --attention-settings {params.attention:q}"
         " --probe-rows {params.splits} --data {input.data} --samples {input.samples}"
-        " --test {input.test}"
+        " --test {input.test} {params.test_sample}"
         " --views {params.views} --model {input.model} {params.dtype} {params.adapter_base}"
         " --out-activations {output.activations}"
         " {params.attention_files} {params.prediction_files} {params.predictions}"

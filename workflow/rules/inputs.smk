@@ -107,6 +107,8 @@ def extracted_from(wildcards):
         if base := adapter_base(wildcards):
             found["adapter_base"] = base
     splits = probe_rows(wildcards)
+    if STUDY.tasks[wildcards.task].probe_test_limit:
+        found["test_sample"] = probe_sample(wildcards.task, "test")
     return found | {
         "data": [
             f"{RESULTS}/data/{wildcards.task}/{jobs.table_of(split)}.parquet"
@@ -115,6 +117,11 @@ def extracted_from(wildcards):
         "samples": [probe_sample(wildcards.task, split) for split in splits],
         "test": f"{RESULTS}/data/{wildcards.task}/test.parquet",
     }
+
+
+def test_sample_option(wildcards, input):
+    """Which rows of the test data have activations; without it all."""
+    return f"--test-sample {input.test_sample}" if input.get("test_sample") else ""
 
 
 def prediction_options(wildcards):

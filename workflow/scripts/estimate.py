@@ -19,6 +19,7 @@ def main() -> None:
 
     from layerscope.config.load import validate
     from layerscope.provenance.planned import planned_and_submitted
+    from layerscope.resources.choices import choices, choices_in_words
     from layerscope.resources.estimate import estimate, in_words, submitted_in_words
     from layerscope.resources.sizes import read_sizes
     from layerscope.resources.submissions import kinds, misfits, partition_file, partitions_of
@@ -38,7 +39,9 @@ def main() -> None:
         for job in planned
         if job.command and job.rule.startswith(prefix)
     ]
-    print(in_words(study, estimate(study, read_sizes(study), jobs)))
+    sizes = read_sizes(study)
+    print(in_words(study, estimate(study, sizes, jobs)))
+    print("\n" + choices_in_words(study, choices(study, sizes, jobs)))
     if not call["local"]:
         path = partition_file(call["engine"])
         sent = [replace(each, name=name(each.name)) for each in submitted]

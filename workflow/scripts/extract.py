@@ -34,6 +34,9 @@ def read_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--test", type=Path, required=True)
     parser.add_argument(
+        "--test-sample", type=Path, help="ids of test rows that probes are tested on; all without"
+    )
+    parser.add_argument(
         "--views", nargs="+", required=True, help="separate, joint, word; or of the last sub-word"
     )
     parser.add_argument("--out-activations", type=Path, required=True, help="folder; VIEW/SPLIT")
@@ -92,12 +95,14 @@ def main() -> None:
         seed = parse_variant(arguments.variant)[1] if random else None
         loaded = load_base(arguments.model, arguments.architecture, seed, weights[1])
 
-    sampled = zip(arguments.probe_rows, arguments.data, arguments.samples, strict=True)
-    read = [(split, read_sample(path, ids, task.kind), path) for split, path, ids in sampled]
-    splits = {
-        split: (table, {**described, "split": split, "data_sha256": cached_sha256(path)})
-        for split, table, path in (*read, ("test", test, arguments.test))
-    }
+    splits = {}
+    for split, data, sample in (
+        *zip(arguments.probe_rows, arguments.data, arguments.samples, strict=True),
+        ("test", arguments.test, arguments.test_sample),
+    ):
+        table = read_sample(data, sample, task.kind) if sample else test
+        about = {"split": split, "data_sha256": cached_sha256(data)}
+        splits[split] = (table, described | about)
     with whole_directory(arguments.out_activations) as folder:
         write_all_activations(loaded, splits, arguments.views, folder, settings)
 

@@ -19,7 +19,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     from layerscope.analysis.similarity import measure_variant
-    from layerscope.core.formats import write_table
+    from layerscope.core.formats import activation_metadata, write_table
 
     rows = [
         row
@@ -29,7 +29,10 @@ def main() -> None:
             arguments.before / view / "test.parquet" if arguments.before else None,
         )
     ]
-    write_table(arguments.out, "similarity", rows)
+    described = activation_metadata(arguments.activations / arguments.views[0] / "test.parquet")
+    # Where the last layer may be missing, depth is told by their number.
+    further = {"layers": described["layers"]} if "stored" in described else None
+    write_table(arguments.out, "similarity", rows, further)
 
 
 if __name__ == "__main__":

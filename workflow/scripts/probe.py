@@ -59,6 +59,7 @@ def main() -> None:
         (Answers(place, np.stack(codes, axis=1)) for place, codes in answers.items()),
         described["layers"],
         metadata | {"labels": described["labels"], "kind_of_task": arguments.kind},
+        described.get("stored"),
     )
     write_table(arguments.out, "probe", rows, metadata | {"probe": probe.model_dump(mode="json")})
 

@@ -13,6 +13,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="prepared table")
     parser.add_argument("--kind", choices=["nli", "ner"], required=True)
+    parser.add_argument("--split", default="validation", help="that the rows are of")
     parser.add_argument("--limit", required=True, help="examples (nli) or words (ner), or 'all'")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument(
@@ -30,7 +31,8 @@ def main() -> None:
         tuned_on, kept = reserved_rows(rows, arguments.kind, arguments.reserved)
         rows = kept if arguments.part == "reserved" else tuned_on
     cap = None if arguments.limit == "all" else int(arguments.limit)
-    chosen = probe_sample(arguments.kind, rows, cap, arguments.seed)
+    setting = "probe_test_limit" if arguments.split == "test" else "probe_limit"
+    chosen = probe_sample(arguments.kind, rows, cap, arguments.seed, setting)
     write_table(
         arguments.out,
         "sample",

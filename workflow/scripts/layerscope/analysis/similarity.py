@@ -14,15 +14,15 @@ All in float64 and from products of width x width: memory does not grow with the
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from layerscope.core.errors import UserError
-from layerscope.core.formats import activation_metadata, read_keys, read_layer
+from layerscope.core.formats import activation_metadata, read_keys, read_layer, stored_layers
 
 Floats = npt.NDArray[np.float64]
 Row = dict[str, Any]
@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 #: Test rows at most, evenly spaced: estimates differ by less than they do between seeds.
 ROWS = 10_000
+#: Depths that differ by no more count as equal, where only some layers are stored.
+NEAR = 0.1
 LEAST = 4  # examples that the unbiased estimator needs
 
 
@@ -124,7 +126,7 @@ def measure_variant(path: Path, before: Path | None) -> Iterator[Row]:
     """
     described = activation_metadata(path)
     rows = _same_examples(path, before or path)
-    for layer in range(described["layers"]):
+    for layer in stored_layers(described):
         vectors = _layer(path, layer, rows)
         values = {
             "anisotropy": anisotropy(vectors),
@@ -137,16 +139,40 @@ def measure_variant(path: Path, before: Path | None) -> Iterator[Row]:
             yield known | {"value": value if np.isfinite(value) else None}
 
 
-def same_depth(layers: int, others: int) -> list[tuple[int, int]]:
-    """Pairs of layers at equal relative depth: each of the model with fewer, and its nearest.
+class Layers(NamedTuple):
+    """Numbers of the layers of a model whose activations there are, and that of its last one."""
+
+    stored: Sequence[int]
+    last: int
+
+    def depth(self, layer: int) -> float:
+        """A layer over the last one: 0 for the embeddings, 1 for the last layer."""
+        return layer / max(self.last, 1)
+
+
+def same_depth(layers: Layers, others: Layers) -> list[tuple[int, int]]:
+    """Pairs of layers of two models: each of the model with fewer, and the nearest in depth.
+
+    Of two that are equally near it is the later one.
+    """
+    if layers.last > others.last:
+        return [(layer, other) for other, layer in same_depth(others, layers)]
+
+    def nearest(layer: int) -> int:
+        wanted = layers.depth(layer) * others.last
+        return min(others.stored, key=lambda other: (abs(other - wanted), -other))
+
+    return [(layer, nearest(layer)) for layer in layers.stored]
+
+
+def are_near(depth: float, other: float, last: int) -> bool:
+    """Whether two depths count as equal: within `NEAR`, or half a layer of the deeper model.
 
     Args:
-        layers, others: numbers of states of two models, embeddings included.
+        depth, other: of a layer of each model.
+        last: number of the deeper model's last layer. Where all are stored, they always are.
     """
-    if layers > others:
-        return [(layer, other) for other, layer in same_depth(others, layers)]
-    last, further = max(layers - 1, 1), others - 1
-    return [(layer, int(np.floor(layer / last * further + 0.5))) for layer in range(layers)]
+    return abs(depth - other) <= max(NEAR, 0.5 / max(last, 1)) + 1e-9
 
 
 def compare_models(paths: Mapping[str, Path]) -> Iterator[Row]:
@@ -157,7 +183,7 @@ def compare_models(paths: Mapping[str, Path]) -> Iterator[Row]:
 
     Yields:
         `model`, `other`, `view`, `layer`, `other_layer`, `depth` (of the model with fewer layers)
-        and `value`, for each pair of models.
+        and `value`, for each pair of models; it is null where no layer is stored that is near.
 
     Raises:
         UserError: the files are not of the same examples.
@@ -167,17 +193,23 @@ def compare_models(paths: Mapping[str, Path]) -> Iterator[Row]:
     for place, model in enumerate(names):
         for other in names[place + 1 :]:
             rows = _same_examples(paths[model], paths[other])
-            pairs = same_depth(described[model]["layers"], described[other]["layers"])
-            for number, (layer, other_layer) in enumerate(pairs):
-                value = cka(
-                    _layer(paths[model], layer, rows), _layer(paths[other], other_layer, rows)
-                )
+            layers, others = (
+                Layers(stored_layers(described[name]), described[name]["layers"] - 1)
+                for name in (model, other)
+            )
+            for layer, other_layer in same_depth(layers, others):
+                depths = layers.depth(layer), others.depth(other_layer)
+                value = np.nan
+                if are_near(*depths, max(layers.last, others.last)):
+                    value = cka(
+                        _layer(paths[model], layer, rows), _layer(paths[other], other_layer, rows)
+                    )
                 yield {
                     "view": described[model]["view"],
                     "model": model,
                     "other": other,
                     "layer": layer,
                     "other_layer": other_layer,
-                    "depth": number / max(len(pairs) - 1, 1),
+                    "depth": depths[layers.last > others.last],
                     "value": value if np.isfinite(value) else None,
                 }

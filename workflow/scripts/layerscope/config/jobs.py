@@ -279,9 +279,10 @@ def table_of(split: str) -> str:
     return "train" if split == "reserved" else split
 
 
-def probe_limit(study: Study, task: str) -> str:
-    """The most examples (nli) or words (ner) of a split that a probe learns from, or `all`."""
-    limit = study.tasks[task].probe_limit
+def probe_limit(study: Study, task: str, split: str) -> str:
+    """The most examples (nli) or words (ner) of a split that probes see, or `all`."""
+    entry = study.tasks[task]
+    limit = entry.probe_test_limit if split == "test" else entry.probe_limit
     return "all" if limit is None else str(limit)
 
 

@@ -13,7 +13,7 @@ from datetime import date
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Tag
 from pydantic.fields import FieldInfo
 
 from layerscope.config.base import IN_WORDS, PATTERNS, Invalid
@@ -53,6 +53,11 @@ def _constraints(metadata: Sequence[Any]) -> dict[str, Any]:
 
 def _is_section(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _form(member: Any) -> str | None:
+    """What tells members of a union of other things than mappings apart, where that is stated."""
+    return next((item.tag for item in typing.get_args(member) if isinstance(item, Tag)), None)
 
 
 def _tag(member: type[BaseModel]) -> tuple[str, str]:
@@ -137,9 +142,12 @@ def _place(where: Sequence[str | int], root: type[BaseModel]) -> _Place:
         core, _, _ = _open(annotation)
         origin, args = typing.get_origin(core), typing.get_args(core)
         if origin in _UNIONS:  # it names the chosen member here
-            if not _is_section(args[0]):  # of plain values it tries each
+            if not (_form(args[0]) or _is_section(args[0])):  # of plain values it tries each
                 continue
-            annotation = next((arg for arg in args if _tag(arg)[1] == part), None)
+            member = next((arg for arg in args if (_form(arg) or _tag(arg)[1]) == part), None)
+            # What is meant by a text is not known: any form is allowed.
+            if typing.get_origin(_open(member)[0]) is not typing.Literal:
+                annotation = member
             continue
         keys.append(part)
         metadata, parent = (), None

@@ -75,6 +75,11 @@ class Task(Section):
         default=None,
         description="examples (nli) or words (ner) of each of these that a probe sees; null: all",
     )
+    probe_test_limit: Count | None = Field(
+        default=None,
+        description="examples (nli) or words (ner) of the test data that probes and similarity "
+        "are measured on; null: all",
+    )
     views: Annotated[list[View], AfterValidator(distinct)] | None = Field(
         default=None,
         description="means of premise and hypothesis apart (separate), of the pair (joint), or "

@@ -61,6 +61,17 @@ def of_first_split(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["rows"] == rows["rows"].iloc[0]] if len(rows) else rows
 
 
+def last_layer(rows: pd.DataFrame) -> int:
+    """Number of a model's last layer, whether it is among the rows or not.
+
+    Args:
+        rows: of one model, with `layer` and `depth`, the layer over the last one.
+    """
+    layer = rows["layer"].max()
+    depth = rows["depth"].max()
+    return round(layer / depth) if depth else int(layer)
+
+
 def chosen_probe(probes: Collection[str]) -> str | None:
     """The probe and view that stands for all, of names such as `linear probe, joint view`.
 

@@ -198,15 +198,20 @@ def limited(
 
 
 def probe_sample(
-    kind: str, rows: Sequence[dict[str, Any]], cap: int | None, seed: int
+    kind: str,
+    rows: Sequence[dict[str, Any]],
+    cap: int | None,
+    seed: int,
+    setting: str = "probe_limit",
 ) -> list[str]:
-    """Ids of the rows that probes learn from: whole groups of pairs, or single sentences.
+    """Ids of the rows that probes learn from or are tested on: groups of pairs, or sentences.
 
     Args:
         kind: of the task.
         rows: of the prepared table.
         cap: the most examples (nli) or words (ner); None for all.
         seed: of the choice.
+        setting: that gives the cap, for the message.
 
     Raises:
         UserError: the first group, or sentence, has more.
@@ -217,7 +222,7 @@ def probe_sample(
     sizes = None if pairs else [len(row["tokens"]) for row in rows]
     chosen = capped_sample(groups, strata(kind, rows), sizes, cap, seed)
     if not chosen:
-        raise _none_fits(f"probe_limit {cap}", groups, strata(kind, rows), sizes, seed)
+        raise _none_fits(f"{setting} {cap}", groups, strata(kind, rows), sizes, seed)
     return [ids[row] for row in chosen]
 
 

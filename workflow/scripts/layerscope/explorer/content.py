@@ -18,7 +18,7 @@ import pandas as pd
 from layerscope.core.encodings import is_half
 from layerscope.core.formats import SCHEMAS
 from layerscope.core.looks import METRICS
-from layerscope.core.measures import chosen_measures, of_main_rows, task_metrics
+from layerscope.core.measures import chosen_measures, last_layer, of_main_rows, task_metrics
 from layerscope.core.variants import RANDOM, without_seed
 from layerscope.statistics.permutation import few_models
 
@@ -220,7 +220,7 @@ def _curve(rows: pd.DataFrame) -> pd.Series:
 
 def _by_layer(rows: pd.DataFrame) -> list[Any]:
     values = dict(zip(rows["layer"], rows["value"], strict=True))
-    return [short(values.get(layer)) for layer in range(max(values) + 1)]
+    return [short(values.get(layer)) for layer in range(last_layer(rows) + 1)]
 
 
 def _localization(rows: pd.DataFrame) -> Json:

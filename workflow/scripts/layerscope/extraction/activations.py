@@ -55,14 +55,23 @@ def _vectors(
 ) -> Iterator[tuple[list[int], Vectors]]:
     """Vectors of each batch on the host, those of several pools side by side."""
 
+    stored = _stored(loaded, settings)
+
     def pooled(indices: list[int], batch: Mapping[str, Any], output: Any) -> Vectors:
         at = places(indices, batch)
-        found = [pool(output.hidden_states, at).cpu().numpy() for pool in pools]
+        states = [output.hidden_states[layer] for layer in stored]
+        found = [pool(states, at).cpu().numpy() for pool in pools]
         return np.concatenate(found, axis=2)
 
     given = (loaded.model, sequences, loaded.special_tokens)
     options = (settings.batch_tokens, settings.precision, pooled)
     yield from forward(*given, *options, output_hidden_states=True)
+
+
+def _stored(loaded: LoadedModel, settings: Activations) -> list[int]:
+    """Numbers of the layers that are stored, ascending."""
+    config = loaded.model.config
+    return settings.stored(config.num_hidden_layers, config.name_or_path or "the model")
 
 
 def sequence_vectors(
@@ -71,7 +80,7 @@ def sequence_vectors(
     settings: Activations,
     pools: Sequence[Pool] = (sequence_means,),
 ) -> Vectors:
-    """Vectors of each sequence in the order given: sequences x layers x width.
+    """Vectors of each sequence in the order given: sequences x stored layers x width.
 
     Those of several pools come from one pass and stand side by side: their widths add up.
     """
@@ -88,7 +97,7 @@ def word_vectors(
     settings: Activations,
     pools: Sequence[Pool] = (word_means,),
 ) -> Vectors:
-    """The same of each word of all sequences in the order given: words x layers x width."""
+    """The same of each word of all sequences in the order given: words x stored layers x width."""
 
     def spans(indices: list[int], _: Any = None) -> list[Any]:
         return [sequences[index].words for index in indices]
@@ -124,7 +133,7 @@ def write_activations(
     Distinct texts and words that had to be cut are counted in the log.
 
     Raises:
-        UserError: a value does not fit the stored dtype.
+        UserError: a value does not fit the stored dtype, or a layer to store is past the last.
     """
     limit = position_limit(loaded.model, settings.max_length)
     (how,) = {encoding(view) for view in paths}
@@ -170,6 +179,7 @@ def _writer(
         width=config.hidden_size * (2 if encoding(view) == SEPARATE else 1),
         dtype=settings.dtype,
         metadata={**metadata, "view": view, "pooling": POOLING[view]},
+        stored=_stored(loaded, settings),
     )
 
 
@@ -234,7 +244,7 @@ def _encoded(
     limit: int,
     pools: Sequence[Pool],
 ) -> tuple[list[Vectors], int]:
-    """Of each text its vectors (1, or its words, x layers x width), and how many are cut."""
+    """Of each text its vectors (1, or its words, x stored layers x width), and how many are cut."""
     reader = (loaded.tokenizer, loaded.special_tokens)
     if how == "word":
         windows, cut = encode_sentences(*reader, texts, limit)

@@ -83,8 +83,8 @@ def in_words(study: Study, found: Estimate) -> str:
     titles = ("rule", "jobs", "core-hours", "GPU-hours", "most memory", "most time", "disk")
     rows = [
         (
-            rule, f"{line.jobs:,}", _hours(line.core_hours), _hours(line.gpu_hours),
-            _size(line.mem_mb), f"{line.minutes:,} min", _size(line.disk_mb),
+            rule, f"{line.jobs:,}", hours_text(line.core_hours), hours_text(line.gpu_hours),
+            size_text(line.mem_mb), f"{line.minutes:,} min", size_text(line.disk_mb),
         )
         for rule, line in found.lines.items()
     ]  # fmt: skip
@@ -92,16 +92,16 @@ def in_words(study: Study, found: Estimate) -> str:
     rows.append(
         (
             "total", f"{sum(line.jobs for line in lines):,}",
-            _hours(sum(line.core_hours for line in lines)),
-            _hours(sum(line.gpu_hours for line in lines)),
-            _size(max(line.mem_mb for line in lines)),
+            hours_text(sum(line.core_hours for line in lines)),
+            hours_text(sum(line.gpu_hours for line in lines)),
+            size_text(max(line.mem_mb for line in lines)),
             f"{max(line.minutes for line in lines):,} min",
-            _size(sum(line.disk_mb for line in lines)),
+            size_text(sum(line.disk_mb for line in lines)),
         )
     )  # fmt: skip
-    table = _aligned([titles, *rows])
+    table = aligned([titles, *rows])
     table.insert(-1, "-" * len(table[0]))
-    policies = ", ".join(f"{name} {_size(mb)}" for name, mb in found.activations_mb.items())
+    policies = ", ".join(f"{name} {size_text(mb)}" for name, mb in found.activations_mb.items())
     text = [
         f"Study '{study.study}': the cost of all jobs, finished or not.",
         "",
@@ -115,7 +115,7 @@ def in_words(study: Study, found: Estimate) -> str:
         *_memory_in_words(found),
         f"Activations kept, by activations.keep: {policies}.",
         f"This study: {study.activations.keep}. Until its probes are done, a variant takes up to "
-        f"{_size(found.temp_mb)} in any case.",
+        f"{size_text(found.temp_mb)} in any case.",
     ]
     if found.assumed:
         text.append(f"Sizes that are not known yet were assumed: {', '.join(found.assumed)}.")
@@ -127,8 +127,8 @@ def _memory_in_words(found: Estimate) -> list[str]:
     rows = [
         (
             rule, "GPU" if line.on_gpu else "core",
-            *map(_size, (each.weights, each.gradients, each.optimiser, each.activations)),
-            _size(each.total),
+            *map(size_text, (each.weights, each.gradients, each.optimiser, each.activations)),
+            size_text(each.total),
         )
         for rule, line in found.lines.items()
         if (each := line.device)
@@ -137,7 +137,7 @@ def _memory_in_words(found: Estimate) -> list[str]:
         return []
     titles = ("memory of a model", "on", "weights", "gradients", "optimiser", "activations", "all")
     note = "Activations are those of a whole batch, which is halved where they do not fit."
-    return [*_aligned([titles, *rows]), "", note, ""]
+    return [*aligned([titles, *rows]), "", note, ""]
 
 
 def submitted_in_words(found: Sequence[Kind]) -> str:
@@ -150,7 +150,7 @@ def submitted_in_words(found: Sequence[Kind]) -> str:
     rows = [
         (
             kind.name, f"{kind.count:,}", f"{kind.jobs:,}", f"{kind.minutes[0]:,} min",
-            f"{kind.minutes[-1]:,} min", _size(kind.mem_mb[0]), f"{kind.gpus}",
+            f"{kind.minutes[-1]:,} min", size_text(kind.mem_mb[0]), f"{kind.gpus}",
             ", ".join(kind.partitions) or "not chosen here",
         )
         for kind in found
@@ -161,12 +161,12 @@ def submitted_in_words(found: Sequence[Kind]) -> str:
             f"Jobs to submit now: {total:,}. A group is one job of the scheduler, and its jobs run",
             "one after the other. Time, memory and GPUs are what the largest of a kind requests.",
             "",
-            *_aligned([titles, *rows]),
+            *aligned([titles, *rows]),
         ]
     )
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows as lines, the first column to the left."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
@@ -178,11 +178,13 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def _hours(hours: float) -> str:
+def hours_text(hours: float) -> str:
+    """Hours, rounded, for a table."""
     return f"{hours:,.1f}" if hours >= 0.05 else ("0" if hours == 0 else "<0.1")
 
 
-def _size(mb: float) -> str:
+def size_text(mb: float) -> str:
+    """Megabytes in the unit that suits them."""
     if mb >= 1e6:
         return f"{mb / 1e6:,.1f} TB"
     if mb >= 1000:

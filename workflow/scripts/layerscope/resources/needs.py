@@ -21,6 +21,7 @@ from layerscope.config.training import FineTuning, PreTraining
 from layerscope.core.encodings import encoding
 from layerscope.core.measures import BASELINES_OF_KIND
 from layerscope.core.variants import parse_variant
+from layerscope.resources.layers import states_of
 from layerscope.resources.memory import BYTES, Memory, of_training, weights_mb
 from layerscope.resources.probes import CORE, TORCH, fit, probe_of, sides
 from layerscope.resources.rates import read_rates
@@ -130,7 +131,7 @@ def needs(study: Study, sizes: Sizes, rule: str, wildcards: Mapping[str, str]) -
         return _compare(study, sizes, task, wildcards["task"])
     model, size = study.models[wildcards["model"]], sizes.models[wildcards["model"]]
     if rule == "similarity":
-        return _similarity(study, size, task, wildcards["task"], layers=size.layers + 1)
+        return _similarity(study, size, task, wildcards["task"], layers=states_of(study, size))
     if rule == "finetune":
         settings = jobs.finetuning(study, wildcards["task"], wildcards["model"])
         return _finetune(model, size, task, settings, int(wildcards["percent"]))
@@ -150,12 +151,13 @@ def subwords(task: TaskSize, most: int) -> float:
 
 def probed_rows(study: Study, size: TaskSize, task: str) -> tuple[list[float], float]:
     """Rows of activations that a task's probes learn from, by split, and are tested on."""
-    rows = size.words if study.tasks[task].kind == "ner" else 1
-    limit = study.tasks[task].probe_limit or math.inf
+    entry = study.tasks[task]
+    rows = size.words if entry.kind == "ner" else 1
+    limit = entry.probe_limit or math.inf
     train, reserved = size.examples["train"], jobs.reserved(study, task) / 100
     examples = {**size.examples, "train": train * (1 - reserved), "reserved": train * reserved}
     learned = [min(examples[s] * rows, limit) for s in jobs.probe_rows(study, task)]
-    return learned, size.examples["test"] * rows
+    return learned, min(size.examples["test"] * rows, entry.probe_test_limit or math.inf)
 
 
 def _compute(
@@ -248,7 +250,7 @@ def _extract(
     batches = passes * length / settings.batch_tokens * size.layers
     seconds, gpu = _compute(operations, batches, START_MODEL)
 
-    states = size.layers + 1
+    states = states_of(study, size)
     vector = states * size.width * (2 if settings.dtype == "float16" else 4)
     stored = rows * vector * sum(map(sides, views)) / 1e6
     seconds += stored / WRITTEN
@@ -311,7 +313,7 @@ def _similarity(study: Study, size: ModelSize, task: TaskSize, name: str, layers
 def _compare(study: Study, sizes: Sizes, task: TaskSize, name: str) -> Needs:
     models = sorted(sizes.models.values(), key=lambda size: size.width)
     pairs = len(models) * (len(models) - 1) // 2
-    layers = max(size.layers for size in models) + 1
+    layers = max(states_of(study, size) for size in models)
     return _similarity(study, models[-1], task, name, layers=pairs * layers)
 
 
@@ -354,7 +356,7 @@ def _probe_table(study: Study, sizes: Sizes, task: str, model: str) -> Needs:
     variants = len(jobs.all_variants(study)) * len(jobs.probe_rows(study, task))
     fits = sum(1 + study.probes[probe].row_draws for probe in study.tasks[task].probes)
     views = len(jobs.views(study, task)) * fits
-    layers = sizes.models[model].layers + 1
+    layers = states_of(study, sizes.models[model])
     resamples = 16 * study.statistics.resamples * test / 1e6  # MB, if each row is a group
     return Needs(int(TABLE[0] + resamples), TABLE[1] + COUNTED * test * layers * variants * views)
 

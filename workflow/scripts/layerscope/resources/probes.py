@@ -6,6 +6,7 @@ from layerscope.config import jobs
 from layerscope.config.probes import BilstmCrfProbe, LinearProbe
 from layerscope.config.schema import Study
 from layerscope.core.encodings import SEPARATE, encoding
+from layerscope.resources.layers import states_of
 from layerscope.resources.sizes import ModelSize
 
 #: Operations a second of one core (float32). Those of a GPU are in `resources.rates`.
@@ -40,7 +41,7 @@ def probe_of(
     """MB and seconds of a probe that learns from and is tested on rows of so many labels."""
     settings, (train, test, classes) = study.probes[probe], data
     views = jobs.views(study, name)
-    states, kind = size.layers + 1, study.tasks[name].kind
+    states, kind = states_of(study, size), study.tasks[name].kind
     width = size.width * max(map(sides, views))
     halved = any(sides(view) > 1 for view in views)
     machines = 3 if halved else 1  # of a pair and of its halves

@@ -32,11 +32,15 @@ def probe_findings(rows: pd.DataFrame, metric: str) -> list[str]:
     if rows.loc[rows["percent"] == most, "seed"].nunique() < LEAST_SEEDS:
         return [f"With fewer than {LEAST_SEEDS} seeds nothing is said of probes: see the figures."]
     chosen = of_main_views(rows)
-    last = chosen["layer"] == chosen.groupby("model")["layer"].transform("max")
-    last &= chosen["seed"].isna() & (chosen["percent"] == most)
+    found = []
+    if without := [model for model, own in chosen.groupby("model", sort=False) if not _whole(own)]:
+        found.append(
+            f"Nothing is said of the last layer of {listed(without)}, which is not among those "
+            "stored (`activations.layers`): see the figures."
+        )
+    last = (chosen["depth"] == 1) & chosen["seed"].isna() & (chosen["percent"] == most)
     chosen = chosen[last & (chosen["metric"] == metric) & chosen["gain"].notna()]
     chosen = chosen[~chosen["view"].map(is_half).astype(bool)]
-    found = []
     if set(chosen["rows"]) == {"train"}:
         found.append(
             "Probes learned from the data that models were fine-tuned on, so that gains contain "
@@ -66,6 +70,11 @@ def probe_findings(rows: pd.DataFrame, metric: str) -> list[str]:
             "rows that it learned from and its one initialisation: intervals leave both out."
         )
     return found
+
+
+def _whole(rows: pd.DataFrame) -> bool:
+    """Whether a model's rows by layer go up to its last one."""
+    return bool((rows["depth"] == 1).any())
 
 
 def input_findings(
@@ -116,6 +125,8 @@ def input_findings(
 def similarity_findings(rows: pd.DataFrame, confidence: float) -> list[str]:
     """Where representations change: the last layer against the first block, by CKA.
 
+    Where these are not stored, it is the deepest of those that are, and the first of the blocks.
+
     Args:
         rows: one task's rows of the table of similarity.
         confidence: of intervals over seeds.
@@ -126,22 +137,25 @@ def similarity_findings(rows: pd.DataFrame, confidence: float) -> list[str]:
     found, silent = [], []
     largest = tuned[tuned["percent"] == most].groupby(["view", "model"], sort=False)
     for (view, model), own in largest:
-        last = own["layer"].max()
-        if last < 2:
+        blocks = own.loc[own["layer"] > 0, "layer"]
+        first, last = blocks.min(), blocks.max()
+        if not first < last:
             continue
         curves = own.pivot(index="seed", columns="layer", values="value")
-        difference = over_seeds(curves[1] - curves[last], confidence)
+        difference = over_seeds(curves[first] - curves[last], confidence)
         name = f"{model}" + (f" ({view})" if view != "word" else "")
+        ends = (first == 1) and _whole(own)
         if supported(difference):
-            first, end = curves[1].mean(), curves[last].mean()
-            which = "last layer" if difference.value > 0 else "first block"
+            names = [f"layer {first}", f"layer {last}"]
+            if ends:
+                names = ["the first block", "the last layer"]
             found.append(
-                f"In {name}, the {which} changes more: CKA with the pre-trained model is "
-                f"{first:.3f} at layer 1 and {end:.3f} at layer {last}, a difference of "
-                f"{difference}."
+                f"In {name}, {names[difference.value > 0]} changes more: CKA with the pre-trained "
+                f"model is {curves[first].mean():.3f} at layer {first} and "
+                f"{curves[last].mean():.3f} at layer {last}, a difference of {difference}."
             )
         else:
-            silent.append(name)
+            silent.append(name if ends else f"{name} (layers {first} and {last} stand for them)")
     if silent:
         found.append(
             "The last layer and the first block do not change differently over seeds: "

@@ -75,7 +75,7 @@ class Scorer:
         for place in places:
             by_draw.setdefault(place[-1], []).append(place)
         found: dict[str, list[Resampled]] = {}
-        for layer in file.layers():
+        for layer in file.layers:
             whole = self._of_layer(file, by_draw[0], layer)
             drawn = [self._of_layer(file, own, layer) for draw, own in by_draw.items() if draw]
             for metric, (value, resampled) in whole.items():

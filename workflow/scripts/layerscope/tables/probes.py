@@ -45,11 +45,13 @@ def tabulate(sources: Sources) -> dict[str, Table]:
 
     def blocks() -> Iterator[pd.DataFrame]:
         for probe, paths in files.items():
+            answers = {variant: ProbePredictions(path) for variant, (_, path) in paths.items()}
             stored = {
-                variant: probe_rows(read_table(path, "probe"), task, model, variant, probe)
+                variant: probe_rows(
+                    read_table(path, "probe"), task, model, variant, probe, answers[variant].last
+                )
                 for variant, (path, _) in paths.items()
             }
-            answers = {variant: ProbePredictions(path) for variant, (_, path) in paths.items()}
             yield from _of_probe(stored, answers, scorer)
 
     described = {"confidence": scorer.settings.confidence}
@@ -63,6 +65,7 @@ def _of_probe(
 ) -> Iterator[pd.DataFrame]:
     """Rows of a probe, view by view; of the resamples, those of one view are in memory."""
     first = next(iter(stored.values()))
+    places = _places(next(iter(answers.values())))
     keys = {name: first[name].iloc[0] for name in ("task", "model", "probe")}
     for view in first["view"].unique():
         by_split = {
@@ -74,7 +77,7 @@ def _of_probe(
         }
         for split, scores in by_split.items():
             about = keys | {"rows": split, "view": view}
-            yield _frame(_scored(scores, scorer, about))
+            yield _frame(_scored(scores, scorer, about, places))
             yield _frame(_unscored(stored, scores, about))
         fresh = [split for split in by_split if split != "train"] if "train" in by_split else []
         for split in fresh:
@@ -83,7 +86,7 @@ def _of_probe(
                 for variant, found in by_split["train"].items()
             }
             about = keys | {"rows": MEMORISED + split, "view": view}
-            yield _frame(_scored(differences, scorer, about, DIFFERENCE))
+            yield _frame(_scored(differences, scorer, about, places, DIFFERENCE))
 
 
 def _frame(rows: list[Row]) -> pd.DataFrame:
@@ -105,8 +108,20 @@ def _named(keys: Row, name: str, members: Sequence[str]) -> Row:
     return {**keys, **own, "variant": name} | ({} if name in members else {"seed": None})
 
 
+#: A layer's number and depth; of the best one, which is another in each resample, neither.
+Place = tuple[int | None, float | None]
+
+
+def _places(file: ProbePredictions) -> list[Place]:
+    return [(layer, layer / max(file.last, 1)) for layer in file.layers]
+
+
 def _scored(
-    scores: Scores, scorer: Scorer, keys: Row, bounds: tuple[float, float] = SCORE
+    scores: Scores,
+    scorer: Scorer,
+    keys: Row,
+    layers: Sequence[Place],
+    bounds: tuple[float, float] = SCORE,
 ) -> list[Row]:
     """Rows of metrics with intervals: every layer, and, of scores, the best one."""
     rows, best = [], bounds == SCORE
@@ -117,10 +132,7 @@ def _scored(
             curves = [scores[variant][metric] for variant in members]
             start = before[metric] if before and about["percent"] else None
             found = _with_gains(scorer, curves, start, bounds)
-            last = max(len(found) - 1, 1)
-            places: list[tuple[int | None, float | None]] = [
-                (layer, layer / last) for layer in range(len(found))
-            ]
+            places = list(layers)
             if best:
                 found += _with_gains(
                     scorer, [each.best for each in curves], start.best if start else None, bounds

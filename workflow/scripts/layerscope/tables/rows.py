@@ -60,17 +60,22 @@ def confusion_rows(contents: Iterable[Mapping[str, Any]]) -> list[Row]:
     ]
 
 
-def probe_rows(table: pa.Table, task: str, model: str, variant: str, probe: str) -> pd.DataFrame:
+def probe_rows(
+    table: pa.Table, task: str, model: str, variant: str, probe: str, last: int
+) -> pd.DataFrame:
     """Rows of one file of probe scores, averaged over probe seeds.
 
-    Depth is the layer over the last layer: 0 for the embeddings, 1 for the last layer.
+    Depth is the layer over the model's last one: 0 for the embeddings, 1 for the last layer.
+
+    Args:
+        last: number of the model's last layer, whether it was probed or not.
     """
     scores = table.to_pandas()
     by_layer = scores.groupby(["rows", "view", "metric", "layer"], sort=False)["value"]
     found = by_layer.agg(lambda seeds: np.mean(seeds.to_numpy())).reset_index()
     # Splits, views and metrics keep the order of the file.
     found = found.sort_values(["rows", "view", "metric", "layer"], key=_by_appearance)
-    depth = found["layer"] / max(found["layer"].max(), 1)
+    depth = found["layer"] / max(last, 1)
     return found.assign(**variant_keys(task, model, variant), probe=probe, depth=depth)
 
 
@@ -78,10 +83,16 @@ def _by_appearance(column: pd.Series) -> Any:
     return column if column.name == "layer" else pd.factorize(column)[0]
 
 
-def similarity_rows(table: pa.Table, task: str, model: str, variant: str) -> list[Row]:
-    """Rows of one file of similarity; depth is the layer over the last layer."""
+def similarity_rows(
+    table: pa.Table, task: str, model: str, variant: str, last: int | None
+) -> list[Row]:
+    """Rows of one file of similarity; depth is the layer over the model's last one.
+
+    Args:
+        last: number of the model's last layer; None where it is in the file.
+    """
     keys = variant_keys(task, model, variant)
-    last = max(pc.max(table["layer"]).as_py() or 0, 1)
+    last = max(pc.max(table["layer"]).as_py() or 0 if last is None else last, 1)
     return [{**keys, "depth": row["layer"] / last, **row} for row in table.to_pylist()]
 
 

@@ -17,7 +17,7 @@ from layerscope.config.base import TaskKind
 from layerscope.config.probes import PROBE_TASKS, BilstmCrfProbe, LinearProbe, Probe, SvmProbe
 from layerscope.core.encodings import COMBINED, SEPARATE, encoding, part_of
 from layerscope.core.errors import UserError
-from layerscope.core.formats import activation_metadata, read_keys, read_layer
+from layerscope.core.formats import activation_metadata, read_keys, read_layer, stored_layers
 from layerscope.data.iob import merge, merged_labels, unmerge
 from layerscope.statistics import metrics
 
@@ -28,7 +28,7 @@ Keys = dict[str, list[Any]]
 log = logging.getLogger(__name__)
 
 #: What the activations that a probe learns from and is tested on must have in common.
-SHARED = ("task", "model", "variant", "model_sha256", "view", "layers", "width", "labels")
+SHARED = ("task", "model", "variant", "model_sha256", "view", "layers", "width", "labels", "stored")
 
 
 class Probed(NamedTuple):
@@ -64,7 +64,7 @@ def shared_metadata(train: str | Path, test: str | Path) -> dict[str, Any]:
             raise UserError(
                 f"{test}: {key} {right.get(key)!r}; allowed: {left.get(key)!r}, as in {train}"
             )
-    return {key: left[key] for key in SHARED}
+    return {key: left[key] for key in SHARED if key in left}
 
 
 def _read_labels(path: str | Path, names: Sequence[str]) -> tuple[Keys, Codes]:
@@ -118,7 +118,7 @@ def _by_lines(
     classes: int,
 ) -> Answers:
     described = activation_metadata(train)
-    for layer in range(described["layers"]):
+    for layer in stored_layers(described):
         parts = _inputs(read_layer(train, layer), described["view"], probe)
         test_parts = _inputs(read_layer(test, layer), described["view"], probe)
         for view, vectors in parts.items():
@@ -147,7 +147,7 @@ def _by_svms(
 
     described, room = activation_metadata(train), None
     weights = draw_weights(keys["group_id"], probe.row_draws)
-    for layer in range(described["layers"]):
+    for layer in stored_layers(described):
         parts = controls.halves(read_layer(train, layer), described["view"])
         test_parts = controls.halves(read_layer(test, layer), described["view"])
         separate = list(parts)[1:] or list(parts)
@@ -205,7 +205,7 @@ def probe_ner(
         predicted = metrics.encode(answers, tags)
         return _told(Probed(view, layer, seed, values | further, predicted))
 
-    for layer in range(described["layers"]):
+    for layer in stored_layers(described):
         vectors, test_vectors = standardise(read_layer(train, layer), read_layer(test, layer))
         if isinstance(probe, LinearProbe):
             control, control_truth = controls.word_type_labels(

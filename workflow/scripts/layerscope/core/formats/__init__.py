@@ -12,6 +12,7 @@ from layerscope.core.formats.activations import (
     layer_column,
     read_keys,
     read_layer,
+    stored_layers,
 )
 from layerscope.core.formats.schemas import METADATA_KEY, SCHEMAS, VERSION
 from layerscope.core.formats.tables import (
@@ -37,6 +38,7 @@ __all__ = [
     "read_layer",
     "read_sample",
     "read_table",
+    "stored_layers",
     "write_blocks",
     "write_table",
 ]

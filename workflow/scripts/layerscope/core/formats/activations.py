@@ -25,6 +25,17 @@ def layer_column(layer: int) -> str:
     return f"layer_{layer:02d}"
 
 
+def stored_layers(described: Mapping[str, Any]) -> list[int]:
+    """Numbers of the layers in a file of activations or of probes' answers, from its metadata."""
+    return list(described.get("stored", range(described["layers"])))
+
+
+def described_layers(layers: int, stored: Sequence[int] | None) -> dict[str, Any]:
+    """What such a file says of its layers: how many the model has, and which of them are there."""
+    some = stored is not None and len(stored) < layers
+    return {"layers": layers} | ({"stored": list(stored or ())} if some else {})
+
+
 class ActivationWriter:
     """Streams pooled vectors of all layers into one Parquet file, whole or not at all.
 
@@ -34,6 +45,14 @@ class ActivationWriter:
     encodes several times faster than a list of float16; `dtype` and `width` are in the metadata.
 
     Use as a context manager; call `write` with consecutive blocks of rows.
+
+    Args:
+        path: the file.
+        layers: how many the model has, embeddings included.
+        width: of a vector.
+        dtype: of the stored vectors.
+        metadata: what readers should know besides these.
+        stored: numbers of the layers that are written, ascending; None for all.
     """
 
     def __init__(
@@ -43,14 +62,16 @@ class ActivationWriter:
         width: int,
         dtype: str,
         metadata: Mapping[str, Any],
+        stored: Sequence[int] | None = None,
     ) -> None:
         self._context = whole_file(path)
-        self._layers, self._width = layers, width
+        self._layers = list(range(layers)) if stored is None else list(stored)
+        self._width = width
         self._dtype = np.dtype(dtype).newbyteorder("<")
         described = {
             "kind": "activations",
             "format": VERSION,
-            "layers": layers,
+            **described_layers(layers, stored),
             "width": width,
             "dtype": dtype,
             **metadata,
@@ -63,7 +84,7 @@ class ActivationWriter:
                 ("word_index", pa.int32()),
                 ("word", pa.string()),
                 ("label", pa.string()),
-                *((layer_column(layer), cell) for layer in range(layers)),
+                *((layer_column(layer), cell) for layer in self._layers),
             ],
             metadata={METADATA_KEY: canonical_json(described).encode()},
         )
@@ -94,13 +115,13 @@ class ActivationWriter:
 
         Args:
             keys: `example_id`, `group_id`, `word_index`, `word`, `label`, a value a row each.
-            vectors: rows x layers x width, any floating dtype.
+            vectors: rows x stored layers x width, any floating dtype.
 
         Raises:
             UserError: a value is not finite in the stored dtype.
             ValueError: the vectors have another shape than the file, or the keys another length.
         """
-        shape = (len(keys["example_id"]), self._layers, self._width)
+        shape = (len(keys["example_id"]), len(self._layers), self._width)
         if vectors.shape != shape:
             raise ValueError(f"vectors of shape {vectors.shape}; allowed: {shape}")
         with np.errstate(over="ignore"):
@@ -109,19 +130,19 @@ class ActivationWriter:
         most = np.finfo(self._dtype).max
         fits = not vectors.size or -most <= vectors.min() <= vectors.max() <= most
         if not fits and not np.isfinite(stored).all():
-            row, layer = (int(i) for i in np.argwhere(~np.isfinite(stored).all(axis=2))[0])
-            largest = float(np.abs(vectors[row, layer]).max())
+            row, place = (int(i) for i in np.argwhere(~np.isfinite(stored).all(axis=2))[0])
+            largest = float(np.abs(vectors[row, place]).max())
             raise UserError(
-                f"activations: example {keys['example_id'][row]!r}, layer {layer}: largest value "
-                f"{largest:g} does not fit {self._dtype.name}; allowed: finite values, "
-                "set activations.dtype to float32 for larger ones"
+                f"activations: example {keys['example_id'][row]!r}, layer {self._layers[place]}: "
+                f"largest value {largest:g} does not fit {self._dtype.name}; allowed: finite "
+                "values, set activations.dtype to float32 for larger ones"
             )
         columns: list[Any] = [
             pa.array(keys[name], self._schema.field(name).type)
             for name in ("example_id", "group_id", "word_index", "word", "label")
         ]
-        for layer in range(self._layers):
-            data = np.ascontiguousarray(stored[:, layer])
+        for place, layer in enumerate(self._layers):
+            data = np.ascontiguousarray(stored[:, place])
             cell = self._schema.field(layer_column(layer)).type
             columns.append(
                 pa.FixedSizeBinaryArray.from_buffers(cell, len(data), [None, pa.py_buffer(data)])
@@ -130,7 +151,10 @@ class ActivationWriter:
 
 
 def activation_metadata(path: str | Path) -> dict[str, Any]:
-    """Metadata of a file of activations: `layers`, `width`, `dtype`, digests, pooling."""
+    """Metadata of a file of activations: `layers`, `width`, `dtype`, digests, pooling.
+
+    `layers` counts those of the model; `stored` names those in the file where it has not all.
+    """
     return file_metadata(path, "activations")
 
 
@@ -169,8 +193,10 @@ def read_layer(path: str | Path, layer: int) -> npt.NDArray[np.float32]:
     3
     """
     described = activation_metadata(path)
-    if not 0 <= layer < described["layers"]:
-        raise UserError(f"{path}: no layer {layer}; allowed: 0 to {described['layers'] - 1}")
+    there = stored_layers(described)
+    if layer not in there:
+        some = ", ".join(map(str, there)) if "stored" in described else f"0 to {there[-1]}"
+        raise UserError(f"{path}: no layer {layer}; allowed: {some}")
     name, width = layer_column(layer), described["width"]
     dtype = np.dtype(described["dtype"]).newbyteorder("<")
     with undamaged(path), pq.ParquetFile(path, **VERIFIED) as file:

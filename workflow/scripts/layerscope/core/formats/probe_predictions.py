@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from layerscope.core.errors import UserError
 from layerscope.core.files import canonical_json, whole_file
-from layerscope.core.formats.activations import layer_column
+from layerscope.core.formats.activations import described_layers, layer_column, stored_layers
 from layerscope.core.formats.schemas import METADATA_KEY, VERSION
 from layerscope.core.formats.tables import CHECKSUMS, VERIFIED, file_metadata, undamaged
 
@@ -32,7 +32,7 @@ class Answers(NamedTuple):
 
     Attributes:
         place: `rows`, `view`, `probe_seed` and `draw`.
-        codes: test rows x layers, places in the file's `labels`.
+        codes: test rows x probed layers, places in the file's `labels`.
     """
 
     place: Place
@@ -45,6 +45,7 @@ def write_probe_predictions(
     answers: Iterable[Answers],
     layers: int,
     metadata: Mapping[str, Any],
+    stored: Sequence[int] | None = None,
 ) -> None:
     """Write a file, whole or not at all.
 
@@ -52,15 +53,19 @@ def write_probe_predictions(
         path: the file.
         keys: `example_id`, `group_id` and `label` of the test rows, the same for all probes.
         answers: of the probes, each written as one row group.
-        layers: how many, embeddings included.
+        layers: how many the model has, embeddings included.
         metadata: what readers should know; `labels` and `kind_of_task` among it.
+        stored: numbers of the layers that were probed, ascending; None for all.
     """
-    described = {"kind": KIND, "format": VERSION, "layers": layers, **metadata}
+    described = {"kind": KIND, "format": VERSION, **described_layers(layers, stored), **metadata}
     text = pa.dictionary(pa.int32(), pa.string())
     names = [*PLACE, "example_id", "group_id", "label"]
     types = [text, text, pa.int64(), pa.int64(), text, text, text]
     schema = pa.schema(
-        [*zip(names, types, strict=True), *((layer_column(i), pa.int16()) for i in range(layers))],
+        [
+            *zip(names, types, strict=True),
+            *((layer_column(layer), pa.int16()) for layer in stored_layers(described)),
+        ],
         metadata={METADATA_KEY: canonical_json(described).encode()},
     )
     size = len(keys["label"])
@@ -107,6 +112,12 @@ class ProbePredictions:
         labels = self.described["labels"]
         return [labels[code] for code in column.to_pylist()]
 
-    def layers(self) -> Iterator[int]:
-        """Layers, from the embeddings on."""
-        return iter(range(self.described["layers"]))
+    @property
+    def layers(self) -> list[int]:
+        """Numbers of the probed layers, ascending; 0 is the embeddings."""
+        return stored_layers(self.described)
+
+    @property
+    def last(self) -> int:
+        """Number of the model's last layer, probed or not."""
+        return int(self.described["layers"]) - 1
