@@ -24,9 +24,9 @@ from transformers import (
     PreTrainedModel,
 )
 
-from layerscope.models.hooks import blocks
 from layerscope.models.load import fuse_activations
 from layerscope.models.loaded import LoadedModel
+from layerscope.models.parts import blocks
 
 #: What the maker of the H100 and H200 (SXM) states for bfloat16 without sparsity.
 STATED_PEAK = 989e12

@@ -24,7 +24,7 @@ from layerscope.analysis.interventions.erasure import (
 from layerscope.core.errors import UserError
 from layerscope.data.labels import TaskLabels
 from layerscope.models.batching import collate
-from layerscope.models.hooks import blocks
+from layerscope.models.parts import blocks
 
 # --- erasure -----------------------------------------------------------------------------------
 

@@ -33,8 +33,9 @@ from layerscope.evaluation.prediction_files import read_predictions
 from layerscope.evaluation.scoring import score
 from layerscope.extraction.predictions import predict
 from layerscope.models.batching import collate
-from layerscope.models.hooks import all_heads, blocks, head_projections, heads_masked
+from layerscope.models.hooks import all_heads, heads_masked
 from layerscope.models.load import load_with_head
+from layerscope.models.parts import blocks, head_projections
 
 # --- heads -------------------------------------------------------------------------------------
 

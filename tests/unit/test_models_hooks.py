@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 import pytest
 import torch
@@ -12,33 +11,20 @@ from torch import nn
 from transformers import (
     AlbertConfig,
     AlbertModel,
-    DistilBertConfig,
-    DistilBertModel,
-    ElectraConfig,
-    ElectraModel,
-    GPTNeoXConfig,
-    GPTNeoXModel,
-    LlamaConfig,
-    LlamaModel,
-    ModernBertConfig,
-    ModernBertModel,
     PreTrainedModel,
-    RobertaConfig,
-    RobertaModel,
 )
 
-from layerscope.core.errors import UserError
+from layerscope.core.errors import NotApplicableError
 from layerscope.models.batching import collate
 from layerscope.models.hooks import (
     all_heads,
-    blocks,
     head_outputs_captured,
-    head_projections,
     heads_masked,
     resumed,
     states_captured,
 )
 from layerscope.models.inputs import encode_text
+from layerscope.models.parts import blocks, head_projections
 
 HEADS = 4
 WIDTH = 32 // HEADS
@@ -49,21 +35,6 @@ NAMES = {
     "biogpt": "layers.{}.self_attn.out_proj",
 }
 SHAPE = {"num_hidden_layers": 2, "num_attention_heads": HEADS, "hidden_size": 32}
-OTHERS: dict[str, tuple[Any, Any]] = {
-    "roberta": (RobertaModel, RobertaConfig(vocab_size=50, intermediate_size=64, **SHAPE)),
-    "electra": (ElectraModel, ElectraConfig(vocab_size=50, intermediate_size=64, **SHAPE)),
-    "distilbert": (
-        DistilBertModel,
-        DistilBertConfig(vocab_size=50, dim=32, n_layers=2, n_heads=HEADS, hidden_dim=64),
-    ),
-    "modernbert": (
-        ModernBertModel,
-        ModernBertConfig(vocab_size=50, intermediate_size=64, pad_token_id=0, **SHAPE),
-    ),
-    "llama": (LlamaModel, LlamaConfig(vocab_size=50, intermediate_size=64, **SHAPE)),
-    "gpt-neox": (GPTNeoXModel, GPTNeoXConfig(vocab_size=50, intermediate_size=64, **SHAPE)),
-}
-
 Batch = dict[str, torch.Tensor]
 
 
@@ -96,16 +67,6 @@ def with_zeros(model: PreTrainedModel, heads: list[tuple[int, int]]) -> PreTrain
     return copied
 
 
-@pytest.fixture(params=OTHERS)
-def other(request: pytest.FixtureRequest) -> tuple[PreTrainedModel, Batch]:
-    """Further architectures, with random weights."""
-    kind, config = OTHERS[request.param]
-    torch.manual_seed(3)
-    model = kind(config).eval()
-    ids = torch.arange(2, 26).reshape(2, 12)
-    return model, {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-
-
 def test_projections_are_the_ones_meant(tiny: Tiny, request: pytest.FixtureRequest) -> None:
     name = NAMES[request.node.callspec.params["tiny"]]
     expected = [tiny.model.get_submodule(name.format(layer)) for layer in range(2)]
@@ -122,17 +83,6 @@ def test_a_masked_head_is_one_that_the_projection_takes_nothing_from(
         found = run(tiny.model, batch)
     torch.testing.assert_close(found, run(with_zeros(tiny.model, heads), batch))
     assert (found - run(tiny.model, batch)).abs().max() > 1e-3
-
-
-@pytest.mark.parametrize("heads", SETS)
-def test_heads_of_further_architectures(
-    other: tuple[PreTrainedModel, Batch], heads: list[tuple[int, int]]
-) -> None:
-    model, batch = other
-    with heads_masked(model, heads):
-        found = run(model, batch)
-    torch.testing.assert_close(found, run(with_zeros(model, heads), batch))
-    assert not torch.equal(found, run(model, batch))
 
 
 @pytest.mark.parametrize("heads", SETS)
@@ -227,22 +177,12 @@ def test_a_resumed_pass_is_the_whole_one(tiny: Tiny, layer: int) -> None:
     assert torch.equal(run(tiny.model, batch), plain)
 
 
-def test_further_architectures_are_resumed(other: tuple[PreTrainedModel, Batch]) -> None:
-    model, batch = other
-    with states_captured(model) as states:
-        plain = run(model, batch)
-    with resumed(model, 1, states[0]):
-        assert torch.equal(run(model, batch), plain)
-
-
 def test_an_architecture_whose_parts_are_not_found_is_refused() -> None:
     shape = {"embedding_size": 8, "hidden_size": 8, "intermediate_size": 8, "vocab_size": 9}
     model = AlbertModel(AlbertConfig(num_hidden_layers=3, num_attention_heads=2, **shape))
-    with pytest.raises(
-        UserError, match=r"AlbertModel: its blocks were not found.*interventions: n"
-    ):
+    with pytest.raises(NotApplicableError, match="AlbertModel: its blocks are not found"):
         blocks(model)
     encoder = nn.ModuleList([nn.Linear(2, 2)] * 3)
     model.encoder = nn.ModuleDict({"layers": encoder})
-    with pytest.raises(UserError, match="AlbertModel: its attention heads were not found"):
+    with pytest.raises(NotApplicableError, match="AlbertModel: its attention heads are not found"):
         head_projections(model)

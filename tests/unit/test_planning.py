@@ -119,7 +119,7 @@ def test_a_fetched_model_counts_before_what_is_stated(elsewhere: Path) -> None:
     folder.mkdir(parents=True)
     config = BertConfig(hidden_size=128, num_hidden_layers=2, intermediate_size=512)
     (folder / "config.json").write_text(config.to_json_string(), encoding="utf-8")
-    assert read_sizes(study).models["bert"] == ModelSize(2, 128, 12, 30522, 512, 512)
+    assert read_sizes(study).models["bert"] == ModelSize(2, 128, 12, 30522, 512, 512, limit=512)
 
 
 @pytest.mark.parametrize(

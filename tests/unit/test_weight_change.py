@@ -171,12 +171,18 @@ def test_other_matrices_and_damaged_files_are_refused(tmp_path: Path) -> None:
     del less[BLOCK.format(2, ATTENTION)]
     with pytest.raises(UserError, match=r"'attention.self.query.weight' of layer 3 is not that"):
         relative_changes(before, write(tmp_path / "b", less))
-    two = model() | {"decoder.layer.0.attention.self.query.weight": torch.ones(4, 4)}
+    two = model() | {"other.layer.0.attention.self.query.weight": torch.ones(4, 4)}
     with pytest.raises(UserError, match="two matrices"):
         relative_changes(before, write(tmp_path / "c", two))
     (before / "model.safetensors").write_bytes(len(json.dumps([])).to_bytes(8, "little") + b"[")
     with pytest.raises(UserError, match="unreadable weights"):
         relative_changes(before, before)
+
+
+def test_of_an_encoder_decoder_the_encoder_alone_is_compared(tmp_path: Path) -> None:
+    both = model() | {"decoder.layer.0.attention.self.query.weight": torch.ones(4, 4)}
+    found = relative_changes(write(tmp_path / "a", both), write(tmp_path / "b", model()))
+    assert set(found.values()) == {0.0}
 
 
 def test_a_model_that_cannot_be_compared_leaves_the_others_in(

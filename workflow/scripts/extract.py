@@ -66,7 +66,7 @@ def main() -> None:
     from layerscope.core.variants import RANDOM, parse_variant, without_seed
     from layerscope.data.labels import TaskLabels
     from layerscope.extraction.activations import write_all_activations
-    from layerscope.extraction.attention import attention_table
+    from layerscope.extraction.attention import attention_or_reason
     from layerscope.extraction.predictions import predict
     from layerscope.models.load import dtype_named
     from layerscope.models.loaded import load_base, load_body, load_fine_tuned
@@ -112,8 +112,9 @@ def main() -> None:
             load_body(folder, loaded.tokenizer, *weights) if folder else None
             for folder in (arguments.before, arguments.other_seed)
         )
-        columns = attention_table(loaded, before, other_seed, test, task.kind, attention)
-        write_table(arguments.out_attention, "attention", columns, described)
+        given = (loaded, before, other_seed, test, task.kind, attention)
+        columns, reasons = attention_or_reason(*given)
+        write_table(arguments.out_attention, "attention", columns, {**described, **reasons})
 
 
 if __name__ == "__main__":

@@ -46,15 +46,14 @@ def main() -> None:
     use_gpus(arguments.gpus)
 
     from layerscope.analysis.interventions.checks import check, sample_of
-    from layerscope.analysis.interventions.erasure import erased_layers, read_inputs
-    from layerscope.analysis.interventions.heads import masked_heads, mean_outputs, ranked_heads
+    from layerscope.analysis.interventions.choice import interventions_of
     from layerscope.analysis.interventions.passes import Intervened, rows_of
     from layerscope.config.extraction import Activations
     from layerscope.config.interventions import Interventions
+    from layerscope.core import applicability
     from layerscope.core.formats import read_sample, read_table, write_table
     from layerscope.data.labels import TaskLabels
     from layerscope.extraction.predictions import predict_each
-    from layerscope.models.hooks import all_heads
     from layerscope.models.load import dtype_named
     from layerscope.models.loaded import load_fine_tuned
     from layerscope.statistics import metrics
@@ -74,21 +73,18 @@ def main() -> None:
 
     settings = Interventions.model_validate_json(arguments.settings)
     name = f"{arguments.task} {arguments.name} {arguments.variant}"
-    inputs = read_inputs(loaded, reference, task, passes)
-    masked = []
-    if arguments.attention:
-        attention = read_table(arguments.attention, "attention")
-        ranked = ranked_heads(attention, all_heads(loaded.model))
-        means = mean_outputs(loaded, inputs.sequences, passes)
-        masked = masked_heads(ranked, settings, name, means)
-    erased = erased_layers(loaded, inputs, task, name, settings.seed, passes)
-    interventions = [*masked, *erased]
-    sample = sample_of(loaded, test, task, settings.seed, passes)
-    checked = check(loaded, sample, interventions, task, score, passes)
+    interventions, missing = interventions_of(
+        loaded, reference, task, name, settings, passes, arguments.attention
+    )
+    checked = []
+    if interventions:
+        sample = sample_of(loaded, test, task, settings.seed, passes)
+        checked = check(loaded, sample, interventions, task, score, passes)
     changed = Intervened(loaded.model, interventions)
     predictions = predict_each(changed, loaded, test, task, passes)
     scores = [score(each["label"], each["predicted"], each["example_id"]) for each in predictions]
-    write_table(arguments.out, "intervention", list(rows_of(interventions, scores, checked)))
+    rows = list(rows_of(interventions, scores, checked))
+    write_table(arguments.out, "intervention", rows, applicability.described(missing))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from layerscope.core.applicability import merged
+from layerscope.core.formats import file_metadata
 from layerscope.core.table_files import Sources, Table
 from layerscope.core.variants import PRETRAINED
 
@@ -92,4 +94,5 @@ def tabulate(sources: Sources) -> dict[str, Table]:
     blocks = (
         head_rows(sources.table("attention", task, MEASURES)) for task in sources.tasks("attention")
     )
-    return {"heads": Table(blocks)}
+    described = file_metadata(sources.path("attention"), "attention-table")
+    return {"heads": Table(blocks, merged([described]))}

@@ -33,9 +33,16 @@ MEASURE = "relative_change"
 #: What the matrices of a block are for.
 ALL, ATTENTION, FEED_FORWARD = "all", "attention", "feed-forward"
 
-_BLOCK = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.(\d+)\.(.+)")
-_EMBEDDINGS = re.compile(r"(?:^|\.)(embeddings\..+|embed_\w+\.weight|w[tp]e\.weight)$")
-_ATTENTION = re.compile(r"attention|attn")
+#: ALBERT's layers share the weights of a group, which stands as one layer.
+_BLOCK = re.compile(r"(?:^|\.)(?:layers?|h|blocks?|albert_layer_groups)\.(\d+)\.(.+)")
+_EMBEDDINGS = re.compile(
+    r"(?:^|\.)(embeddings\..+|embed_\w+\.weight|w[tp]e\.weight|word_embeddings?\.weight"
+    r"|shared\.weight)$"
+)
+_ATTENTION = re.compile(r"attention|attn", re.IGNORECASE)
+#: Of a state-space layer, which is neither attention nor feed-forward.
+_MIXER = re.compile(r"\bmixer\.")
+_DECODER = re.compile(r"(?:^|\.)decoder\.")
 #: How numbers are stored, by their name in a file. bfloat16 is the upper half of float32.
 _STORED = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 #: Files of an adapter, as peft names them.
@@ -55,8 +62,8 @@ class Place(NamedTuple):
 
     @property
     def matrices(self) -> str:
-        """What it is for; empty for embeddings."""
-        if self.layer == 0:
+        """What it is for; empty for embeddings and state-space layers."""
+        if self.layer == 0 or _MIXER.search(self.name):
             return ""
         return ATTENTION if _ATTENTION.search(self.name) else FEED_FORWARD
 
@@ -105,14 +112,16 @@ def read_matrices(folder: str | Path) -> dict[Place, Matrix]:
     paths = sorted(Path(folder).glob("*.safetensors"))  # several, where a model is in shards
     if not paths:
         raise UserError(f"{folder}: no weights; allowed: a folder with safetensors")
+    by_name = [each for path in paths for each in _matrices_in(path)]
+    both = any("encoder." in name for name, _ in by_name)
     found: dict[Place, Matrix] = {}
-    for path in paths:
-        for name, matrix in _matrices_in(path):
-            if (place := place_of(name)) is None:
-                continue
-            if place in found:
-                raise UserError(f"{path}: two matrices '{place.name}' in layer {place.layer}")
-            found[place] = matrix
+    for name, matrix in by_name:
+        place = place_of(name)
+        if place is None or (both and _DECODER.search(name)):  # the encoder alone is studied
+            continue
+        if place in found:
+            raise UserError(f"{matrix.path}: two matrices '{place.name}' in layer {place.layer}")
+        found[place] = matrix
     return found
 
 
@@ -129,9 +138,11 @@ def _matrices_in(path: Path) -> Iterator[tuple[str, Matrix]]:
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: unreadable weights ({error}); allowed: safetensors") from None
     for name, tensor in header.items():
-        if tensor.get("dtype") in _STORED and len(tensor["shape"]) == 2:
+        shape = tensor.get("shape", ())
+        if tensor.get("dtype") in _STORED and len(shape) in (2, 3):
             start = 8 + size + tensor["data_offsets"][0]
-            yield name, Matrix(path, tensor["dtype"], tuple(tensor["shape"]), start)
+            rows, columns = shape[0], math.prod(shape[1:])  # XLNet's are width x heads x size
+            yield name, Matrix(path, tensor["dtype"], (rows, columns), start)
 
 
 def relative_changes(before: str | Path, after: str | Path) -> dict[tuple[int, str], float]:

@@ -29,6 +29,10 @@ class UserError(Exception):
         super().__init__(_LONG_LINE.sub(lambda found: _cut(found[0], _LONGEST_LINE), message))
 
 
+class NotApplicableError(UserError):
+    """Something that a model does not have, so that an analysis of it is left out."""
+
+
 def _cut(text: str, most: int) -> str:
     half = most // 2
     return f"{text[:half]}…{text[-half:]}"

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as csv
 import pyarrow.parquet as pq
 
+from layerscope.core.applicability import merged, missing_models, without
 from layerscope.core.errors import UserError
 from layerscope.core.files import whole_file
 from layerscope.core.formats import SCHEMAS, file_metadata, read_table, write_blocks
@@ -84,6 +85,11 @@ class Drawn:
         """Rows of a table; `measures` as in `read_frame`."""
         return read_frame(only_path(self.paths, name), f"{name}-table", self.task, measures)
 
+    def missing(self, name: str) -> dict[str, dict[str, str]]:
+        """Reasons by model, and by analysis, for which rows are missing in a table."""
+        described = file_metadata(only_path(self.paths, name), f"{name}-table")
+        return missing_models(described, self.task)
+
     def confidence(self, name: str) -> float:
         """Of the intervals in a table."""
         return float(file_metadata(only_path(self.paths, name), f"{name}-table")["confidence"])
@@ -140,11 +146,13 @@ def join(paths: Sequence[str | Path], kind: str, out: str | Path) -> None:
     Raises:
         UserError: a file is of another kind, or was made with other settings than the first.
     """
-    described = [file_metadata(path, kind) for path in paths]
-    for path, found in zip(paths, described, strict=True):
-        if found != described[0]:
-            raise UserError(f"{path}: made with {found}; allowed: {described[0]}, as {paths[0]}")
-    write_blocks(out, kind, (read_table(path, kind) for path in paths), described[0])
+    descriptions = [file_metadata(path, kind) for path in paths]
+    common = without(descriptions[0])
+    for path, found in zip(paths, descriptions, strict=True):
+        if without(found) != common:
+            raise UserError(f"{path}: made with {found}; allowed: {common}, as {paths[0]}")
+    metadata = {**common, **merged(descriptions)}
+    write_blocks(out, kind, (read_table(path, kind) for path in paths), metadata)
     write_csv(out)
 
 

@@ -30,7 +30,9 @@ import torch
 from transformers import PreTrainedModel
 
 from layerscope.config.extraction import Attention
-from layerscope.core.errors import UserError
+from layerscope.core.applicability import described
+from layerscope.core.errors import NotApplicableError, UserError
+from layerscope.core.formats import SCHEMAS
 from layerscope.models.batching import collate
 from layerscope.models.inputs import Encoded, encode_pairs, encode_sentences
 from layerscope.models.load import position_limit
@@ -292,6 +294,7 @@ def attention_table(
         Columns of the format "attention".
 
     Raises:
+        NotApplicableError: a model gives no attention maps.
         UserError: the device has no memory for one example.
     """
     for each in (loaded.model, before, other_seed):
@@ -299,6 +302,22 @@ def attention_table(
             each.set_attn_implementation("eager")
     examples = choose_examples(loaded, table, kind, settings)
     return compare_attention(examples, loaded, before, other_seed, settings.batch_examples)
+
+
+def attention_or_reason(
+    loaded: LoadedModel,
+    before: PreTrainedModel | None,
+    other_seed: PreTrainedModel | None,
+    table: pa.Table,
+    kind: str,
+    settings: Attention,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The columns of `attention_table`; or none, and for the file's description the reason."""
+    try:
+        return attention_table(loaded, before, other_seed, table, kind, settings), {}
+    except NotApplicableError as error:
+        log.warning("attention is not applicable: %s", error)
+        return {name: [] for name in SCHEMAS["attention"]}, described({"attention": str(error)})
 
 
 #: Layer, counted from 1, and measure, to a value for each example and head.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,11 @@ from layerscope.core.errors import UserError
 from layerscope.core.table_files import Drawn
 from layerscope.figures.style import (
     GREY,
+    Missing,
+    empty,
     layer_ticks,
     legend_below,
+    missing_handles,
     models_of,
     percents_of,
     share_y,
@@ -61,16 +65,19 @@ def grid_of(rows: pd.DataFrame, value: str = "value") -> pd.DataFrame:
 
 
 @styled()
-def draw(rows: pd.DataFrame) -> Figure:
+def draw(rows: pd.DataFrame, missing: Missing = MappingProxyType({})) -> Figure:
     """Draw heat maps and curves of cosine, then of divergence, one column per model.
 
     Args:
         rows: one task's rows of the table of attention; the largest percent is drawn.
+        missing: reasons by model and analysis for which there are no rows.
 
     Raises:
         UserError: no variant is compared with the pre-trained model.
     """
     compared = rows[rows["measure"].isin(_NAMES) & (rows["percent"] > 0)]
+    if compared.empty and missing:
+        return empty("Not applicable: no model here has attention maps.")
     if compared.empty:
         raise UserError("attention: no fine-tuned variant has cosine or jsd; allowed: one or more")
     percent = percents_of(compared)[-1]
@@ -114,6 +121,7 @@ def draw(rows: pd.DataFrame) -> Figure:
         for ending, (label, style) in _REFERENCES.items()
         if ending in drawn
     ]
+    handles += missing_handles(missing, "attention")
     legend_below(figure, handles, 2 if len(models) <= 2 else 5)
     return figure
 
@@ -154,4 +162,4 @@ def _heat_maps(
 
 def figure(tables: Drawn) -> Figure:
     """The figure, from the rows of the largest training fraction in the table of attention."""
-    return draw(tables.table("attention"))
+    return draw(tables.table("attention"), tables.missing("attention"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,11 @@ from layerscope.core.table_files import Drawn
 from layerscope.figures.attention import grid_of
 from layerscope.figures.style import (
     GREY,
+    Missing,
+    empty,
     layer_ticks,
     legend_below,
+    missing_handles,
     models_of,
     percents_of,
     share_y,
@@ -46,15 +50,18 @@ def changes(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 @styled()
-def draw(rows: pd.DataFrame) -> Figure:
+def draw(rows: pd.DataFrame, missing: Missing = MappingProxyType({})) -> Figure:
     """Draw one column per model: a heat map of `moved`, then changes by layer.
 
     Args:
         rows: one task's rows of the table of heads; the largest percent is drawn.
+        missing: reasons by model and analysis for which there are no rows.
 
     Raises:
         UserError: there are none.
     """
+    if rows.empty and missing:
+        return empty("Not applicable: no model here has attention maps.")
     if rows.empty:
         raise UserError("heads: no fine-tuned variant is compared; allowed: one or more")
     percent = percents_of(rows)[-1]
@@ -95,6 +102,7 @@ def draw(rows: pd.DataFrame) -> Figure:
     if marked:
         label = "exceeds difference between seeds"
         handles.append(Line2D([], [], marker=".", color="black", label=label, **dot))
+    handles += missing_handles(missing, "attention")
     legend_below(figure, handles, 2 if len(models) <= 2 else 3)
     return figure
 
@@ -133,4 +141,4 @@ def _changes(axes: Axes, values: pd.DataFrame) -> None:
 
 def figure(tables: Drawn) -> Figure:
     """The figure, from the table of heads."""
-    return draw(tables.table("heads"))
+    return draw(tables.table("heads"), tables.missing("heads"))

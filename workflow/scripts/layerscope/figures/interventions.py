@@ -49,8 +49,13 @@ def draw_heads(axes: Axes, rows: pd.DataFrame) -> list[str]:
             axes.plot([x, x], [values.min(), values.max()], color=look.colour, linewidth=1.4)
             axes.plot([x], [values.mean()], color=look.colour, marker=look.marker, linestyle="")
     axes.set_xticks(range(len(groups)))
-    axes.set_xlim(-0.5, len(groups) - 0.5)
+    axes.set_xlim(-0.5, max(len(groups), 1) - 0.5)
     return [f"{share:.0f} %\n{ablation}" for ablation, share in groups]
+
+
+def _not_applicable(axes: Axes) -> None:
+    axes.text(0.5, 0.5, "not applicable", ha="center", transform=axes.transAxes, color=GREY)
+    axes.set_xticks([])
 
 
 def draw_plain(axes: Axes, values: pd.Series) -> None:
@@ -66,6 +71,14 @@ def draw_erased(axes: Axes, rows: pd.DataFrame, value: str) -> None:
     layer_ticks(axes, 1, int(rows["layer"].max()))
 
 
+def draw_fresh_probe(axes: Axes, read: pd.DataFrame) -> None:
+    """What a fresh probe of the token read finds before and after, and by chance."""
+    draw_erased(axes, read, "probe")
+    draw_curve(axes, curve(read, "layer", "probe_before"), PLAIN[1])
+    chance = curve(read, "layer", "probe_chance")
+    axes.plot(chance.index, chance["mean"], color=CHANCE.colour, linestyle=":")
+
+
 @styled()
 def draw(rows: pd.DataFrame) -> Figure:
     """Draw a row of four panels a model, in the task's primary metric; three without masked heads.
@@ -76,7 +89,8 @@ def draw(rows: pd.DataFrame) -> Figure:
     models = models_of(rows)
     metric, _ = task_metrics(set(rows["metric"]))
     rows = rows[rows["metric"] == metric]
-    masked = bool(rows["share"].notna().any())
+    with_heads = models_of(rows[rows["share"].notna()])
+    masked = bool(with_heads)
     figure = Figure(figsize=(PAGE, 0.95 + 1.2 * len(models)), layout="constrained")
     grid = figure.subplots(len(models), 4 if masked else 3, sharey=True, squeeze=False)
     for line, model in zip(grid, models, strict=True):
@@ -84,17 +98,19 @@ def draw(rows: pd.DataFrame) -> Figure:
         plain = own.loc[own["intervention"] == "none", "value"]
         if masked:
             groups = draw_heads(line[0], own)
-            line[0].set_xticklabels(groups if model == models[-1] else [])
+            line[0].set_xticklabels(groups if model == with_heads[-1] else [])
+            if not groups:
+                _not_applicable(line[0])
             line[0].set_title(model, loc="left", fontweight="bold")
-        for axes, fitted in zip(line[-3:-1], FITTED, strict=True):
-            draw_erased(axes, own[own["fitted"] == fitted], "value")
+        if own["fitted"].isna().all():
+            for axes in line[-3:]:
+                _not_applicable(axes)
+        else:
+            for axes, fitted in zip(line[-3:-1], FITTED, strict=True):
+                draw_erased(axes, own[own["fitted"] == fitted], "value")
+            draw_fresh_probe(line[-1], own[own["fitted"] == "read"])
         for axes in line[:-1]:
             draw_plain(axes, plain)
-        read = own[own["fitted"] == "read"]
-        draw_erased(line[-1], read, "probe")
-        draw_curve(line[-1], curve(read, "layer", "probe_before"), PLAIN[1])
-        chance = curve(read, "layer", "probe_chance")
-        line[-1].plot(chance.index, chance["mean"], color=CHANCE.colour, linestyle=":")
         line[0].set_ylabel(METRICS[metric] if masked else f"{model}\n{METRICS[metric]}")
     for axes, title in zip(
         grid[0, -3:], [*FITTED.values(), "fresh probe of the token read"], strict=True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -61,6 +61,10 @@ _STYLE = {
     "svg.hashsalt": "layerscope",
     "savefig.dpi": 300,
 }
+
+
+#: Reasons by model, and by analysis, for which a table has no rows.
+Missing = Mapping[str, Mapping[str, str]]
 
 
 @contextmanager
@@ -125,6 +129,15 @@ def empty(words: str) -> Figure:
     figure = Figure(figsize=(COLUMN, 0.6))
     figure.text(0.5, 0.5, words, ha="center")
     return figure
+
+
+def missing_handles(missing: Missing, analysis: str) -> list[Line2D]:
+    """Legend entries of models of which an analysis is not applicable."""
+    return [
+        Line2D([], [], linestyle="", label=f"{model}: not applicable")
+        for model, reasons in missing.items()
+        if analysis in reasons
+    ]
 
 
 def width_for(columns: int) -> float:

@@ -53,6 +53,7 @@ def collate(
         each batch x longest, int64.
     """
     longest = max(len(sequence.ids) for sequence in sequences)
+    longest += -longest % special_tokens.multiple
     ids = torch.full((len(sequences), longest), special_tokens.pad, dtype=torch.int64)
     mask = torch.zeros_like(ids)
     types = torch.zeros_like(ids)

@@ -71,11 +71,22 @@ def require_float_weights(folder: str | Path) -> None:
 
 
 def require_layers(config: PreTrainedConfig, folder: str | Path) -> None:
-    """Stop where a configuration is of a model without layers or heads.
+    """Stop where a configuration is of a model without layers or heads, or not of text alone.
 
     Raises:
         UserError: it is.
     """
+    if not hasattr(config, "num_hidden_layers") or not hasattr(config, "hidden_size"):
+        raise UserError(
+            f"{Path(folder, 'config.json')}: model_type {config.model_type!r} has no number of "
+            "layers and width of its own; allowed: a model of text alone"
+        )
+    inner = getattr(config, "word_embed_proj_dim", config.hidden_size)  # of OPT
+    if inner != config.hidden_size:
+        raise UserError(
+            f"{Path(folder, 'config.json')}: word_embed_proj_dim is {inner}, and hidden_size "
+            f"{config.hidden_size}; allowed: the same, so that all layers are of one width"
+        )
     for name in _AT_LEAST_ONE:
         value = getattr(config, name, 1)
         if isinstance(value, int) and value < 1:

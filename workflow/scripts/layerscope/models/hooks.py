@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -10,59 +10,35 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from layerscope.core.errors import UserError
-
-#: Where a block projects what its heads give, side by side, back to the width of the model: as BERT
-#: and its kin, GPT-2, BioGPT, Llama, DistilBERT, ModernBERT and GPT-NeoX name it.
-PROJECTIONS = (
-    "attention.output.dense", "attn.c_proj", "self_attn.out_proj", "self_attn.o_proj",
-    "attention.out_lin", "attn.Wo", "attention.dense",
-)  # fmt: skip
+from layerscope.models.parts import (
+    blocks,
+    head_count,
+    head_projections,
+    is_half_convolution,
+    tokens_first,
+)
 
 #: A head: its layer, counted from 1, and its place in the layer, counted from 0.
 Head = tuple[int, int]
 
 
-def blocks(model: PreTrainedModel) -> list[nn.Module]:
-    """The blocks of a model, from the first to the last.
+class States(list[torch.Tensor]):
+    """What each block gave in a pass, batch x tokens x width."""
 
-    Raises:
-        UserError: none are found.
-    """
-    for module in model.base_model.modules():
-        if isinstance(module, nn.ModuleList) and len(module) == model.config.num_hidden_layers:
-            return list(module)
-    raise _unknown(model, "blocks")
-
-
-def head_projections(model: PreTrainedModel) -> list[nn.Module]:
-    """Of each block what projects the outputs of its heads, which come in side by side.
-
-    Raises:
-        UserError: a block's is not found.
-    """
-    return [_projection(model, block) for block in blocks(model)]
-
-
-def _projection(model: PreTrainedModel, block: nn.Module) -> nn.Module:
-    for name in PROJECTIONS:
-        try:
-            return block.get_submodule(name)
-        except AttributeError:
-            continue
-    raise _unknown(model, "attention heads")
-
-
-def _unknown(model: PreTrainedModel, what: str) -> UserError:
-    return UserError(
-        f"{type(model).__name__}: its {what} were not found, so they cannot be changed; "
-        "allowed: `interventions: null` in the configuration, or models such as BERT and GPT-2"
-    )
+    def __init__(self, count: int) -> None:
+        super().__init__([torch.empty(0)] * count)
+        #: What each gave besides, such as T5's biases of positions; None where it gives a state
+        #: alone, and not a tuple.
+        self.beside: list[tuple[Any, ...] | None] = [None] * count
 
 
 def all_heads(model: PreTrainedModel) -> list[Head]:
-    """Every head of a model, from the first layer to the last."""
-    heads, layers = model.config.num_attention_heads, model.config.num_hidden_layers
+    """Every head of a model, from the first layer to the last.
+
+    Raises:
+        NotApplicableError: the model has none, or they are not found.
+    """
+    heads, layers = head_count(model), len(head_projections(model))
     return [(layer, head) for layer in range(1, layers + 1) for head in range(heads)]
 
 
@@ -82,13 +58,13 @@ def heads_masked(
         values: of each layer what stands in for its heads, side by side: width.
 
     Raises:
-        UserError: the heads of this model are not found.
+        NotApplicableError: the heads of this model are not found.
         ValueError: a head that the model does not have.
     """
-    count = model.config.num_attention_heads
-    unknown = set(heads) - set(all_heads(model))
-    if unknown:
-        raise ValueError(f"no such heads: {sorted(unknown)}")
+    unknown_heads = set(heads) - set(all_heads(model))
+    if unknown_heads:
+        raise ValueError(f"no such heads: {sorted(unknown_heads)}")
+    count = head_count(model) * (2 if is_half_convolution(model) else 1)
     with ExitStack() as stack:
         for layer, projection in enumerate(head_projections(model), start=1):
             masked = [head for at, head in heads if at == layer]
@@ -97,17 +73,55 @@ def heads_masked(
             own = None if values is None else values[layer - 1].reshape(count, -1)[masked]
 
             def mask(
-                module: nn.Module,
-                inputs: Any,
+                outputs: torch.Tensor,
                 masked: list[int] = masked,
                 own: torch.Tensor | None = own,
-            ) -> Any:
-                kept = inputs[0].unflatten(-1, (count, -1)).clone()
+            ) -> torch.Tensor:
+                kept = outputs.reshape(*outputs.shape[:-1], count, -1).clone()
                 kept[..., masked, :] = 0 if own is None else own.to(kept)
-                return (kept.flatten(-2), *inputs[1:])
+                return kept.flatten(-2)
 
-            stack.callback(projection.register_forward_pre_hook(mask).remove)
+            stack.enter_context(_before(projection, mask))
         yield
+
+
+@contextmanager
+def _before(
+    projection: Any, change: Callable[[torch.Tensor], torch.Tensor | None]
+) -> Iterator[None]:
+    """While it lasts, what heads feed to a projection goes through a function.
+
+    Args:
+        projection: as from `head_projections`.
+        change: of the outputs of all heads of the layer, batch x tokens x width; None if they stay.
+    """
+    if not hasattr(projection, "post_attention"):
+
+        def hook(module: nn.Module, inputs: Any) -> Any:
+            changed = change(inputs[0])
+            return None if changed is None else (changed, *inputs[1:])
+
+        handle = projection.register_forward_pre_hook(hook)
+        try:
+            yield
+        finally:
+            handle.remove()
+        return
+
+    project: Any = projection.post_attention
+
+    def post_attention(h: torch.Tensor, outputs: torch.Tensor, **options: Any) -> torch.Tensor:
+        changed = change(outputs.flatten(-2).transpose(0, 1))
+        if changed is not None:
+            outputs = changed.transpose(0, 1).reshape(outputs.shape)
+        found: torch.Tensor = project(h, outputs, **options)
+        return found
+
+    projection.post_attention = post_attention
+    try:
+        yield
+    finally:
+        del projection.post_attention
 
 
 @contextmanager
@@ -117,45 +131,54 @@ def head_outputs_captured(model: PreTrainedModel) -> Iterator[list[torch.Tensor]
     They stand side by side, as the projection reads them: batch x tokens x width.
 
     Raises:
-        UserError: the heads of this model are not found.
+        NotApplicableError: the heads of this model are not found.
     """
     projections = head_projections(model)
     outputs = [torch.empty(0)] * len(projections)
     with ExitStack() as stack:
         for place, projection in enumerate(projections):
 
-            def keep(module: nn.Module, inputs: Any, place: int = place) -> None:
-                outputs[place] = inputs[0]
+            def keep(given: torch.Tensor, place: int = place) -> None:
+                outputs[place] = given
 
-            stack.callback(projection.register_forward_pre_hook(keep).remove)
+            stack.enter_context(_before(projection, keep))
         yield outputs
 
 
 @contextmanager
-def states_captured(model: PreTrainedModel) -> Iterator[list[torch.Tensor]]:
-    """While it lasts, a list holds what each block gave in the last pass, batch x tokens x width.
+def states_captured(model: PreTrainedModel) -> Iterator[States]:
+    """While it lasts, a list holds what each block gave in the last pass.
 
     The last of a decoder is before its final LayerNorm.
 
     Raises:
-        UserError: the blocks of this model are not found.
+        NotApplicableError: the blocks of this model are not found.
     """
     found = blocks(model)
-    states = [torch.empty(0)] * len(found)
+    states = States(len(found))
+    turned = tokens_first(model)
     with ExitStack() as stack:
         for place, block in enumerate(found):
 
             def keep(module: nn.Module, inputs: Any, output: Any, place: int = place) -> None:
-                if not isinstance(output, torch.Tensor):
-                    raise _unknown(model, "states")
-                states[place] = output
+                state, beside = output, None
+                if isinstance(output, tuple):
+                    state, *rest = output
+                    beside = tuple(rest)
+                states[place] = state.transpose(0, 1) if turned else state
+                states.beside[place] = beside
 
             stack.callback(block.register_forward_hook(keep).remove)
         yield states
 
 
 @contextmanager
-def resumed(model: PreTrainedModel, layer: int, state: torch.Tensor) -> Iterator[None]:
+def resumed(
+    model: PreTrainedModel,
+    layer: int,
+    state: torch.Tensor,
+    beside: tuple[Any, ...] | None = None,
+) -> Iterator[None]:
     """While it lasts, blocks up to a layer compute nothing: they give this state to the next one.
 
     So a pass costs only what comes after the layer.
@@ -164,13 +187,16 @@ def resumed(model: PreTrainedModel, layer: int, state: torch.Tensor) -> Iterator
         model: the model.
         layer: the block whose output `state` stands for, counted from 1.
         state: batch x tokens x width, of the batch of the pass.
+        beside: what the block gave besides (`States.beside`).
 
     Raises:
-        UserError: the blocks of this model are not found.
+        NotApplicableError: the blocks of this model are not found.
     """
     skipped = blocks(model)[:layer]
+    state = state.transpose(0, 1) if tokens_first(model) else state
+    given = state if beside is None else (state, *beside)
     for block in skipped:
-        block.forward = lambda *inputs, **options: state
+        block.forward = lambda *inputs, **options: given
     try:
         yield
     finally:

@@ -32,6 +32,7 @@ class SpecialTokens:
     pad: int
     segments: bool  # whether the model is told first and second text apart (token_type_ids)
     spaced: bool  # whether a word inside a text is tokenised with a space before it
+    multiple: int = 1  # of which the length of a batch is one, where the model asks for it
 
 
 @dataclass(frozen=True, slots=True)

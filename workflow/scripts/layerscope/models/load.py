@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import logging
+from collections.abc import Callable, Collection, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,8 @@ import torch
 from torch import nn
 from transformers import (
     AutoConfig,
-    AutoModel,
     AutoModelForCausalLM,
     AutoModelForMaskedLM,
-    AutoModelForSequenceClassification,
-    AutoModelForTokenClassification,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -30,6 +29,15 @@ from layerscope.models.checks import (
     require_layers,
     require_whole_body,
 )
+from layerscope.models.convolutions import mask_convolutions
+from layerscope.models.families import (
+    READS,
+    body_class,
+    classifier_class,
+    is_ours,
+    prepared,
+    token_read,
+)
 from layerscope.models.memory import is_out_of_memory
 from layerscope.models.tokenizers import require_embeddings, require_mask, require_padding
 
@@ -38,6 +46,8 @@ transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 # On Hopper torch 2.11 prefers cuDNN's attention, which takes up to a second to plan for each shape
 # of a batch that it has not seen yet; batches here nearly all have a shape of their own.
 torch.backends.cuda.enable_cudnn_sdp(False)
+
+log = logging.getLogger(__name__)
 
 _LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 _WEIGHTS: dict[str, Any] = {**_LOCAL, "use_safetensors": True}
@@ -76,7 +86,7 @@ def load_model(
     Raises:
         UserError: the folder holds no such model.
     """
-    return _load(AutoModel, folder, tokenizer, dtype=dtype)[0]
+    return _load(body_class, folder, tokenizer, dtype=dtype)[0]
 
 
 def random_model(
@@ -89,10 +99,12 @@ def random_model(
     set_seed(seed)
     config = _read_config(folder)
     with loading(folder, "model"):
-        model = AutoModel.from_config(config, dtype=dtype)  # type: ignore[no-untyped-call]
+        config = prepared(config)
+        model = body_class(config)._from_config(config, dtype=dtype)  # type: ignore[no-untyped-call]
     require_embeddings(model, tokenizer, folder)
     model.config.pad_token_id = tokenizer.pad_token_id
     fuse_activations(model)
+    mask_convolutions(model)
     return model.eval()
 
 
@@ -110,7 +122,7 @@ def load_with_head(
     Raises:
         UserError: the folder holds no such model.
     """
-    return _load(_classifier(kind), folder, tokenizer, dtype=dtype, **_labelled(labels))[0]
+    return _load(partial(classifier_class, kind=kind), folder, tokenizer, labels, dtype=dtype)[0]
 
 
 def load_with_fresh_head(
@@ -129,8 +141,9 @@ def load_with_fresh_head(
     Raises:
         UserError: the folder holds no such model.
     """
-    options = {**_labelled(labels), "dtype": dtype, "ignore_mismatched_sizes": True}
-    model, report = _load(_classifier(kind), folder, tokenizer, **options)
+    chosen = partial(classifier_class, kind=kind)
+    options: dict[str, Any] = {"dtype": dtype, "ignore_mismatched_sizes": True}
+    model, report = _load(chosen, folder, tokenizer, labels, **options)
     body = f"{model.base_model_prefix}."
     new = set(report["missing_keys"])
     other = {name for name, *_ in report["mismatched_keys"]}
@@ -154,19 +167,6 @@ def _initialise_anew(model: PreTrainedModel, parameters: Collection[str]) -> Non
         model._init_weights(module)  # type: ignore[no-untyped-call]
 
 
-def _classifier(kind: str) -> Any:
-    return AutoModelForSequenceClassification if kind == "nli" else AutoModelForTokenClassification
-
-
-def _labelled(labels: Sequence[str]) -> dict[str, Any]:
-    names = dict(enumerate(labels))
-    return {
-        "num_labels": len(labels),
-        "id2label": names,
-        "label2id": {name: index for index, name in names.items()},
-    }
-
-
 def load_language_model(
     folder: str | Path, tokenizer: PreTrainedTokenizerBase, architecture: str
 ) -> PreTrainedModel:
@@ -178,7 +178,7 @@ def load_language_model(
         UserError: the folder holds no such model.
     """
     auto = AutoModelForMaskedLM if architecture == "encoder" else AutoModelForCausalLM
-    model = _load(auto, folder, tokenizer, dtype=torch.float32)[0]
+    model = _load(lambda _: auto, folder, tokenizer, dtype=torch.float32)[0]
     if architecture == "encoder":
         require_mask(model, tokenizer, folder)
     return model
@@ -202,21 +202,38 @@ def fuse_activations(model: PreTrainedModel) -> PreTrainedModel:
 
 
 def _load(
-    auto: Any, folder: str | Path, tokenizer: PreTrainedTokenizerBase, **options: Any
+    chosen: Callable[[PreTrainedConfig], Any],
+    folder: str | Path,
+    tokenizer: PreTrainedTokenizerBase,
+    labels: Sequence[str] = (),
+    **options: Any,
 ) -> tuple[PreTrainedModel, dict[str, Any]]:
-    """The model, and what transformers says of loading it."""
-    _read_config(folder)
+    """The model, and what transformers says of loading it.
+
+    Args:
+        chosen: gives the class to load, by the configuration.
+        folder, tokenizer: the model's.
+        labels: of a head.
+        options: further arguments of `from_pretrained`.
+    """
+    config = prepared(_read_config(folder))
+    if labels:
+        config.id2label = dict(enumerate(labels))
+        config.label2id = {name: index for index, name in enumerate(labels)}
     try:
         with loading(folder, "model"):
-            model, report = auto.from_pretrained(
-                folder, **_WEIGHTS, **options, output_loading_info=True
+            kind = chosen(config)
+            if labels and is_ours(kind):
+                setattr(config, READS, token_read(tokenizer))
+            model, report = kind.from_pretrained(
+                folder, config=config, **_WEIGHTS, **options, output_loading_info=True
             )
     except RuntimeError as error:  # the library's own message names nothing
         if is_out_of_memory(error):
             raise
-        labels = f" with {options['num_labels']} labels" if "num_labels" in options else ""
+        given = f" with {len(labels)} labels" if labels else ""
         raise UserError(
-            f"{folder}: its weights have other shapes than its configuration{labels}"
+            f"{folder}: its weights have other shapes than its configuration{given}"
         ) from None
     # What is missing would be random: right for a new head or pooler, never for what is below.
     missing = sorted(name for name in report["missing_keys"] if _is_body(model, name))
@@ -226,6 +243,7 @@ def _load(
     require_embeddings(model, tokenizer, folder)
     model.config.pad_token_id = tokenizer.pad_token_id
     fuse_activations(model)
+    mask_convolutions(model)
     return model.eval(), report
 
 
@@ -255,6 +273,22 @@ def _require_folder(folder: str | Path) -> None:
 
 
 def position_limit(model: PreTrainedModel, wanted: int) -> int:
-    """The most sub-words in one pass: `wanted`, or the model's own limit if that is smaller."""
+    """The most sub-words in one pass: `wanted`, or the model's own limit if that is smaller.
+
+    Models of RoBERTa's kind number positions from after the padding's, so that of 514 they use 512.
+    """
     own = getattr(model.config, "max_position_embeddings", None)
-    return min(wanted, own) if own else wanted
+    if not own or own < 1:  # none, or -1 of XLNet
+        return wanted
+    embeddings: Any = getattr(model.base_model, "embeddings", None)
+    skipped = getattr(getattr(embeddings, "position_embeddings", None), "padding_idx", None)
+    limit = own - (0 if skipped is None else skipped + 1)
+    if limit < wanted:
+        _say_limit(type(model).__name__, limit, wanted)
+    return min(wanted, int(limit))
+
+
+@cache
+def _say_limit(name: str, limit: int, wanted: int) -> None:
+    """Say once in the log that a model reads less than is asked for."""
+    log.warning("%s reads %d sub-words at once, fewer than a max_length of %d", name, limit, wanted)

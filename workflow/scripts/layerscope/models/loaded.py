@@ -19,6 +19,7 @@ from layerscope.models.load import (
     load_with_head,
     random_model,
 )
+from layerscope.models.parts import length_multiple, unshare_blocks
 from layerscope.models.tokenizers import load_tokenizer
 
 
@@ -40,7 +41,9 @@ class LoadedModel:
         Raises:
             UserError: the tokenizer has no token that could separate the texts of a pair.
         """
-        return cls(model, tokenizer, read_special_tokens(tokenizer, architecture), architecture)
+        special_tokens = read_special_tokens(tokenizer, architecture)
+        special_tokens = replace(special_tokens, multiple=length_multiple(model))
+        return cls(model, tokenizer, special_tokens, architecture)
 
     def without_head(self) -> Self:
         """The same model below its head."""
@@ -93,6 +96,7 @@ def load_fine_tuned(
     else:
         tokenizer = load_tokenizer(folder)
         model = load_with_head(folder, tokenizer, task.kind, task.learned, dtype)
+    unshare_blocks(model)
     return LoadedModel.of(model.to(device()), tokenizer, architecture)  # type: ignore[arg-type]
 
 

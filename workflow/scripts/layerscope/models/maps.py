@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -10,9 +11,20 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
+from layerscope.core.errors import NotApplicableError
+
+#: How far a sum of a row may be from 1.
+_OF_ONE = 1e-3
+
+log = logging.getLogger(__name__)
+
 
 class _StopError(Exception):
     """Nobody asks for further layers."""
+
+
+class _UnaskedError(Exception):
+    """A layer gives no maps by itself."""
 
 
 def layer_maps(
@@ -30,31 +42,74 @@ def layer_maps(
         batch: its inputs.
 
     Yields:
-        batch x heads x queries x keys, from the first layer to the last; rows sum to 1.
+        batch x heads x queries x keys, from the first layer to the last; rows sum to 1. Those of a
+        model whose rows do not, since some attention goes to no token, are divided by their sum.
 
     Raises:
+        NotApplicableError: the model gives no maps.
         Exception: whatever the forward pass raises.
     """
     modules = attention_modules(model)
     if not modules:
-        with torch.inference_mode():
-            yield from map(_in_float32, model(**batch, output_attentions=True).attentions)
+        yield from _maps_at_once(model, batch)
         return
     layers = _PausedPass(model, batch, modules)
     try:
         while (maps := layers.next()) is not None:
-            yield _in_float32(maps)
+            yield _rows_of_one(maps, batch["attention_mask"])
             del maps  # before the next layer is computed
+        return
+    except _UnaskedError:  # of the first layer: maps have to be asked for (Falcon)
+        pass
     finally:
         layers.stop()
+    yield from _maps_at_once(model, batch)
 
 
-def _in_float32(maps: torch.Tensor) -> torch.Tensor:
-    """Maps to compute with: those of a model in bfloat16 are rounded, so rows are summed to 1."""
-    if maps.dtype == torch.float32:
-        return maps
+def _no_maps(model: PreTrainedModel) -> NotApplicableError:
+    return NotApplicableError(f"{type(model).__name__} gives no attention maps")
+
+
+def _maps_at_once(
+    model: PreTrainedModel, batch: Mapping[str, torch.Tensor]
+) -> Iterator[torch.Tensor]:
+    """Maps of all layers, from one pass that keeps them."""
+    if not hasattr(model.config, "num_attention_heads"):
+        raise _no_maps(model)
+    with torch.inference_mode():
+        found = model(**batch, output_attentions=True).get("attentions")
+    if not found or len(found) != model.config.num_hidden_layers:
+        raise _no_maps(model)
+    for maps in found:
+        full = _from_windows(maps) if maps.shape[-1] != maps.shape[-2] else maps
+        yield _rows_of_one(full, batch["attention_mask"])
+
+
+def _from_windows(maps: torch.Tensor) -> torch.Tensor:
+    """Square maps from those of a sliding window (Longformer), of which each row is one window.
+
+    Args:
+        maps: batch x heads x tokens x (window + 1); the middle column is the token itself.
+    """
+    tokens, window = maps.shape[-2:]
+    at = torch.arange(tokens, device=maps.device)
+    keys = at[:, None] + torch.arange(window, device=maps.device) - window // 2
+    inside = (keys >= 0) & (keys < tokens)
+    full = maps.new_zeros((*maps.shape[:-1], tokens))
+    full.scatter_add_(-1, keys.clamp(0, tokens - 1).expand_as(maps), maps * inside)
+    return full
+
+
+def _rows_of_one(maps: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+    """Maps in float32 whose rows of real tokens sum to 1; those in bfloat16 are rounded."""
+    rounded = maps.dtype != torch.float32
     maps = maps.float()
-    return maps / maps.sum(dim=-1, keepdim=True).clamp(min=1e-12)
+    sums = maps.sum(dim=-1, keepdim=True)
+    if not rounded and ((sums - 1).abs() * real[:, None, :, None] < _OF_ONE).all():
+        return maps
+    if not rounded:
+        log.info("rows of attention that do not sum to 1 are divided by their sum")
+    return maps / sums.clamp(min=1e-12)
 
 
 class _PausedPass:
@@ -75,7 +130,10 @@ class _PausedPass:
         self._thread.start()
 
     def _hand_over(self, module: Any, inputs: Any, output: Any) -> None:
-        self._maps.append(output[1])
+        maps = output[1] if isinstance(output, tuple) else None
+        if maps is None:
+            raise _UnaskedError
+        self._maps.append(maps)
         self._answered.release()
         self._asked.acquire()
         if self._stopping.is_set():
@@ -120,6 +178,7 @@ def attention_modules(model: PreTrainedModel) -> list[torch.nn.Module]:
         getattr(module, "layer_idx", None): module
         for module in model.modules()
         if type(module).__name__.endswith("Attention")
+        and not hasattr(module, "has_relative_attention_bias")  # T5's biases stand second
     }
     layers = range(model.config.num_hidden_layers)
     return [found[layer] for layer in layers] if set(layers) <= set(found) else []

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from transformers import PreTrainedModel
 
-from layerscope.models.hooks import blocks, resumed, states_captured
+from layerscope.models.hooks import resumed, states_captured
 
 
 def tokens_read(model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> str:
@@ -23,7 +23,7 @@ def tokens_read(model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> st
     with torch.no_grad(), states_captured(model) as states:
         model(**batch)
     state = states[-1].detach().clone().requires_grad_()
-    with resumed(model, len(blocks(model)), state), torch.enable_grad():
+    with resumed(model, len(states), state, states.beside[-1]), torch.enable_grad():
         logits = model(**batch).logits.float()
         # Different weights: what moves all logits alike would cancel in no case.
         weighted = logits * torch.arange(1, logits.shape[-1] + 1, device=logits.device)

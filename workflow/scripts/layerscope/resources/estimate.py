@@ -36,6 +36,8 @@ class Estimate:
     activations_mb: Mapping[str, float]  # by policy, what stays
     temp_mb: float  # activations of the largest variant, that live until its probes are done
     assumed: tuple[str, ...]  # entries of the configuration whose size is not known
+    headless: tuple[str, ...] = ()  # models without attention
+    shorter: tuple[str, ...] = ()  # models that read less at once than max_length, and how much
 
 
 def estimate(
@@ -70,7 +72,13 @@ def estimate(
                 line.disk_mb += need.activations_mb
     assumed = [f"models.{name}" for name, size in sizes.models.items() if size.assumed]
     assumed += [f"tasks.{name}" for name, size in sizes.tasks.items() if size.assumed]
-    return Estimate(lines, activations, largest, tuple(assumed))
+    headless = tuple(name for name, size in sizes.models.items() if not size.heads)
+    shorter = tuple(
+        f"{name} {size.limit}"
+        for name, size in sizes.models.items()
+        if size.limit and size.limit < study.activations.max_length
+    )
+    return Estimate(lines, activations, largest, tuple(assumed), headless, shorter)
 
 
 def _kept(study: Study, keep: str) -> set[str]:
@@ -117,6 +125,16 @@ def in_words(study: Study, found: Estimate) -> str:
         f"This study: {study.activations.keep}. Until its probes are done, a variant takes up to "
         f"{size_text(found.temp_mb)} in any case.",
     ]
+    if found.shorter:
+        text.append(
+            f"Models that read fewer sub-words at once than activations.max_length, which is "
+            f"{study.activations.max_length}: {', '.join(found.shorter)}."
+        )
+    if found.headless:
+        text.append(
+            "Attention and masked heads are not applicable to models without attention: "
+            f"{', '.join(found.headless)}."
+        )
     if found.assumed:
         text.append(f"Sizes that are not known yet were assumed: {', '.join(found.assumed)}.")
     return "\n".join(text)

@@ -41,13 +41,21 @@ USUAL_LABELS = {"nli": 3, "ner": 11}
 UNKNOWN = {"train": 20000, "validation": 2500, "test": 5000}
 
 
+#: Model types of state-space and recurrent layers alone, which have no attention.
+WITHOUT_HEADS = frozenset({"mamba", "mamba2", "falcon_mamba", "rwkv", "xlstm"})
+#: Model types whose positions are counted from after the padding's: RoBERTa's 514 are 512.
+COUNTED_FROM_PADDING = frozenset(
+    {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "longformer", "mpnet"}
+)
+
+
 @dataclass(frozen=True)
 class ModelSize:
     """The architecture of a transformer."""
 
     layers: int
     width: int
-    heads: int
+    heads: int  # 0 of a model without attention
     vocabulary: int
     positions: int
     inner: int
@@ -55,6 +63,7 @@ class ModelSize:
     query_width: int = 0  # of all heads together; 0: as wide as the model
     shared_width: int = 0  # of keys, where heads share them; 0: as wide as queries
     gated: bool = False  # whether feed-forward layers have a third matrix, a gate (Shazeer 2020)
+    limit: int | None = None  # sub-words that it reads at once; None if that is not known
 
     @property
     def query(self) -> int:
@@ -157,12 +166,14 @@ def size_of_config(config: Mapping[str, Any]) -> ModelSize | None:
 
     layers, width = entry("num_hidden_layers"), entry("hidden_size")
     heads, vocabulary = entry("num_attention_heads"), entry("vocab_size")
-    if not (layers and width and heads and vocabulary):
+    if str(config.get("model_type")) in WITHOUT_HEADS:
+        heads = 0
+    if not (layers and width and vocabulary) or heads is None:
         return None
     rotary = any("rope" in name or "rotary" in name for name in config)
     positions = 0 if rotary else entry("max_position_embeddings") or 512
     stated, shared = entry("head_dim"), entry("num_key_value_heads") or heads
-    head = stated or width // heads
+    head = stated or width // max(heads, 1)
     # Names that no map leads to: of GPT-2, DistilBERT and OPT.
     inner = next(
         filter(None, map(entry, ("intermediate_size", "n_inner", "hidden_dim", "ffn_dim"))),
@@ -173,7 +184,17 @@ def size_of_config(config: Mapping[str, Any]) -> ModelSize | None:
         query_width=heads * head if stated and heads * head != width else 0,
         shared_width=shared * head if shared != heads else 0,
         gated="rms_norm_eps" in config or config.get("model_type") == "modernbert",
+        limit=_limit(config),
     )  # fmt: skip
+
+
+def _limit(config: Mapping[str, Any]) -> int | None:
+    own = config.get("max_position_embeddings", config.get("n_positions"))
+    if not _is_count(own):
+        return None
+    padding = config.get("pad_token_id")
+    counted_from_padding = str(config.get("model_type")) in COUNTED_FROM_PADDING
+    return int(own) - (padding + 1 if counted_from_padding and isinstance(padding, int) else 0)
 
 
 def _model(study: Study, name: str, root: Path) -> ModelSize:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -28,6 +28,7 @@ def summarise(
     tables: Mapping[str, pd.DataFrame],
     confidence: float,
     notes: Mapping[str, str] | None = None,
+    missing: Sequence[str] = (),
 ) -> str:
     """The summary in Markdown.
 
@@ -38,6 +39,7 @@ def summarise(
             study has.
         confidence: of intervals.
         notes: what readers must know of a model, in words that follow its name.
+        missing: which analyses are not applicable to which models, and why.
     """
     compared = (
         "Scores differ significantly where p of a test that draws seeds and test examples is "
@@ -58,6 +60,8 @@ def summarise(
     if notes:
         lines += ["", "## The models", ""]
         lines += [f"- {model} {note}." for model, note in notes.items()]
+    if missing:
+        lines += ["", "## Not applicable", "", *(f"- {line}." for line in missing)]
     for task in tables["scores"]["task"].unique():
         own = {name: rows[rows["task"] == task] for name, rows in tables.items()}
         lines += ["", f"## {task}"]

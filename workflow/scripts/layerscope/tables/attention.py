@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from layerscope.config.statistics import Statistics
+from layerscope.core.applicability import gathered_from
 from layerscope.core.formats import read_table
 from layerscope.core.table_files import Row, Sources, Table, path_parts
 from layerscope.tables.rows import attention_rows
+
+KEYS = ("task", "model", "variant")
 
 
 def tabulate(sources: Sources) -> dict[str, Table]:
@@ -13,7 +16,7 @@ def tabulate(sources: Sources) -> dict[str, Table]:
     settings = Statistics.model_validate_json(sources.settings)
 
     def rows(path: str) -> list[Row]:
-        task, model, variant = path_parts(path, ("task", "model", "variant"))
+        task, model, variant = path_parts(path, KEYS)
         return attention_rows(
             read_table(path, "attention"),
             task,
@@ -24,4 +27,6 @@ def tabulate(sources: Sources) -> dict[str, Table]:
             settings.seed,
         )
 
-    return {"attention": Table(map(rows, sources.files), {"confidence": settings.confidence})}
+    missing = gathered_from(sources.files, "attention")
+    metadata = {"confidence": settings.confidence, **missing}
+    return {"attention": Table(map(rows, sources.files), metadata)}

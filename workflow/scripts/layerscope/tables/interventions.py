@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from layerscope.core.applicability import gathered_from
 from layerscope.core.formats import read_table
 from layerscope.core.table_files import Row, Sources, Table, path_parts
 from layerscope.tables.rows import intervention_rows
+
+KEYS = ("task", "model", "variant")
 
 
 def tabulate(sources: Sources) -> dict[str, Table]:
     """The part, from files …/{task}/{model}/{variant}.parquet."""
 
     def rows(path: str) -> list[Row]:
-        return intervention_rows(
-            read_table(path, "intervention"), *path_parts(path, ("task", "model", "variant"))
-        )
+        return intervention_rows(read_table(path, "intervention"), *path_parts(path, KEYS))
 
-    return {"interventions": Table(map(rows, sources.files))}
+    missing = gathered_from(sources.files, "intervention")
+    return {"interventions": Table(map(rows, sources.files), missing)}

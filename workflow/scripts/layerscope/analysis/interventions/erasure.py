@@ -24,10 +24,11 @@ from layerscope.data.labels import TaskLabels
 from layerscope.data.rng import seeded
 from layerscope.models.batching import collate
 from layerscope.models.forward import forward
-from layerscope.models.hooks import blocks, states_captured
+from layerscope.models.hooks import states_captured
 from layerscope.models.inputs import Encoded, encode_pairs, encode_sentences, labelled_position
 from layerscope.models.load import position_limit
 from layerscope.models.loaded import LoadedModel
+from layerscope.models.parts import blocks
 from layerscope.models.pooling import sequence_means, word_means
 from layerscope.models.reading import read_mask, tokens_read
 from layerscope.statistics.metrics import encode

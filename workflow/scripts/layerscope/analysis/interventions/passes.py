@@ -65,6 +65,8 @@ class Intervened(nn.Module):
 
     def forward(self, **batch: torch.Tensor) -> list[torch.Tensor]:
         """Logits of the model as it is, then those under each intervention."""
+        if not self.interventions:
+            return [self.model(**batch).logits]
         with states_captured(self.model) as states:
             logits = [self.model(**batch).logits]
         for intervention in self.interventions:
@@ -78,7 +80,8 @@ class Intervened(nn.Module):
                     state = states[last - 1]
                     masked = heads_masked(self.model, intervention.heads, intervention.values)
                     stack.enter_context(masked)
-                stack.enter_context(resumed(self.model, last, state))
+                beside = states.beside[last - 1]
+                stack.enter_context(resumed(self.model, last, state, beside))
                 logits.append(self.model(**batch).logits)
         return logits
 

@@ -1,0 +1,205 @@
+"""Every family of docs/models.md, with random weights, through all passes of a study."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from planted import LABELS, PASSES, examples
+from tiny_families import FAMILIES, HEADS, LAYERS, WIDTH, save_family, table
+from tiny_models import TEXTS
+
+from layerscope.analysis.interventions.choice import interventions_of
+from layerscope.analysis.interventions.passes import Intervened
+from layerscope.config.extraction import Attention
+from layerscope.config.interventions import Interventions
+from layerscope.config.training import FineTuning
+from layerscope.core.applicability import NOT_APPLICABLE, described
+from layerscope.core.errors import NotApplicableError
+from layerscope.core.formats import write_table
+from layerscope.data.labels import TaskLabels
+from layerscope.extraction.activations import sequence_vectors
+from layerscope.extraction.attention import attention_or_reason
+from layerscope.extraction.predictions import predict, predict_each
+from layerscope.models.batching import collate
+from layerscope.models.hooks import all_heads, heads_masked, resumed, states_captured
+from layerscope.models.inputs import encode_text
+from layerscope.models.load import load_model
+from layerscope.models.loaded import LoadedModel, load_base, load_fine_tuned
+from layerscope.models.parts import head_count, head_projections
+from layerscope.models.tokenizers import load_tokenizer
+from layerscope.training.finetuning import FineTuningData, finetune
+
+TUNED = FineTuning(
+    learning_rate=1e-2, epochs=1, batch_size=8, max_length=48, warmup_ratio=0.0, weight_decay=0.0
+)
+#: What a study is asked for, by the name under which docs/models.md lists it.
+ANALYSES = ("attention", "masked heads", "erased label")
+
+
+class Study(NamedTuple):
+    """A family's model, fine-tuned on one kind of task."""
+
+    name: str
+    kind: str
+    base: Path
+    loaded: LoadedModel
+
+
+#: Families that are unlike the others; those alone are tried before every commit.
+UNUSUAL = {"ALBERT", "ConvBERT", "XLNet", "T5", "OPT", "Falcon", "Mamba"}
+PARAMS = [
+    pytest.param(name, marks=[] if name in UNUSUAL else [pytest.mark.slow]) for name in FAMILIES
+]
+
+
+@pytest.fixture(scope="module", params=PARAMS)
+def base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return request.param, save_family(request.param, tmp_path_factory.mktemp("family") / "m")
+
+
+@pytest.fixture(scope="module", params=["nli", "ner"])
+def study(request: Any, base: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Study:
+    name, folder = base
+    kind, architecture = request.param, FAMILIES[name].architecture
+    task = TaskLabels(kind, LABELS[kind])
+    out = tmp_path_factory.mktemp("tuned")
+    data = FineTuningData(examples(kind, 32, 1), examples(kind, 8, 2), task)
+    finetune(folder, out, data, architecture=architecture, settings=TUNED, seed=1)
+    return Study(name, kind, folder, load_fine_tuned(out, architecture, task))
+
+
+def test_the_table_of_the_docs_is_that_of_this_test() -> None:
+    docs = Path(__file__).parents[2] / "docs" / "models.md"
+    _, _, rest = docs.read_text(encoding="utf-8").partition("<!-- families -->\n")
+    assert rest.partition("\n<!-- end of families -->")[0] == table()
+
+
+def task_of(study: Study) -> TaskLabels:
+    return TaskLabels(study.kind, LABELS[study.kind])
+
+
+def test_predictions_do_not_depend_on_what_shares_a_batch(study: Study) -> None:
+    table = examples(study.kind, 12, 3)
+    alone = PASSES.model_copy(update={"batch_tokens": 1})
+    one, other = (
+        np.stack(predict(study.loaded, table, task_of(study), each)["probabilities"])
+        for each in (PASSES, alone)
+    )
+    np.testing.assert_allclose(one, other, atol=2e-5)
+    assert np.ptp(one, axis=0).max() > 1e-3  # what is read depends on the input
+
+
+def test_every_layer_has_vectors_that_padding_does_not_change(base: tuple[str, Path]) -> None:
+    name, folder = base
+    loaded = load_base(folder, FAMILIES[name].architecture)
+    texts = ["fever", "the patient has a fever and a dry cough", "no pain"]
+    sequences, _ = encode_text(loaded.tokenizer, loaded.special_tokens, texts, 64)
+    vectors = sequence_vectors(loaded, sequences, PASSES)
+    assert vectors.shape == (3, LAYERS + 1, WIDTH)
+    alone = [sequence_vectors(loaded, [each], PASSES)[0] for each in sequences]
+    np.testing.assert_allclose(vectors, np.stack(alone), atol=2e-4, rtol=2e-4)
+    for layer in range(LAYERS):
+        assert not np.allclose(vectors[:, layer], vectors[:, layer + 1], atol=1e-3)
+
+
+def test_attention_of_every_head_or_the_reason_why_not(study: Study) -> None:
+    before = load_model(study.base, load_tokenizer(study.base))
+    settings = Attention(examples=6, max_length=64)
+    columns, found = attention_or_reason(
+        study.loaded.without_head(), before, None, examples(study.kind, 12, 4), study.kind, settings
+    )
+    missing = "attention" in FAMILIES[study.name].missing
+    assert list(found.get(NOT_APPLICABLE, {})) == ["attention"] * missing
+    if missing:
+        assert not len(columns["value"])
+        return
+    own = {(layer, head) for layer, head in zip(columns["layer"], columns["head"], strict=True)}
+    assert own == set(all_heads(study.loaded.model))
+    values = {name: columns["value"][columns["measure"] == name] for name in ("jsd", "entropy")}
+    assert (values["jsd"] >= 0).all()
+    assert values["jsd"].max() > 0
+    assert values["entropy"].max() > 0
+
+
+def test_interventions_or_the_reason_why_not(study: Study, tmp_path: Path) -> None:
+    loaded, task, table = study.loaded, task_of(study), examples(study.kind, 12, 5)
+    missing = FAMILIES[study.name].missing
+    attention = tmp_path / "a.parquet"
+    columns: dict[str, Any] = {
+        name: [] for name in ("example_id", "layer", "head", "measure", "value")
+    }
+    reasons = {"attention": "none"} if "attention" in missing else {}
+    heads = [] if reasons else all_heads(loaded.model)
+    for layer, head in heads:
+        for name, value in zip(columns, ("e", layer, head, "jsd", 0.1), strict=True):
+            columns[name].append(value)
+    write_table(attention, "attention", columns, described(reasons))
+    found, reasons = interventions_of(
+        loaded, examples(study.kind, 24, 6), task, "m",
+        Interventions(head_shares=[25], random_draws=1), PASSES, attention,
+    )  # fmt: skip
+    assert set(reasons) == set(missing) - {"attention"}
+    answers = predict_each(Intervened(loaded.model, found), loaded, table, task, PASSES)
+    plain, *changed = [np.stack(each["probabilities"]) for each in answers]
+    expected = np.stack(predict(loaded, table, task, PASSES)["probabilities"])
+    np.testing.assert_allclose(plain, expected, atol=1e-5)
+    for each, own in zip(found, changed, strict=True):
+        if each.name in ("heads-most", "erased") and each.ablation != "mean":
+            assert np.abs(own - plain).max() > 1e-6, each
+
+
+def test_a_masked_head_is_one_that_the_projection_takes_nothing_from(study: Study) -> None:
+    model = study.loaded.model
+    if "masked heads" in FAMILIES[study.name].missing:
+        with pytest.raises(NotApplicableError, match="attention heads are not found"):
+            all_heads(model)
+        return
+    batch = collate(
+        encode_text(study.loaded.tokenizer, study.loaded.special_tokens, TEXTS[:3], 48)[0],
+        study.loaded.special_tokens,
+    )
+    chosen = [(1, 1), (2, 0)]
+    with torch.inference_mode():
+        plain = model(**batch).logits
+        with heads_masked(model, chosen):
+            masked = model(**batch).logits
+        copied = copy.deepcopy(model)
+        for layer, head in chosen:
+            without_weights(head_projections(copied)[layer - 1], head, head_count(model))
+        expected = copied(**batch).logits
+    real = batch["attention_mask"].bool() if study.kind == "ner" else slice(None)
+    torch.testing.assert_close(masked[real], expected[real], atol=1e-5, rtol=1e-4)
+    assert (masked - plain)[real].abs().max() > 1e-5
+
+
+def test_a_resumed_pass_is_the_whole_one(study: Study) -> None:
+    model, special_tokens = study.loaded.model, study.loaded.special_tokens
+    sequences, _ = encode_text(study.loaded.tokenizer, special_tokens, TEXTS[:3], 48)
+    batch = collate(sequences, special_tokens)
+    with torch.inference_mode():
+        with states_captured(model) as states:
+            plain = model(**batch).logits
+        with resumed(model, 1, states[0], states.beside[0]):
+            torch.testing.assert_close(model(**batch).logits, plain)
+        changed = states[0] + torch.arange(WIDTH).to(states[0])
+        with resumed(model, 1, changed, states.beside[0]):
+            assert not torch.allclose(model(**batch).logits, plain, atol=1e-3)
+    assert states[0].shape == (*batch["input_ids"].shape, WIDTH)
+
+
+def without_weights(projection: Any, head: int, heads: int) -> None:
+    """Set the weights to 0 that a projection has for the outputs of a head."""
+    if hasattr(projection, "post_attention"):  # XLNet: width x heads x width of a head
+        projection.o[:, head] = 0
+        return
+    projection.weight = torch.nn.Parameter(projection.weight.clone())  # ALBERT's layers share it
+    weight = projection.weight  # outputs x inputs; of GPT-2's Conv1D inputs x outputs
+    weight = weight if isinstance(projection, torch.nn.Linear) else weight.T
+    each = WIDTH // HEADS
+    assert heads * each <= weight.shape[1]
+    weight[:, head * each : (head + 1) * each] = 0

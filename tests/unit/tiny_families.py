@@ -1,0 +1,182 @@
+"""A tiny model with random weights of every family that docs/models.md names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from tiny_models import TEXTS, wordpiece
+from transformers import AutoConfig, AutoModel, PreTrainedTokenizerBase
+
+from layerscope.models.families import classifier_class, is_ours
+from layerscope.training.pretraining import train_tokenizer
+
+WIDTH, HEADS, LAYERS = 32, 4, 2
+SHAPE: dict[str, Any] = {
+    "hidden_size": WIDTH,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": HEADS,
+    "intermediate_size": 64,
+    "max_position_embeddings": 64,
+}
+_SHARED_KEYS: dict[str, Any] = {"num_key_value_heads": 2, "head_dim": 8}
+KINDS = ("nli", "ner")
+
+
+@dataclass(frozen=True)
+class Family:
+    """How a tiny model of a family is made, and what it cannot give."""
+
+    model_type: str
+    architecture: str
+    options: dict[str, Any]
+    frame: str = "encoder"  # how an encoder's tokenizer frames a text
+    missing: tuple[str, ...] = ()  # analyses that are not applicable
+
+
+def _encoder(model_type: str, **options: Any) -> Family:
+    return Family(model_type, "encoder", {**SHAPE, **options})
+
+
+def _decoder(model_type: str, **options: Any) -> Family:
+    return Family(model_type, "decoder", {**SHAPE, **options})
+
+
+ROBERTA = {"pad_token_id": 1, "max_position_embeddings": 66}
+FAMILIES: dict[str, Family] = {
+    "BERT": _encoder("bert"),
+    "RoBERTa": _encoder("roberta", **ROBERTA),
+    "XLM-R": _encoder("xlm-roberta", **ROBERTA),
+    "DistilBERT": Family(
+        "distilbert", "encoder",
+        {"dim": WIDTH, "n_layers": LAYERS, "n_heads": HEADS, "hidden_dim": 64,
+         "max_position_embeddings": 64},
+    ),
+    "ELECTRA": _encoder("electra", embedding_size=16),
+    "ModernBERT": _encoder("modernbert", local_attention=8, global_attn_every_n_layers=2),
+    "ALBERT": _encoder("albert", embedding_size=16),
+    "DeBERTa-v2": _encoder(
+        "deberta-v2", relative_attention=True, pos_att_type=["c2p", "p2c"], conv_kernel_size=3,
+        position_buckets=16,
+    ),
+    "MPNet": _encoder("mpnet", **ROBERTA),
+    "BigBird": _encoder(
+        "big_bird", attention_type="block_sparse", block_size=4, num_random_blocks=1
+    ),
+    "Longformer": _encoder("longformer", attention_window=[8, 8], **ROBERTA),
+    "ConvBERT": _encoder("convbert", head_ratio=2, embedding_size=WIDTH),
+    "XLNet": Family(
+        "xlnet", "encoder",
+        {"d_model": WIDTH, "n_layer": LAYERS, "n_head": HEADS, "d_inner": 64}, "last",
+    ),
+    "T5": Family(
+        "t5", "encoder",
+        {"d_model": WIDTH, "d_kv": 8, "d_ff": 64, "num_layers": LAYERS, "num_heads": HEADS},
+        "after",
+    ),
+    "BART": Family(
+        "bart", "encoder",
+        {"d_model": WIDTH, "encoder_layers": LAYERS, "decoder_layers": 1,
+         "encoder_attention_heads": HEADS, "decoder_attention_heads": 2, "encoder_ffn_dim": 64,
+         "decoder_ffn_dim": 64, "max_position_embeddings": 64},
+    ),
+    "GPT-2": Family(
+        "gpt2", "decoder",
+        {"n_embd": WIDTH, "n_layer": LAYERS, "n_head": HEADS, "n_positions": 64},
+    ),
+    "BioGPT": _decoder("biogpt"),
+    "Llama": _decoder("llama", **_SHARED_KEYS),
+    "Mistral": _decoder("mistral", sliding_window=16, **_SHARED_KEYS),
+    "Qwen2": _decoder("qwen2", num_key_value_heads=2),
+    "Qwen3": _decoder("qwen3", **_SHARED_KEYS),
+    "Gemma 2": _decoder("gemma2", sliding_window=16, **_SHARED_KEYS),
+    "Gemma 3": _decoder("gemma3_text", sliding_window=16, **_SHARED_KEYS),
+    "Phi": _decoder("phi"),
+    "Phi-3": _decoder("phi3", num_key_value_heads=2),
+    "OLMo 2": _decoder("olmo2"),
+    "SmolLM3": _decoder("smollm3", num_key_value_heads=2),
+    "GPT-NeoX": _decoder("gpt_neox"),
+    "GPT-Neo": _decoder(
+        "gpt_neo", num_layers=LAYERS, num_heads=HEADS, attention_types=[[["global", "local"], 1]],
+        window_size=16,
+    ),
+    "OPT": _decoder("opt", ffn_dim=64, word_embed_proj_dim=WIDTH),
+    "BLOOM": Family(
+        "bloom", "decoder", {"hidden_size": WIDTH, "n_layer": LAYERS, "n_head": HEADS}
+    ),
+    "Falcon": _decoder("falcon"),
+    "Falcon, ALiBi": _decoder("falcon", alibi=True),
+    "gpt-oss": _decoder(
+        "gpt_oss", num_local_experts=2, num_experts_per_tok=1, sliding_window=16, **_SHARED_KEYS
+    ),
+    "Mamba": Family(
+        "mamba", "decoder",
+        {"hidden_size": WIDTH, "num_hidden_layers": LAYERS, "state_size": 4},
+        missing=("attention", "masked heads"),
+    ),
+}  # fmt: skip
+
+
+def tokenizer_of(family: Family) -> PreTrainedTokenizerBase:
+    """A tokenizer that frames texts as the family's does."""
+    if family.architecture == "decoder":
+        return train_tokenizer(TEXTS, 300)
+    specials = {
+        "pad_token": "[UNUSED]",  # so that padding has id 1 below
+        "unk_token": "[UNK]",
+        "cls_token": "[CLS]",
+        "sep_token": "[SEP]",
+        "mask_token": "[MASK]",
+    }
+    frames = {
+        "encoder": ("[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1"),
+        "last": ("$A [SEP] [CLS]", "$A [SEP] $B:1 [SEP]:1 [CLS]:1"),
+        "after": ("$A [SEP]", "$A [SEP] $B:1 [SEP]:1"),
+    }
+    if family.frame == "after":
+        del specials["cls_token"]
+    tokenizer = wordpiece(specials, *frames[family.frame])
+    assert tokenizer.pad_token_id is not None
+    return tokenizer
+
+
+def save_family(name: str, folder: Path, seed: int = 42) -> Path:
+    """A tiny model of a family, saved as transformers saves it, with its tokenizer."""
+    family = FAMILIES[name]
+    tokenizer = tokenizer_of(family)
+    options = {
+        "vocab_size": len(tokenizer),
+        "initializer_range": 0.2,
+        **family.options,
+        "pad_token_id": tokenizer.pad_token_id,
+        "bos_token_id": None,
+        "eos_token_id": tokenizer.eos_token_id,
+    }
+    if "max_position_embeddings" in options and options.get("max_position_embeddings") == 66:
+        options["max_position_embeddings"] = 64 + tokenizer.pad_token_id + 1
+    config = AutoConfig.for_model(family.model_type, **options)
+    torch.manual_seed(seed)
+    AutoModel.from_config(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def table() -> str:
+    """The table of docs/models.md."""
+    lines = [
+        "| family | model type | studied as | head: NLI | head: NER | not applicable |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, family in FAMILIES.items():
+        config = AutoConfig.for_model(family.model_type)
+        heads = ("ours" if is_ours(classifier_class(config, k)) else "its own" for k in KINDS)
+        missing = ", ".join(family.missing) or "–"
+        cells = (name, f"`{family.model_type}`", family.architecture, *heads, missing)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(table())
