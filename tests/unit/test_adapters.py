@@ -19,9 +19,10 @@ from layerscope.config.extraction import Activations
 from layerscope.config.weights import Lora
 from layerscope.core.errors import UserError
 from layerscope.extraction.predictions import predict
+from layerscope.models import quantisation
 from layerscope.models.adapters import target_modules
 from layerscope.models.load import load_model, load_with_fresh_head, load_with_head
-from layerscope.models.loaded import load_body, load_fine_tuned
+from layerscope.models.loaded import Weights, load_base, load_body, load_fine_tuned
 
 ADAPTER = Lora(kind="lora", rank=4, alpha=16, dropout=0.05)
 FAST = SETTINGS.model_copy(update={"learning_rate": 2e-2})
@@ -112,7 +113,7 @@ def test_in_bfloat16_the_adapter_is_read_as_it_was_trained(
     """Weights are never in float32; what merging would round away is kept."""
     tiny, out = adapted["decoder"]
     task = task_of(sentences(1, 1))
-    loaded = load_fine_tuned(out, "decoder", task, tiny.folder, torch.bfloat16)
+    loaded = load_fine_tuned(out, "decoder", task, tiny.folder, Weights(torch.bfloat16))
     kept = {name for name, each in loaded.model.named_parameters() if each.dtype != torch.bfloat16}
     assert kept
     assert all("adapter" in name or name.startswith("classifier") for name in kept)
@@ -129,7 +130,12 @@ def test_a_model_in_bfloat16_learns_through_an_adapter(decoder: Tiny, tmp_path: 
     settings = FAST.model_copy(update={"gradient_checkpointing": True})
     out = tmp_path / "f"
     history = tuned(
-        decoder, out, sentences(40, 1), settings=settings, adapter=ADAPTER, dtype="bfloat16"
+        decoder,
+        out,
+        sentences(40, 1),
+        settings=settings,
+        adapter=ADAPTER,
+        weights=Weights(torch.bfloat16),
     )
     losses = [entry["loss"] for entry in history["log"]]
     assert losses[-1] < 0.6 * losses[0]
@@ -187,3 +193,35 @@ def test_targets_are_linear_layers_of_the_body(encoder: Tiny) -> None:
     for target in ("q_proj", "uery", "classifier"):
         with pytest.raises(UserError, match=f"'{target}' is no linear layer of Bert.*: query, key"):
             target_modules(model, ["query", target])
+
+
+def test_four_bits_need_a_gpu_and_bitsandbytes(
+    encoder: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for there, said in ((False, "there is no GPU"), (True, "bitsandbytes is not installed")):
+        monkeypatch.setattr(quantisation, "_has_gpu", lambda there=there: there)
+        monkeypatch.setattr(quantisation, "find_spec", lambda name: None)
+        with pytest.raises(UserError, match=f"^quantisation '4bit': .*{said}.*; allowed: .*null"):
+            quantisation.quantise(encoder.model)
+
+
+def test_a_base_in_four_bits_learns_and_is_read_again(
+    encoder: Tiny, decoder: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a processor, which bitsandbytes can use as well."""
+    pytest.importorskip("bitsandbytes")
+    monkeypatch.setattr(quantisation, "_has_gpu", lambda: True)
+    four, task = Weights.named("bfloat16", "4bit"), task_of(pairs(1, 1))
+    base = load_base(encoder.folder, "encoder", weights=four).model
+    stored = {each.dtype for each in base.encoder.parameters() if each.ndim == 2}
+    assert stored == {torch.uint8}
+    history = tuned(
+        encoder, tmp_path / "f", pairs(96, 1), settings=FAST, adapter=ADAPTER, weights=four
+    )
+    assert (history["dtype"], history["quantisation"]) == ("bfloat16", "4bit")
+    held = pairs(30, 2)
+    loaded = load_fine_tuned(tmp_path / "f", "encoder", task, encoder.folder, four)
+    found = predict(loaded, held, task, Activations())
+    assert sum(a == b for a, b in zip(found["label"], found["predicted"], strict=True)) > 27
+    with pytest.raises(UserError, match="is of class Conv1D"):
+        quantisation.quantise(load_model(decoder.folder, decoder.tokenizer))

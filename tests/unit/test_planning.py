@@ -293,6 +293,9 @@ def test_a_decoder_of_8b_with_an_adapter_fits_a_gpu_of_80_gb() -> None:
         assert found.device is not None
         assert 15_000 < found.device.total < 80_000, rule
         assert found.mem_mb < 80_000, rule
+    small = of_8b("finetune", **weights, quantisation="4bit").device
+    assert small is not None
+    assert small.weights == (0.516 * body + 2 * embeddings + 4 * adapter) / 1e6
     whole = of_8b("finetune").device
     assert whole is not None
     assert whole.total - whole.activations > 80_000
@@ -411,7 +414,11 @@ def test_rates_are_assumed_until_both_parts_have_run(elsewhere: Path) -> None:
 
 def test_a_gpu_is_asked_for_where_a_core_would_take_long() -> None:
     assert need(paper(), "finetune", **TUNE).gpu == 1
-    demo = validate(read_yaml(DEMO))
+    config = read_yaml(DEMO)
+    demo = validate(config)
+    config["models"]["minilm"] |= {"adapter": {"kind": "lora"}, "quantisation": "4bit"}
+    job = {"task": "hpo-nli", "model": "minilm", "percent": "10", "seed": "1"}
+    assert need(validate(config), "finetune", **job).gpu == 1  # whose layers need one
     sizes = read_sizes(demo)
     for rule, wildcards in some_jobs(demo):
         found = needs(demo, sizes, rule, wildcards)

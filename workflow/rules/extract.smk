@@ -45,7 +45,7 @@ rule extract_base:
         attention_files=attention_files,
         predictions=prediction_options,
         prediction_files=prediction_files,
-        dtype=dtype,
+        weights=weights,
         adapter_base=adapter_base_option,
     shell:
         "python {params.program:q} --gpus {resources.gpu} --task {wildcards.task} --name {wildcards.model}"
@@ -53,7 +53,7 @@ rule extract_base:
         " --settings {params.settings:q} --attention-settings {params.attention:q}"
         " --probe-rows {params.splits} --data {input.data} --samples {input.samples}"
         " --test {input.test} {params.test_sample}"
-        " --views {params.views} --model {input.model} {params.dtype} {params.adapter_base}"
+        " --views {params.views} --model {input.model} {params.weights} {params.adapter_base}"
         " --out-activations {output.activations}"
         " {params.attention_files} {params.prediction_files} {params.predictions}"
         " --record {params.record} > {log} 2>&1"

@@ -34,7 +34,7 @@ rule intervene:
         passes=ACTIVATIONS,
         merge_tags=merge_tags,
         attention=ranking_option,
-        dtype=dtype,
+        weights=weights,
         adapter_base=adapter_base_option,
         limit=lambda wildcards: jobs.prediction_limit(
             STUDY, wildcards.task, wildcards.model
@@ -44,6 +44,6 @@ rule intervene:
         " --variant {wildcards.variant} --kind {params.kind} --architecture {params.architecture}"
         " --settings {params.settings:q} --passes {params.passes:q}"
         " --max-length {params.limit} {params.merge_tags}"
-        " --model {input.model} {params.dtype} {params.adapter_base} {params.attention}"
+        " --model {input.model} {params.weights} {params.adapter_base} {params.attention}"
         " --reference {input.data} --sample {input.sample} --test {input.test} --out {output}"
         " --record {params.record} > {log} 2>&1"

@@ -56,10 +56,13 @@ def model_packages(wildcards):
     return " ".join(f"{name} {version(name)}" for name in names)
 
 
-def dtype(wildcards):
-    """Option: the type that a model's weights are loaded in, if it is not float32."""
-    found = STUDY.models[wildcards.model].dtype
-    return f"--dtype {found}" if found != "float32" else ""
+def weights(wildcards):
+    """Options: how a model's weights are loaded, if not in float32."""
+    model = STUDY.models[wildcards.model]
+    options = [f"--dtype {model.dtype}"] if model.dtype != "float32" else []
+    if model.quantisation:
+        options.append(f"--quantisation {model.quantisation}")
+    return " ".join(options)
 
 
 def adapter(wildcards):

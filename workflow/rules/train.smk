@@ -64,11 +64,11 @@ rule finetune:
         ),
         merge_tags=merge_tags,
         adapter=adapter,
-        dtype=dtype,
+        weights=weights,
         checkpoints=checkpoints("finetuned", "finetune"),
     shell:
         "python {params.program:q} --gpus {resources.gpu} --kind {params.kind} --architecture {params.architecture}"
         " --settings {params.settings:q} --seed {wildcards.seed} --model {input.model}"
         " --train {input.train} --sample {input.sample} --validation {input.validation}"
-        " {params.adapter} {params.dtype} {params.merge_tags} --checkpoints {params.checkpoints} --out {output}"
+        " {params.adapter} {params.weights} {params.merge_tags} --checkpoints {params.checkpoints} --out {output}"
         " --record {params.record} > {log} 2>&1"

@@ -25,6 +25,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--model", type=Path, required=True, help="folder of the variant's model")
     parser.add_argument("--base", type=Path, help="the model that an adapter belongs to")
     parser.add_argument("--dtype", default="float32", help="type that the weights are loaded in")
+    parser.add_argument("--quantisation", choices=["4bit"], help="of the base of an adapter")
     parser.add_argument(
         "--probe-rows", nargs="+", required=True, help="names of splits that probes learn from"
     )
@@ -68,11 +69,11 @@ def main() -> None:
     from layerscope.extraction.activations import write_all_activations
     from layerscope.extraction.attention import attention_or_reason
     from layerscope.extraction.predictions import predict
-    from layerscope.models.load import dtype_named
-    from layerscope.models.loaded import load_base, load_body, load_fine_tuned
+    from layerscope.models.loaded import Weights, load_base, load_body, load_fine_tuned
     from layerscope.run_records.content import cached_sha256
 
-    weights = (arguments.base, dtype_named(arguments.dtype))
+    weights = Weights.named(arguments.dtype, arguments.quantisation)
+    loading = (arguments.base, weights)
     settings = Activations.model_validate_json(arguments.settings)
     task = TaskLabels.read(arguments.test, arguments.kind, arguments.merge_tags)
     test = read_table(arguments.test, task.kind)
@@ -85,7 +86,7 @@ def main() -> None:
         "model_sha256": cached_sha256(arguments.model),
     }
     if arguments.out_predictions:
-        tuned = load_fine_tuned(arguments.model, arguments.architecture, task, *weights)
+        tuned = load_fine_tuned(arguments.model, arguments.architecture, task, *loading)
         limit = arguments.max_length or settings.max_length
         columns = predict(tuned, test, task, settings.model_copy(update={"max_length": limit}))
         write_table(arguments.out_predictions, "predictions", columns, described)
@@ -93,7 +94,7 @@ def main() -> None:
     else:
         random = without_seed(arguments.variant) == RANDOM
         seed = parse_variant(arguments.variant)[1] if random else None
-        loaded = load_base(arguments.model, arguments.architecture, seed, weights[1])
+        loaded = load_base(arguments.model, arguments.architecture, seed, weights)
 
     splits = {}
     for split, data, sample in (
@@ -109,7 +110,7 @@ def main() -> None:
     if arguments.out_attention:
         attention = Attention.model_validate_json(arguments.attention_settings)
         before, other_seed = (
-            load_body(folder, loaded.tokenizer, *weights) if folder else None
+            load_body(folder, loaded.tokenizer, *loading) if folder else None
             for folder in (arguments.before, arguments.other_seed)
         )
         given = (loaded, before, other_seed, test, task.kind, attention)

@@ -28,6 +28,7 @@ def read_arguments() -> argparse.Namespace:
         "--adapter", help="JSON of what is fine-tuned with the head; all of the model without"
     )
     parser.add_argument("--dtype", default="float32", help="type that the weights are loaded in")
+    parser.add_argument("--quantisation", choices=["4bit"], help="of the base of an adapter")
     parser.add_argument("--out", type=Path, required=True, help="folder for model and history")
     parser.add_argument("--gpus", type=int, default=0, help="0 or 1: which GPU is chosen here")
     parser.add_argument("--checkpoints", type=Path, help="folder of this job's; none without")
@@ -46,6 +47,7 @@ def main() -> None:
     from layerscope.core.files import whole_directory
     from layerscope.core.formats import read_sample, read_table
     from layerscope.data.labels import TaskLabels
+    from layerscope.models.loaded import Weights
     from layerscope.run_records.content import cached_sha256
     from layerscope.training.checkpoints import until_success
     from layerscope.training.finetuning import FineTuningData, finetune
@@ -66,7 +68,7 @@ def main() -> None:
         "seed": arguments.seed,
         "merge_tags": arguments.merge_tags,
         "adapter": [arguments.adapter, version("peft")] if adapter else None,
-        "dtype": arguments.dtype,
+        "weights": [arguments.dtype, arguments.quantisation],
         "model": cached_sha256(arguments.model),
         "files": [cached_sha256(path) for path in files],
     }
@@ -81,7 +83,7 @@ def main() -> None:
             settings=settings,
             seed=arguments.seed,
             adapter=adapter,
-            dtype=arguments.dtype,
+            weights=Weights.named(arguments.dtype, arguments.quantisation),
             checkpoints=checkpoints,
         )
 

@@ -29,6 +29,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--model", type=Path, required=True, help="folder of the fine-tuned model")
     parser.add_argument("--base", type=Path, help="the model that an adapter belongs to")
     parser.add_argument("--dtype", default="float32", help="type that the weights are loaded in")
+    parser.add_argument("--quantisation", choices=["4bit"], help="of the base of an adapter")
     parser.add_argument(
         "--attention", help="before and after: its change ranks heads; without it none is masked"
     )
@@ -54,8 +55,7 @@ def main() -> None:
     from layerscope.core.formats import read_sample, read_table, write_table
     from layerscope.data.labels import TaskLabels
     from layerscope.extraction.predictions import predict_each
-    from layerscope.models.load import dtype_named
-    from layerscope.models.loaded import load_fine_tuned
+    from layerscope.models.loaded import Weights, load_fine_tuned
     from layerscope.statistics import metrics
 
     passes = Activations.model_validate_json(arguments.passes)
@@ -63,8 +63,8 @@ def main() -> None:
     task = TaskLabels.read(arguments.test, arguments.kind, arguments.merge_tags)
     test = read_table(arguments.test, task.kind)
     reference = read_sample(arguments.reference, arguments.sample, task.kind)
-    weights = (arguments.base, dtype_named(arguments.dtype))
-    loaded = load_fine_tuned(arguments.model, arguments.architecture, task, *weights)
+    weights = Weights.named(arguments.dtype, arguments.quantisation)
+    loaded = load_fine_tuned(arguments.model, arguments.architecture, task, arguments.base, weights)
 
     def score(truth: Any, predicted: Any, examples: Any) -> dict[str, float]:
         if task.kind == "nli":

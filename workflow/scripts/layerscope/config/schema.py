@@ -29,7 +29,7 @@ from layerscope.config.protocols import Protocol, with_protocol
 from layerscope.config.statistics import Statistics
 from layerscope.config.tasks import Limit, TagScheme, TaskSource, check_source
 from layerscope.config.training import FineTuning, FineTuningOverride
-from layerscope.config.weights import Dtype, Lora
+from layerscope.config.weights import Dtype, Lora, Quantisation
 
 #: Views that each kind of task may have.
 VIEWS_OF_KIND: dict[TaskKind, tuple[View, ...]] = {
@@ -162,6 +162,9 @@ class Model(Section):
         default=None, description="what is fine-tuned with the head; null: the whole model"
     )
     dtype: Dtype = Field(default="float32", description="type that the weights are loaded in")
+    quantisation: Quantisation | None = Field(
+        default=None, description="4bit: of the base of an adapter; needs a GPU and bitsandbytes"
+    )
 
     @model_validator(mode="after")
     def _weights(self) -> Model:
@@ -176,6 +179,12 @@ class Model(Section):
                 ("dtype",),
                 "'bfloat16' without an adapter: training would lose most updates of the weights "
                 "to rounding; allowed: 'float32', or an adapter",
+            )
+        if self.quantisation and self.adapter is None:
+            raise Invalid(
+                ("quantisation",),
+                f"'{self.quantisation}' without an adapter, but quantised weights cannot be "
+                "trained; allowed: null, or an adapter",
             )
         return self
 

@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints
 from layerscope.config.base import Count, Positive, Section, Share
 
 Dtype = Literal["float32", "bfloat16"]
+Quantisation = Literal["4bit"]
 ModuleName = Annotated[str, StringConstraints(min_length=1)]
 
 

@@ -37,6 +37,8 @@ def is_adapter(folder: str | Path) -> bool:
 
 def head_modules(model: PreTrainedModel) -> list[str]:
     """What of a model is trained as a whole beside an adapter: its head, and a pooler."""
+    if model.base_model is model:
+        return [name for name, _ in model.named_children() if name == "pooler"]
     body = model.base_model_prefix
     heads = [
         name

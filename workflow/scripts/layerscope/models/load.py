@@ -58,12 +58,6 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def dtype_named(name: str) -> torch.dtype:
-    """torch's type of a name in the configuration, "float32" or "bfloat16"."""
-    found: torch.dtype = getattr(torch, name)
-    return found
-
-
 def uses_bfloat16(precision: str) -> bool:
     """Whether a pass is to run in bfloat16 mixed precision on this machine.
 

@@ -20,6 +20,7 @@ from layerscope.models.load import (
     random_model,
 )
 from layerscope.models.parts import length_multiple, unshare_blocks
+from layerscope.models.quantisation import quantise
 from layerscope.models.tokenizers import load_tokenizer
 
 
@@ -50,11 +51,32 @@ class LoadedModel:
         return replace(self, model=self.model.base_model)  # type: ignore[arg-type]
 
 
+@dataclass(frozen=True)
+class Weights:
+    """How a model's weights are loaded; an adapter and its head are in float32 in any case."""
+
+    dtype: torch.dtype = torch.float32
+    quantised: bool = False  # to four bits
+
+    @classmethod
+    def named(cls, dtype: str, quantisation: str | None = None) -> Self:
+        """By the names of the configuration: "float32" or "bfloat16", and "4bit" or None."""
+        return cls(getattr(torch, dtype), quantisation == "4bit")
+
+    def finished(self, model: PreTrainedModel) -> PreTrainedModel:
+        """A model that was loaded in this type, quantised if that is wanted.
+
+        Raises:
+            UserError: it cannot be quantised here.
+        """
+        return quantise(model) if self.quantised else model
+
+
 def load_base(
     folder: str | Path,
     architecture: str,
     random_seed: int | None = None,
-    dtype: torch.dtype = torch.float32,
+    weights: Weights = Weights(),
 ) -> LoadedModel:
     """A model without a head, on the device; with a seed its architecture with random weights.
 
@@ -63,9 +85,10 @@ def load_base(
     """
     tokenizer = load_tokenizer(folder)
     if random_seed is None:
-        model = load_model(folder, tokenizer, dtype)
+        model = load_model(folder, tokenizer, weights.dtype)
     else:
-        model = random_model(folder, tokenizer, random_seed, dtype)
+        model = random_model(folder, tokenizer, random_seed, weights.dtype)
+    model = weights.finished(model)
     return LoadedModel.of(model.to(device()), tokenizer, architecture)  # type: ignore[arg-type]
 
 
@@ -74,7 +97,7 @@ def load_fine_tuned(
     architecture: str,
     task: TaskLabels,
     base: str | Path | None = None,
-    dtype: torch.dtype = torch.float32,
+    weights: Weights = Weights(),
 ) -> LoadedModel:
     """A fine-tuned model with its head, on the device.
 
@@ -83,7 +106,7 @@ def load_fine_tuned(
         architecture: "encoder" or "decoder".
         task: that it was fine-tuned on.
         base: the model that an adapter belongs to.
-        dtype: of the weights; an adapter and its head stay in float32.
+        weights: how they are loaded.
 
     Raises:
         UserError: the folder holds no such model, or an adapter for another base.
@@ -91,11 +114,12 @@ def load_fine_tuned(
     if is_adapter(folder):
         base = require_base(folder, base)
         tokenizer = load_tokenizer(base)
-        options = (tokenizer, task.kind, task.learned, dtype)
-        model = apply_adapter(load_with_fresh_head(base, *options)[0], folder)
+        options = (tokenizer, task.kind, task.learned, weights.dtype)
+        model = weights.finished(load_with_fresh_head(base, *options)[0])
+        apply_adapter(model, folder)
     else:
         tokenizer = load_tokenizer(folder)
-        model = load_with_head(folder, tokenizer, task.kind, task.learned, dtype)
+        model = load_with_head(folder, tokenizer, task.kind, task.learned, weights.dtype)
     unshare_blocks(model)
     return LoadedModel.of(model.to(device()), tokenizer, architecture)  # type: ignore[arg-type]
 
@@ -104,7 +128,7 @@ def load_body(
     folder: str | Path,
     tokenizer: PreTrainedTokenizerBase,
     base: str | Path | None = None,
-    dtype: torch.dtype = torch.float32,
+    weights: Weights = Weights(),
 ) -> PreTrainedModel:
     """A model or an adapter's base with the adapter, without a head, on the device.
 
@@ -113,9 +137,11 @@ def load_body(
     Raises:
         UserError: the folder holds no such model, or an adapter for another base.
     """
-    if is_adapter(folder):
+    adapted = is_adapter(folder)
+    if adapted:
         base = require_base(folder, base)
-        model = apply_adapter(load_model(base, tokenizer, dtype), folder)
-    else:
-        model = load_model(folder, tokenizer, dtype)
+    model = load_model(base if adapted and base else folder, tokenizer, weights.dtype)
+    model = weights.finished(model)
+    if adapted:
+        apply_adapter(model, folder)
     return model.to(device())  # type: ignore[arg-type]

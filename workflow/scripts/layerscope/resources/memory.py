@@ -14,8 +14,9 @@ from layerscope.config.training import FineTuning, PreTraining
 from layerscope.config.weights import Lora
 from layerscope.resources.sizes import ModelSize
 
-#: Bytes of a number, by the type of the weights.
+#: Bytes of a number, by the type of the weights; of four bits with their quantised scales.
 BYTES = {"float32": 4, "bfloat16": 2}
+FOUR_BITS = 0.516
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,14 @@ def adapter_parameters(size: ModelSize, adapter: Lora) -> int:
     return size.layers * adapter.rank * (attention + feed_forward)
 
 
-def weights_mb(size: ModelSize, adapter: Lora | None, dtype: str) -> float:
+def weights_mb(
+    size: ModelSize, adapter: Lora | None, dtype: str, quantisation: str | None = None
+) -> float:
     """MB of a model's weights, with those of its adapter, which are in float32."""
     own = adapter_parameters(size, adapter) if adapter else 0
-    return (BYTES[dtype] * size.parameters + 4 * own) / 1e6
+    number = FOUR_BITS if quantisation else BYTES[dtype]
+    rest = size.parameters - size.body
+    return (number * size.body + BYTES[dtype] * rest + 4 * own) / 1e6
 
 
 def of_training(
@@ -53,6 +58,7 @@ def of_training(
     *,
     adapter: Lora | None = None,
     dtype: str = "float32",
+    quantisation: str | None = None,
     mixed: bool = False,
 ) -> Memory:
     """Of a training step.
@@ -62,13 +68,13 @@ def of_training(
         settings: of the training.
         tokens: of all sequences in a pass.
         adapter: what is trained; None for all weights.
-        dtype: of the weights that are loaded.
+        dtype, quantisation: of the weights that are loaded.
         mixed: whether products are in bfloat16; of weights in float32 a copy is kept.
     """
     trained = adapter_parameters(size, adapter) if adapter else size.parameters
-    weights = weights_mb(size, adapter, dtype)
+    weights = weights_mb(size, adapter, dtype, quantisation)
     if mixed and dtype == "float32":
-        weights += 2 * size.parameters / 1e6
+        weights += 2 * (size.parameters - (size.body if quantisation else 0)) / 1e6
     number = 2 if mixed or dtype == "bfloat16" else 4
     kept = 5 * size.width + 2 * (size.query + size.key_value)
     kept += (4 if size.gated else 2) * size.inner

@@ -161,7 +161,12 @@ def probed_rows(study: Study, size: TaskSize, task: str) -> tuple[list[float], f
 
 
 def _compute(
-    operations: float, batches: float, fixed: float, *, training: bool = False
+    operations: float,
+    batches: float,
+    fixed: float,
+    model: Model | None = None,
+    *,
+    training: bool = False,
 ) -> tuple[float, int]:
     """Seconds, and GPUs: one if a core would be busy for too long.
 
@@ -169,10 +174,11 @@ def _compute(
         operations: of the matrix products.
         batches: passes or steps, times the layers of each.
         fixed: seconds that do not depend on the device.
+        model: that computes, if it may need a GPU in any case.
         training: whether the operations are those of training steps.
     """
     on_core = fixed + operations / CORE
-    if on_core < GPU_FROM:
+    if on_core < GPU_FROM and not (model and model.quantisation):
         return on_core, 0
     rates = read_rates()
     rate, least = (rates.training, rates.step) if training else (rates.inference, rates.batch)
@@ -220,13 +226,18 @@ def _finetune(
     each = (4 if model.adapter else 6) + 2 * settings.gradient_checkpointing
     operations = size.body * length * (each * examples + 2 * held_out)
     batches = (examples + held_out) / settings.batch_size * size.layers
-    seconds, gpu = _compute(operations, batches, START_MODEL, training=True)
+    seconds, gpu = _compute(operations, batches, START_MODEL, model, training=True)
     device = of_training(
         size, settings, settings.batch_size * settings.max_length,
-        adapter=model.adapter, dtype=model.dtype, mixed=_mixed(settings.precision, gpu),
+        adapter=model.adapter, dtype=model.dtype, quantisation=model.quantisation,
+        mixed=_mixed(settings.precision, gpu),
     )  # fmt: skip
     trained = device.gradients
     return Needs(_train_memory(device, trained, gpu), seconds, gpu, other_mb=trained, device=device)
+
+
+def _weights(model: Model, size: ModelSize) -> float:
+    return weights_mb(size, model.adapter, model.dtype, model.quantisation)
 
 
 def _extract(
@@ -248,7 +259,7 @@ def _extract(
     # Without a GPU the maps cost more than the products: every entry is read a dozen times.
     operations += 400 * compared * size.layers * size.heads * length**2
     batches = passes * length / settings.batch_tokens * size.layers
-    seconds, gpu = _compute(operations, batches, START_MODEL)
+    seconds, gpu = _compute(operations, batches, START_MODEL, model)
 
     states = states_of(study, size)
     vector = states * size.width * (2 if settings.dtype == "float16" else 4)
@@ -261,7 +272,7 @@ def _extract(
     held = attention.batch_examples if attention else 0
     maps = 12 * size.layers * size.heads * held * length**2 * 4 / 1e6
     # The variant itself, and what its maps are compared with.
-    weights = (3 if tuned and attention else 1) * weights_mb(size, model.adapter, model.dtype)
+    weights = (3 if tuned and attention else 1) * _weights(model, size)
     device = Memory(weights, activations=batch + maps)
     models = 3 * BYTES[model.dtype] * size.parameters / 1e6
     memory = (CUDA if gpu else TORCH + batch + maps) + models + block
@@ -289,12 +300,12 @@ def _intervene(study: Study, model: Model, size: ModelSize, task: TaskSize, name
     fitted = 4 * size.layers * 30 * size.width**3  # matrices of the erasers, in float64
     probed = 9 * size.layers * 2 * fit(1000, size.width, task.labels, chosen=False)
     operations = 2 * size.body * length * passes + fitted + probed
-    seconds, gpu = _compute(operations, batches, START_MODEL)
+    seconds, gpu = _compute(operations, batches, START_MODEL, model)
     batch = 2 * size.layers * size.width * passing.batch_tokens * 4 / 1e6
     statistics = (4 * size.layers + 8) * size.width**2 * 8 / 1e6
     statistics += 2000 * size.layers * size.width * 8 / 1e6  # vectors that probes read
     answers = (1 + masked + 4 * size.layers) * test * (task.words if ner else 1) * 100 / 1e6
-    weights = weights_mb(size, model.adapter, model.dtype)
+    weights = _weights(model, size)
     device = Memory(weights, activations=batch + statistics)
     memory = (CUDA if gpu else TORCH + batch + statistics) + 2 * weights + answers
     return Needs(int(memory), seconds, gpu, device=device)

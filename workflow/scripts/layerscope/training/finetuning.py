@@ -35,12 +35,11 @@ from layerscope.models.inputs import (
     labelled_position,
 )
 from layerscope.models.load import (
-    dtype_named,
     load_with_fresh_head,
     position_limit,
     uses_bfloat16,
 )
-from layerscope.models.loaded import LoadedModel
+from layerscope.models.loaded import LoadedModel, Weights
 from layerscope.models.tokenizers import load_tokenizer
 from layerscope.training.checkpoints import Checkpoints
 from layerscope.training.order import Epochs, Items, similar_lengths
@@ -129,7 +128,7 @@ def finetune(
     settings: FineTuning,
     seed: int,
     adapter: Lora | None = None,
-    dtype: str = "float32",
+    weights: Weights = Weights(),  # noqa: B008 (it is frozen)
     checkpoints: Checkpoints | None = None,
 ) -> dict[str, Any]:
     """Fine-tune a model and save it with its tokenizer, or an adapter, and `history.json`.
@@ -144,7 +143,7 @@ def finetune(
         settings: of the training.
         seed: of the new head, the order of the examples and dropout.
         adapter: what is trained and saved with the head, without the model; None for all of it.
-        dtype: of the weights that are loaded.
+        weights: how those of the model are loaded.
         checkpoints: where to save on the way and where to go on; None for nowhere.
 
     Returns:
@@ -157,12 +156,12 @@ def finetune(
     _require_examples(data)
     tokenizer = load_tokenizer(folder)
 
-    loading = (folder, tokenizer, data.task.kind, data.task.learned, dtype_named(dtype))
+    loading = (folder, tokenizer, data.task.kind, data.task.learned, weights.dtype)
 
     def attempt(run: Run) -> dict[str, Any]:
         set_seed(seed)
         model, replaced = load_with_fresh_head(*loading)
-        trained = _made_trainable(model, settings, adapter)
+        trained = _made_trainable(weights.finished(model), settings, adapter)
         loaded = LoadedModel.of(model, tokenizer, architecture)
         found = _train(trained, loaded, data, settings, seed, run)
         _save(trained, tokenizer, None if adapter is None else folder, run.out)
@@ -175,11 +174,18 @@ def finetune(
         "bfloat16": uses_bfloat16(settings.precision),
         "labels": list(data.task.learned),
         "examples": data.train.num_rows,
-        **({"adapter": adapter.model_dump(mode="json"), "dtype": dtype} if adapter else {}),
+        **(_of_adapter(adapter, weights) if adapter else {}),
         **within_memory(attempt, settings, out, checkpoints),
     }
     write_json(out / "history.json", history)
     return history
+
+
+def _of_adapter(adapter: Lora, weights: Weights) -> dict[str, Any]:
+    """What the history says of an adapter and its base."""
+    dtype = str(weights.dtype).removeprefix("torch.")
+    found = {"adapter": adapter.model_dump(mode="json"), "dtype": dtype}
+    return {**found, "quantisation": "4bit"} if weights.quantised else found
 
 
 def _require_examples(data: FineTuningData) -> None:
