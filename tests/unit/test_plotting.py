@@ -148,6 +148,23 @@ def test_erased_labels_are_drawn_alone_where_no_head_is_masked(study: dict[str, 
     assert "random heads" not in [text.get_text() for text in legend.get_texts()]
 
 
+def test_what_is_not_applicable_to_a_model_is_said_where_it_would_stand(
+    study: dict[str, Path],
+) -> None:
+    table = rows(study, "interventions", "one-nli")
+    headless = (table["model"] == "gpt-mini") & table["share"].notna()
+    unfit = (table["model"] == "gpt-mini-hpo") & (table["intervention"] != "none")
+    figure = interventions.draw(table[~headless & ~unfit])
+    said = [
+        [text.get_text() for text in axes.texts].count("not applicable") for axes in figure.axes
+    ]
+    assert said == [0, 0, 0, 0, 1, 0, 0, 0, 1, 1, 1, 1]
+    for draw, name in ((attention.draw, "attention"), (heads.draw, "heads")):
+        drawn = draw(rows(study, name, "one-nli"), {"mamba": {"attention": "it has none"}})
+        labels = [text.get_text() for text in drawn.legends[0].get_texts()]
+        assert labels[-1] == "mamba: not applicable"
+
+
 def test_gain_has_a_panel_for_each_fraction_and_view(study: dict[str, Path]) -> None:
     figure = gain.draw(rows(study, "probes", "one-nli"))
     assert len(figure.axes) == 2 * 4  # halves of the input are controls, drawn apart
