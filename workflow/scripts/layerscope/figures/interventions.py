@@ -54,7 +54,7 @@ def draw_heads(axes: Axes, rows: pd.DataFrame) -> list[str]:
 
 
 def _not_applicable(axes: Axes) -> None:
-    axes.text(0.5, 0.5, "not applicable", ha="center", transform=axes.transAxes, color=GREY)
+    axes.text(0.5, 0.2, "not applicable", ha="center", transform=axes.transAxes, color=GREY)
     axes.set_xticks([])
 
 
