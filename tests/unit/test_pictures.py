@@ -7,11 +7,11 @@ import re
 import pytest
 from running import DEMO, ROOT
 
-from layerscope.config.load import read_yaml, validate
+from layerscope.config.load import read_yaml
 from layerscope.core.code import code_modules
-from layerscope.core.files import canonical_json, read_json, sha256_text
+from layerscope.core.files import read_json
 from layerscope.core.lineage import marked
-from update_pictures import drawing
+from update_pictures import drawing, study_digest
 
 IMAGES = ROOT / "docs" / "images"
 TAKEN = read_json(IMAGES / "pictures.json")
@@ -31,5 +31,4 @@ def test_a_picture_is_what_the_present_code_draws(name: str) -> None:
 
 
 def test_they_are_of_the_demo_as_it_is_configured() -> None:
-    demo = validate(read_yaml(DEMO)).model_dump(mode="json")
-    assert sha256_text(canonical_json(demo)) == TAKEN["study"], ANEW
+    assert study_digest(read_yaml(DEMO)) == TAKEN["study"], ANEW

@@ -6,7 +6,9 @@ import argparse
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from layerscope.config.load import validate
 from layerscope.core.code import digest_of
 from layerscope.core.errors import UserError
 from layerscope.core.files import canonical_json, read_json, sha256_text, write_json
@@ -23,6 +25,14 @@ def drawing(modules: Mapping[str, str]) -> str:
     return digest_of(
         {name: own for name, own in modules.items() if name.startswith("layerscope.figures")}
     )
+
+
+def study_digest(configuration: Mapping[str, Any]) -> str:
+    """Digest of what a study is asked for: its configuration without defaults and checksums."""
+    asked = validate(configuration).model_dump(mode="json", exclude_defaults=True)
+    for entry in (*asked["models"].values(), *asked["tasks"].values()):
+        entry["source"].pop("sha256", None)
+    return sha256_text(canonical_json(asked))
 
 
 def main() -> None:
@@ -43,7 +53,7 @@ def main() -> None:
             "figure": record["part"],
             "code": drawing(record["code"]["modules"]),
         }
-    study = sha256_text(canonical_json(read_json(arguments.results / "config.json")))
+    study = study_digest(read_json(arguments.results / "config.json"))
     write_json(arguments.images / "pictures.json", {"study": study, "pictures": taken})
 
 
