@@ -40,7 +40,9 @@ DRAWING = {"explorer", "figures"}
 WHOLE_CONFIGURATION = {
     f"{PACKAGE}.config.{name}" for name in ("schema", "load", "jobs", "mistakes")
 } | {f"{PACKAGE}.resources"}
-MAY_KNOW_THE_WHOLE = {"write_schema", "write_config", "estimate", "check_submissions", "audit"}
+MAY_KNOW_THE_WHOLE = {
+    *("write_schema", "write_config", "estimate", "check_submissions", "audit", "update_pictures")
+}
 
 Sources = dict[str, set[str]]  # a module or program, and what it imports anywhere in its text
 
