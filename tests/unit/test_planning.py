@@ -293,7 +293,9 @@ def test_a_decoder_of_8b_with_an_adapter_fits_a_gpu_of_80_gb() -> None:
         assert found.device is not None
         assert 15_000 < found.device.total < 80_000, rule
         assert found.mem_mb < 80_000, rule
-    small = of_8b("finetune", **weights, quantisation="4bit").device
+    quantised = of_8b("finetune", **weights, quantisation="4bit")
+    assert quantised.mem_mb == tuned.mem_mb  # they are read whole
+    small = quantised.device
     assert small is not None
     assert small.weights == (0.516 * body + 2 * embeddings + 4 * adapter) / 1e6
     whole = of_8b("finetune").device

@@ -185,16 +185,17 @@ def _compute(
     return fixed + operations / rate + least * batches, 1
 
 
-def _train_memory(model: Memory, trained: float, gpu: int) -> int:
+def _train_memory(model: Memory, read: float, trained: float, gpu: int) -> int:
     """MB beside the GPU, or of all where there is none.
 
     Args:
         model: memory of the device that computes.
+        read: MB of the weights as they are read, before any are quantised.
         trained: MB of the weights that are trained, which a checkpoint has.
         gpu: whether it is a GPU: of its states, a checkpoint passes through here.
     """
     if gpu:
-        return int(CUDA + model.weights + 3 * trained)
+        return int(CUDA + read + 3 * trained)
     return int(TORCH + model.total + trained)
 
 
@@ -206,7 +207,7 @@ def _pretrain(size: ModelSize, settings: PreTraining) -> Needs:
     tokens = settings.batch_size * settings.sequence_length
     model = of_training(size, settings, tokens, mixed=_mixed(settings.precision, gpu))
     weights = 4 * size.parameters / 1e6
-    memory = _train_memory(model, weights, gpu) + 12 * tokens * size.vocabulary / 1e6
+    memory = _train_memory(model, weights, weights, gpu) + 12 * tokens * size.vocabulary / 1e6
     return Needs(int(memory), seconds, gpu, other_mb=weights, device=model)
 
 
@@ -233,7 +234,13 @@ def _finetune(
         mixed=_mixed(settings.precision, gpu),
     )  # fmt: skip
     trained = device.gradients
-    return Needs(_train_memory(device, trained, gpu), seconds, gpu, other_mb=trained, device=device)
+    memory = _train_memory(device, _read_mb(model, size), trained, gpu)
+    return Needs(memory, seconds, gpu, other_mb=trained, device=device)
+
+
+def _read_mb(model: Model, size: ModelSize) -> float:
+    """MB of a model's weights as they are read, before any are quantised."""
+    return BYTES[model.dtype] * size.parameters / 1e6
 
 
 def _weights(model: Model, size: ModelSize) -> float:
@@ -274,7 +281,7 @@ def _extract(
     # The variant itself, and what its maps are compared with.
     weights = (3 if tuned and attention else 1) * _weights(model, size)
     device = Memory(weights, activations=batch + maps)
-    models = 3 * BYTES[model.dtype] * size.parameters / 1e6
+    models = 3 * _read_mb(model, size)
     memory = (CUDA if gpu else TORCH + batch + maps) + models + block
     measures = attention.examples * (14 if tuned else 4) if attention else 0
     measured = measures * size.layers * size.heads * 8 / 1e6
@@ -307,7 +314,8 @@ def _intervene(study: Study, model: Model, size: ModelSize, task: TaskSize, name
     answers = (1 + masked + 4 * size.layers) * test * (task.words if ner else 1) * 100 / 1e6
     weights = _weights(model, size)
     device = Memory(weights, activations=batch + statistics)
-    memory = (CUDA if gpu else TORCH + batch + statistics) + 2 * weights + answers
+    memory = (CUDA if gpu else TORCH + batch + statistics) + answers
+    memory += 2 * _read_mb(model, size)
     return Needs(int(memory), seconds, gpu, device=device)
 
 
