@@ -32,6 +32,9 @@ _KEYS = {
     "block_count": "num_hidden_layers",
     "embedding_length": "hidden_size",
     "attention.head_count": "num_attention_heads",
+    "attention.head_count_kv": "num_key_value_heads",
+    "attention.layer_norm_rms_epsilon": "rms_norm_eps",
+    "rope.freq_base": "rope_theta",
     "context_length": "max_position_embeddings",
     "feed_forward_length": "intermediate_size",
     "vocab_size": "vocab_size",
@@ -111,7 +114,7 @@ def _read_sizes(header: _Header) -> dict[str, Any]:
     for _ in range(count):
         name, value = header.text(), header.value()
         own = _KEYS.get(name.partition(".")[2])
-        if own and isinstance(value, int):
+        if own and isinstance(value, int | float):
             found[own] = value
         elif name == _TOKENS:
             found.setdefault("vocab_size", value[0])
