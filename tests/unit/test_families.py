@@ -30,6 +30,7 @@ from layerscope.models.hooks import all_heads, heads_masked, resumed, states_cap
 from layerscope.models.inputs import encode_text
 from layerscope.models.load import load_model
 from layerscope.models.loaded import LoadedModel, load_base, load_fine_tuned
+from layerscope.models.maps import layer_maps, switch_to_maps
 from layerscope.models.parts import head_count, head_projections
 from layerscope.models.tokenizers import load_tokenizer
 from layerscope.training.finetuning import FineTuningData, finetune
@@ -126,6 +127,28 @@ def test_attention_of_every_head_or_the_reason_why_not(study: Study) -> None:
     assert values["entropy"].max() > 0
 
 
+def test_maps_are_of_the_tokens_that_a_state_has_read(base: tuple[str, Path]) -> None:
+    name, folder = base
+    loaded = load_base(folder, FAMILIES[name].architecture)
+    sequences, _ = encode_text(loaded.tokenizer, loaded.special_tokens, TEXTS[:3], 48)
+    batch, alone = (collate(each, loaded.special_tokens) for each in (sequences, sequences[1:2]))
+    if "attention" in FAMILIES[name].missing:
+        with pytest.raises(NotApplicableError):  # noqa: PT012 (the one or the other)
+            switch_to_maps(loaded.model, alone)
+            next(layer_maps(loaded.model, alone))
+        return
+    switch_to_maps(loaded.model, alone)
+    tokens = len(sequences[1].ids)
+    together, apart = (list(layer_maps(loaded.model, each)) for each in (batch, alone))
+    for maps, own in zip(together, apart, strict=True):
+        found, expected = maps[1, :, :tokens], own[0, :, :tokens, :tokens]
+        torch.testing.assert_close(found[..., :tokens], expected, atol=1e-4, rtol=1e-3)
+        assert (found[..., tokens:] == 0).all()
+        if loaded.architecture == "decoder":
+            assert (expected.triu(1) == 0).all()
+        torch.testing.assert_close(expected.sum(dim=-1), torch.ones(expected.shape[:2]))
+
+
 def test_interventions_or_the_reason_why_not(study: Study, tmp_path: Path) -> None:
     loaded, task, table = study.loaded, task_of(study), examples(study.kind, 12, 5)
     missing = FAMILIES[study.name].missing
@@ -155,7 +178,7 @@ def test_interventions_or_the_reason_why_not(study: Study, tmp_path: Path) -> No
 
 def test_a_masked_head_is_one_that_the_projection_takes_nothing_from(study: Study) -> None:
     model = study.loaded.model
-    if "masked heads" in FAMILIES[study.name].missing:
+    if study.name == "Mamba":
         with pytest.raises(NotApplicableError, match="attention heads are not found"):
             all_heads(model)
         return

@@ -12,7 +12,12 @@ from recorded_studies import CODE, FIGURE, ran, run_study
 from layerscope.core.errors import UserError
 from layerscope.core.files import write_json
 from layerscope.provenance.audit import whole
-from layerscope.provenance.leftovers import in_words, leftovers, remove_leftovers
+from layerscope.provenance.leftovers import (
+    in_words,
+    leftovers,
+    remove_leftovers,
+    require_same_study,
+)
 from layerscope.provenance.studies import read_study
 from layerscope.run_records.content import describe, self_digest
 
@@ -150,3 +155,13 @@ def test_a_folder_with_a_hidden_file_besides_stays_and_removal_that_fails_is_sai
     found = leftovers(read_study(".", "s"), kept)
     assert str(model) in found.left_alone
     assert not [path for path in found.removable if "finetune" in path or "models" in path]
+
+
+def test_a_study_that_has_only_the_name_of_another_removes_nothing_of_it(kept: list[str]) -> None:
+    study = read_study(".", "s")
+    write_json(Path("results/s/config.json"), {"tasks": {"a": 1, "b": 2}, "models": {"m": 1}})
+    require_same_study(study, ["b", "c"], ["m", "n"])
+    with pytest.raises(UserError, match=r"made with tasks a, b, none of which .* \(c\); allowed"):
+        require_same_study(study, ["c"], ["m"])
+    with pytest.raises(UserError, match="made with models m, none of which"):
+        require_same_study(study, ["a"], ["n"])

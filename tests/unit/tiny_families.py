@@ -40,8 +40,8 @@ def _encoder(model_type: str, **options: Any) -> Family:
     return Family(model_type, "encoder", {**SHAPE, **options})
 
 
-def _decoder(model_type: str, **options: Any) -> Family:
-    return Family(model_type, "decoder", {**SHAPE, **options})
+def _decoder(model_type: str, missing: tuple[str, ...] = (), **options: Any) -> Family:
+    return Family(model_type, "decoder", {**SHAPE, **options}, missing=missing)
 
 
 ROBERTA = {"pad_token_id": 1, "max_position_embeddings": 66}
@@ -107,7 +107,7 @@ FAMILIES: dict[str, Family] = {
         "bloom", "decoder", {"hidden_size": WIDTH, "n_layer": LAYERS, "n_head": HEADS}
     ),
     "Falcon": _decoder("falcon"),
-    "Falcon, ALiBi": _decoder("falcon", alibi=True),
+    "Falcon, ALiBi": _decoder("falcon", alibi=True, missing=("attention", "masked heads")),
     "gpt-oss": _decoder(
         "gpt_oss", num_local_experts=2, num_experts_per_tok=1, sliding_window=16, **_SHARED_KEYS
     ),

@@ -31,7 +31,7 @@ rule intervene:
         kind=kind,
         architecture=architecture,
         settings=jobs.intervention_settings(STUDY),
-        passes=ACTIVATIONS,
+        passes=jobs.pass_settings(STUDY),
         merge_tags=merge_tags,
         attention=ranking_option,
         weights=weights,

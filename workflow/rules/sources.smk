@@ -30,7 +30,7 @@ def task_statements(wildcards, output):
 
 def model_digests(wildcards, output):
     """Checksums required of a model's files, which `check_checksums` compares."""
-    return jobs.digests(STUDY.models[wildcards.model].source)
+    return jobs.model_digests(STUDY, wildcards.model)
 
 
 def file_digests(wildcards, output):

@@ -106,12 +106,15 @@ for _rule, _option, _about in (
             call=this_call,
             target=lambda wildcards: own_rules("all")[0].name,
             study=STUDY.study,
+            tasks=TASKS,
+            models=MODELS,
             option=_option,
             python=sys.executable,
             program=program("remove_leftovers"),
         shell:
             "{params.python:q} {params.program:q} --call {params.call:q} --target {params.target}"
-            " --study {params.study} {params.option} 2>&1 | tee {log}"
+            " --study {params.study} --tasks {params.tasks} --models {params.models}"
+            " {params.option} 2>&1 | tee {log}"
 
     describe(_rule, _about)
 

@@ -103,6 +103,10 @@ def place_of(name: str) -> Place | None:
     return None
 
 
+#: Embeddings of an encoder-decoder, and the copy of them that its encoder may have.
+SHARED, COPIED = Place(0, "shared.weight"), Place(0, "embed_tokens.weight")
+
+
 def read_matrices(folder: str | Path) -> dict[Place, Matrix]:
     """The matrices of a model's embeddings and blocks.
 
@@ -122,6 +126,8 @@ def read_matrices(folder: str | Path) -> dict[Place, Matrix]:
         if place in found:
             raise UserError(f"{matrix.path}: two matrices '{place.name}' in layer {place.layer}")
         found[place] = matrix
+    if SHARED in found:  # pickles hold a copy of it beside
+        found.pop(COPIED, None)
     return found
 
 

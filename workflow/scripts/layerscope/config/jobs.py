@@ -25,6 +25,7 @@ from layerscope.config.protocols import PROBE_ROWS, TAG_SCHEMES
 from layerscope.config.schema import Study
 from layerscope.config.tasks import HubFiles
 from layerscope.config.training import FineTuning
+from layerscope.core.errors import UserError
 from layerscope.core.files import canonical_json
 from layerscope.core.variants import FINETUNED as FINETUNED
 from layerscope.core.variants import PRETRAINED as PRETRAINED
@@ -140,6 +141,25 @@ def digests(source: Section) -> str:
     return canonical_json(getattr(source, "sha256", {}))
 
 
+def model_digests(study: Study, model: str) -> str:
+    """The same of all models that share the files of one.
+
+    Raises:
+        UserError: two of them require different digests of a file.
+    """
+    found: dict[str, str] = {}
+    for name, entry in study.models.items():
+        if stored_as(study, name) != model:
+            continue
+        for file, digest in getattr(entry.source, "sha256", {}).items():
+            if found.setdefault(file, digest) != digest:
+                raise UserError(
+                    f"models.{name}.source.sha256: {file} with {digest}, but {found[file]} for "
+                    "another model with the same source; allowed: one digest"
+                )
+    return canonical_json(found)
+
+
 def required_checksums(study: Study) -> list[RequiredChecksums]:
     """What is fetched from a hub or a package, and what the configuration requires of it."""
     sources: list[tuple[str, str, str, Section]] = [
@@ -147,6 +167,8 @@ def required_checksums(study: Study) -> list[RequiredChecksums]:
         *(("tasks", name, name, task.source) for name, task in study.tasks.items()),
     ]
     folders = {"models": "models", "tasks": "datasets"}
+    for name in study.models:
+        model_digests(study, name)
     return [
         RequiredChecksums(
             f"{section}.{name}.source.sha256",
@@ -289,6 +311,12 @@ def probe_limit(study: Study, task: str, split: str) -> str:
 def activation_settings(study: Study) -> str:
     """What extraction depends on; what is kept of it afterwards is not."""
     return canonical_json(study.activations.model_dump(mode="json", exclude={"keep"}))
+
+
+def pass_settings(study: Study) -> str:
+    """What forward passes depend on that store no activations."""
+    only = {"batch_tokens", "max_length", "precision"}
+    return canonical_json(study.activations.model_dump(mode="json", include=only))
 
 
 def kept_variants(study: Study) -> list[str]:

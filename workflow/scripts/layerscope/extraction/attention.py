@@ -37,7 +37,7 @@ from layerscope.models.batching import collate
 from layerscope.models.inputs import Encoded, encode_pairs, encode_sentences
 from layerscope.models.load import position_limit
 from layerscope.models.loaded import LoadedModel
-from layerscope.models.maps import maps_side_by_side
+from layerscope.models.maps import maps_side_by_side, switch_to_maps
 from layerscope.models.memory import halving
 
 log = logging.getLogger(__name__)
@@ -297,10 +297,12 @@ def attention_table(
         NotApplicableError: a model gives no attention maps.
         UserError: the device has no memory for one example.
     """
+    examples = choose_examples(loaded, table, kind, settings)
+    device = next(loaded.model.parameters()).device
+    first = collate([examples[0][1]], loaded.special_tokens, device)
     for each in (loaded.model, before, other_seed):
         if each is not None:
-            each.set_attn_implementation("eager")
-    examples = choose_examples(loaded, table, kind, settings)
+            switch_to_maps(each, first)
     return compare_attention(examples, loaded, before, other_seed, settings.batch_examples)
 
 

@@ -11,6 +11,7 @@ A folder with an adapter holds `adapter_model.safetensors` (low-rank matrices, h
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from layerscope.models.tensors import read_tensors
 from layerscope.run_records.content import cached_sha256
 
 CONFIG, BASE = "adapter_config.json", "base.json"
+#: Of state-space layers, whose fused kernels read its weight past the layer; peft refuses it.
+_MAMBA_OUTPUT = re.compile(r"(?:^|\.)mixer\.out_proj$")
 _PREFIX, _DOWN, _UP = "base_model.model.", ".lora_A.weight", ".lora_B.weight"
 
 
@@ -68,7 +71,7 @@ def target_modules(model: PreTrainedModel, targets: str | Sequence[str]) -> list
         if isinstance(module, nn.Linear | Conv1D) and not f"{name}.".startswith(head)
     ]
     if isinstance(targets, str):
-        return linear
+        return [name for name in linear if not _MAMBA_OUTPUT.search(name)]
     ends = {target: [n for n in linear if f".{n}".endswith(f".{target}")] for target in targets}
     if unknown := [target for target, found in ends.items() if not found]:
         known = dict.fromkeys(name.rpartition(".")[2] for name in linear)
@@ -96,17 +99,18 @@ def add_adapter(model: PreTrainedModel, settings: Lora) -> Any:
     targets = target_modules(model, settings.targets)
     # With a name, peft would write it, and look for it on a hub at each checkpoint.
     model.name_or_path = ""
-    adapted = get_peft_model(
-        model,
-        LoraConfig(
-            r=settings.rank,
-            lora_alpha=settings.alpha,  # type: ignore[arg-type]
-            lora_dropout=settings.dropout,
-            target_modules=targets,
-            modules_to_save=head_modules(model),
-            fan_in_fan_out=any(isinstance(model.get_submodule(n), Conv1D) for n in targets),
-        ),
+    config = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,  # type: ignore[arg-type]
+        lora_dropout=settings.dropout,
+        target_modules=targets,
+        modules_to_save=head_modules(model),
+        fan_in_fan_out=any(isinstance(model.get_submodule(n), Conv1D) for n in targets),
     )
+    try:
+        adapted = get_peft_model(model, config)
+    except ValueError as error:
+        raise UserError(f"adapter.targets: {' '.join(str(error).split())}") from None
     own: Any = adapted.peft_config["default"]
     for name in ("target_modules", "modules_to_save"):  # sets, which would be written in any order
         setattr(own, name, sorted(getattr(own, name)))
@@ -149,11 +153,12 @@ class _LowRank(nn.Module):
     def __init__(self, down: torch.Tensor, up: torch.Tensor, scale: float) -> None:
         super().__init__()
         self.down = nn.Parameter(down, requires_grad=False)
-        self.up = nn.Parameter(up * scale, requires_grad=False)
+        self.up = nn.Parameter(up, requires_grad=False)
+        self.scale = scale
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         narrow = nn.functional.linear(inputs.to(self.down.dtype), self.down)
-        return nn.functional.linear(narrow, self.up)
+        return nn.functional.linear(narrow, self.up) * self.scale
 
 
 def apply_adapter(model: PreTrainedModel, folder: str | Path) -> PreTrainedModel:
@@ -211,7 +216,7 @@ def _scale(folder: Path) -> float:
 
 
 def _add(module: Any, inputs: Any, output: torch.Tensor) -> torch.Tensor:
-    return output + module.adapter(inputs[0]).to(output.dtype)
+    return (output + module.adapter(inputs[0])).to(output.dtype)  # rounded once, as by peft
 
 
 def _read_in_float32(module: nn.Module) -> None:

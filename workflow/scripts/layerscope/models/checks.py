@@ -15,6 +15,8 @@ from layerscope.core.files import read_json_object
 
 #: Numbers of a configuration below which there is nothing to study, where a model has them.
 _AT_LEAST_ONE = ("num_hidden_layers", "num_attention_heads", "hidden_size", "vocab_size")
+#: Model types that mix all positions of a batch, padding too.
+_WITHOUT_MASK = frozenset({"fnet"})
 _FLOATS = ("F64", "F32", "F16", "BF16")
 
 
@@ -70,12 +72,27 @@ def require_float_weights(folder: str | Path) -> None:
         )
 
 
+def require_dtype(config: PreTrainedConfig, dtype: torch.dtype, folder: str | Path) -> None:
+    """Stop where a model does not compute with weights of a type.
+
+    Raises:
+        UserError: it does not.
+    """
+    if config.model_type == "xlnet" and dtype != torch.float32:  # its masks are float32
+        raise UserError(f"{folder}: XLNet with dtype bfloat16; allowed: float32")
+
+
 def require_layers(config: PreTrainedConfig, folder: str | Path) -> None:
     """Stop where a configuration is of a model without layers or heads, or not of text alone.
 
     Raises:
         UserError: it is.
     """
+    if config.model_type in _WITHOUT_MASK:
+        raise UserError(
+            f"{Path(folder, 'config.json')}: model_type {config.model_type!r} reads padding as "
+            "text; allowed: a model with an attention mask"
+        )
     if not hasattr(config, "num_hidden_layers") or not hasattr(config, "hidden_size"):
         raise UserError(
             f"{Path(folder, 'config.json')}: model_type {config.model_type!r} has no number of "

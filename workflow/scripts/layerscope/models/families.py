@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -41,13 +42,32 @@ def prepared(config: PreTrainedConfig) -> PreTrainedConfig:
     return config
 
 
-def token_read(tokenizer: PreTrainedTokenizerBase) -> str:
+def token_read(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> str:
     """Which token our head for sequences reads: the first if it is made for that, else the last.
 
     The last is a decoder's that has read all of the input, and XLNet's own token for the purpose.
     """
-    first = tokenizer("a")["input_ids"][0]
-    return "first" if first == tokenizer.cls_token_id else "last"
+    own = tokenizer.cls_token_id
+    if own == tokenizer.bos_token_id and not _is_encoder_decoder(config):
+        return "last"  # a decoder's beginning of text, which has read nothing
+    return "first" if tokenizer("a")["input_ids"][0] == own else "last"
+
+
+def _is_encoder_decoder(config: PreTrainedConfig) -> bool:
+    return type(config) in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING
+
+
+def require_one_side(config: PreTrainedConfig, folder: str | Path) -> None:
+    """Stop where a model is to be pre-trained further that has an encoder and a decoder.
+
+    Raises:
+        UserError: it has both.
+    """
+    if _is_encoder_decoder(config):
+        raise UserError(
+            f"{folder}: {config.model_type!r} has an encoder and a decoder, and is pre-trained as "
+            "one; allowed: to continue from an encoder or a decoder"
+        )
 
 
 def body_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
@@ -62,9 +82,7 @@ def body_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
             f"model_type {config.model_type!r}: transformers has no class for it; allowed: one of "
             "its model types for text"
         )
-    return (
-        _encoder_alone(known) if type(config) in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING else known
-    )
+    return _encoder_alone(known) if _is_encoder_decoder(config) else known
 
 
 def classifier_class(config: PreTrainedConfig, kind: str) -> type[PreTrainedModel]:
@@ -79,7 +97,7 @@ def classifier_class(config: PreTrainedConfig, kind: str) -> type[PreTrainedMode
     )
     body: Any = body_class(config)
     theirs = _class_in(mapping, config)
-    if type(config) in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING or theirs is None:
+    if _is_encoder_decoder(config) or theirs is None:
         return _with_head(body, kind)
     if kind == "nli" and config.model_type in _READ_PADDING:
         return _with_head(body, kind)

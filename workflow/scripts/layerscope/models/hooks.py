@@ -16,6 +16,7 @@ from layerscope.models.parts import (
     head_projections,
     is_half_convolution,
     tokens_first,
+    unknown,
 )
 
 #: A head: its layer, counted from 1, and its place in the layer, counted from 0.
@@ -165,6 +166,8 @@ def states_captured(model: PreTrainedModel) -> Iterator[States]:
                 if isinstance(output, tuple):
                     state, *rest = output
                     beside = tuple(rest)
+                if not isinstance(state, torch.Tensor) or state.dim() != 3:
+                    raise unknown(model, "states of batch x tokens x width")
                 states[place] = state.transpose(0, 1) if turned else state
                 states.beside[place] = beside
 

@@ -25,6 +25,7 @@ from transformers.utils import logging as transformers_logging
 from layerscope.core.errors import UserError
 from layerscope.models.checks import (
     loading,
+    require_dtype,
     require_float_weights,
     require_layers,
     require_whole_body,
@@ -36,6 +37,7 @@ from layerscope.models.families import (
     classifier_class,
     is_ours,
     prepared,
+    require_one_side,
     token_read,
 )
 from layerscope.models.memory import is_out_of_memory
@@ -171,6 +173,7 @@ def load_language_model(
     Raises:
         UserError: the folder holds no such model.
     """
+    require_one_side(_read_config(folder), folder)
     auto = AutoModelForMaskedLM if architecture == "encoder" else AutoModelForCausalLM
     model = _load(lambda _: auto, folder, tokenizer, dtype=torch.float32)[0]
     if architecture == "encoder":
@@ -211,6 +214,7 @@ def _load(
         options: further arguments of `from_pretrained`.
     """
     config = prepared(_read_config(folder))
+    require_dtype(config, options["dtype"], folder)
     if labels:
         config.id2label = dict(enumerate(labels))
         config.label2id = {name: index for index, name in enumerate(labels)}
@@ -218,7 +222,7 @@ def _load(
         with loading(folder, "model"):
             kind = chosen(config)
             if labels and is_ours(kind):
-                setattr(config, READS, token_read(tokenizer))
+                setattr(config, READS, token_read(config, tokenizer))
             model, report = kind.from_pretrained(
                 folder, config=config, **_WEIGHTS, **options, output_loading_info=True
             )

@@ -15,6 +15,8 @@ from layerscope.core.errors import NotApplicableError
 
 #: How far a sum of a row may be from 1.
 _OF_ONE = 1e-3
+#: How far states may be from others, of their norm; bfloat16 rounds to three digits.
+_SAME_STATES = 0.02
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +68,27 @@ def layer_maps(
     yield from _maps_at_once(model, batch)
 
 
+def switch_to_maps(model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> None:
+    """Let a model compute its attention so that it gives maps, for good.
+
+    Args:
+        model: without a head.
+        batch: some input, for which states have to be the same before and after.
+
+    Raises:
+        NotApplicableError: they are not, so that the maps would be those of another model.
+    """
+    with torch.inference_mode():
+        plain = model(**batch).last_hidden_state.float()
+        model.set_attn_implementation("eager")
+        model.config._attn_implementation = "eager"  # Falcon's stays what it was
+        asked = model(**batch, output_attentions=True).last_hidden_state.float()
+    if (asked - plain).norm() > _SAME_STATES * plain.norm():
+        raise NotApplicableError(
+            f"{type(model).__name__} gives other states when it is asked for attention maps"
+        )
+
+
 def _no_maps(model: PreTrainedModel) -> NotApplicableError:
     return NotApplicableError(f"{type(model).__name__} gives no attention maps")
 
@@ -81,7 +104,10 @@ def _maps_at_once(
     if not found or len(found) != model.config.num_hidden_layers:
         raise _no_maps(model)
     for maps in found:
-        full = _from_windows(maps) if maps.shape[-1] != maps.shape[-2] else maps
+        square = maps.shape[-1] == maps.shape[-2]
+        if not square and not hasattr(model.config, "attention_window"):
+            raise _no_maps(model)
+        full = maps if square else _from_windows(maps)
         yield _rows_of_one(full, batch["attention_mask"])
 
 

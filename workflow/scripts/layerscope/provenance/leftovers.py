@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from layerscope.core.errors import UserError
-from layerscope.core.files import remove
+from layerscope.core.files import read_json_object, remove
 from layerscope.provenance.checks import all_below
 from layerscope.provenance.studies import Kept, Study
 from layerscope.run_records.content import Entry, cached_sha256, self_digest
@@ -127,6 +127,30 @@ def _beside(study: Study, kept: Kept) -> Iterator[str]:
         parts, made = (PurePosixPath(p).parts for p in (checkpoints, record["outputs"][0]["path"]))
         if parts[2] == "checkpoints" and len(made) > 3 and parts[4:] == made[3:]:
             yield checkpoints
+
+
+def require_same_study(study: Study, tasks: Collection[str], models: Collection[str]) -> None:
+    """Stop where a study's folder was made by another study, which merely has the same name.
+
+    Args:
+        study: whose results lie in the folder.
+        tasks, models: names in the configuration that is given.
+
+    Raises:
+        UserError: the study was last run with other tasks, or other models, alone.
+    """
+    path = study.results / "config.json"
+    if not path.is_file():
+        return
+    last = read_json_object(path)
+    for section, names in (("tasks", tasks), ("models", models)):
+        made = last.get(section)
+        if isinstance(made, dict) and made and not set(made) & set(names):
+            raise UserError(
+                f"{study.results}: made with {section} {', '.join(sorted(made))}, none of which "
+                f"the configuration has ({', '.join(sorted(names))}); allowed: a configuration of "
+                "that study, or another name in `study:`"
+            )
 
 
 def remove_leftovers(found: Leftovers) -> None:

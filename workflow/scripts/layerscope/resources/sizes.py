@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from layerscope.config.jobs import stored_as
 from layerscope.config.models import (
     ContinuedModel,
     HubModel,
@@ -208,7 +209,7 @@ def _model(study: Study, name: str, root: Path) -> ModelSize:
             shape.layers, shape.width, shape.heads, shape.vocabulary, shape.positions,
             4 * shape.width,
         )  # fmt: skip
-    folder = _folder(source) or root / "resources" / "models" / name
+    folder = _folder(source) or root / "resources" / "models" / stored_as(study, name)
     return _read_folder(folder) or _stated(source) or USUAL[entry.architecture]
 
 
