@@ -69,7 +69,7 @@ def study(request: Any, base: tuple[str, Path], tmp_path_factory: pytest.TempPat
     kind, architecture = request.param, FAMILIES[name].architecture
     task = TaskLabels(kind, LABELS[kind])
     out = tmp_path_factory.mktemp("tuned")
-    data = FineTuningData(examples(kind, 32, 1), examples(kind, 8, 2), task)
+    data = FineTuningData(examples(kind, 16, 1), examples(kind, 4, 2), task)
     finetune(folder, out, data, architecture=architecture, settings=TUNED, seed=1)
     return Study(name, kind, folder, load_fine_tuned(out, architecture, task))
 
