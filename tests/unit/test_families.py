@@ -23,7 +23,7 @@ from layerscope.core.errors import NotApplicableError
 from layerscope.core.formats import write_table
 from layerscope.data.labels import TaskLabels
 from layerscope.extraction.activations import sequence_vectors
-from layerscope.extraction.attention import attention_or_reason
+from layerscope.extraction.attention import attention_table
 from layerscope.extraction.predictions import predict, predict_each
 from layerscope.models.batching import collate
 from layerscope.models.hooks import all_heads, heads_masked, resumed, states_captured
@@ -111,7 +111,7 @@ def test_every_layer_has_vectors_that_padding_does_not_change(base: tuple[str, P
 def test_attention_of_every_head_or_the_reason_why_not(study: Study) -> None:
     before = load_model(study.base, load_tokenizer(study.base))
     settings = Attention(examples=6, max_length=64)
-    columns, found = attention_or_reason(
+    columns, found = attention_table(
         study.loaded.without_head(), before, None, examples(study.kind, 12, 4), study.kind, settings
     )
     missing = "attention" in FAMILIES[study.name].missing

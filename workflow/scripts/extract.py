@@ -67,7 +67,7 @@ def main() -> None:
     from layerscope.core.variants import RANDOM, parse_variant, without_seed
     from layerscope.data.labels import TaskLabels
     from layerscope.extraction.activations import write_all_activations
-    from layerscope.extraction.attention import attention_or_reason
+    from layerscope.extraction.attention import attention_table
     from layerscope.extraction.predictions import predict
     from layerscope.models.loaded import Weights, load_base, load_body, load_fine_tuned
     from layerscope.run_records.content import cached_sha256
@@ -114,7 +114,7 @@ def main() -> None:
             for folder in (arguments.before, arguments.other_seed)
         )
         given = (loaded, before, other_seed, test, task.kind, attention)
-        columns, reasons = attention_or_reason(*given)
+        columns, reasons = attention_table(*given)
         write_table(arguments.out_attention, "attention", columns, {**described, **reasons})
 
 

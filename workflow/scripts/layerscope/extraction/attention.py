@@ -279,7 +279,7 @@ def attention_table(
     table: pa.Table,
     kind: str,
     settings: Attention,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Choose examples of a prepared table and compare the attention of a variant on them.
 
     The models are switched to eager attention, and stay so.
@@ -291,35 +291,24 @@ def attention_table(
         settings: how many examples, and how many in a pass.
 
     Returns:
-        Columns of the format "attention".
+        Columns of the format "attention", and what the file's description says besides: without
+        maps there are no rows, and it says why.
 
     Raises:
-        NotApplicableError: a model gives no attention maps.
         UserError: the device has no memory for one example.
     """
-    examples = choose_examples(loaded, table, kind, settings)
-    device = next(loaded.model.parameters()).device
-    first = collate([examples[0][1]], loaded.special_tokens, device)
-    for each in (loaded.model, before, other_seed):
-        if each is not None:
-            switch_to_maps(each, first)
-    return compare_attention(examples, loaded, before, other_seed, settings.batch_examples)
-
-
-def attention_or_reason(
-    loaded: LoadedModel,
-    before: PreTrainedModel | None,
-    other_seed: PreTrainedModel | None,
-    table: pa.Table,
-    kind: str,
-    settings: Attention,
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The columns of `attention_table`; or none, and for the file's description the reason."""
     try:
-        return attention_table(loaded, before, other_seed, table, kind, settings), {}
+        examples = choose_examples(loaded, table, kind, settings)
+        device = next(loaded.model.parameters()).device
+        first = collate([examples[0][1]], loaded.special_tokens, device)
+        for each in (loaded.model, before, other_seed):
+            if each is not None:
+                switch_to_maps(each, first)
+        columns = compare_attention(examples, loaded, before, other_seed, settings.batch_examples)
     except NotApplicableError as error:
         log.warning("attention is not applicable: %s", error)
         return {name: [] for name in SCHEMAS["attention"]}, described({"attention": str(error)})
+    return columns, {}
 
 
 #: Layer, counted from 1, and measure, to a value for each example and head.
