@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from refusals import one_line
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from test_finetuning import SETTINGS, pairs, sentences, task_of, tuned
 from tiny_models import TEXTS, Tiny, save_encoder
 from transformers.models.bert.modeling_bert import BertIntermediate
 
 from layerscope.analysis.weight_change import relative_changes
-from layerscope.config.extraction import Activations
+from layerscope.config.extraction import Activations, Attention
 from layerscope.config.weights import Lora
 from layerscope.core.errors import UserError
+from layerscope.extraction.attention import attention_table
 from layerscope.extraction.predictions import predict
 from layerscope.models import quantisation
 from layerscope.models.adapters import target_modules
@@ -87,7 +91,7 @@ def test_base_and_adapter_are_the_model_that_peft_merges(
     merged = merged_by_peft(tiny, out, kind)
     task = task_of(pairs(1, 1) if kind == "nli" else sentences(1, 1))
     ours = load_fine_tuned(out, tiny.architecture, task, tiny.folder).model
-    body = load_body(out, tiny.tokenizer, tiny.folder)
+    body = load_body(out, tiny, tiny.folder)
     batch = tiny.tokenizer(TEXTS[:3], return_tensors="pt", padding=True)
     with torch.no_grad():
         found, expected = ours(**batch).logits, merged(**batch).logits
@@ -124,6 +128,55 @@ def test_in_bfloat16_the_adapter_is_read_as_it_was_trained(
         found = predict(loaded, held, task, Activations(precision=precision))
         asked = [i for i, label in enumerate(found["label"]) if label != "O"]
         assert sum(found["label"][i] == found["predicted"][i] for i in asked) > 0.9 * len(asked)
+
+
+def test_in_bfloat16_logits_are_those_of_peft_unmerged(
+    adapted: dict[str, tuple[Tiny, Path]],
+) -> None:
+    """States to the bit; peft has rounded the head, which is read here as it was trained."""
+    from peft import PeftModel
+
+    tiny, out = adapted["decoder"]
+    task, half = task_of(sentences(1, 1)), torch.bfloat16
+    options = (tiny.folder, tiny.tokenizer, "ner", task.learned, half)
+    theirs = PeftModel.from_pretrained(load_with_fresh_head(*options)[0], out).eval()
+    ours = load_fine_tuned(out, "decoder", task, tiny.folder, Weights(half)).model
+    plain = load_model(tiny.folder, tiny.tokenizer, half)
+    batch = tiny.tokenizer(TEXTS[:3], return_tensors="pt", padding=True)
+    with torch.no_grad():
+        found, expected = ours(**batch).logits, theirs(**batch).logits.float()
+        states = theirs.base_model.model.base_model(**batch)[0]
+        assert torch.equal(ours.base_model(**batch)[0], states)
+        assert (plain(**batch)[0] - states).abs().max() > 0.1
+    torch.testing.assert_close(found, expected, rtol=0, atol=2**-8 * float(found.abs().max()))
+
+
+@pytest.mark.parametrize(("name", "kind"), [("encoder", "nli"), ("decoder", "ner")])
+def test_attention_of_adapters_is_compared_with_one_base_in_memory(
+    name: str, kind: str, adapted: dict[str, tuple[Tiny, Path]], tmp_path: Path
+) -> None:
+    """The same values as of models that are loaded one by one."""
+    tiny, out = adapted[name]
+    shutil.copytree(out, tmp_path / "other")
+    moved = {at: each + 0.1 * torch.sin(each * 100) for at, each in tensors(out).items()}
+    save_file(moved, tmp_path / "other" / "adapter_model.safetensors")
+    table = pairs(12, 3) if kind == "nli" else sentences(12, 3)
+    loaded = load_fine_tuned(out, name, task_of(table), tiny.folder).without_head()
+    places = {each.data_ptr() for each in loaded.model.parameters()}
+    folders, found = (tiny.folder, tmp_path / "other"), []
+    for beside in (loaded, replace(loaded, bare=None)):
+        others = [load_body(folder, beside, tiny.folder) for folder in folders]
+        own = [
+            at
+            for other in others
+            for at, each in other.named_parameters()
+            if each.data_ptr() not in places and "adapter" not in at and "pooler" not in at
+        ]
+        assert bool(own) == (beside.bare is None)
+        found.append(attention_table(loaded, *others, table, kind, Attention(examples=8))[0])
+    for column, values in found[0].items():
+        assert np.array_equal(values, found[1][column]), column
+    assert {"cosine", "cosine_ceiling"} <= set(found[0]["measure"])
 
 
 def test_a_model_in_bfloat16_learns_through_an_adapter(decoder: Tiny, tmp_path: Path) -> None:

@@ -70,6 +70,9 @@ def test_a_decoder_of_8b_with_an_adapter_fits_a_gpu_of_80_gb() -> None:
         assert found.device is not None
         assert 15_000 < found.device.total < 80_000, rule
         assert found.mem_mb < 80_000, rule
+    compared = of_8b("extract_finetuned", **weights).device
+    assert compared is not None  # a second seed's adapter, and the one base
+    assert compared.weights == tuned.device.weights + 4 * adapter / 1e6
     quantised = of_8b("finetune", **weights, quantisation="4bit")
     assert quantised.mem_mb == tuned.mem_mb  # they are read whole
     small = quantised.device

@@ -110,7 +110,7 @@ def main() -> None:
     if arguments.out_attention:
         attention = Attention.model_validate_json(arguments.attention_settings)
         before, other_seed = (
-            load_body(folder, loaded.tokenizer, *loading) if folder else None
+            load_body(folder, loaded, *loading) if folder else None
             for folder in (arguments.before, arguments.other_seed)
         )
         given = (loaded, before, other_seed, test, task.kind, attention)

@@ -186,13 +186,16 @@ def apply_adapter(model: PreTrainedModel, folder: str | Path) -> PreTrainedModel
             if name.endswith(_DOWN):
                 place = name.removesuffix(_DOWN)
                 module: Any = model.get_submodule(place)
-                module.adapter = _LowRank(tensor, tensors[f"{place}{_UP}"], scale)
+                up, where = tensors[f"{place}{_UP}"], module.weight.device
+                module.adapter = _LowRank(tensor, up, scale).to(where)
                 module.register_forward_hook(_add)
             elif not name.endswith(_UP):
                 place, _, own = name.rpartition(".")
                 module = model.get_submodule(place)
-                if getattr(module, own).shape != tensor.shape:
+                replaced = getattr(module, own)
+                if replaced.shape != tensor.shape:
                     raise KeyError(name)
+                tensor = tensor.to(replaced.device)
                 setattr(module, own, nn.Parameter(tensor, requires_grad=False))
                 _read_in_float32(module)
     except (AttributeError, KeyError) as error:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import copy
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -32,6 +33,8 @@ class LoadedModel:
     tokenizer: PreTrainedTokenizerBase
     special_tokens: SpecialTokens
     architecture: str  # "encoder" or "decoder"
+    #: Of a model with an adapter, the same without it, in the same memory.
+    bare: PreTrainedModel | None = field(default=None, kw_only=True)
 
     @classmethod
     def of(
@@ -48,7 +51,8 @@ class LoadedModel:
 
     def without_head(self) -> Self:
         """The same model below its head."""
-        return replace(self, model=self.model.base_model)  # type: ignore[arg-type]
+        bare: Any = self.bare and self.bare.base_model
+        return replace(self, model=self.model.base_model, bare=bare)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -88,8 +92,7 @@ def load_base(
         model = load_model(folder, tokenizer, weights.dtype)
     else:
         model = random_model(folder, tokenizer, random_seed, weights.dtype)
-    model = weights.finished(model)
-    return LoadedModel.of(model.to(device()), tokenizer, architecture)  # type: ignore[arg-type]
+    return LoadedModel.of(on_device(weights.finished(model)), tokenizer, architecture)
 
 
 def load_fine_tuned(
@@ -111,37 +114,57 @@ def load_fine_tuned(
     Raises:
         UserError: the folder holds no such model, or an adapter for another base.
     """
+    bare = None
     if is_adapter(folder):
         base = require_base(folder, base)
         tokenizer = load_tokenizer(base)
         options = (tokenizer, task.kind, task.learned, weights.dtype)
-        model = weights.finished(load_with_fresh_head(base, *options)[0])
+        model = on_device(weights.finished(load_with_fresh_head(base, *options)[0]))
+        bare = in_same_memory(model)
         apply_adapter(model, folder)
     else:
         tokenizer = load_tokenizer(folder)
         model = load_with_head(folder, tokenizer, task.kind, task.learned, weights.dtype)
+        model = on_device(model)
     unshare_blocks(model)
-    return LoadedModel.of(model.to(device()), tokenizer, architecture)  # type: ignore[arg-type]
+    return replace(LoadedModel.of(model, tokenizer, architecture), bare=bare)
 
 
 def load_body(
     folder: str | Path,
-    tokenizer: PreTrainedTokenizerBase,
+    beside: LoadedModel,
     base: str | Path | None = None,
     weights: Weights = Weights(),
 ) -> PreTrainedModel:
-    """A model or an adapter's base with the adapter, without a head, on the device.
+    """Another model of the same architecture, without a head, on the device.
 
-    Arguments as for `load_fine_tuned`.
+    Of a base that `beside` has too, only what differs takes memory.
+
+    Args:
+        folder: the model's, or that of an adapter.
+        beside: a model without its head.
+        base: the model that an adapter belongs to, this one or that of `beside`.
+        weights: how they are loaded.
 
     Raises:
         UserError: the folder holds no such model, or an adapter for another base.
     """
     adapted = is_adapter(folder)
-    if adapted:
-        base = require_base(folder, base)
-    model = load_model(base if adapted and base else folder, tokenizer, weights.dtype)
-    model = weights.finished(model)
-    if adapted:
-        apply_adapter(model, folder)
+    whole = require_base(folder, base) if adapted else Path(folder)
+    if beside.bare is not None and base is not None and whole == Path(base):
+        model = in_same_memory(beside.bare)
+    else:
+        model = load_model(whole, beside.tokenizer, weights.dtype)
+        model = on_device(weights.finished(model))
+    return apply_adapter(model, folder) if adapted else model
+
+
+def on_device(model: PreTrainedModel) -> PreTrainedModel:
+    """The same model, on the accelerator if there is one."""
     return model.to(device())  # type: ignore[arg-type]
+
+
+def in_same_memory(model: PreTrainedModel) -> PreTrainedModel:
+    """A second model with the parameters of a first one, but modules and hooks of its own."""
+    shared: dict[int, Any] = {id(each): each for each in (*model.parameters(), *model.buffers())}
+    return copy.deepcopy(model, shared)

@@ -22,7 +22,13 @@ from layerscope.core.encodings import encoding
 from layerscope.core.measures import BASELINES_OF_KIND
 from layerscope.core.variants import parse_variant
 from layerscope.resources.layers import states_of
-from layerscope.resources.memory import BYTES, Memory, of_training, weights_mb
+from layerscope.resources.memory import (
+    BYTES,
+    Memory,
+    adapter_parameters,
+    of_training,
+    weights_mb,
+)
 from layerscope.resources.probes import CORE, TORCH, fit, probe_of, sides
 from layerscope.resources.rates import read_rates
 from layerscope.resources.sizes import SUBWORDS, USUAL_LABELS, ModelSize, Sizes, TaskSize
@@ -278,10 +284,14 @@ def _extract(
     batch = states * size.width * settings.batch_tokens * 8 / 1e6
     held = attention.batch_examples if attention else 0
     maps = 12 * size.layers * size.heads * held * length**2 * 4 / 1e6
-    # The variant itself, and what its maps are compared with.
-    weights = (3 if tuned and attention else 1) * _weights(model, size)
+    # The variant itself, and what its maps are compared with: adapters of one base share it.
+    weights, models = _weights(model, size), 3 * _read_mb(model, size)
+    if model.adapter:
+        models = 2 * _read_mb(model, size)
+    if tuned and attention:
+        adapter = model.adapter
+        weights += 4 * adapter_parameters(size, adapter) / 1e6 if adapter else 2 * weights
     device = Memory(weights, activations=batch + maps)
-    models = 3 * _read_mb(model, size)
     memory = (CUDA if gpu else TORCH + batch + maps) + models + block
     measures = attention.examples * (14 if tuned else 4) if attention else 0
     measured = measures * size.layers * size.heads * 8 / 1e6
