@@ -33,6 +33,9 @@ def copy(finished: Finished, tmp_path: Path) -> Copy:
 
     def moved(record: dict[str, Any]) -> None:
         record["configuration"]["files"] = [os.path.relpath(config, folder)]
+        python, program, options = record["command"].split(" ", 2)
+        program = finished.workflow / "workflow" / "scripts" / Path(program).name
+        record["command"] = " ".join([python, os.path.relpath(program, folder), options])
 
     assert record.is_file()
     copied.edit(f"{RESULTS}/config.json", moved, forge=1)

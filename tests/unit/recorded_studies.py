@@ -59,8 +59,9 @@ def run_study() -> None:
     """In the working directory: data of two tasks, the table of both, a figure of one task."""
     Path("raw.csv").write_text("text")
     given = read_yaml(MINIATURE) | {"study": "s"}
+    Path("my.yaml").write_text(json.dumps(given))
     text = validate(given).model_dump_json()
-    configuration = {"files": [], "given": given}
+    configuration = {"files": ["my.yaml"], "given": {}}
     ran("configuration", [CONFIG], configuration=configuration, text=text)
     for task in ("nli", "ner"):
         data = f"results/s/data/{task}.parquet"
@@ -77,6 +78,15 @@ def run_rest() -> list[str]:
     asked.remove(CONFIG)
     ran("rest", asked)
     return asked
+
+
+def run_report(read: Sequence[str]) -> str:
+    """The study's report of some results, with a caption of the workflow; gives its path."""
+    caption, report = Path("report/a.rst"), "results/s/report.html"
+    caption.parent.mkdir(exist_ok=True)
+    caption.write_text("A figure.")
+    ran("report_page", [report], [*read, str(caption)])
+    return report
 
 
 def whole_record() -> dict[str, Any]:

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from recorded_studies import CODE, FIGURE, ran, run_study
 
+from layerscope.core.errors import UserError
 from layerscope.provenance.asked import audit_asked
 from layerscope.provenance.audit import Audit, Part, audit, whole
-from layerscope.provenance.audit_html import page
+from layerscope.provenance.audit_html import page, require_page
 from layerscope.provenance.audit_text import in_words, tree
 from layerscope.provenance.studies import find_study, read_study
 
@@ -34,12 +35,10 @@ def seen(folder: Path, *targets: str) -> Audit:
 
 def test_a_figure_gets_ten_lines_with_the_verdict_first(finished: Path) -> None:
     verdict, *lines = in_words(seen(finished, FIGURE)).splitlines()
-    assert (
-        verdict == "Everything verifies: 4 files and folders of 3 jobs and 1 raw sources checked."
-    )
+    assert verdict == "Everything verifies: 4 files and folders of 3 jobs and 1 raw source checked."
     assert len(lines) <= 9
     told = dict(line.split(maxsplit=1) for line in lines)
-    assert told["Commit"] == "cccccccccccc; checked against no checkout"
+    assert told["Commit"] == "cccccccccccc; checked against programs outside any git checkout"
     assert told["User"] == f"{getpass.getuser()} on {socket.gethostname()}"
     assert told["Versions"].startswith("python 3.")
     assert told["Raw"] == "data  raw.csv"
@@ -66,7 +65,7 @@ def test_a_study_is_audited_wherever_it_lies(finished: Path, tmp_path: Path) -> 
     assert {finding.kind for finding in found.findings} == {"log", "missing"}  # left behind
 
 
-def test_findings_of_one_kind_are_one_line_where_there_are_many(
+def test_of_many_findings_of_one_kind_a_few_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -78,10 +77,10 @@ def test_findings_of_one_kind_are_one_line_where_there_are_many(
     found = seen(tmp_path, *(f"results/s/samples/{number}.parquet" for number in range(7)))
     short, whole = in_words(found), in_words(found, trees=True)
     assert short.startswith("7 things do not verify")
-    (line,) = [line for line in short.splitlines() if line.startswith("!!")]
-    assert line.startswith("!! changed: results/s/samples/0.parquet, ")
-    assert "and 4 more: changed by hand" in line
-    assert line.endswith("(others differ: --tree)")
+    *named, more = [line for line in short.splitlines() if line.startswith("!!")]
+    for number, line in enumerate(named):
+        assert line.startswith(f"!! changed: results/s/samples/{number}.parquet: changed by hand")
+    assert (len(named), more) == (3, "!! changed: and 4 more: --tree")
     assert sum(line.startswith("!!") for line in whole.splitlines()) == 7
 
 
@@ -102,6 +101,52 @@ def test_a_renamed_copy_is_audited_as_the_study_that_it_is(finished: Path, tmp_p
     assert finding.message == "the study in this folder is s, under another name"
     assert {each.kind for each in found.findings} <= {"record", "settings"}
     assert len(found.findings) == 1 + len(seen(finished, FIGURE).findings)
+
+
+def test_a_folder_of_results_is_audited_with_what_no_job_made_in_it(
+    finished: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(finished, tmp_path / "w")
+    results = tmp_path / "w/results/s"
+    (results / "figures/notes.txt").write_text("mine")
+    (results / "notes.txt").write_text("mine")
+    seen, _ = audit_asked(str(results / "figures"), ".", CODE)
+    assert seen.targets == [FIGURE]
+    orphans = [each.path for each in seen.findings if each.kind == "orphan"]
+    assert orphans == ["results/s/figures/notes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("audit.html", "the page of an earlier audit"),
+        ("pack.zip", "an archive; unzip it and audit the study in it"),
+        ("benchmarks/table.tsv", "Snakemake's run times"),
+        ("figures/f-nli.svg.run.json", "a run record; allowed: the result that it is of"),
+        ("mine", "no job made anything in it"),
+    ],
+)
+def test_what_no_audit_looks_at_is_called_what_it_is(
+    finished: Path, tmp_path: Path, name: str, said: str
+) -> None:
+    shutil.copytree(finished, tmp_path / "w")
+    asked = tmp_path / "w/results/s" / name
+    if name == "mine":
+        asked.mkdir()
+    with pytest.raises(UserError, match=f"{name}: {said}"):
+        audit_asked(str(asked), ".", CODE)
+
+
+def test_a_page_replaces_nothing_but_an_earlier_page(finished: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own.html"
+    require_page(own)
+    own.write_text(page(seen(finished, FIGURE)))
+    require_page(own)
+    with pytest.raises(UserError, match="not the page of an audit; allowed: a new file"):
+        require_page(finished / FIGURE)
+    with pytest.raises(UserError, match="its folder does not exist"):
+        require_page(tmp_path / "none" / "audit.html")
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_chain_of_jobs_may_be_longer_than_python_recurses(finished: Path) -> None:

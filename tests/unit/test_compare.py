@@ -275,6 +275,7 @@ def test_what_cannot_be_compared_is_refused_in_one_line(tmp_path: Path) -> None:
         ((results, "nothing"), "error: nothing: neither; allowed: "),
         ((results, tmp_path), f"error: {tmp_path}: no study, since it has no config.json of one; "),
         ((results, results.parent / "x"), f"error: {results.parent}/x: no such folder; allowed: "),
+        ((results, results / "config.json"), f"error: {results}/config.json: inside a study's "),
         ((results, bare), f"error: {bare}/config.json: no such file"),
     ):
         refused = run(*arguments)

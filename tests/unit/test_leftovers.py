@@ -100,6 +100,22 @@ def test_what_a_later_job_made_again_is_that_jobs(kept: list[str]) -> None:
     assert not [each for each in whole(read_study(".", "s"), CODE).findings if "x.svg" in each.path]
 
 
+def test_what_a_result_that_stays_was_made_from_stays(kept: list[str]) -> None:
+    """A report of an earlier configuration can be verified until it is made again."""
+    figure, report = "results/s/figures/old.svg", "results/s/report.html"
+    ran("table_old", ["results/s/tables/old.csv"])
+    ran("figure_old", [figure], ["results/s/tables/old.csv"])
+    ran("report_page", [report], [figure])
+    found = leftovers(read_study(".", "s"), [*kept, FIGURE, OTHER, report])
+    assert found.jobs == []
+    text = in_words(found, removed=True, how="HOW")
+    assert f"left alone, since {report}, which stays, was made from it" in text
+    assert f": {figure}\n" in text
+    os.remove(report)
+    found = leftovers(read_study(".", "s"), [*kept, FIGURE, OTHER, report])
+    assert [job.record["rule"] for job in found.jobs] == ["table_old", "figure_old"]
+
+
 def test_what_jobs_that_may_be_running_make_stays(kept: list[str]) -> None:
     record = f"{OTHER}.run.json"
     os.remove(OTHER)

@@ -9,11 +9,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from recorded_studies import CODE, FIGURE, run_rest, run_study
+from recorded_studies import CODE, FIGURE, run_report, run_rest, run_study
 
 from layerscope.core.errors import UserError
 from layerscope.provenance.audit import Audit, whole
-from layerscope.provenance.audit_text import verdict
+from layerscope.provenance.audit_text import facts, verdict
 from layerscope.provenance.crate import _add_root
 from layerscope.provenance.entities import Graph
 from layerscope.provenance.pack import _address, pack
@@ -34,7 +34,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         run_study()
         targets = [*TARGETS, *run_rest()]
-        pack(read_study(".", "s"), targets, Path("results/s/pack.zip"), CHECKOUT)
+        run_report(targets)
+        said = pack(read_study(".", "s"), targets, Path("results/s/pack.zip"), CHECKOUT)
+        assert said == "report.html is in it."
     return folder
 
 
@@ -54,8 +56,10 @@ def test_an_archive_verifies_by_its_own_programs_without_data_and_logs(unpacked:
     found = seen(unpacked)
     assert found.findings == []
     assert found.parts.keys() >= {*TARGETS, "results/s/data/nli.parquet", "raw.csv"}
+    assert (unpacked / "results/s/report.html").is_file()
     assert not (unpacked / "results/s/data/nli.parquet").exists()
-    assert "checked, 3 of them by the digests in records alone: the archive" in verdict(found)
+    assert "checked, 4 of them only by the digests in the records, since" in verdict(found)
+    assert facts(found)["Commit"].endswith("; checked against the programs in this archive")
     text = (unpacked / "README.txt").read_text()
     assert text.startswith(f"Study s, made by the workflow layerscope, commit: {'c' * 40}.\n")
     assert f"Only Python {'.'.join(Code.python())}, which made the results" in text
@@ -114,8 +118,25 @@ def test_of_results_alone_absent_logs_and_data_are_one_line_each(
     made: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(made / "results", tmp_path / "results")
-    found = [finding[:2] for finding in whole(read_study(tmp_path, "s"), CODE).findings]
-    assert sorted(found) == [("logs/s", "log"), ("raw.csv", "missing")]
+    found = whole(read_study(tmp_path, "s"), CODE)
+    found_kinds = sorted(each[:2] for each in found.findings)
+    assert found_kinds == [("logs/s", "log"), ("raw.csv", "missing")]
+    configuration, captions, *_ = found.unknown
+    assert "my.yaml is not here. All settings are in config.json" in configuration
+    assert "captions from report/a.rst, which are not here" in captions
+    assert "7 jobs, 1 raw source and 1 caption checked, 1 of them only by" in verdict(found)
+
+
+def test_a_report_that_is_out_of_date_is_left_out_and_said(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(made, tmp_path / "made")
+    monkeypatch.chdir(tmp_path / "made")
+    Path("report/a.rst").write_text("Another caption.")
+    study = read_study(".", "s")
+    said = pack(study, TARGETS, Path("again.zip"), CHECKOUT)
+    assert "report/a.rst: the caption differs from what was read" in said
+    assert not [n for n in zipfile.ZipFile("again.zip").namelist() if n.endswith("report.html")]
 
 
 def test_the_address_of_the_workflow_is_told_where_the_citation_has_it(tmp_path: Path) -> None:

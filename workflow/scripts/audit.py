@@ -31,10 +31,12 @@ def main() -> None:
     arguments = parser.parse_args()
 
     from layerscope.provenance.asked import audit_asked
-    from layerscope.provenance.audit_html import page
+    from layerscope.provenance.audit_html import page, require_page
     from layerscope.provenance.audit_text import as_json, in_words
     from layerscope.provenance.present import committed_code
 
+    if arguments.html:
+        require_page(arguments.html)
     with committed_code() as code:
         seen, heading = audit_asked(arguments.target, arguments.root, code)
     if arguments.html:

@@ -53,14 +53,15 @@ def _side(name: str) -> Any:
     from layerscope.provenance.comparison.commits import find_commit
     from layerscope.provenance.studies import find_study, read_study, study_of
 
-    place = find_study(name) if os.path.isdir(name) else None
-    if place:
-        root, study, folder = place
-        return read_study(_short(root), study, _short(folder))
-    commit = None if os.path.isdir(name) else find_commit(CHECKOUT, name)
+    commit = None if os.path.exists(name) else find_commit(CHECKOUT, name)
     if commit:
         return commit
-    named = study_of(name)
+    place, named = find_study(name), study_of(name)
+    folder = place[2] if place else Path(named[0], "results", named[1]) if named else None
+    if folder and folder.is_dir() and folder != Path(os.path.abspath(name)):
+        raise UserError(f"{name}: inside a study's folder; allowed: that folder, {_short(folder)}")
+    if place:
+        return read_study(_short(place[0]), place[1], _short(place[2]))
     if named:
         return read_study(_short(named[0]), named[1])  # says what is missing
     if os.path.isdir(name):

@@ -21,10 +21,10 @@ def main() -> None:
     from layerscope.provenance.pack import pack
     from layerscope.provenance.studies import read_study
 
-    pack(read_study(".", arguments.study), json.loads(arguments.targets), arguments.out)
+    said = pack(read_study(".", arguments.study), json.loads(arguments.targets), arguments.out)
     size = arguments.out.stat().st_size / 1e6
     print(f"{arguments.out}: {size:.1f} MB, sha256 {sha256_file(arguments.out)}")
-    print("Its README.txt says how to verify it.")
+    print(f"{said} Its README.txt says how to verify it.")
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]
 
 from layerscope.core.errors import UserError
 from layerscope.core.files import sha256_file
+from layerscope.core.wording import few
 from layerscope.download.address import PUBLIC, endpoint, shown_endpoint, variables_set
 
 TRIES = 6
@@ -356,7 +357,7 @@ def _place(kind: str, name: str, revision: str) -> str:
 
 
 def _some(names: list[str]) -> str:
-    return ", ".join(sorted(names)[:10]) + (f" and {len(names) - 10} more" * (len(names) > 10))
+    return few(sorted(names), 10)
 
 
 def _require_client() -> None:

@@ -12,6 +12,8 @@ from matplotlib import font_manager
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from layerscope.core.wording import few
+
 #: Has a box for every letter there is.
 _LAST_RESORT = "Last Resort"
 _NAMED = 20  # letters at most that a message names
@@ -34,12 +36,11 @@ def add_fallback_fonts(figure: Figure) -> bool:
         return False
     families, left = fallback_families(wanted, installed_letters())
     if left:
-        more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
         log.warning(
-            "no installed font has %s%s, drawn as boxes; a font that has them, such as "
+            "no installed font has %s, drawn as boxes; a font that has them, such as "
             "Noto Sans CJK for Chinese, Japanese and Korean, is used once it is installed",
-            " ".join(sorted(left)[:_NAMED]), more,
-        )  # fmt: skip
+            few(sorted(left), _NAMED, " "),
+        )
     for text, letters in texts.items():
         if letters:
             text.set_fontfamily([*text.get_fontfamily(), *families])

@@ -10,6 +10,7 @@ from layerscope.core import lineage
 from layerscope.core.errors import UserError
 from layerscope.provenance.audit import Audit, audit, whole
 from layerscope.provenance.checks import Finding, look
+from layerscope.provenance.outside import what_is
 from layerscope.provenance.present import Code
 from layerscope.provenance.studies import (
     Study,
@@ -52,12 +53,34 @@ def audit_asked(target: str, root: str | Path, code: Code) -> tuple[Audit, str]:
             message = f"the study in this folder is {place[1]}, under another name"
             extra = [Finding(os.path.join("results", named[1]), "record", message)]
         study = read_study(*place)
-        path = study.named(os.path.abspath(target))
-        if not os.path.exists(target) and path not in study.made:
-            raise UserError(f"{target}: no such file; allowed: a result, or a study's folder")
-        everything = path == os.path.join("results", study.name)
-        seen = whole(study, code) if everything else audit(study, [path], code)
+        seen = _audit_part(study, study.named(os.path.abspath(target)), target, code)
     return seen._replace(general=[*extra, *seen.general]), heading
+
+
+def _audit_part(study: Study, path: str, target: str, code: Code) -> Audit:
+    """Audit a study, a folder in it, or a result.
+
+    Args:
+        study: with its records.
+        path: from its root.
+        target: the same, as it was asked for.
+        code: what the results should be made by.
+    """
+    known = what_is(study, path)
+    if known:
+        raise UserError(f"{target}: {known}; allowed: a result, or a study's folder")
+    for output, kept in study.made.items():
+        if study.named(kept.file) == path:
+            raise UserError(f"{target}: a run record; allowed: the result that it is of, {output}")
+    inside = any(str(folder) in study.made for folder in (Path(path), *Path(path).parents))
+    if not os.path.exists(target) and not inside:
+        raise UserError(f"{target}: no such file; allowed: a result, or a study's folder")
+    if os.path.isdir(target) and not inside:
+        made = any(output.startswith(f"{path}/") for output in study.made)
+        if not made and path != f"results/{study.name}":
+            raise UserError(f"{target}: no job made anything in it; allowed: a folder of results")
+        return whole(study, code, path)
+    return audit(study, [path], code)
 
 
 class Traced(NamedTuple):

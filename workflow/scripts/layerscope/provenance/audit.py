@@ -11,13 +11,14 @@ its rows only: from such a figure an audit goes to the results of its task.
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from layerscope.config.targets import CONFIGURATION
+from layerscope.core.errors import UserError
+from layerscope.core.wording import few
 from layerscope.provenance.checks import (
     FIGURES,
     Finding,
@@ -32,22 +33,15 @@ from layerscope.provenance.checks import (
     check_witnesses,
 )
 from layerscope.provenance.claims import ONLY_RECORDED
+from layerscope.provenance.elsewhere import is_caption, is_elsewhere, lacks_checkout
 from layerscope.provenance.expected import Expected, expected
+from layerscope.provenance.outside import all_outside, what_is
 from layerscope.provenance.present import Code, python_of, stale_settings
-from layerscope.provenance.studies import PACKED, Kept, Study
+from layerscope.provenance.studies import Kept, Study
 from layerscope.run_records.content import Entry, Record, output_entry
 
 #: Where everything is made by jobs; a user's own files may lie elsewhere below `resources`.
 MADE = ("results/", "resources/models/", "resources/datasets/")
-#: Below results/{study}, what belongs to a study and is made by no job of it.
-BESIDES = (
-    *("benchmarks", "checkpoints", "crate", "audit.html", "report.html", "report.zip"),
-    *(PACKED, "pack.zip"),
-)
-
-
-#: What a killed program leaves of such a file until the next one writes it.
-_BEGUN = re.compile(r"\.(.+)\.[^.]+\.(?:partial|old)")
 
 
 class Part(NamedTuple):
@@ -114,14 +108,14 @@ def concerns(study: Study, reader: Kept | None, path: str, task: str | None) -> 
     return task is None or _task(reader) is not None or _task(study.made.get(path)) in (None, task)
 
 
-def audit(study: Study, targets: Iterable[str], code: Code, everything: bool = False) -> Audit:
+def audit(study: Study, targets: Iterable[str], code: Code, below: str | None = None) -> Audit:
     """Audit some results of a study.
 
     Args:
         study: with its records.
         targets: paths of results from the study's root, outputs of jobs or files in such a folder.
         code: what the results should be made by.
-        everything: look for what no job made, too.
+        below: a folder, from the study's root, in which to look for what no job made, too.
     """
     targets = [_output(study, target) for target in targets]
     general = list(_settings(study))
@@ -131,10 +125,10 @@ def audit(study: Study, targets: Iterable[str], code: Code, everything: bool = F
         for path, reason in study.broken.items()
         if not path.is_relative_to(study.root / "resources")
     ]
-    if everything:
-        general += _orphans(study)
+    if below is not None:
+        general += _orphans(study, below)
         if isinstance(plan, Expected):
-            general += plan.missing(study)
+            general += [each for each in plan.missing(study) if _is_in(each.path, below)]
     tasks = {_task(study.made.get(target)) for target in targets}
     task = tasks.pop() if len(tasks) == 1 else None
     parts: dict[str, Part] = {}
@@ -162,16 +156,43 @@ def audit(study: Study, targets: Iterable[str], code: Code, everything: bool = F
                 waiting.append(entry["path"])
     for path, entry in raw.items():
         parts[path] = Part(path, entry, None, list(_raw(study, path, entry)))
-    outside = [path for path in BESIDES if _is_outside(study, path)] if everything else []
+    outside = all_outside(study) if below == f"results/{study.name}" else []
     records = [part.made.record for part in parts.values() if part.made]
-    unknown = [*_unknown(records, code, plan), *ONLY_RECORDED]
-    left_over = plan.left_over(study) if everything and isinstance(plan, Expected) else []
+    unknown = [*_not_here(study, parts), *_unknown(records, code, plan), *ONLY_RECORDED]
+    found = plan.left_over(study) if below is not None and isinstance(plan, Expected) else []
+    left_over = [path for path in found if _is_in(path, str(below))]
     return Audit(study, targets, parts, general, code.commit, outside, unknown, left_over)
 
 
-def _is_outside(study: Study, name: str) -> bool:
-    path = f"results/{study.name}/{name}"
-    return path not in study.made and os.path.lexists(study.place(path))
+def _is_in(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder}/")
+
+
+def _not_here(study: Study, parts: Mapping[str, Part]) -> Iterator[str]:
+    """What could be verified where the checkout is that the study was run from."""
+    files = _absent_configuration(study)
+    if files:
+        yield (
+            f"Whether the configuration is still that of the study is unknown: {few(files)} "
+            f"{'is' if len(files) == 1 else 'are'} not here. All settings are in {CONFIGURATION}."
+        )
+    captions = [path for path in parts if is_caption(study, path) and is_elsewhere(study, path)]
+    if captions:
+        yield (
+            f"The report has captions from {few(captions)}, which are not here and known by their "
+            "digests alone."
+        )
+
+
+def _absent_configuration(study: Study) -> list[str]:
+    """Configuration files that were left where the study was run."""
+    kept = study.made.get(f"results/{study.name}/{CONFIGURATION}")
+    files = (kept.record.get("configuration") or {}).get("files", ()) if kept else ()
+    return [
+        file
+        for file in files
+        if not study.place(file).is_file() and (file in study.left_out or lacks_checkout(study))
+    ]
 
 
 def _unknown(records: list[Record], code: Code, plan: Expected | str) -> Iterator[str]:
@@ -216,18 +237,13 @@ def _part(study: Study, path: str, kept: Kept, code: Code, plan: Expected | str)
     entry = output_entry(record, path) or {}
     findings = [*check_record(path, kept, study), *check_copies(record, study)]
     if record["exit"] == 0:
-        if not absent(study, path):
+        if not is_elsewhere(study, path):
             findings += _contents(path, kept, study, code)
         if entry.get("temporary") and isinstance(plan, Expected):
             findings += plan.check_temporary(study.named(kept.file), path, record)
         findings += check_log(record, study)
         findings += check_code(path, record, code)
     return Part(path, entry, kept, findings)
-
-
-def absent(study: Study, path: str) -> bool:
-    """Whether something was left out of an archive and is known by its digest alone."""
-    return path in study.left_out and not os.path.lexists(study.place(path))
 
 
 def _contents(path: str, kept: Kept, study: Study, code: Code) -> Iterator[Finding]:
@@ -246,10 +262,10 @@ def _orphan(path: str) -> Iterator[Finding]:
 
 def _raw(study: Study, path: str, entry: Entry) -> Iterator[Finding]:
     """What does not verify about an input without a record: raw data, or an orphan."""
-    if absent(study, path):
+    if is_elsewhere(study, path):
         return
     if not path.startswith(MADE):
-        yield from check_raw(entry, study)
+        yield from check_raw(entry, study, "the caption" if is_caption(study, path) else "raw data")
     elif entry["lineage"] is None:
         yield from _orphan(path)
 
@@ -272,16 +288,22 @@ def _settings(study: Study) -> Iterator[Finding]:
     if told is None:
         message = "edited: it does not say what the configuration was read from"
         yield Finding(study.named(kept.file), "record", message)
-    elif not changed and not study.left_out.intersection(told["files"]):
+    elif not changed and not _absent_configuration(study):
         files = ", ".join(told["files"])
-        for line in stale_settings(study.root, study.place(path), told):
+        try:
+            lines = stale_settings(study.root, study.place(path), told)
+        except UserError as error:
+            reason = " ".join(str(error).split())
+            yield Finding(files, "settings", f"it cannot be compared: {reason}")
+            return
+        for line in lines:
             yield Finding(files, "settings", f"configured differently now: {line}")
 
 
-def _orphans(study: Study) -> Iterator[Finding]:
-    """Files below the study's folder that no record lists."""
+def _orphans(study: Study, below: str) -> Iterator[Finding]:
+    """Files in a folder of the study that no record lists."""
     records = {kept.file for kept in study.made.values()} | study.broken.keys()
-    for folder, folders, names in os.walk(study.results):
+    for folder, folders, names in os.walk(study.place(below)):
         here = study.named(folder)
         own = [name for name in sorted(folders) if not _known(study, f"{here}/{name}")]
         folders[:] = [name for name in own if not os.path.islink(f"{folder}/{name}")]
@@ -295,19 +317,20 @@ def _orphans(study: Study) -> Iterator[Finding]:
 
 
 def _known(study: Study, path: str) -> bool:
-    return path in study.made or _besides(study, path)
+    return path in study.made or what_is(study, path) is not None
 
 
-def _besides(study: Study, path: str) -> bool:
-    name = path.removeprefix(f"results/{study.name}/")
-    begun = _BEGUN.fullmatch(name)
-    return (begun[1] if begun else name) in BESIDES
+def whole(study: Study, code: Code, below: str | None = None) -> Audit:
+    """Audit everything that a study has: all that its jobs made, and what no job made.
 
-
-def whole(study: Study, code: Code) -> Audit:
-    """Audit everything that a study has: all that its jobs made, and what no job made."""
-    own = [path for path in study.made if path.startswith(f"results/{study.name}/")]
-    return audit(study, sorted(own, key=_figures_first), code, everything=True)
+    Args:
+        study: with its records.
+        code: what the results should be made by.
+        below: a folder of it, from its root, to which the results belong; None: all of it.
+    """
+    folder = below or f"results/{study.name}"
+    own = [path for path in study.made if path.startswith(f"{folder}/")]
+    return audit(study, sorted(own, key=_figures_first), code, folder)
 
 
 def _figures_first(path: str) -> tuple[bool, str]:

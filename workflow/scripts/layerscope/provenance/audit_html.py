@@ -9,12 +9,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+from layerscope.core.errors import UserError
 from layerscope.provenance.audit import Audit, Part
 from layerscope.provenance.audit_text import facts, grouped, settings_of, verdict, when
 from layerscope.provenance.checks import Finding
 from layerscope.provenance.studies import Kept
 from layerscope.run_records.content import Record
 
+_TITLE, _HEAD = "<title>Audit of study ", 1000  # of each page, among its first bytes
 #: No script runs, and nothing is loaded but pictures beside the page.
 _POLICY = "default-src 'none'; img-src 'self' data: file:; style-src 'unsafe-inline'"
 _STYLE = """
@@ -46,6 +48,27 @@ section.figure img { max-width: min(100%, 26rem); height: auto; }
 """
 
 
+def require_page(file: Path) -> None:
+    """Stop where an audit's page would replace something else.
+
+    Args:
+        file: where the page is to be written.
+
+    Raises:
+        UserError: its folder does not exist, or it exists and is no such page.
+    """
+    allowed = "allowed: a new file in an existing folder, or the page of an earlier audit"
+    if not file.parent.is_dir():
+        raise UserError(f"{file}: its folder does not exist; {allowed}")
+    if not os.path.lexists(file):
+        return
+    if file.is_file():
+        with file.open("rb") as handle:
+            if _TITLE.encode() in handle.read(_HEAD):
+                return
+    raise UserError(f"{file}: exists and is not the page of an audit; {allowed}")
+
+
 def page(audit: Audit) -> str:
     """The whole page.
 
@@ -62,7 +85,7 @@ def page(audit: Audit) -> str:
             '<html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
-            f"<title>Audit of study {name}</title><style>{_STYLE}</style></head><body>",
+            f"{_TITLE}{name}</title><style>{_STYLE}</style></head><body>",
             f"<h1>Where the results of study {name} come from</h1>",
             f'<p class="verdict {"bad" if findings else "good"}">'
             f"{'✗' if findings else '✓'} {html.escape(verdict(audit))}</p>",

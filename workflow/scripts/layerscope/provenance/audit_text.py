@@ -9,14 +9,16 @@ from datetime import datetime
 from typing import Any
 
 from layerscope.core.errors import printable
-from layerscope.provenance.audit import Audit, Part, absent
+from layerscope.core.wording import counted, few
+from layerscope.provenance.audit import Audit, Part
 from layerscope.provenance.checks import Finding
+from layerscope.provenance.elsewhere import is_caption, is_elsewhere
 from layerscope.provenance.present import dotted
 from layerscope.run_records.content import Record
 
 _SHOWN = 12  # settings in a line
-_NAMED = 3  # paths of the same finding, hosts, rules
-_FINDINGS = 5  # lines of findings; of more, one of each kind
+_FINDINGS = 5  # lines of findings; of more, a few of each kind
+_OF_KIND = 3
 #: Packages whose versions are named first; others are where jobs had different ones.
 _MAIN = ("python", "snakemake", "torch", "transformers", "scikit-learn", "numpy")
 
@@ -26,15 +28,25 @@ def verdict(audit: Audit) -> str:
     found = len(audit.findings)
     records = [part.made.record for part in audit.parts.values() if part.made]
     jobs = len({(record["started"], record["rule"], record["writer"]) for record in records})
-    raw = sum(part.made is None for part in audit.parts.values())
-    seen = f"{len(audit.parts)} files and folders of {jobs} jobs and {raw} raw sources"
-    seen += " checked"
-    gone = sum(absent(audit.study, path) for path in audit.parts)
+    captions, raw = _sources(audit)
+    files = f"{len(audit.parts)} files and folders" if len(audit.parts) > 1 else "1 file or folder"
+    sources = [counted(jobs, "job"), counted(len(raw), "raw source")]
+    if captions:
+        sources[:2] = [", ".join(sources), counted(len(captions), "caption")]
+    seen = f"{files} of {' and '.join(sources)} checked"
+    gone = sum(is_elsewhere(audit.study, path) for path in audit.parts)
     if gone:
-        seen += f", {gone} of them by the digests in records alone: the archive leaves them out"
+        seen += f", {gone} of them only by the digests in the records, since they are not here"
     if found:
         return f"{found} {'thing does' if found == 1 else 'things do'} not verify ({seen})."
     return f"Everything verifies: {seen}."
+
+
+def _sources(audit: Audit) -> tuple[list[str], list[str]]:
+    """Captions of the workflow that a report was made from, and raw data."""
+    given = [path for path, part in audit.parts.items() if part.made is None]
+    captions = [path for path in given if is_caption(audit.study, path)]
+    return captions, [path for path in given if path not in set(captions)]
 
 
 def settings_of(record: Record) -> dict[str, Any]:
@@ -76,31 +88,33 @@ def facts(audit: Audit) -> dict[str, str]:
     kept = {(k.record["started"], k.file): k for p in audit.parts.values() if (k := p.made)}
     records = [kept[key].record for key in sorted(kept)]
     if not records:
-        return {"Checked against": _commit(audit.commit, None)}
+        return {"Checked against": _present(audit)}
     made = audit.parts[audit.targets[0]].made if len(audit.targets) == 1 else None
     own = {"Made by": f"{made.record['rule']}, {when(made.record)}"} if made else {}
     times = [time for record in records for time in (record["started"], record["ended"]) if time]
     ran = sorted(time[:19].replace("T", " ") for time in times)
     machines = [record["machine"] for record in records if "machine" in record]
+    users = {f"{each.get('user', 'unknown')} on {each['host']}" for each in machines}
     rules = Counter(record["rule"] for record in _each_once(records))
-    raw = [part.path for part in audit.parts.values() if part.made is None]
+    captions, raw = _sources(audit)
     processors = {f"{each['processor']}, {each['cores']} cores" for each in machines}
     gpus = {gpu["name"] for each in machines for gpu in each["gpus"]}
     return {
         **own,
-        "Commit": _few({_commit(record["commit"], record["dirty"]) for record in records})
-        + f"; checked against {_commit(audit.commit, None)}",
+        "Commit": few(sorted({_commit(record["commit"], record["dirty"]) for record in records}))
+        + f"; checked against {_present(audit)}",
         "Versions": _versions(records),
-        "User": _few({f"{each.get('user', 'unknown')} on {each['host']}" for each in machines}),
-        "Machine": _few({*processors, *gpus}),
+        "User": few(sorted(users)),
+        "Machine": few(sorted({*processors, *gpus})),
         "Ran": f"{ran[0]} to {ran[-1]} UTC",
         "Jobs": f"{rules.total()}: "
-        + _few([f"{number} {rule}" for rule, number in rules.most_common()]).replace(
+        + few([f"{number} {rule}" for rule, number in rules.most_common()]).replace(
             "more", "other rules"
         ),
-        "Raw data": _few(raw),
-        **({"Left over": f"{_few(audit.left_over)}: snakemake clean"} if audit.left_over else {}),
-        **({"Outside": f"{_few(audit.outside)}: not looked at"} if audit.outside else {}),
+        "Raw data": few(raw),
+        **({"Captions": f"{len(captions)} of the workflow"} if captions else {}),
+        **({"Left over": f"{few(audit.left_over)}: snakemake clean"} if audit.left_over else {}),
+        **({"Outside": f"{few(audit.outside)}: not looked at"} if audit.outside else {}),
     }
 
 
@@ -111,15 +125,17 @@ def _each_once(records: Iterable[Record]) -> list[Record]:
 
 def _commit(commit: str | None, dirty: bool | None) -> str:
     if commit is None:
-        return "no checkout"
+        return "none, since the workflow was not in a git checkout"
     return f"{commit[:12]} with edits that were not committed" if dirty else commit[:12]
 
 
-def _few(values: Iterable[str]) -> str:
-    """Values in their order, those of a set sorted; no more than a reader takes in."""
-    listed = sorted(values) if isinstance(values, set) else list(values)
-    more = f" and {len(listed) - _NAMED} more" if len(listed) > _NAMED else ""
-    return ", ".join(listed[:_NAMED]) + more if listed else "none"
+def _present(audit: Audit) -> str:
+    """The code that results were held against."""
+    if audit.commit is not None:
+        return audit.commit[:12]
+    if audit.study.left_out:
+        return "the programs in this archive"
+    return "programs outside any git checkout"
 
 
 def _versions(records: Iterable[Record]) -> str:
@@ -183,19 +199,18 @@ def grouped(findings: Iterable[Finding]) -> dict[tuple[str, str], list[str]]:
 
 
 def _finding_lines(findings: Iterable[Finding], every: bool) -> list[str]:
-    """A line each kind and message; without `every` and where these are many, a line each kind."""
-    found = grouped(findings)
-    if every or len(found) <= _FINDINGS:
-        return [f"!! {kind}: {_few(paths)}: {text}" for (kind, text), paths in found.items()]
-    of_kind: dict[str, list[tuple[str, list[str]]]] = {}
-    for (kind, message), paths in found.items():
-        of_kind.setdefault(kind, []).append((message, paths))
-    lines = []
-    for kind, each in of_kind.items():
-        paths = [path for _, those in each for path in those]
-        others = " (others differ: --tree)" if len(each) > 1 else ""
-        lines.append(f"!! {kind}: {_few(paths)}: {each[0][0]}{others}")
-    return lines
+    """A line each kind and message; without `every` and where these are many, a few each kind."""
+    of_kind: dict[str, list[str]] = {}
+    for (kind, message), paths in grouped(findings).items():
+        of_kind.setdefault(kind, []).append(f"!! {kind}: {few(paths)}: {message}")
+    if every or sum(map(len, of_kind.values())) <= _FINDINGS:
+        return [line for lines in of_kind.values() for line in lines]
+    shown = []
+    for kind, lines in of_kind.items():
+        shown += lines[:_OF_KIND]
+        if len(lines) > _OF_KIND:
+            shown.append(f"!! {kind}: and {len(lines) - _OF_KIND} more: --tree")
+    return shown
 
 
 def in_words(audit: Audit, trees: bool = False, heading: str = "") -> str:

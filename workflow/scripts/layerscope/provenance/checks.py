@@ -208,19 +208,25 @@ def check_input(
         yield Finding(path, "older", f"older than {entry['path']}, which it was made from")
 
 
-def check_raw(entry: Entry, study: Study) -> Iterator[Finding]:
-    """Whether raw data, of an installed package or a file of the user's, is what was read."""
+def check_raw(entry: Entry, study: Study, name: str) -> Iterator[Finding]:
+    """Whether raw data, of an installed package or a file of the user's, is what was read.
+
+    Args:
+        entry: what the record of its reader says of it.
+        study: with its records.
+        name: what to call it.
+    """
     package = package_of(entry)
     if package is None:
         there = study.place(entry["path"])
         if not os.path.exists(there):
-            yield Finding(entry["path"], "missing", "raw data is missing")
+            yield Finding(entry["path"], "missing", f"{name} is missing")
             return
         found = look(there)
         if isinstance(found, str):
             yield Finding(entry["path"], "changed", found)
         elif found["sha256"] != entry["sha256"]:
-            yield Finding(entry["path"], "changed", "raw data differs from what was read")
+            yield Finding(entry["path"], "changed", f"{name} differs from what was read")
         return
     try:
         now = as_package(package)

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from layerscope.core.code import digest_of
+from layerscope.core.wording import few
 from layerscope.provenance.present import Code
 from layerscope.run_records.content import Record, package_of
 from layerscope.run_records.recorder import CLOCKS, options_of, seeds_of
@@ -136,6 +137,6 @@ def other_commit(record: Record, code: Code) -> str | None:
     names = [name for name in sorted(said.keys() | had.keys()) if said.get(name) != had.get(name)]
     if not names:
         return None
-    return f"it says commit {record['commit'][:12]} without edits, which has other code: " + (
-        ", ".join(names[:3]) + (f" and {len(names) - 3} more" if names[3:] else "")
+    return f"it says commit {record['commit'][:12]} without edits, which has other code: " + few(
+        names
     )

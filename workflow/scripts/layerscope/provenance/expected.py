@@ -12,6 +12,7 @@ from layerscope.config.targets import CONFIGURATION, REPORT, targets
 from layerscope.core.errors import UserError
 from layerscope.core.files import read_json
 from layerscope.provenance.checks import Finding
+from layerscope.provenance.leftovers import jobs_without
 from layerscope.provenance.studies import Study
 from layerscope.run_records.content import Record
 
@@ -33,9 +34,9 @@ class Expected(NamedTuple):
         """Figures, tables and pages that jobs made and the configuration no longer asks for."""
         top = f"results/{study.name}"
         shown = {top, f"{top}/figures", f"{top}/tables"}
-        made = sorted(path for path in study.made if os.path.dirname(path) in shown)
         asked = {*self.results, f"{top}/{REPORT}"}
-        return [path for path in made if path not in asked]
+        made = [path for _, paths in jobs_without(study, asked) for path in paths]
+        return sorted(path for path in made if os.path.dirname(path) in shown)
 
     def check_temporary(self, file: str, path: str, record: Record) -> Iterator[Finding]:
         """Whether an output may be gone that a record calls temporary.

@@ -15,11 +15,10 @@ from typing import NamedTuple
 
 from layerscope.core.errors import UserError
 from layerscope.core.files import read_json_object, remove
+from layerscope.core.wording import few
 from layerscope.provenance.checks import all_below
 from layerscope.provenance.studies import Kept, Study
 from layerscope.run_records.content import Entry, cached_sha256, self_digest
-
-_NAMED = 3
 
 
 class Leftovers(NamedTuple):
@@ -48,31 +47,67 @@ def leftovers(study: Study, planned: Collection[str]) -> Leftovers:
         raise UserError(
             f"{study.results}: the plan makes nothing in it; allowed: a plan of the whole study"
         )
-    around = {str(parent) for path in wanted for parent in Path(path).parents}
-    gone: list[tuple[Kept, list[str], list[str]]] = []
-    stays: set[str] = set()  # what jobs that stay wrote beside their outputs
+    gone: list[tuple[Kept, list[str]]] = []
     left_alone: dict[str, str] = {}
-    for kept in study.jobs():
-        outputs = [each for each in kept.record["outputs"] if _is_maker(study, kept, each["path"])]
-        paths = [str(output["path"]) for output in outputs]
-        needed = {path for each in paths for path in (each, *map(str, Path(each).parents))}
-        there = [output for output in outputs if os.path.lexists(study.root / output["path"])]
-        belongs = wanted & needed or around.intersection(paths)
-        why = {}
-        if not belongs and paths and all(_inside(study, path) for path in paths):
-            why = _why_not(study, kept, there)
-            if not why:
-                records = [study.named(study.made[path].file) for path in paths]
-                gone.append((kept, [output["path"] for output in there], records))
-                continue
+    for kept, paths in jobs_without(study, wanted):
+        if not all(_inside(study, path) for path in paths):
+            continue
+        why = _why_not(study, kept, paths)
         left_alone |= why
-        stays.update(_beside(study, kept))
+        if not why:
+            gone.append((kept, paths))
+    left_alone |= _keep_what_is_read(study, gone)
+    jobs = [kept for kept, _ in gone]
+    stays = {path for kept in study.jobs() if kept not in jobs for path in _beside(study, kept)}
     removable = []
-    for kept, made, records in gone:
-        beside = [*records, *(path for path in _beside(study, kept) if path not in stays)]
-        removable += [*made, *(path for path in beside if os.path.lexists(study.root / path))]
-    jobs = [kept for kept, *_ in gone]
+    for kept, paths in gone:
+        records = [study.named(study.made[path].file) for path in paths]
+        beside = [path for path in _beside(study, kept) if path not in stays]
+        found = [*paths, *records, *beside]
+        removable += [path for path in found if os.path.lexists(study.root / path)]
     return Leftovers(study, jobs, list(dict.fromkeys(removable)), left_alone)
+
+
+def jobs_without(study: Study, wanted: Collection[str]) -> Iterator[tuple[Kept, list[str]]]:
+    """Jobs of which no output is wanted, with the outputs that they were the last to make.
+
+    Args:
+        study: with its records.
+        wanted: paths of results from the study's root; a folder is wanted with what is in it.
+    """
+    around = {str(parent) for path in wanted for parent in Path(path).parents}
+    for kept in study.jobs():
+        made = [str(each["path"]) for each in kept.record["outputs"]]
+        paths = [path for path in made if _is_maker(study, kept, path)]
+        needed = {path for each in paths for path in (each, *map(str, Path(each).parents))}
+        if paths and not needed.intersection(wanted) and not around.intersection(paths):
+            yield kept, paths
+
+
+def _keep_what_is_read(study: Study, gone: list[tuple[Kept, list[str]]]) -> dict[str, str]:
+    """Take from what is to go all that a result was made from that stays, and say why.
+
+    Such a result, for example a report of an earlier configuration, could no longer be verified.
+    """
+    left_alone: dict[str, str] = {}
+    while True:
+        going = {path for _, paths in gone for path in paths}
+        read = {
+            entry["path"]: output
+            for output, kept in study.made.items()
+            if output not in going and os.path.lexists(study.root / output)
+            for entry in kept.record["inputs"]
+            if entry["path"] in going
+        }
+        if not read:
+            return left_alone
+        for kept, paths in list(gone):
+            readers = [read[path] for path in paths if path in read]
+            if readers:
+                gone.remove((kept, paths))
+                left_alone |= dict.fromkeys(
+                    paths, f"{readers[0]}, which stays, was made from it (remake that first)"
+                )
 
 
 def _is_maker(study: Study, kept: Kept, path: str) -> bool:
@@ -80,14 +115,16 @@ def _is_maker(study: Study, kept: Kept, path: str) -> bool:
     return path in study.made and study.made[path].record == kept.record
 
 
-def _why_not(study: Study, kept: Kept, there: Collection[Entry]) -> dict[str, str]:
+def _why_not(study: Study, kept: Kept, paths: Collection[str]) -> dict[str, str]:
     """What keeps a job's outputs from being removed, by path; nothing if nothing does."""
     file = study.named(kept.file)
     if kept.record["digest"] != self_digest(kept.record):
         return {file: "it was edited"}
     if kept.record["exit"] is None:
         return {file: "its job has not ended, or was killed"}
-    changed = [output["path"] for output in there if not _unedited(study, output)]
+    there = [each for each in kept.record["outputs"] if each["path"] in paths]
+    there = [each for each in there if os.path.lexists(study.root / each["path"])]
+    changed = [each["path"] for each in there if not _unedited(study, each)]
     return dict.fromkeys(changed, "it is not what its job left")
 
 
@@ -167,8 +204,8 @@ def remove_leftovers(found: Leftovers) -> None:
             remove(study.root / path)
         if os.path.lexists(study.root / path):
             raise UserError(
-                f"{path}: cannot be removed (of {len(found.removable)} files and folders, "
-                f"{number} were, before it); allowed: one that you may delete"
+                f"{path}: cannot be removed ({number} of {len(found.removable)} files and folders "
+                "were removed before it); allowed: one that you may delete"
             )
     top = study.results.resolve()
     for path in found.removable:
@@ -202,16 +239,18 @@ def in_words(found: Leftovers, removed: bool, how: str) -> str:
         removed: whether they are gone.
         how: to remove them.
     """
-    stays = [f"left alone, since {why}: {path}" for path, why in sorted(found.left_alone.items())]
+    of_reason: dict[str, list[str]] = {}
+    for path, why in sorted(found.left_alone.items()):
+        of_reason.setdefault(why, []).append(path)
+    stays = [f"left alone, since {why}: {few(paths)}" for why, paths in of_reason.items()]
     if not found.jobs:
-        return "\n".join(["All that jobs made belongs to the study.", *stays])
+        return "\n".join(["Nothing to remove." if stays else "Nothing is left over.", *stays])
     of_rule: dict[str, list[str]] = {}
     for kept in found.jobs:
         of_rule.setdefault(kept.record["rule"], []).append(kept.record["outputs"][0]["path"])
-    lines = [f"{found.study.results}: what these jobs made no longer belongs to the study:"]
+    lines = [f"{found.study.results}: the results of these jobs no longer belong to the study:"]
     for rule, paths in sorted(of_rule.items()):
-        more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
-        lines.append(f"  {rule} ({len(paths)}): {', '.join(paths[:_NAMED])}{more}")
-    number = f"{len(found.removable)} files and folders (outputs, records, logs, times)"
+        lines.append(f"  {rule} ({len(paths)}): {few(paths)}")
+    number = f"{len(found.removable)} files and folders (outputs, records, logs, run times)"
     last = f"Removed: {number}." if removed else f"Nothing was removed. To remove {number}, {how}"
     return "\n".join([*lines, *stays, last])

@@ -13,10 +13,14 @@ from pathlib import Path
 
 import yaml
 
+from layerscope.config.targets import REPORT
 from layerscope.core.code import SCRIPTS
 from layerscope.core.errors import UserError
 from layerscope.core.files import sha256_file, sha256_text, whole_file
+from layerscope.core.wording import few
+from layerscope.provenance.checks import check_raw
 from layerscope.provenance.comparison.contents import commits
+from layerscope.provenance.elsewhere import is_caption
 from layerscope.provenance.finished import check_outputs, finished_jobs, job_name
 from layerscope.provenance.present import Code, python_of
 from layerscope.provenance.studies import PACKED, Kept, Study
@@ -45,8 +49,9 @@ To verify it, unzip the archive and go to this folder.
 This cannot detect somebody who forged everything at once. Compare the digest of the archive with
 one that its maker gave you, or the lineage in a published figure with that of the figure here.
 
-Models, data, activations, predictions, logs and the packages that data comes from are left out;
-their digests are in the records. All settings are in results/{study}/config.json.
+Models, data, activations, predictions, logs, configuration files and the packages that data comes
+from are left out; digests of all but the configuration are in the records. All settings are in
+results/{study}/config.json.
 """
 _SOURCES = ("Snakefile", "CITATION.cff", "LICENSE", "requirements.txt", "constraints.txt")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -54,8 +59,8 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 def pack(
     study: Study, targets: Sequence[str], out: Path, workflow: Path = SCRIPTS.parent.parent
-) -> None:
-    """Write the archive of a finished study.
+) -> str:
+    """Write the archive of a finished study, with its report if there is one and it is up to date.
 
     Args:
         study: with its records.
@@ -63,13 +68,22 @@ def pack(
         out: ZIP file to write.
         workflow: the checkout, whose programs go in.
 
+    Returns:
+        Whether the report is in it, in a sentence.
+
     Raises:
         UserError: the study is not finished, is not what its records say, or was made by other
             programs than those of the checkout.
     """
-    jobs = finished_jobs(study, targets)
-    check_outputs(study.root, jobs)
-    _check_code(jobs, Code(workflow / "workflow" / "scripts", None))
+    code = Code(workflow / "workflow" / "scripts", None)
+    jobs = _checked_jobs(study, targets, code)
+    report = f"results/{study.name}/{REPORT}"
+    said = f"{REPORT} is in it."
+    try:
+        jobs = _checked_jobs(study, [*targets, report], code)
+        targets = [*targets, report]
+    except UserError as error:
+        said = f"{REPORT} is not in it ({error}). To include it, run `snakemake report` first."
     records = {
         study.named(study.made[output["path"]].file): study.made[output["path"]].file
         for kept in jobs
@@ -93,6 +107,20 @@ def pack(
     }
     with whole_file(out) as partial:
         _write(partial, study.name, files, texts)
+    return said
+
+
+def _checked_jobs(study: Study, targets: Sequence[str], code: Code) -> list[Kept]:
+    """The jobs that made the targets; stops where one of them is out of date."""
+    jobs = finished_jobs(study, targets)
+    check_outputs(study.root, jobs)
+    _check_code(jobs, code)
+    read = [entry for kept in jobs for entry in kept.record["inputs"]]
+    for entry in read:
+        if is_caption(study, entry["path"]):
+            for finding in check_raw(entry, study, "the caption"):
+                raise UserError(f"{finding.path}: {finding.message}")
+    return jobs
 
 
 def _check_code(jobs: Iterable[Kept], code: Code) -> None:
@@ -103,10 +131,9 @@ def _check_code(jobs: Iterable[Kept], code: Code) -> None:
         then, now = record["code"]["modules"], code.modules(record["program"], record.get("part"))
         other = sorted(name for name in {*then, *now} if then.get(name) != now.get(name))
         if other:
-            more = f" and {len(other) - 3} more" if other[3:] else ""
             raise UserError(
                 f"{job_name(record)}: made by other code than this checkout has "
-                f"({', '.join(other[:3])}{more}); allowed: the commit that made it "
+                f"({few(other)}); allowed: the commit that made it "
                 f"({record['commit'] or 'unknown'}), or a study that was run again"
             )
 

@@ -112,13 +112,13 @@ def configured(root: Path, configuration: Mapping[str, Any]) -> Any:
         configuration: `files`, and `given` on the command line, of a run record.
 
     Raises:
-        UserError: a file is gone, or what is in it is refused.
+        UserError: a file is gone, or what is in it is not allowed.
     """
     merged: dict[str, Any] = {}
     read: list[tuple[str, dict[str, Any]]] = []
     for file in configuration["files"]:
         if not (root / file).is_file():
-            raise UserError(f"{file} is gone")
+            raise UserError(f"{file}: no such file")
         read.append((file, read_yaml(root / file)))
         _update(merged, copy.deepcopy(read[-1][1]))
     _update(merged, configuration["given"])
@@ -144,8 +144,8 @@ def stale_settings(root: Path, kept: Path, configuration: Mapping[str, Any]) -> 
 
     Returns:
         One line a difference; none if there is none.
+
+    Raises:
+        UserError: a configuration file is gone, or what is in it is not allowed.
     """
-    try:
-        return differences(read_json(kept), configured(root, configuration))
-    except UserError as error:
-        return [" ".join(str(error).split())]
+    return differences(read_json(kept), configured(root, configuration))

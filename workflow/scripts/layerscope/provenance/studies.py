@@ -63,8 +63,9 @@ class Study(NamedTuple):
 
 
 def _place(root: Path, name: str, results: Path, path: str) -> Path:
-    own = f"results/{name}/"
-    return results / path.removeprefix(own) if path.startswith(own) else root / path
+    own = f"results/{name}"
+    inside = path == own or path.startswith(f"{own}/")
+    return results / path.removeprefix(own).lstrip("/") if inside else root / path
 
 
 def study_of(path: str | Path) -> tuple[Path, str] | None:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from layerscope.provenance.elsewhere import is_caption
 from layerscope.provenance.studies import Study
 from layerscope.run_records.content import ENDING, Record, cached_sha256, package_of
 
@@ -110,7 +111,7 @@ def raw_inputs(study: Study, jobs: Iterable[Record]) -> dict[str, list[str]]:
     for job in jobs:
         for entry in job["inputs"]:
             path, package = str(entry["path"]), package_of(entry)
-            if _inside(study, path):
+            if _inside(study, path) or is_caption(study, path):
                 continue
             if package:
                 name = f"package {package}"

@@ -1,0 +1,43 @@
+"""What a study's records name and the study was handed over without: it is elsewhere, not lost.
+
+An archive says what it leaves out. A folder that was handed over alone lies without the checkout
+whose programs made it; with them, captions and configuration files are absent.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import PurePath
+
+from layerscope.config.targets import CONFIGURATION
+from layerscope.provenance.studies import Study
+
+
+def is_caption(study: Study, path: str) -> bool:
+    """Whether a path is that of a caption of the workflow, which a report was made from."""
+    program = _program(study)
+    if program is None or not path.endswith(".rst"):
+        return False
+    captions = PurePath(program).parent.parent / "report"
+    return os.path.dirname(path) == os.path.normpath(captions)
+
+
+def lacks_checkout(study: Study) -> bool:
+    """Whether the checkout that a study was run from is not where its records say."""
+    program = _program(study)
+    return program is not None and not study.place(program).is_file()
+
+
+def is_elsewhere(study: Study, path: str) -> bool:
+    """Whether a result or input is not here and known by its digest alone, which is no fault."""
+    if os.path.lexists(study.place(path)):
+        return False
+    return path in study.left_out or (is_caption(study, path) and lacks_checkout(study))
+
+
+def _program(study: Study) -> str | None:
+    """A program of the workflow, as seen from the study's working directory."""
+    kept = study.made.get(f"results/{study.name}/{CONFIGURATION}")
+    words = shlex.split(kept.record["command"]) if kept else []
+    return words[1] if words[1:] else None
