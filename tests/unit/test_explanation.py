@@ -18,7 +18,7 @@ from layerscope.provenance.explanation import (
     program_of,
 )
 from layerscope.provenance.planned import FOLLOWS, Planned, left_alone
-from layerscope.provenance.stale import stale, stale_in_words
+from layerscope.provenance.stale import Stale, stale, stale_in_words
 from layerscope.run_records.recorder import options_of
 from layerscope.runtime.arguments import LONGEST, argument
 
@@ -221,11 +221,25 @@ def _left(job: Planned, record: dict[str, Any], **known: Any) -> list[tuple[Plan
 
 def test_a_finished_job_is_out_of_date_if_its_record_differs_from_the_plan() -> None:
     job = _job('{"epochs":2,"rate":0.1}', reason="")
-    assert stale(_left(_job(reason=""), _record())) == []
-    assert stale(_left(job, _record())) == [(job, Cause("setting", "epochs 1 -> 2"))]
+    assert stale(_left(_job(reason=""), _record())) == ([], [])
+    assert stale(_left(job, _record())).found == [(job, Cause("setting", "epochs 1 -> 2"))]
     other = _record(inputs=[{"path": INPUT, "sha256": "2"}])
-    assert stale(_left(_job(reason=""), other)) == [(_job(reason=""), Cause("input", "", (INPUT,)))]
-    assert stale([(job, Facts(None))]) == []
+    found = stale(_left(_job(reason=""), other)).found
+    assert found == [(_job(reason=""), Cause("input", "", (INPUT,)))]
+    assert stale([(job, Facts(None))]).found == []
+
+
+def test_what_is_to_be_forced_is_no_more_than_is_out_of_date() -> None:
+    """One of two jobs of a rule is named by its output; what depends on it is made again anyway."""
+    job = _job('{"epochs":2,"rate":0.1}', reason="")
+    other = replace(_job(reason=""), outputs=("other",))
+    later = replace(_job(reason=""), rule="score", inputs=(OUTPUT,), outputs=("score",))
+    made = _record(inputs=[{"path": OUTPUT, "sha256": "2"}], outputs=[{"path": "score"}])
+    tuned = _record(outputs=[{"path": OUTPUT, "sha256": "3"}])
+    jobs = [*_left(job, tuned), (later, _facts(made))]
+    assert stale(jobs).again == ["finetune"]
+    assert len({job.rule for job, _ in stale(jobs).found}) == 2
+    assert stale([*jobs, (other, _facts(_record()))]).again == [OUTPUT]
 
 
 def test_what_is_out_of_date_is_named_with_how_to_make_it_again() -> None:
@@ -234,8 +248,9 @@ def test_what_is_out_of_date_is_named_with_how_to_make_it_again() -> None:
     assert text.startswith("1 finished job is out of date, and Snakemake would not run it: ")
     assert "\n  finetune, t, m, f50, s1 (1 job): epochs 1 -> 2\n" in text
     assert text.endswith("--forcerun finetune")
-    assert stale_in_words([]) == ""
-    many = [(replace(job, rule=f"rule_{n}"), cause) for n, cause in enumerate([Cause("code")] * 20)]
+    assert stale_in_words(Stale([], [])) == ""
+    named = [f"rule_{n}" for n in range(20)]
+    many = Stale([(replace(job, rule=name), Cause("code")) for name in named], named)
     assert len(stale_in_words(many, brief=True).splitlines()) < 15
     assert all(f"rule_{n}" in stale_in_words(many) for n in range(20))
 

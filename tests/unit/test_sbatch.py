@@ -45,8 +45,8 @@ def test_the_longest_of_each_kind_is_asked_for(sbatch: None) -> None:
     with pytest.raises(UserError) as caught:
         in_words(answers)
     assert str(caught.value).splitlines() == [
-        "SLURM refuses jobs of this study.",
-        "probe       75 min in cpu: refused at attempt 2: error: Requested time limit is invalid",
+        "SLURM rejects jobs of this study.",
+        "probe       75 min in cpu: rejected at attempt 2: error: Requested time limit is invalid",
         "tables       9 min in cpu: accepted",
     ]
     assert in_words(answers[2:]) == "tables       9 min in cpu: accepted"
@@ -59,6 +59,22 @@ def test_options_are_those_of_the_job() -> None:
     for options in (["-A", "lab 1"], ["-p", "gpu"], ["-t", "30"], ["--mem", "500"]):
         assert words[words.index(options[0]) + 1] == options[1]
     assert {"--gpus=a100:1", "--qos=long", "--requeue", "--cpus-per-task=2"} < set(words)
+
+
+def test_what_slurm_says_of_every_job_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sbatch: None
+) -> None:
+    sent = [submission(name, 75, 150) for name in ("probe", "tables", "figures")]
+    with pytest.raises(UserError) as caught:
+        in_words(ask(sent, None, {}))
+    said = "error: Requested time limit is invalid"
+    assert str(caught.value) == f"SLURM rejects every job of this study: {said}"
+    silent = "sbatch: error: Unable to contact slurm controller (connect failure)"
+    (tmp_path / "sbatch").write_text(f"#!/bin/sh\necho x >> asked\necho '{silent}' >&2; exit 1\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"^SLURM does not answer: error: Unable to contact"):
+        ask(sent, None, {})
+    assert Path("asked").read_text() == "x\n"
 
 
 def test_without_slurm_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -275,7 +275,8 @@ def test_without_snakemake_s_notes_the_end_of_a_run_tells_what_is_out_of_date(
     assert "Nothing to be done" in text
     assert "\n3 finished jobs are out of date" in text
     assert all(f"\n  {line}\n" in text for line in FASTER)
-    assert "--forcerun configuration finetune" in text
+    again = "results/miniature/finetuned/hpo-nli/gpt-tiny/f50-s"
+    assert f"--forcerun configuration {again}1 {again}2\n" in text
 
 
 def test_a_study_that_never_ran(tmp_path: Path) -> None:

@@ -86,8 +86,11 @@ rule explain:
         call=this_call,
         python=sys.executable,
         program=program("explain"),
+        target=lambda wildcards: workflow.default_target,
+        report=placed(f"{RESULTS}/{REPORT}"),
     shell:
-        "{params.python:q} {params.program:q} --call {params.call:q} 2>&1 | tee {log}"
+        "{params.python:q} {params.program:q} --call {params.call:q} --target {params.target}"
+        " --report {params.report} 2>&1 | tee {log}"
 
 
 for _rule, _option, _about in (

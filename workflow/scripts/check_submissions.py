@@ -21,7 +21,10 @@ def main() -> None:
 
     call = json.loads(arguments.call)
     if "partition_config" not in call["engine"]:
-        raise UserError("jobs are not sent to SLURM; allowed: with profiles/slurm, or a copy of it")
+        raise UserError(
+            "check asks SLURM, to which this command would send no job; allowed: --profile "
+            "profiles/slurm, or a copy of it"
+        )
     choose = partitions_of(partition_file(call["engine"]))
     _, submitted = planned_and_submitted(call)
     print(in_words(ask(submitted, choose, call["engine"])))

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from layerscope.core.errors import printable
 from layerscope.core.lineage import ASIDE
+from layerscope.core.wording import counted, few
 from layerscope.provenance.differences import differences
 from layerscope.provenance.planned import FOLLOWS, Planned
 from layerscope.run_records.content import Record, package_of
@@ -147,9 +148,9 @@ def _is_of(value: Any, places: Collection[str]) -> bool:
 def _code(record: Record, facts: Facts) -> list[Cause]:
     before, now = record["code"]["modules"], facts.modules
     changed = sorted(name for name in before.keys() & now.keys() if before[name] != now[name])
-    parts = [_listed(changed)] if changed else []
-    parts += [f"{_listed(sorted(now.keys() - before.keys()))} new"] * bool(now.keys() - before)
-    parts += [f"{_listed(sorted(before.keys() - now.keys()))} gone"] * bool(before.keys() - now)
+    parts = [few(changed)] if changed else []
+    parts += [f"{few(sorted(now.keys() - before.keys()))} new"] * bool(now.keys() - before)
+    parts += [f"{few(sorted(before.keys() - now.keys()))} gone"] * bool(before.keys() - now)
     was = str(record.get("versions", {}).get("python", ""))
     if parts and _minor(was) != _minor(facts.python):
         # Syntax trees differ between minor versions, even those of unedited modules.
@@ -159,12 +160,6 @@ def _code(record: Record, facts: Facts) -> list[Cause]:
 
 def _minor(version: str) -> str:
     return ".".join(version.split(".")[:2])
-
-
-def _listed(names: Sequence[str], most: int = 4) -> str:
-    if len(names) > most:
-        return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"
-    return " and ".join([", ".join(names[:-1]), names[-1]] if names[:-1] else list(names))
 
 
 def _packages(record: Record, facts: Facts) -> list[Cause]:
@@ -257,11 +252,10 @@ def paragraphs(found: Iterable[tuple[Planned, Cause]]) -> list[str]:
 
 
 def _line(rule: str, text: str, told: Sequence[tuple[Planned, Cause]]) -> str:
-    number = f"({len(told)} job{'s' * (len(told) > 1)})"
+    number = f"({counted(len(told), 'job')})"
     name = ", ".join([rule, *_shared([job.wildcards for job, _ in told])])
     paths = sorted({path for _, cause in told for path in cause.paths})
-    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
-    said = " ".join([*([text] if text else []), *([f"{paths[0]}{more}"] if paths else [])])
+    said = " ".join([*([text] if text else []), *([few(paths)] if paths else [])])
     return wrapped(f"{name} {number}" + (f": {said}" if said else ""))
 
 

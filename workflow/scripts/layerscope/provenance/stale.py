@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Iterable, Mapping
+import shlex
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from typing import NamedTuple
 
 from layerscope.core.code import code_modules
 from layerscope.provenance.explanation import (
@@ -19,7 +21,6 @@ from layerscope.provenance.explanation import (
     changed_since,
     paragraphs,
     program_of,
-    wrapped,
 )
 from layerscope.provenance.planned import Planned
 from layerscope.run_records.content import (
@@ -29,8 +30,14 @@ from layerscope.run_records.content import (
     record_path,
 )
 
-Found = list[tuple[Planned, Cause]]
 _BRIEF = 12  # lines
+
+
+class Stale(NamedTuple):
+    """Jobs that are out of date."""
+
+    found: list[tuple[Planned, Cause]]  # with each cause
+    again: list[str]  # rules and outputs that, forced, make all of them again
 
 
 def facts_reader() -> Callable[[Planned], Facts]:
@@ -62,7 +69,7 @@ def _version(package: str) -> str:
         return "none"
 
 
-def stale(jobs: Iterable[tuple[Planned, Facts]]) -> Found:
+def stale(jobs: Iterable[tuple[Planned, Facts]]) -> Stale:
     """Jobs that would be made otherwise, with each cause.
 
     Args:
@@ -76,7 +83,7 @@ def stale(jobs: Iterable[tuple[Planned, Facts]]) -> Found:
         for entry in (facts.record or {}).get("outputs", ())
         if "sha256" in entry
     }
-    found: Found = []
+    found: list[tuple[Planned, Cause]] = []
     for job, facts in jobs:
         record = facts.record
         if record is None or record.get("exit") != 0:
@@ -85,7 +92,35 @@ def stale(jobs: Iterable[tuple[Planned, Facts]]) -> Found:
         before = {each["path"]: each["sha256"] for each in record["inputs"] if not package_of(each)}
         causes += _other_inputs(job, before, made)
         found += [(job, cause) for cause in causes]
-    return found
+    return Stale(found, _to_force([job for job, _ in jobs], {job.outputs for job, _ in found}))
+
+
+def _to_force(jobs: Sequence[Planned], found: Collection[tuple[str, ...]]) -> list[str]:
+    """Rules, or outputs where not all jobs of a rule are out of date; what depends on them follows.
+
+    Args:
+        jobs: those that Snakemake would not run.
+        found: outputs of each that is out of date.
+    """
+    readers: dict[str, list[Planned]] = {}
+    for job in jobs:
+        for path in job.inputs:
+            readers.setdefault(os.path.normpath(path), []).append(job)
+    follow: set[tuple[str, ...]] = set()
+    waiting = [os.path.normpath(path) for outputs in found for path in outputs]
+    while waiting:
+        for job in readers.get(waiting.pop(), ()):
+            if job.outputs not in follow:
+                follow.add(job.outputs)
+                waiting += map(os.path.normpath, job.outputs)
+    of_rule: dict[str, list[Planned]] = {}
+    for job in jobs:
+        of_rule.setdefault(job.rule, []).append(job)
+    again = []
+    for rule, own in sorted(of_rule.items()):
+        outputs = [job.outputs[0] for job in own if job.outputs in set(found) - follow]
+        again += [rule] if len(outputs) == len(own) else outputs
+    return again
 
 
 def _other_inputs(job: Planned, before: Mapping[str, str], made: Mapping[str, str]) -> list[Cause]:
@@ -101,29 +136,28 @@ def _other_inputs(job: Planned, before: Mapping[str, str], made: Mapping[str, st
     ]
 
 
-def stale_in_words(found: Found, brief: bool = False) -> str:
+def stale_in_words(jobs: Stale, brief: bool = False) -> str:
     """What to tell of stale results, and how to make them again; empty if there are none.
 
     Args:
-        found: as from `stale`.
+        jobs: as from `stale`.
         brief: where there is much to tell, leave it to `explain`.
     """
-    if not found:
+    if not jobs.found:
         return ""
-    number = len({job.outputs for job, _ in found})
-    rules = sorted({job.rule for job, _ in found})
+    number = len({job.outputs for job, _ in jobs.found})
     verb, them = ("job is", "it") if number == 1 else ("jobs are", "them")
     lines = [
         f"{number} finished {verb} out of date, and Snakemake would not run {them}: its notes in "
         ".snakemake are gone, results were copied without them, --touch accepted the change, or "
         "--rerun-triggers leaves it out.",
     ]
-    told = paragraphs(found)
+    told = paragraphs(jobs.found)
     if brief and len(told) > _BRIEF:
         return "\n".join([*lines, *told[:_BRIEF], "  … and more: snakemake explain shows all."])
     lines += [
         *told,
         "",
-        wrapped(f"To make them again, add: --forcerun {' '.join(rules)}"),
+        f"  To make them again, add: --forcerun {shlex.join(jobs.again)}",
     ]
     return "\n".join(lines)

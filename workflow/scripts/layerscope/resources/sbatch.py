@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 from layerscope.core.errors import UserError
 from layerscope.resources.submissions import Choose, Submission
 
+_NO_ANSWER = "unable to contact slurm controller"
+
 
 class Answer(NamedTuple):
     """What SLURM says to a kind of job at one attempt."""
@@ -20,7 +22,7 @@ class Answer(NamedTuple):
     attempt: int
     minutes: int
     partition: str  # empty: the site's default
-    refusal: str  # in SLURM's own words; empty if it accepts the job
+    rejection: str  # in SLURM's own words; empty if it accepts the job
 
 
 class _Resources(dict[str, Any]):
@@ -41,7 +43,7 @@ def ask(
         engine: settings of Snakemake's plugin for SLURM, by name.
 
     Raises:
-        UserError: there is no `sbatch`.
+        UserError: there is no `sbatch`, or SLURM does not answer it.
     """
     longest: dict[str, Submission] = {}
     for each in submissions:
@@ -53,10 +55,8 @@ def ask(
         for attempt in sorted({1, len(each.resources)}):
             asked = each.resources[attempt - 1]
             partition, _ = choose(each.threads, asked) if choose else ("", True)
-            refusal = _refusal(command(each.threads, asked, partition, engine))
-            found.append(
-                Answer(each.name, attempt, int(asked.get("runtime", 0)), partition, refusal)
-            )
+            said = _rejection(command(each.threads, asked, partition, engine))
+            found.append(Answer(each.name, attempt, int(asked.get("runtime", 0)), partition, said))
     return found
 
 
@@ -85,7 +85,7 @@ def command(
     return [program, "--test-only", *options, "--wrap=true"]
 
 
-def _refusal(words: list[str]) -> str:
+def _rejection(words: list[str]) -> str:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
     try:
         done = subprocess.run(words, capture_output=True, text=True, check=False, env=kept)
@@ -94,14 +94,18 @@ def _refusal(words: list[str]) -> str:
             f"{words[0]}: no such program; allowed: a login node of a SLURM cluster"
         ) from None
     said = " ".join(done.stderr.replace("sbatch: ", "").split())
+    if done.returncode and _NO_ANSWER in said.lower():
+        raise UserError(
+            f"SLURM does not answer: {said}; allowed: a node that reaches its controller"
+        )
     return said or f"exit code {done.returncode}" if done.returncode else ""
 
 
 def in_words(answers: Iterable[Answer]) -> str:
-    """A line for each kind of job, with SLURM's words where it refuses one.
+    """A line for each kind of job, with SLURM's words where it rejects one.
 
     Raises:
-        UserError: the same text, if SLURM refuses a job.
+        UserError: the same text, if SLURM rejects a job; once, if it says the same of all.
     """
     by_name: dict[str, list[Answer]] = {}
     for each in answers:
@@ -109,13 +113,16 @@ def in_words(answers: Iterable[Answer]) -> str:
     width = max(map(len, by_name), default=0)
     lines = []
     for name, found in by_name.items():
-        refused = next((each for each in found if each.refusal), None)
-        shown = refused or found[0]
+        rejected = next((each for each in found if each.rejection), None)
+        shown = rejected or found[0]
         place = shown.partition or "the default partition"
         asked = f"{name:{width}}  {shown.minutes:>6,} min in {place}"
-        at = f"refused at attempt {shown.attempt}: {shown.refusal}" if refused else "accepted"
+        at = f"rejected at attempt {shown.attempt}: {shown.rejection}" if rejected else "accepted"
         lines.append(f"{asked}: {at}")
     text = "\n".join(lines) or "No job would be submitted: all have run."
-    if any(each.refusal for found in by_name.values() for each in found):
-        raise UserError(f"SLURM refuses jobs of this study.\n{text}")
+    said = {each.rejection for found in by_name.values() for each in found}
+    if len(said) == 1 and "" not in said:
+        raise UserError(f"SLURM rejects every job of this study: {said.pop()}")
+    if said - {""}:
+        raise UserError(f"SLURM rejects jobs of this study.\n{text}")
     return text
