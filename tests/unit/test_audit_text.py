@@ -190,7 +190,7 @@ def test_names_from_a_received_folder_are_harmless(finished: Path, tmp_path: Pat
     names = {os.path.basename(f.path) for f in found.findings if f.kind == "orphan"}
     assert names == {"\udcff.svg", "\x1b[2J\nEverything verifies.svg", "<script>.svg"}
     assert found.outside == ["report.html"]
-    assert "Outside   report.html: not looked at" in lines
+    assert "Outside   report.html: not audited" in lines
     assert found.unknown
     for sentence in found.unknown:
         assert html.escape(sentence) in page(found)

@@ -55,7 +55,7 @@ def test_a_record_of_another_shape_gives_one_line(
     content: dict[str, object], tmp_path: Path
 ) -> None:
     path = record(tmp_path, **content)
-    with pytest.raises(UserError, match=r"source\.json: is no record of a fetch; allowed: the "):
+    with pytest.raises(UserError, match=r"source\.json: not the record of a download; allowed: "):
         check_checksums([RequiredChecksums("models.m.source.sha256", path, REVISION, {"w": GOOD})])
 
 

@@ -133,7 +133,7 @@ def test_a_study_is_the_same_as_itself(tmp_path: Path) -> None:
     bad = tmp_path / "b/results/s/scores/t/other.json.run.json"
     bad.write_text('{"outputs": 1}')
     found = compare_studies(sides[0], read_study(tmp_path / "b", "s"))
-    assert "; 1 files are no readable records)" in studies_in_words(found).splitlines()[1]
+    assert "; 1 unreadable record)" in studies_in_words(found).splitlines()[1]
     assert [found[key] for key in ("settings", "versions")] == [[], []]
     assert [row["difference"] for row in found["scores"]["rows"]] == [0, 0]
     text = studies_in_words(found)
@@ -272,8 +272,8 @@ def test_what_cannot_be_compared_is_refused_in_one_line(tmp_path: Path) -> None:
     bare = study(tmp_path / "b").results
     (bare / "config.json").unlink()
     for arguments, message in (
-        ((results, "nothing"), "error: nothing: neither; allowed: "),
-        ((results, tmp_path), f"error: {tmp_path}: no study, since it has no config.json of one; "),
+        ((results, "nothing"), "error: nothing: not found; allowed: "),
+        ((results, tmp_path), f"error: {tmp_path}: not a study, since it has no config.json; "),
         ((results, results.parent / "x"), f"error: {results.parent}/x: no such folder; allowed: "),
         ((results, results / "config.json"), f"error: {results}/config.json: inside a study's "),
         ((results, bare), f"error: {bare}/config.json: no such file"),

@@ -140,7 +140,7 @@ def test_the_program_compares_commits_of_its_checkout(repository: Path, tmp_path
     assert json.loads(done.stdout) == compared(repository, "comments", "edits")
     results = study(tmp_path).results
     for other, message in (
-        ("nothing", "nothing: neither; allowed: "),
+        ("nothing", "nothing: not found; allowed: "),
         (results, f"comments and {results}: one is a commit, the other a folder; allowed: "),
     ):
         refused = run("comments", other, program=program)

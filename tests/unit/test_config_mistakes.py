@@ -32,7 +32,7 @@ class Mistake(NamedTuple):
     key: str = ""
 
 
-NAME = "small letters and digits, joined by single hyphens"
+NAME = "lower-case letters and digits, joined by single hyphens"
 SCRATCH = "models.gpt-mini.source"
 FILES = {
     "kind": "files",
@@ -144,7 +144,7 @@ MISTAKES = [
     # names
     Mistake("study", "My Study", "'My Study'", NAME),
     Mistake("study", "", "''", NAME),
-    Mistake("study", "x" * 41, "'xxxx", "40 at most"),
+    Mistake("study", "x" * 41, "'xxxx", "at most 40"),
     Mistake("study", "a\nb", "'a\\nb'", NAME),
     Mistake("models.Bad Name", {"architecture": "encoder", "domain": "general",
             "source": {"kind": "package", "package": "p", "folder": "f"}}, "'Bad Name'", NAME),
@@ -157,9 +157,9 @@ MISTAKES = [
     Mistake(f"{SCRATCH}.shape.heads", GONE, "is missing", "a whole number, 1 or more"),
     Mistake(f"{CONTINUED}.training.steps", GONE, "is missing", "a whole number, 1 or more"),
     # empty
-    Mistake("tasks", {}, "{}", "one entry or more"),
-    Mistake("models", {}, "{}", "one entry or more"),
-    Mistake("probes", {}, "{}", "one entry or more"),
+    Mistake("tasks", {}, "{}", "one or more entries"),
+    Mistake("models", {}, "{}", "one or more entries"),
+    Mistake("probes", {}, "{}", "one or more entries"),
     Mistake("tasks.hpo-nli.probes", [], "[]", "a list of one or more"),
     Mistake("variants.percentages", [], "[]", "a list of one or more"),
     Mistake("variants.seeds", [], "[]", "a list of one or more"),
@@ -191,7 +191,7 @@ MISTAKES = [
     Mistake(f"{SCRATCH}.training.sequence_length", 512, "512", "16 to 256"),
     Mistake(f"{CONTINUED}.base", "minilm-hpo", "'minilm-hpo'", "not made from this one"),
     Mistake("protocol", "paper", "'paper'", "'recommended' or 'published'"),
-    Mistake("probes.linear.row_draws", 1, "1", "0, or 2 and more"),
+    Mistake("probes.linear.row_draws", 1, "1", "0, or 2 or more"),
     Mistake("tasks.hpo-ner.reserved", 10, "10, but probe_rows has no 'reserved'", "to be left out"),
     Mistake("tasks.hpo-ner.reserved", 51, "51", "1 to 50"),
     Mistake("tasks.hpo-ner.tag_scheme", "iob1", "'iob1'", "'iob2' or 'merged', or null"),
@@ -219,17 +219,17 @@ MISTAKES = [
             "allowed: cell", "tasks.hpo-ner.source.labels.2"),
     Mistake("protocol", ["published"], "['published']", "'recommended' or 'published'"),
     Mistake("references", "a{b}.csv", "'a{b}.csv'", "a path without braces"),
-    Mistake("tasks.hpo-nli.source", {**FILES, "folder": "a{b}"}, "'a{b}'; Snakemake takes what",
+    Mistake("tasks.hpo-nli.source", {**FILES, "folder": "a{b}"}, "'a{b}'; Snakemake takes text",
             "a path without braces", "tasks.hpo-nli.source.folder"),
     # what no file can have, wherever a path is given
     Mistake("models.minilm.source", {"kind": "folder", "path": "~nosuchuser/m"}, "no such user",
-            "a path that a file can have", "models.minilm.source.path"),
-    Mistake("models.minilm.source.folder", "a\0b", "null byte", "a path that a file can have"),
-    Mistake("references", "p/" * 2500, "5000 characters", "a path that a file can have"),
+            "a valid path", "models.minilm.source.path"),
+    Mistake("models.minilm.source.folder", "a\0b", "null byte", "a valid path"),
+    Mistake("references", "p/" * 2500, "5000 characters", "a valid path"),
     Mistake("corpora.hpo.source", {"kind": "files", "train": "x" * 300, "heldout": "h"},
-            "300 characters", "a path that a file can have", "corpora.hpo.source.train"),
+            "300 characters", "a valid path", "corpora.hpo.source.train"),
     Mistake("tasks.hpo-nli.source", {**FILES, "folder": "\ud83d"}, "surrogates not allowed",
-            "a path that a file can have", "tasks.hpo-nli.source.folder"),
+            "a valid path", "tasks.hpo-nli.source.folder"),
     # what only YAML has
     Mistake("study", date(2020, 1, 1), "2020-01-01, which YAML takes for a date", NAME),
     Mistake("data_seed", 16**9000, "a number of thousands of digits", "a whole number from 0"),
@@ -298,7 +298,7 @@ def test_a_circle_in_pretraining_is_named() -> None:
             "source": {**source, "base": base},
         }
     (line,) = mistake_lines(config)
-    assert line.startswith("models.third.source.base: 'first' closes a circle")
+    assert line.startswith("models.third.source.base: 'first' is circular")
     assert "first from second from third from first" in line
     assert "; allowed: a model that is not made from this one" in line
 
@@ -307,7 +307,7 @@ def test_a_name_that_yaml_reads_as_a_number() -> None:
     config = demo()
     config["probes"][3] = {"kind": "linear"}
     (line,) = mistake_lines(config)
-    assert line.startswith("probes[3]: the name 3 is refused; allowed: text (in quotes)")
+    assert line.startswith("probes[3]: invalid name 3; allowed: text (in quotes)")
 
 
 def test_each_of_several_mistakes_has_its_line() -> None:
@@ -323,7 +323,7 @@ def test_each_of_several_mistakes_has_its_line() -> None:
     [
         ("a: 1\nb: 2\na: 3\n", "line 3: key 'a' occurs twice", "allowed: each key once"),
         ("a: {b: 1, b: 2}\n", "line 1: key 'b' occurs twice", "allowed: each key once"),
-        ("__use_yte__: true\na: 1\n", "key '__use_yte__'", "allowed: without it"),
+        ("__use_yte__: true\na: 1\n", "key '__use_yte__'", "allowed: a file without it"),
         ("- a\n- b\n", "holds list", "allowed: a mapping"),
         ("", "holds NoneType", "allowed: a mapping"),
         ("a: [1\nb: 2\n", "line 2", "not valid YAML"),
@@ -370,8 +370,8 @@ def test_yaml_merge_keys_work(tmp_path: Path) -> None:
     ("entry", "value", "line"),
     [
         ("columns", {"label": 2.5}, "columns.label: 2.5; allowed: text or a whole number"),
-        ("columns", {1: "a"}, "columns[1]: 1 is no text; allowed: text, in quotes"),
-        ("labels", {0: "O"}, "labels[0]: 0 is no text; allowed: text, in quotes"),
+        ("columns", {1: "a"}, "columns[1]: 1 is not text; allowed: text, in quotes"),
+        ("labels", {0: "O"}, "labels[0]: 0 is not text; allowed: text, in quotes"),
         ("labels", {"0": 1}, "labels.0: 1; allowed: text, or null"),
         ("format", "xml", "format: 'xml'; allowed: 'jsonl' or 'csv' or 'tsv' or 'conll'"),
         ("sha256", {"d": "0" * 64}, "sha256.d: is no file of this source; allowed: a, b, c"),

@@ -199,7 +199,7 @@ def explained() -> dict[str, dict[str, list[str]]]:
 def limits(field: Any) -> set[str]:
     """Bounds and choices of a field, as the models hold them."""
     text = allowed(field.annotation, field.metadata)
-    if not re.search(r"small letters|mapping", text):
+    if not re.search(r"lower-case letters|mapping", text):
         return set(re.findall(r"[\d.]*\d|(?<=')[\w-]+(?=')", text))
     return set()
 

@@ -51,7 +51,7 @@ REFUSED = {
         "nli",
         "jsonl",
         JSON.replace('"a"', '"\u200b\u200d"'),
-        "line 1: premise has characters without width alone; allowed: text",
+        "line 1: premise has zero-width characters only; allowed: text",
     ),
     "no such column": (
         "nli",
@@ -82,7 +82,7 @@ REFUSED = {
         "nli",
         "csv",
         HEAD + "a,b,yes\nc,d,-\n",
-        "line 3: label '-', which usually means that there is none; allowed: a mapping 'labels'",
+        "line 3: label '-', which usually means that there is no label; allowed: a mapping",
     ),
     "a label that is minus one": ("nli", "jsonl", JSON.replace('"yes"', "-1"), "label '-1', which"),
     "no sentence id": ("ner", "csv", "tokens,tags\na,O\n", "line 1: no column 'example_id'"),
@@ -173,7 +173,7 @@ REFUSED = {
         "nli",
         "jsonl",
         JSON.replace('"a"', '"\\ud83d"'),
-        "line 1: premise has half a surrogate pair",
+        "line 1: premise has an unpaired surrogate",
     ),
     "a tag without prefix": (
         "ner",
@@ -236,7 +236,7 @@ def test_a_label_that_training_has_not(tmp_path, kind, layout):
     allowed = "no, yes" if kind == "nli" else "cell, gene"
     assert str(error.value) == (
         f"{tmp_path / f'test.{layout}'} line {line}: {what} is not in the training file; "
-        f"allowed: {allowed}, or to be mapped in 'labels'"
+        f"allowed: {allowed}, or a mapping in 'labels'"
     )
 
 

@@ -135,7 +135,7 @@ def test_a_limit_is_not_waited_for_forever(
     hub.faults.answers["config.json"] = [429] * 50
     hub.faults.retry_after = retry_after
     message = refused(hub, tmp_path)
-    assert "file 'config.json': the hub still limits requests (429); run again later" in message
+    assert "file 'config.json': the hub is still limiting requests (429); run again" in message
     assert hub.files() == ["config.json"] * tries
 
 
@@ -160,12 +160,12 @@ def test_a_refused_token_is_told(hub: Hub, tmp_path: Path) -> None:
     hub.faults.answers[""] = [401]
     hub.faults.message = "Invalid credentials in Authorization header"
     message = refused(hub, tmp_path, HF_TOKEN=SECRET)
-    assert f"'{MODEL}' at {REVISION}: the hub refuses the token in HF_TOKEN (401)" in message
+    assert f"'{MODEL}' at {REVISION}: the hub rejects the token in HF_TOKEN (401)" in message
 
 
 def test_a_token_that_cannot_be_one_is_not_sent(hub: Hub, tmp_path: Path) -> None:
     message = refused(hub, tmp_path, HF_TOKEN=f"{SECRET} and more")
-    assert message.startswith("error: HF_TOKEN: contains characters that no token has")
+    assert message.startswith("error: HF_TOKEN: has characters that a token cannot have")
     assert SECRET not in message
     assert hub.requests == []
 
@@ -220,7 +220,7 @@ def test_without_network_the_way_out_is_told(hub: Hub, tmp_path: Path) -> None:
         endpoint = f"http://127.0.0.1:{closed.getsockname()[1]}"
         message = refused(hub, tmp_path, HF_ENDPOINT=endpoint)
     assert f"no answer from {endpoint} (ConnectError" in message
-    assert "run `snakemake download` with this configuration where there is network" in message
+    assert "run `snakemake download` with this configuration where there is a network" in message
 
 
 def test_a_user_who_is_offline_on_purpose_stays_so(hub: Hub, tmp_path: Path) -> None:
@@ -233,4 +233,4 @@ def test_what_is_no_hub_is_told(hub: Hub, tmp_path: Path) -> None:
     hub.faults.answers[""] = [200]  # as the page of a network that wants a login first
     hub.faults.message = "log in"
     message = refused(hub, tmp_path)
-    assert f"{hub.endpoint} does not answer as a hub does; allowed: HF_ENDPOINT unset" in message
+    assert f"{hub.endpoint} does not answer as a model hub does; allowed: " in message

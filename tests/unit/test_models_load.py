@@ -194,8 +194,9 @@ def test_a_tokenizer_of_more_tokens_than_embeddings_gives_one_line(
     for load in (load_model, lambda *given: random_model(*given, seed=1)):
         with pytest.raises(UserError) as caught:
             load(folder, tokenizer)
-        assert f"has 'first-new' with id {rows}, and its model embeddings of {rows}" in one_line(
-            caught, folder
+        assert (
+            f"has 'first-new' with id {rows}, but its model has embeddings of {rows}"
+            in one_line(caught, folder)
         )
 
 

@@ -94,7 +94,7 @@ def test_what_was_not_made_by_these_programs_or_was_edited_is_not_packed(
     record = json.loads(Path(f"{FIGURE}.run.json").read_text())
     record["code"]["modules"] = dict.fromkeys(record["code"]["modules"], "0" * 64)
     Path(f"{FIGURE}.run.json").write_text(json.dumps(record | {"digest": self_digest(record)}))
-    with pytest.raises(UserError, match=r"^figure_f task=nli: made by other code than"):
+    with pytest.raises(UserError, match=r"^figure_f task=nli: made by code that differs from"):
         pack(read_study(".", "s"), TARGETS, Path("again.zip"), CHECKOUT)
 
 
@@ -122,8 +122,8 @@ def test_of_results_alone_absent_logs_and_data_are_one_line_each(
     found_kinds = sorted(each[:2] for each in found.findings)
     assert found_kinds == [("logs/s", "log"), ("raw.csv", "missing")]
     configuration, captions, *_ = found.unknown
-    assert "my.yaml is not here. All settings are in config.json" in configuration
-    assert "captions from report/a.rst, which are not here" in captions
+    assert "which are not here: my.yaml. Its settings are in config.json" in configuration
+    assert "since they are not here: report/a.rst." in captions
     assert "7 jobs, 1 raw source and 1 caption checked, 1 of them only by" in verdict(found)
 
 

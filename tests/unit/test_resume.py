@@ -282,11 +282,11 @@ def test_checkpoints_stay_where_the_clock_was_set_back(tmp_path: Path) -> None:
             (folder / "step-000000001").mkdir(parents=True)
             out.mkdir()
 
-    with pytest.raises(UserError, match=r"data: changed (29|30) s after .*out was made from it"):
+    with pytest.raises(UserError, match=r"data: changed (29|30) s after .*out, which was"):
         train()
     assert (folder / "step-000000001").is_dir()
     require_past([data], tolerance=60)
-    with pytest.raises(UserError, match=r"data: changed (29|30) s from now, by the clock"):
+    with pytest.raises(UserError, match=r"data: its time is (29|30) s in the future"):
         require_past([data], tolerance=10)
     os.utime(out, (time.time() + 40, time.time() + 40))  # by a file server that is ahead of here
     require_newer(out, [data])

@@ -33,5 +33,5 @@ def test_a_path_with_braces_is_refused_in_one_line(tmp_path: Path) -> None:
     workflow = copy_workflow(tmp_path / "{layerscope}")
     result = snakemake(workflow, tmp_path / "run", "--dry-run", "--configfile", MINIATURE)
     assert result.returncode == 1
-    assert "{layerscope}: Snakemake takes what stands in braces for a wildcard" in result.stdout
+    assert "{layerscope}: Snakemake takes text in braces for a wildcard" in result.stdout
     assert "Traceback" not in result.stdout

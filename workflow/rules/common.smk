@@ -18,7 +18,7 @@ if not workflow.current_basedir.is_local:
 CHECKOUT = os.path.abspath(f"{workflow.current_basedir}/../..")
 if {"{", "}"} & set(CHECKOUT):
     raise WorkflowError(
-        f"{CHECKOUT}: Snakemake takes what stands in braces for a wildcard; allowed: a path without braces"
+        f"{CHECKOUT}: Snakemake takes text in braces for a wildcard; allowed: a path without braces"
     )
 PROGRAMS = f"{CHECKOUT}/workflow/scripts"
 #: Whether another workflow uses this one, with a configuration of its choice.
@@ -46,7 +46,7 @@ if not workflow.overwrite_configfiles:
     try:  # before Snakemake, whose own reader ends in tracebacks
         IS_MODULE or read_yaml(DEFAULT)
     except UserError as error:
-        raise WorkflowError(f"The configuration is refused.\n{error}") from None
+        raise WorkflowError(f"The configuration is not valid.\n{error}") from None
 
     configfile: DEFAULT
 
@@ -77,7 +77,7 @@ try:
     SIZES = read_sizes(STUDY, placed(""))
     check_layers(STUDY, SIZES)
 except UserError as error:
-    raise WorkflowError(f"The configuration is refused.\n{error}") from None
+    raise WorkflowError(f"The configuration is not valid.\n{error}") from None
 
 TASKS = list(STUDY.tasks)
 MODELS = list(STUDY.models)

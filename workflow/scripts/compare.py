@@ -66,11 +66,11 @@ def _side(name: str) -> Any:
         return read_study(_short(named[0]), named[1])  # says what is missing
     if os.path.isdir(name):
         raise UserError(
-            f"{name}: no study, since it has no config.json of one; allowed: the folder of a "
-            "study with all that is in it, such as results/demo or a copy of it"
+            f"{name}: not a study, since it has no config.json; allowed: the whole folder of "
+            "a study, such as results/demo or a copy of it"
         )
     raise UserError(
-        f"{name}: neither; allowed: the folder of a study, such as results/demo, or a commit of "
+        f"{name}: not found; allowed: the folder of a study, such as results/demo, or a commit of "
         f"{CHECKOUT}"
     )
 

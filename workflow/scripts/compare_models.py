@@ -18,7 +18,7 @@ def main() -> None:
         nargs="+",
         type=Path,
         required=True,
-        help="a folder a model, in their order",
+        help="one folder per model, in the same order",
     )
     parser.add_argument(
         "--views", nargs="+", required=True, help="separate, joint, word; or of the last sub-word"

@@ -20,8 +20,8 @@ PATTERNS = {
     "sha256": r"^[0-9a-f]{64}$",
 }
 IN_WORDS = {
-    PATTERNS["name"]: "small letters and digits, joined by single hyphens (as in 'bert-base'), "
-    "40 at most",
+    PATTERNS["name"]: "lower-case letters and digits, joined by single hyphens, as in 'bert-base'; "
+    "at most 40 characters",
     PATTERNS["repository"]: "owner/name, as in 'google-bert/bert-base-cased'",
     PATTERNS["revision"]: "a full commit, 40 hexadecimal digits",
     PATTERNS["sha256"]: "a sha256 digest, 64 hexadecimal digits",
@@ -36,10 +36,10 @@ def usable_path(path: str) -> str:
     """
     if {"{", "}"} & set(path):
         raise ValueError(
-            f"{path!r}; Snakemake takes what stands in braces for a wildcard; "
+            f"{path!r}; Snakemake takes text in braces for a wildcard; "
             "allowed: a path without braces"
         )
-    fault = "allowed: a path that a file can have"
+    fault = "allowed: a valid path"
     try:
         os.stat(Path(path).expanduser())
     except RuntimeError:

@@ -60,5 +60,5 @@ def _fetched(path: Path) -> tuple[str | None, dict[str, str]]:
         return origin.get("revision", origin.get("version")), found
     except (AttributeError, KeyError, TypeError, ValueError):
         raise UserError(
-            f"{path}: is no record of a fetch; allowed: the folder removed to fetch it again"
+            f"{path}: not the record of a download; allowed: remove the folder to download it again"
         ) from None

@@ -77,7 +77,9 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path}: holds {type(content).__name__}; allowed: a mapping of settings")
     for key in TEMPLATED.intersection(content):
-        raise UserError(f"{path}: key '{key}', with which Snakemake runs code; allowed: without it")
+        raise UserError(
+            f"{path}: key '{key}', with which Snakemake would run code; allowed: a file without it"
+        )
     return content
 
 

@@ -196,8 +196,8 @@ def _say(error: Mapping[str, Any], root: type[BaseModel]) -> str:
         quote = "" if isinstance(value, str) else "text (in quotes): "
         expected = allowed(place.annotation) if kind != "invalid_key" else _NAME
         if expected == "text":
-            return f"{key}: {_show(value)} is no text; allowed: text, in quotes"
-        return f"{key}: the name {_show(value)} is refused; allowed: {quote}{expected}"
+            return f"{key}: {_show(value)} is not text; allowed: text, in quotes"
+        return f"{key}: invalid name {_show(value)}; allowed: {quote}{expected}"
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         members = typing.get_args(_open(place.annotation)[0])
         tag = _tag(members[0])[0]

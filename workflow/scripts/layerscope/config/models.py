@@ -21,7 +21,7 @@ from layerscope.config.training import PreTraining, Shape
 
 LowerCase = Annotated[
     bool | None,
-    Field(description="whether texts are lower-cased, for a vocab.txt that no other file says of"),
+    Field(description="whether texts are lower-cased, for a vocab.txt if no other file says so"),
 ]
 
 

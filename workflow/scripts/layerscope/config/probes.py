@@ -11,7 +11,7 @@ from layerscope.config.base import Count, Positive, Section, Seed, distinct
 
 def _show_spread(draws: int) -> int:
     if draws == 1:
-        raise ValueError("1; allowed: 0, or 2 and more, since one draw has no spread")
+        raise ValueError("1; allowed: 0, or 2 or more, since one draw has no spread")
     return draws
 
 
@@ -46,7 +46,7 @@ class LinearProbe(Section):
 class SvmProbe(Section):
     """RBF support vector machine, as published (scikit-learn's defaults)."""
 
-    kind: Literal["svm"] = Field(description="RBF support vector machine; NLI alone")
+    kind: Literal["svm"] = Field(description="RBF support vector machine; NLI only")
     inverse_regularisation: Positive = Field(default=1.0, description="C of scikit-learn")
     row_draws: RowDraws = Field(default=5, description=_ROW_DRAWS)
 
@@ -54,7 +54,7 @@ class SvmProbe(Section):
 class BilstmCrfProbe(Section):
     """BiLSTM with a conditional random field on frozen word vectors, as published."""
 
-    kind: Literal["bilstm-crf"] = Field(description="BiLSTM with a CRF; NER alone")
+    kind: Literal["bilstm-crf"] = Field(description="BiLSTM with a CRF; NER only")
     hidden: Count = Field(
         default=256, description="units of both directions together; an even number", multiple_of=2
     )
@@ -62,7 +62,7 @@ class BilstmCrfProbe(Section):
     batch_size: Count = Field(default=64, description="sentences in a step")
     learning_rate: Positive = Field(default=0.001, description="rate of Adam")
     seeds: Annotated[list[Seed], AfterValidator(distinct)] = Field(
-        default=[0], description="one probe a seed", min_length=1
+        default=[0], description="one probe per seed", min_length=1
     )
     row_draws: RowDraws = Field(default=0, description=_ROW_DRAWS)
 

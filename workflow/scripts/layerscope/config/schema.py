@@ -47,7 +47,7 @@ def _suggest(value: str, allowed: Iterable[str]) -> str:
 
 def _filled(values: dict[str, Any]) -> dict[str, Any]:
     if not values:
-        raise ValueError("{} is empty; allowed: one entry or more")
+        raise ValueError("{} is empty; allowed: one or more entries")
     return values
 
 
@@ -337,7 +337,7 @@ class Study(Section):
             if source.base in chain:
                 raise Invalid(
                     where,
-                    f"'{source.base}' closes a circle ({' from '.join([*chain, source.base])}); "
+                    f"'{source.base}' is circular ({' from '.join([*chain, source.base])}); "
                     "allowed: a model that is not made from this one",
                 )
             chain.append(source.base)

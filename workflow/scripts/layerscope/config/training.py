@@ -10,8 +10,8 @@ from pydantic import ConfigDict, Field
 from layerscope.config.base import Count, Positive, Section, Seed, Share
 
 Precision = Literal["float32", "bfloat16", "auto"]
-PRECISION = "bfloat16 is mixed precision; auto takes it where the device computes in it"
-CHECKPOINTING = "blocks are computed again on the way back, which saves memory and costs time"
+PRECISION = "bfloat16 is mixed precision; auto uses it if the device supports it"
+CHECKPOINTING = "recompute blocks in the backward pass, which saves memory and costs time"
 Schedule = Literal["linear", "constant"]
 Steps = Annotated[int, Field(ge=0)]
 #: Passes that a sample gets for the sake of its steps: enough for small ones (Mosbach et al. 2021).
@@ -34,7 +34,7 @@ class FineTuning(Section):
     learning_rate: Positive = Field(description="peak rate of AdamW")
     epochs: Count = Field(description="passes over the sample")
     min_steps: Steps = Field(
-        default=0, description="optimiser steps at least, in 20 epochs at most"
+        default=0, description="minimum number of optimiser steps, within at most 20 epochs"
     )
     batch_size: Count = Field(description="examples in an optimiser step")
     max_length: MaxLength = Field(
@@ -57,7 +57,7 @@ class FineTuningOverride(Section):
 
     learning_rate: Positive | None = Field(default=None, description="peak rate of AdamW")
     epochs: Count | None = Field(default=None, description="passes over the sample")
-    min_steps: Steps | None = Field(default=None, description="optimiser steps at least")
+    min_steps: Steps | None = Field(default=None, description="minimum number of optimiser steps")
     batch_size: Count | None = Field(default=None, description="examples in an optimiser step")
     max_length: MaxLength | None = Field(default=None, description="sub-word limit")
     weight_decay: Annotated[float, Field(ge=0)] | None = Field(default=None, description="of AdamW")

@@ -91,8 +91,8 @@ def require_past(paths: Iterable[str | Path], tolerance: float) -> None:
         ahead = changed - time.time()
         if ahead > tolerance:
             raise UserError(
-                f"{path}: changed {ahead:.0f} s from now, by the clock of this machine; "
-                "allowed: a clock that was not set back, or the file touched"
+                f"{path}: its time is {ahead:.0f} s in the future by this machine's clock; "
+                "allowed: a clock that was not set back, or `touch` the file"
             )
 
 
@@ -113,8 +113,8 @@ def require_newer(out: Path, inputs: Iterable[str | Path]) -> None:
     for path, changed in _changed(inputs):
         if changed > made:
             raise UserError(
-                f"{path}: changed {changed - made:.0f} s after {out} was made from it; "
-                "allowed: a clock that was not set back, or the file touched"
+                f"{path}: changed {changed - made:.0f} s after {out}, which was made from it; "
+                "allowed: a clock that was not set back, or `touch` the file"
             )
 
 

@@ -200,5 +200,5 @@ def _check_known(kind: TaskKind, labels: Sequence[str], read: Rows, path: Path) 
             if name not in known:
                 raise UserError(
                     f"{at(path, line)}: {what} {show(name)} is not in the training file; "
-                    f"allowed: {', '.join(labels)}, or to be mapped in 'labels'"
+                    f"allowed: {', '.join(labels)}, or a mapping in 'labels'"
                 )

@@ -86,8 +86,8 @@ def _pair(record: Record, where: str, labels: Mapped, counts: Counter[str]) -> R
     label = _mapped(record.cells["label"], "label", where, labels)
     if labels is None and label in UNLABELLED:
         raise UserError(
-            f"{where}: label {label!r}, which usually means that there is none; allowed: a mapping "
-            "'labels' of all values, where null leaves such pairs out"
+            f"{where}: label {label!r}, which usually means that there is no label; allowed: a "
+            "mapping 'labels' of all values, where null leaves such pairs out"
         )
     if label is None:
         counts["left_out_by_label"] += 1
@@ -97,7 +97,7 @@ def _pair(record: Record, where: str, labels: Mapped, counts: Counter[str]) -> R
     }
     for name, text in texts.items():
         if not _ZERO_WIDTH.sub("", text).strip():
-            raise UserError(f"{where}: {name} has characters without width alone; allowed: text")
+            raise UserError(f"{where}: {name} has zero-width characters only; allowed: text")
     counts["long"] += any(len(text.split()) > LONG for text in texts.values())
     return {**texts, "label": label}
 
@@ -146,7 +146,7 @@ def _text(value: object, column: str, where: str, counts: Counter[str] | None = 
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise UserError(f"{where}: {column} has half a surrogate pair; allowed: text") from None
+        raise UserError(f"{where}: {column} has an unpaired surrogate; allowed: text") from None
     if counts is not None:
         counts["white_space_at_ends"] += text != value
         counts["zero_width_characters"] += bool(_ZERO_WIDTH.search(text))

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from layerscope.core.errors import UserError
+from layerscope.core.wording import counted
 from layerscope.data.iob import spans
 from layerscope.data.rng import seeded
 
@@ -233,10 +234,10 @@ def _none_fits(
     first = _ordered_groups(groups, strata, "cap", seed)[0]
     size = len(first) if sizes is None else sum(sizes[row] for row in first)
     if sizes is None:
-        what, other = f"group '{groups[first[0]]}' has {size} examples", "smaller groups (group_id)"
+        unit, length, other = "group", counted(size, "example"), "smaller groups (group_id)"
     else:
-        what, other = f"example '{groups[first[0]]}' has {size} words", "shorter texts"
+        unit, length, other = "example", counted(size, "word"), "shorter texts"
     return UserError(
-        f"{name}: {what}, is the first one drawn and kept whole; "
-        f"allowed: {size} or more, or {other}"
+        f"{name}: too small for the first {unit} drawn, '{groups[first[0]]}', which has {length} "
+        f"and is kept whole; allowed: {size} or more, or {other}"
     )

@@ -52,4 +52,4 @@ def state_casing(where: str, out: Path, lower_case: bool) -> None:
 
 def _without_effect(where: str, lower_case: bool, why: str) -> UserError:
     entry = f"'lower_case: {str(lower_case).lower()}'"
-    return UserError(f"{where}: {entry} has no effect {why}; allowed: to be left out")
+    return UserError(f"{where}: {entry} has no effect {why}; allowed: leave it out")

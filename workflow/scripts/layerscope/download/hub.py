@@ -111,7 +111,7 @@ def look_up(kind: Literal["model", "dataset"], name: str, revision: str) -> Repo
         raise _refusal(error, kind, name, place) from None
     except (ValueError, KeyError, TypeError, httpx2.InvalidURL):
         raise UserError(
-            f"{place}: {shown_endpoint()} does not answer as a hub does; "
+            f"{place}: {shown_endpoint()} does not answer as a model hub does; "
             "allowed: HF_ENDPOINT unset, or the address of a hub"
         ) from None
     if info.sha != revision:
@@ -323,7 +323,9 @@ def _refusal(error: Exception, kind: str, name: str, place: str) -> UserError:
     status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
     token = "a token of that account in HF_TOKEN"  # noqa: S105
     if isinstance(error, OfflineModeIsEnabled):
-        text = "HF_HUB_OFFLINE is set; unset it and run `snakemake download` where there is network"
+        text = (
+            "HF_HUB_OFFLINE is set; unset it and run `snakemake download` where there is a network"
+        )
     elif isinstance(error, GatedRepoError):
         text = f"access is gated ({status}); accept its terms at {page} and set {token}"
     elif isinstance(error, RevisionNotFoundError):
@@ -334,20 +336,20 @@ def _refusal(error: Exception, kind: str, name: str, place: str) -> UserError:
             "with a token in HF_TOKEN if it is private"
         )
     elif status == 401:
-        text = "the hub refuses the token in HF_TOKEN (401); allowed: a valid token, or none"
+        text = "the hub rejects the token in HF_TOKEN (401); allowed: a valid token, or none"
     elif status == 403:
-        text = f"access is refused (403); see its terms at {page}, and set {token}"
+        text = f"access is denied (403); see its terms at {page}, and set {token}"
     elif status == 404:
-        text = f"not there (404); allowed: what {page} shows at this commit"
+        text = f"not found (404); allowed: what {page} shows at this commit"
     elif status == 429:
-        text = "the hub still limits requests (429); run again later, what has arrived is kept"
+        text = "the hub is still limiting requests (429); run again later, downloaded data is kept"
     elif status is not None:
-        text = f"{_in_short(error)}; run again later, what has arrived is kept"  # type: ignore[arg-type]
+        text = f"{_in_short(error)}; run again later, downloaded data is kept"  # type: ignore[arg-type]
     else:
         text = (
             f"no answer from {shown_endpoint()} ({_in_short(error)}); "  # type: ignore[arg-type]
-            "run `snakemake download` with this configuration where there is network, "
-            "it goes on where it stopped"
+            "run `snakemake download` with this configuration where there is a network, "
+            "it resumes where it stopped"
         )
     return UserError(f"{place}: {text}")
 
@@ -379,5 +381,7 @@ def _require_client() -> None:
 def _token() -> str | Literal[False]:
     token = os.environ.get("HF_TOKEN", "").strip()
     if not (token.isascii() and token.isprintable()) or " " in token:
-        raise UserError("HF_TOKEN: contains characters that no token has; allowed: only a token")
+        raise UserError(
+            "HF_TOKEN: contains characters that a token cannot have; allowed: a token alone"
+        )
     return token or False

@@ -108,4 +108,4 @@ def _split_as_stated(path: Path, tokenizer: Any) -> None:
             [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(False)]
         )
     elif split not in _AS_GPT2:
-        log.warning("%s: texts are split as GPT-2's, for %r is not known", path, split)
+        log.warning("%s: texts are split as by GPT-2, since %r is not known", path, split)

@@ -133,7 +133,7 @@ def _require_packages(folder: Path) -> None:
         if missing:
             raise UserError(
                 f"{path}: needs the Python package{'s' * (len(missing) > 1)} "
-                f"{' and '.join(missing)}; allowed: to install what is missing, or a {FILE}"
+                f"{' and '.join(missing)}; allowed: install what is missing, or add a {FILE}"
             )
 
 
@@ -279,8 +279,9 @@ def require_embeddings(
         roles = [name for name in ROLES if getattr(tokenizer, f"{name}_token") == token]
         raise UserError(
             f"{folder}: its tokenizer has {token!r}{f' ({roles[0]}_token)' if roles else ''} with "
-            f"id {past[token]}, and its model embeddings of {rows} tokens; allowed: embeddings of "
-            "all tokens, as resize_token_embeddings makes them, or a tokenizer without this one"
+            f"id {past[token]}, but its model has embeddings of {rows} tokens; allowed: "
+            "embeddings of all tokens, as resize_token_embeddings makes them, or a tokenizer "
+            "without this one"
         )
     if past:
         names = sorted(past, key=lambda name: past[name])
@@ -304,7 +305,7 @@ def require_mask(
     if mask is None or mask >= rows:
         found = "no mask token" if mask is None else f"{tokenizer.mask_token!r} with id {mask}"
         raise UserError(
-            f"{folder}: its tokenizer has {found}, and its model embeddings of {rows} tokens; "
+            f"{folder}: its tokenizer has {found}, but its model has embeddings of {rows} tokens; "
             "allowed for masked pre-training: a mask token with an embedding"
         )
 

@@ -173,14 +173,14 @@ def _not_here(study: Study, parts: Mapping[str, Part]) -> Iterator[str]:
     files = _absent_configuration(study)
     if files:
         yield (
-            f"Whether the configuration is still that of the study is unknown: {few(files)} "
-            f"{'is' if len(files) == 1 else 'are'} not here. All settings are in {CONFIGURATION}."
+            f"The study cannot be compared with its configuration files, which are not here: "
+            f"{few(files)}. Its settings are in {CONFIGURATION}."
         )
     captions = [path for path in parts if is_caption(study, path) and is_elsewhere(study, path)]
     if captions:
         yield (
-            f"The report has captions from {few(captions)}, which are not here and known by their "
-            "digests alone."
+            f"Captions in the report are known by their digests alone, since they are not here: "
+            f"{few(captions)}."
         )
 
 
@@ -198,7 +198,7 @@ def _absent_configuration(study: Study) -> list[str]:
 def _unknown(records: list[Record], code: Code, plan: Expected | str) -> Iterator[str]:
     """What cannot be verified here, and could elsewhere."""
     if isinstance(plan, str):
-        yield f"What the study should have is unknown, and so what is absent: {plan}."
+        yield f"What the study should contain is unknown, and so is what is missing: {plan}."
     edited = sum(record["dirty"] is not False for record in records)
     if edited:
         yield (
@@ -214,7 +214,7 @@ def _unknown(records: list[Record], code: Code, plan: Expected | str) -> Iterato
         )
     commits = {record["commit"] for record in records if record["commit"]}
     for commit in sorted(commit for commit in commits if code.at(commit) is None):
-        yield f"Commit {commit[:12]}, which records name, is not at hand to be compared."
+        yield f"Commit {commit[:12]}, which records name, is not in this checkout to compare with."
 
 
 def _two_versions(path: str, entry: Entry) -> Finding:

@@ -127,7 +127,7 @@ def _list(titled: dict[str, str]) -> str:
 def _findings(findings: list[Finding]) -> Iterator[str]:
     if not findings:
         return
-    yield "<h2>What does not hold</h2><table>"
+    yield "<h2>What does not verify</h2><table>"
     yield "<tr><th>What</th><th>Where</th><th>Why</th></tr>"
     for (kind, message), paths in grouped(findings).items():
         first, *others = [f"<code>{html.escape(path)}</code>" for path in paths]
@@ -148,7 +148,7 @@ def _figures(audit: Audit) -> Iterator[str]:
     if not shown:
         shown = audit.targets
     yield "<h2>Figures, and all they were made from</h2>"
-    yield "<p class='quiet'>What stands in a tree already is only named there again.</p>"
+    yield "<p class='quiet'>What a tree already shows is only named when it occurs again.</p>"
     for path in shown:
         stem = html.escape(Path(path).stem)
         yield f'<section class="figure" id="{stem}"><h3>{stem}</h3>'

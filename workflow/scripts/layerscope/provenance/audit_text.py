@@ -114,7 +114,7 @@ def facts(audit: Audit) -> dict[str, str]:
         "Raw data": few(raw),
         **({"Captions": f"{len(captions)} of the workflow"} if captions else {}),
         **({"Left over": f"{few(audit.left_over)}: snakemake clean"} if audit.left_over else {}),
-        **({"Outside": f"{few(audit.outside)}: not looked at"} if audit.outside else {}),
+        **({"Outside": f"{few(audit.outside)}: not audited"} if audit.outside else {}),
     }
 
 

@@ -20,13 +20,13 @@ from layerscope.run_records.recorder import CLOCKS, options_of, seeds_of
 
 #: What an audit cannot know, for readers of its result.
 ONLY_RECORDED = (
-    "Nothing but the records says which user and machine a job ran on, how long it took, how much "
-    "memory it needed, and which versions of most packages it had: who edits a record and forges "
-    "its digest can change these.",
-    "Who forges a result, its record, and every record and figure above it, is found only by "
-    "comparing the lineage with that in a copy of the figure that someone else has kept.",
-    "A digest says that a file is the one that a job left, not that the job computed what its "
-    "code says: that takes running it again.",
+    "Only the records say which user and machine ran a job, how long it took, how much memory it "
+    "needed, and which versions of most packages it used: anyone who edits a record and forges its "
+    "digest can change these.",
+    "Anyone who forges a result, its record, and every record and figure above it is found out "
+    "only by comparing the lineage with that in a copy of the figure that someone else has kept.",
+    "A digest shows that a file is the one that a job left, not that the job computed what its "
+    "code says: only running it again can show that.",
 )
 #: Packages that write their version into what they make, by ending.
 _SIGNED = {
@@ -50,16 +50,16 @@ def contradictions(record: Record) -> Iterator[str]:
     paths = " ".join(output["path"] for output in record["outputs"])
     for name, value in record["wildcards"].items():
         if value not in paths:
-            yield f"its {name} is {value}, of which its outputs' names know nothing"
+            yield f"its {name} is {value}, which does not occur in the names of its outputs"
     for entry in record["inputs"]:
         package = package_of(entry)
         version = str(entry["path"]).split()[-1]
         if package and record["versions"].get(package, version) != version:
-            yield f"it read {entry['path']} and had {record['versions'][package]}"
+            yield f"it read {entry['path']} but had {record['versions'][package]}"
     if record["exit"] is not None:
         host = record["machine"]["host"]
         if _host(record) != host.replace(".", "-"):
-            yield f"it ran on {host}, and was written by {record['writer']}"
+            yield f"it ran on {host} but was written by {record['writer']}"
 
 
 def disagreements(record: Record) -> Iterator[str]:

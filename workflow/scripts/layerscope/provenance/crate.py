@@ -149,7 +149,7 @@ def _add_root(graph: Graph, name: str, published: str, workflow: Path) -> None:
         description=(
             f"What the study {name} made, from what and how: its figures and tables, and each job "
             "of the workflow layerscope with inputs, parameters, outputs and their digests. Files "
-            "whose @id begins with # are described and not contained."
+            "whose @id begins with # are described but not contained."
         ),
         datePublished=published,
     )

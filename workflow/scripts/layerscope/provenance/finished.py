@@ -111,6 +111,6 @@ def _check_size(path: Path, recorded: int) -> None:
     try:
         found = path.stat().st_size
     except OSError:
-        raise UserError(f"{path}: missing, and a run record lists it; {_AGAIN}") from None
+        raise UserError(f"{path}: missing, although a run record lists it; {_AGAIN}") from None
     if found != recorded:
         raise UserError(f"{path}: {found} bytes; allowed: {recorded}, as in its run record")

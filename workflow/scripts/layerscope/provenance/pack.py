@@ -132,7 +132,7 @@ def _check_code(jobs: Iterable[Kept], code: Code) -> None:
         other = sorted(name for name in {*then, *now} if then.get(name) != now.get(name))
         if other:
             raise UserError(
-                f"{job_name(record)}: made by other code than this checkout has "
+                f"{job_name(record)}: made by code that differs from this checkout's "
                 f"({few(other)}); allowed: the commit that made it "
                 f"({record['commit'] or 'unknown'}), or a study that was run again"
             )

@@ -110,8 +110,8 @@ def misfits(found: Iterable[Kind], path: str | None) -> list[str]:
     return [
         f"Warning: at attempt {kind.unfit}, {kind.name} asks for up to "
         f"{kind.minutes[kind.unfit - 1]:,} min, {kind.mem_mb[kind.unfit - 1]:,} MB and "
-        f"{kind.gpus} GPUs, more than {path} allows. SLURM may refuse it, or let it wait forever. "
-        "Correct the limits there, or ask for less with set-resources."
+        f"{kind.gpus} GPUs, more than {path} allows. SLURM may reject it, or leave it pending "
+        "forever. Correct the limits there, or ask for less with set-resources."
         for kind in found
         if kind.unfit is not None
     ]

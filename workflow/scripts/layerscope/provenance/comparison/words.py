@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from layerscope.core.errors import printable
+from layerscope.core.wording import counted
 from layerscope.provenance.comparison.changes import Change, Tally, differs
 
 SAME = "the same"
@@ -53,7 +54,7 @@ def commits_in_words(found: Mapping[str, Any]) -> str:
     settings += [f"{name}: only in A" for name in configurations["only_a"]]
     settings += [f"{name}: only in B" for name in configurations["only_b"]]
     settings += [
-        f"{name}: refused by a commit of its own; compared as it stands"
+        f"{name}: rejected by its own commit; compared as it is"
         for name in configurations["unresolved"]
     ]
     lines += _section("settings", settings or SAME)
@@ -64,8 +65,8 @@ def commits_in_words(found: Mapping[str, Any]) -> str:
 
 def _side(letter: str, side: Mapping[str, Any]) -> str:
     commits = ", ".join(_short(commit) for commit in side["commits"])
-    jobs = f"{side['jobs']} jobs of {commits}" if side["jobs"] else "no run records"
-    bad = f"; {side['bad_records']} files are no readable records" if side["bad_records"] else ""
+    jobs = f"{counted(side['jobs'], 'job')} of {commits}" if side["jobs"] else "no run records"
+    bad = f"; {counted(side['bad_records'], 'unreadable record')}" if side["bad_records"] else ""
     return f"{letter}  {side['folder']}  ({jobs}{bad})"
 
 
