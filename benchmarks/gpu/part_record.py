@@ -71,7 +71,7 @@ def locked(setting: Setting) -> list[Row]:
             text=True,
             timeout=60,
         )
-        locks = [claim([device], own)[1] for device in devices]
+        _, locks = claim(devices, own, len(devices))
         waiting = subprocess.Popen(
             [sys.executable, "-c", TAKE], env=environment, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,

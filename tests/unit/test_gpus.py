@@ -19,18 +19,19 @@ HOLDER = """
 import sys
 from pathlib import Path
 from layerscope.runtime.gpus import claim
-device, lock = claim(sys.argv[2:], Path(sys.argv[1]))
-print(device, flush=True)
+count, *devices = sys.argv[2:]
+found, locks = claim(devices, Path(sys.argv[1]), int(count))
+print(*found, flush=True)
 sys.stdin.read()
 """
 
 
 class Holder:
-    """A process that holds a device until it is told to end."""
+    """A process that holds devices until it is told to end."""
 
-    def __init__(self, folder: Path, *devices: str) -> None:
+    def __init__(self, folder: Path, *devices: str, count: int = 1) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", HOLDER, str(folder), *devices],
+            [sys.executable, "-c", HOLDER, str(folder), str(count), *devices],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -78,8 +79,8 @@ def test_a_device_stays_locked_as_long_as_its_process_lives(tmp_path: Path) -> N
     holder = Holder(tmp_path, "0")
     try:
         assert holder.device() == "0"
-        device, lock = claim(["0", "1"], tmp_path)
-        assert device == "1"
+        found, (lock,) = claim(["0", "1"], tmp_path)
+        assert found == ["1"]
         lock.close()
     finally:
         holder.end()
@@ -126,6 +127,31 @@ def test_without_any_gpu_the_log_says_so(
     assert "running on the CPU" in caplog.text
 
 
-def test_more_than_one_is_refused() -> None:
-    with pytest.raises(UserError, match=r"--gpus 2; allowed: 0 or 1"):
-        use_gpus(2)
+def test_several_are_locked_together_or_not_at_all(tmp_path: Path) -> None:
+    """What waits for two leaves the one that is free to others."""
+    one = Holder(tmp_path, "0", "1", "2")
+    taken = one.device()
+    two = Holder(tmp_path, "0", "1", count=2)
+    try:
+        assert taken == "0"
+        found, (lock,) = claim(["1"], tmp_path)
+        lock.close()
+        assert found == ["1"]
+        one.end(signal.SIGKILL)
+        assert two.device() == "0 1"
+    finally:
+        two.end()
+
+
+def test_a_job_with_several_gpus_sees_them_or_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VISIBLE, "3,5,7")
+    for count, most, said in (
+        (4, 8, "--gpus 4, but this job has 3: 3, 5, 7; allowed: as many as it has"),
+        (9, 8, "--gpus 9; allowed: 0 to 8"),
+        (2, 1, "--gpus 2; allowed: 0 to 1"),
+    ):
+        with pytest.raises(UserError, match=said):
+            use_gpus(count, most)
+    use_gpus(2)
+    assert os.environ[VISIBLE] == "3,5"
+    assert len(gpus._held) == 2

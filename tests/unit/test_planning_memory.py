@@ -73,6 +73,13 @@ def test_a_decoder_of_8b_with_an_adapter_fits_a_gpu_of_80_gb() -> None:
     compared = of_8b("extract_finetuned", **weights).device
     assert compared is not None  # a second seed's adapter, and the one base
     assert compared.weights == tuned.device.weights + 4 * adapter / 1e6
+    shared = of_8b("finetune", **weights, gpus=2)
+    assert (shared.gpu, shared.seconds, shared.mem_mb) == (2, tuned.seconds, tuned.mem_mb)
+    assert shared.device == tuned.device.on_each(2)
+    assert shared.device.total == tuned.device.total / 2
+    several = of_8b("extract_finetuned", **weights, gpus=4).device
+    assert several is not None
+    assert several == replace(compared, weights=compared.weights / 4)
     quantised = of_8b("finetune", **weights, quantisation="4bit")
     assert quantised.mem_mb == tuned.mem_mb  # they are read whole
     small = quantised.device

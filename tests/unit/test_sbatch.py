@@ -53,12 +53,12 @@ def test_the_longest_of_each_kind_is_asked_for(sbatch: None) -> None:
 
 
 def test_options_are_those_of_the_job() -> None:
-    asked = {"runtime": 30, "mem_mb": 500, "gpu": 1, "gpu_model": "a100", "slurm_account": "lab 1"}
+    asked = {"runtime": 30, "mem_mb": 500, "gpu": 2, "gpu_model": "a100", "slurm_account": "lab 1"}
     words = command(2, asked, "gpu", {"qos": "long", "requeue": True})
     assert words[:2] == ["sbatch", "--test-only"]
     for options in (["-A", "lab 1"], ["-p", "gpu"], ["-t", "30"], ["--mem", "500"]):
         assert words[words.index(options[0]) + 1] == options[1]
-    assert {"--gpus=a100:1", "--qos=long", "--requeue", "--cpus-per-task=2"} < set(words)
+    assert {"--gpus=a100:2", "--qos=long", "--requeue", "--cpus-per-task=2"} < set(words)
 
 
 def test_what_slurm_says_of_every_job_is_said_once(

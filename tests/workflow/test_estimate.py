@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -23,17 +24,20 @@ def _resources(text: str, rule: str) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def paper(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A dry run of the published study."""
-    run = tmp_path_factory.mktemp("paper")
+    """A dry run of the published study, with one model that has two GPUs."""
+    run, config = tmp_path_factory.mktemp("paper"), read_config(PAPER)
+    config["models"]["biogpt"]["gpus"] = 2
+    config["references"] = str(PAPER.parent / config["references"])
+    file = write_config(run / "study.yaml", config)
     model = ("--default-resources", "gpu_model=a100")
-    result = snakemake(ROOT, run, "--dry-run", "--nocolor", "--configfile", PAPER, *model)
+    result = snakemake(ROOT, run, "--dry-run", "--nocolor", "--configfile", file, *model)
     assert result.returncode == 0, result.stdout
     return result.stdout
 
 
 def test_jobs_of_large_models_ask_for_a_gpu_and_others_do_not(paper: str) -> None:
-    large = [r for r in _resources(paper, "finetune") if r["gpu"] == "1"]
-    assert len(large) == 160
+    assert Counter(r["gpu"] for r in _resources(paper, "finetune")) == {"1": 120, "2": 40}
+    assert Counter(r["gpu"] for r in _resources(paper, "intervene")) == {"1": 30, "2": 10}
     for rule in ("probe", "score", "baseline", "table_scores", "figure_scores"):
         found = _resources(paper, rule)
         assert found, rule
@@ -44,8 +48,8 @@ def test_the_model_of_gpu_is_asked_for_by_jobs_that_ask_for_a_gpu_alone(paper: s
     found = [
         each for rule in ("finetune", "probe", "figure_scores") for each in _resources(paper, rule)
     ]
-    assert {each.get("gpu_model") for each in found if each.get("gpu") == "1"} == {"a100"}
-    assert {each.get("gpu_model") for each in found if each.get("gpu") != "1"} <= {"", None}
+    models = {(each.get("gpu", "0"), each.get("gpu_model") or "") for each in found}
+    assert models == {("0", ""), ("1", "a100"), ("2", "a100")}
 
 
 def test_larger_models_ask_for_more_memory_and_time(paper: str) -> None:

@@ -52,7 +52,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--attention-settings", help="JSON of the attention settings")
     parser.add_argument("--before", type=Path, help="the pre-trained model, to compare maps with")
     parser.add_argument("--other-seed", type=Path, help="same variant, other seed: the ceiling")
-    parser.add_argument("--gpus", type=int, default=0, help="0 or 1: which GPU is chosen here")
+    parser.add_argument("--gpus", type=int, default=0, help="how many; which is chosen here")
     return parser.parse_args()
 
 

@@ -30,7 +30,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--dtype", default="float32", help="type that the weights are loaded in")
     parser.add_argument("--quantisation", choices=["4bit"], help="of the base of an adapter")
     parser.add_argument("--out", type=Path, required=True, help="folder for model and history")
-    parser.add_argument("--gpus", type=int, default=0, help="0 or 1: which GPU is chosen here")
+    parser.add_argument("--gpus", type=int, default=0, help="how many; which is chosen here")
     parser.add_argument("--checkpoints", type=Path, help="folder of this job's; none without")
     parser.add_argument("--checkpoint-seconds", type=float, default=600, help="between two")
     return parser.parse_args()

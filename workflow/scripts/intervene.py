@@ -37,7 +37,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--sample", type=Path, required=True, help="ids of those that are used")
     parser.add_argument("--test", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="Parquet, one row per score")
-    parser.add_argument("--gpus", type=int, default=0, help="0 or 1: which GPU is chosen here")
+    parser.add_argument("--gpus", type=int, default=0, help="how many; which is chosen here")
     return parser.parse_args()
 
 

@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--checkpoints", type=Path, help="folder of this job's; none without")
     parser.add_argument("--checkpoint-seconds", type=float, default=600, help="between two")
     arguments = parser.parse_args()
-    use_gpus(arguments.gpus)
+    use_gpus(arguments.gpus, most=1)
 
     from layerscope.config.training import PreTraining, Shape
     from layerscope.core.code import code_digest

@@ -165,6 +165,9 @@ class Model(Section):
     quantisation: Quantisation | None = Field(
         default=None, description="4bit: of the base of an adapter; needs a GPU and bitsandbytes"
     )
+    gpus: Annotated[int, Field(ge=1, le=8)] = Field(
+        default=1, description="GPUs that share its layers, in jobs that run on GPUs"
+    )
 
     @model_validator(mode="after")
     def _weights(self) -> Model:
@@ -185,6 +188,15 @@ class Model(Section):
                 ("quantisation",),
                 f"'{self.quantisation}' without an adapter, but quantised weights cannot be "
                 "trained; allowed: null, or an adapter",
+            )
+        if self.gpus > 1 and self.quantisation:
+            raise Invalid(
+                ("gpus",), f"{self.gpus} with quantisation '{self.quantisation}'; allowed: 1"
+            )
+        if self.gpus > 1 and isinstance(self.source, ContinuedModel | ScratchModel):
+            raise Invalid(
+                ("gpus",),
+                f"{self.gpus} of a model that the study pre-trains itself, on one GPU; allowed: 1",
             )
         return self
 

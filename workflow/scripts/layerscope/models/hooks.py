@@ -134,13 +134,13 @@ def head_outputs_captured(model: PreTrainedModel) -> Iterator[list[torch.Tensor]
     Raises:
         NotApplicableError: the heads of this model are not found.
     """
-    projections = head_projections(model)
+    projections, first = head_projections(model), next(model.parameters()).device
     outputs = [torch.empty(0)] * len(projections)
     with ExitStack() as stack:
         for place, projection in enumerate(projections):
 
             def keep(given: torch.Tensor, place: int = place) -> None:
-                outputs[place] = given
+                outputs[place] = given.to(first)
 
             stack.enter_context(_before(projection, keep))
         yield outputs
@@ -148,14 +148,14 @@ def head_outputs_captured(model: PreTrainedModel) -> Iterator[list[torch.Tensor]
 
 @contextmanager
 def states_captured(model: PreTrainedModel) -> Iterator[States]:
-    """While it lasts, a list holds what each block gave in the last pass.
+    """While it lasts, a list holds what each block gave in the last pass, on the inputs' device.
 
     The last of a decoder is before its final LayerNorm.
 
     Raises:
         NotApplicableError: the blocks of this model are not found.
     """
-    found = blocks(model)
+    found, first = blocks(model), next(model.parameters()).device
     states = States(len(found))
     turned = tokens_first(model)
     with ExitStack() as stack:
@@ -168,7 +168,7 @@ def states_captured(model: PreTrainedModel) -> Iterator[States]:
                     beside = tuple(rest)
                 if not isinstance(state, torch.Tensor) or state.dim() != 3:
                     raise unknown(model, "states of batch x tokens x width")
-                states[place] = state.transpose(0, 1) if turned else state
+                states[place] = (state.transpose(0, 1) if turned else state).to(first)
                 states.beside[place] = beside
 
             stack.callback(block.register_forward_hook(keep).remove)
@@ -198,10 +198,13 @@ def resumed(
     skipped = blocks(model)[:layer]
     state = state.transpose(0, 1) if tokens_first(model) else state
     given = state if beside is None else (state, *beside)
+    own = [vars(block).get("forward") for block in skipped]  # of a model on several devices
     for block in skipped:
         block.forward = lambda *inputs, **options: given
     try:
         yield
     finally:
-        for block in skipped:
+        for block, forward in zip(skipped, own, strict=True):
             del block.forward
+            if forward is not None:
+                block.forward = forward

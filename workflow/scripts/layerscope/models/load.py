@@ -55,11 +55,6 @@ _LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 _WEIGHTS: dict[str, Any] = {**_LOCAL, "use_safetensors": True}
 
 
-def device() -> torch.device:
-    """The accelerator if there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
 def uses_bfloat16(precision: str) -> bool:
     """Whether a pass is to run in bfloat16 mixed precision on this machine.
 

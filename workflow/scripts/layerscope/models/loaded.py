@@ -14,13 +14,13 @@ from layerscope.data.labels import TaskLabels
 from layerscope.models.adapters import apply_adapter, is_adapter, require_base
 from layerscope.models.inputs import SpecialTokens, read_special_tokens
 from layerscope.models.load import (
-    device,
     load_model,
     load_with_fresh_head,
     load_with_head,
     random_model,
 )
 from layerscope.models.parts import length_multiple, unshare_blocks
+from layerscope.models.placement import placed
 from layerscope.models.quantisation import quantise
 from layerscope.models.tokenizers import load_tokenizer
 
@@ -92,7 +92,7 @@ def load_base(
         model = load_model(folder, tokenizer, weights.dtype)
     else:
         model = random_model(folder, tokenizer, random_seed, weights.dtype)
-    return LoadedModel.of(on_device(weights.finished(model)), tokenizer, architecture)
+    return LoadedModel.of(placed(weights.finished(model)), tokenizer, architecture)
 
 
 def load_fine_tuned(
@@ -119,13 +119,13 @@ def load_fine_tuned(
         base = require_base(folder, base)
         tokenizer = load_tokenizer(base)
         options = (tokenizer, task.kind, task.learned, weights.dtype)
-        model = on_device(weights.finished(load_with_fresh_head(base, *options)[0]))
+        model = placed(weights.finished(load_with_fresh_head(base, *options)[0]))
         bare = in_same_memory(model)
         apply_adapter(model, folder)
     else:
         tokenizer = load_tokenizer(folder)
         model = load_with_head(folder, tokenizer, task.kind, task.learned, weights.dtype)
-        model = on_device(model)
+        model = placed(model)
     unshare_blocks(model)
     return replace(LoadedModel.of(model, tokenizer, architecture), bare=bare)
 
@@ -155,13 +155,8 @@ def load_body(
         model = in_same_memory(beside.bare)
     else:
         model = load_model(whole, beside.tokenizer, weights.dtype)
-        model = on_device(weights.finished(model))
+        model = placed(weights.finished(model))
     return apply_adapter(model, folder) if adapted else model
-
-
-def on_device(model: PreTrainedModel) -> PreTrainedModel:
-    """The same model, on the accelerator if there is one."""
-    return model.to(device())  # type: ignore[arg-type]
 
 
 def in_same_memory(model: PreTrainedModel) -> PreTrainedModel:

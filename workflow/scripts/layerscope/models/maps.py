@@ -127,9 +127,12 @@ def _from_windows(maps: torch.Tensor) -> torch.Tensor:
 
 
 def _rows_of_one(maps: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
-    """Maps in float32 whose rows of real tokens sum to 1; those in bfloat16 are rounded."""
+    """Maps in float32 whose rows of real tokens sum to 1; those in bfloat16 are rounded.
+
+    They are on the device of the inputs, whichever the layer is on.
+    """
     rounded = maps.dtype != torch.float32
-    maps = maps.float()
+    maps = maps.to(real.device).float()
     sums = maps.sum(dim=-1, keepdim=True)
     if not rounded and ((sums - 1).abs() * real[:, None, :, None] < _OF_ONE).all():
         return maps

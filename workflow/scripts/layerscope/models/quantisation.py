@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 
 from layerscope.core.errors import UserError
 from layerscope.models.adapters import target_modules
-from layerscope.models.load import device
+from layerscope.models.placement import device
 
 
 def quantise(model: PreTrainedModel) -> PreTrainedModel:

@@ -25,7 +25,7 @@ class Line:
     minutes: int = 0  # requested by its longest job
     disk_mb: float = 0.0  # what stays under the study's own policy
     device: Memory | None = None  # of the model in the job that needs the most of it
-    on_gpu: bool = False  # whether that job has a GPU
+    gpus: int = 0  # of that job, which share the model
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def estimate(
         line.minutes = max(line.minutes, need.minutes)
         line.disk_mb += need.other_mb
         if need.device and need.device.total > (line.device.total if line.device else 0):
-            line.device, line.on_gpu = need.device, need.gpu > 0
+            line.device, line.gpus = need.device, need.gpu
         if need.activations_mb:
             variant = wildcards["variant"]
             largest = max(largest, need.activations_mb)
@@ -144,7 +144,7 @@ def _memory_in_words(found: Estimate) -> list[str]:
     """What memory is for, of the largest job of each rule that runs a model."""
     rows = [
         (
-            rule, "GPU" if line.on_gpu else "core",
+            rule, ("core", "GPU")[line.gpus] if line.gpus < 2 else f"each of {line.gpus} GPUs",
             *map(size_text, (each.weights, each.gradients, each.optimiser, each.activations)),
             size_text(each.total),
         )

@@ -8,7 +8,7 @@ and averages are of the adapter alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from layerscope.config.training import FineTuning, PreTraining
 from layerscope.config.weights import Lora
@@ -32,6 +32,10 @@ class Memory:
     def total(self) -> float:
         """All of it."""
         return self.weights + self.gradients + self.optimiser + self.activations
+
+    def on_each(self, gpus: int) -> Memory:
+        """Of each of the GPUs that share a model's blocks; 0 for none, and so all of it."""
+        return Memory(*(each / max(gpus, 1) for each in astuple(self)))
 
 
 def adapter_parameters(size: ModelSize, adapter: Lora) -> int:

@@ -74,14 +74,14 @@ FEATURES, HELD = 50_000, 240
 
 @dataclass(frozen=True)
 class Needs:
-    """What a job needs: MB of memory, seconds of one core or one GPU, GPUs, MB left on disk."""
+    """What a job needs: MB of memory, seconds of a core or of GPUs, GPUs, MB left on disk."""
 
     mem_mb: int
     seconds: float
     gpu: int = 0
     activations_mb: float = 0.0  # of the disk, what the policy `keep` may throw away
     other_mb: float = 0.0
-    device: Memory | None = None  # of a model, on a GPU if there is one
+    device: Memory | None = None  # of a model, on each GPU if there are any
 
     @property
     def minutes(self) -> int:
@@ -174,7 +174,9 @@ def _compute(
     *,
     training: bool = False,
 ) -> tuple[float, int]:
-    """Seconds, and GPUs: one if a core would be busy for too long.
+    """Seconds, and GPUs: those of the model if a core would be busy for too long.
+
+    Of several GPUs one computes at a time, each with its own layers.
 
     Args:
         operations: of the matrix products.
@@ -188,7 +190,7 @@ def _compute(
         return on_core, 0
     rates = read_rates()
     rate, least = (rates.training, rates.step) if training else (rates.inference, rates.batch)
-    return fixed + operations / rate + least * batches, 1
+    return fixed + operations / rate + least * batches, model.gpus if model else 1
 
 
 def _train_memory(model: Memory, read: float, trained: float, gpu: int) -> int:
@@ -241,7 +243,7 @@ def _finetune(
     )  # fmt: skip
     trained = device.gradients
     memory = _train_memory(device, _read_mb(model, size), trained, gpu)
-    return Needs(memory, seconds, gpu, other_mb=trained, device=device)
+    return Needs(memory, seconds, gpu, other_mb=trained, device=device.on_each(gpu))
 
 
 def _read_mb(model: Model, size: ModelSize) -> float:
@@ -291,7 +293,7 @@ def _extract(
     if tuned and attention:
         adapter = model.adapter
         weights += 4 * adapter_parameters(size, adapter) / 1e6 if adapter else 2 * weights
-    device = Memory(weights, activations=batch + maps)
+    device = Memory(weights / max(gpu, 1), activations=batch + maps)
     memory = (CUDA if gpu else TORCH + batch + maps) + models + block
     measures = attention.examples * (14 if tuned else 4) if attention else 0
     measured = measures * size.layers * size.heads * 8 / 1e6
@@ -323,7 +325,7 @@ def _intervene(study: Study, model: Model, size: ModelSize, task: TaskSize, name
     statistics += 2000 * size.layers * size.width * 8 / 1e6  # vectors that probes read
     answers = (1 + masked + 4 * size.layers) * test * (task.words if ner else 1) * 100 / 1e6
     weights = _weights(model, size)
-    device = Memory(weights, activations=batch + statistics)
+    device = Memory(weights / max(gpu, 1), activations=batch + statistics)
     memory = (CUDA if gpu else TORCH + batch + statistics) + answers
     memory += 2 * _read_mb(model, size)
     return Needs(int(memory), seconds, gpu, device=device)

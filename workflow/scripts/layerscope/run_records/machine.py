@@ -129,8 +129,9 @@ def peak_memory() -> int | None:
 
 
 def peak_gpu_memory() -> int | None:
-    """The same of the first GPU, as PyTorch counts it."""
+    """The same of the GPU that had most, as PyTorch counts it."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized():
         return None
-    return int(torch.cuda.max_memory_allocated())
+    places = range(torch.cuda.device_count())
+    return int(max(torch.cuda.max_memory_allocated(place) for place in places))

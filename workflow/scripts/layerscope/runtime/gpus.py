@@ -1,8 +1,8 @@
-"""One GPU for one job: which device a program may use, told to CUDA before it starts.
+"""GPUs of a job: which devices a program may use, told to CUDA before it starts.
 
 A scheduler such as SLURM sets `CUDA_VISIBLE_DEVICES` to the devices of the job. On a workstation
-nobody does, so jobs that run side by side would all take the first GPU. There each program locks a
-device of its own for as long as it lives; the system frees the lock however it ends.
+nobody does, so jobs that run side by side would all take the first GPU. There each program locks
+devices of its own for as long as it lives; the system frees the locks however it ends.
 """
 
 from __future__ import annotations
@@ -13,32 +13,35 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
 from layerscope.core.errors import UserError
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-WAIT = 1.0  # seconds between two looks for a free device
+WAIT = 1.0  # seconds between two looks for free devices
+MOST = 8  # GPUs that a job may have
 
 log = logging.getLogger(__name__)
 
 _held: list[IO[str]] = []  # locks live as long as the process
 
 
-def use_gpus(count: int) -> None:
-    """Let this process see one GPU of its own, or none. Call it before CUDA is used.
+def use_gpus(count: int, most: int = MOST) -> None:
+    """Let this process see so many GPUs of its own, or none. Call it before CUDA is used.
 
     Args:
-        count: 0: none, whatever the machine has. 1: one. If the machine has none, the log says so
-            and the program runs on the CPU.
+        count: 0: none, whatever the machine has. If the machine has none, the log says so and the
+            program runs on the CPU.
+        most: that this program can use.
 
     Raises:
-        UserError: more than one GPU.
+        UserError: more GPUs than the program can use, or than the job has.
     """
-    if count not in (0, 1):
-        raise UserError(f"--gpus {count}; allowed: 0 or 1, since a job runs on one GPU")
+    if not 0 <= count <= most:
+        raise UserError(f"--gpus {count}; allowed: 0 to {most}")
     if count == 0:
         os.environ[VISIBLE] = ""
         return
@@ -46,11 +49,16 @@ def use_gpus(count: int) -> None:
     if not devices:
         log.warning("a GPU was requested but there is none: running on the CPU, slowly")
         return
+    if count > len(devices):
+        raise UserError(
+            f"--gpus {count}, but this job has {len(devices)}: {', '.join(devices)}; "
+            "allowed: as many as it has, so more GPUs for the job, or fewer `gpus` of the model"
+        )
     folder = Path(tempfile.gettempdir()) / f"layerscope-gpus-{os.getuid()}"
-    device, lock = claim(devices, folder)
-    _held.append(lock)
-    os.environ[VISIBLE] = device
-    log.info("GPU %s of %s", device, ", ".join(devices))
+    found, locks = claim(devices, folder, count)
+    _held.extend(locks)
+    os.environ[VISIBLE] = ",".join(found)
+    log.info("GPU %s of %s", ", ".join(found), ", ".join(devices))
 
 
 def visible_devices(environment: MutableMapping[str, str], dev: Path = Path("/dev")) -> list[str]:
@@ -67,28 +75,43 @@ def visible_devices(environment: MutableMapping[str, str], dev: Path = Path("/de
     return [str(number) for number in sorted(int(match[1]) for match in found if match)]
 
 
-def claim(devices: Sequence[str], folder: Path) -> tuple[str, IO[str]]:
-    """Lock the first of some devices that no other process has locked; wait until one is free.
+def claim(devices: Sequence[str], folder: Path, count: int = 1) -> tuple[list[str], list[IO[str]]]:
+    """Lock the first of some devices that no other process has locked; wait until they are free.
+
+    Of several, all are locked at once or none, so that two processes never wait for each other.
 
     Args:
         devices: by name.
         folder: where the locks are, one for all processes of a user on a machine.
+        count: of the devices to lock.
 
     Returns:
-        The device, and its lock: an open file, freed when it is closed or the process ends.
+        The devices, and their locks: open files, freed when closed or when the process ends.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     waiting = False
     while True:
-        for device in devices:
-            lock = open(folder / f"{re.sub(r'[^A-Za-z0-9-]', '_', device)}.lock", "a")  # noqa: SIM115
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                lock.close()
-            else:
-                return device, lock
+        with open(folder / "claim.lock", "a") as turn:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            found = dict(islice(_free(devices, folder), count))
+        if len(found) == count:
+            return list(found), list(found.values())
+        for lock in found.values():
+            lock.close()
         if not waiting:
-            log.info("waiting for a free GPU of %s", ", ".join(devices))
+            wanted = "a free GPU" if count == 1 else f"{count} free GPUs"
+            log.info("waiting for %s of %s", wanted, ", ".join(devices))
             waiting = True
         time.sleep(WAIT)
+
+
+def _free(devices: Sequence[str], folder: Path) -> Iterator[tuple[str, IO[str]]]:
+    """Devices that no other process has locked, each with the lock that it has now."""
+    for device in devices:
+        lock = open(folder / f"{re.sub(r'[^A-Za-z0-9-]', '_', device)}.lock", "a")  # noqa: SIM115
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+        else:
+            yield device, lock

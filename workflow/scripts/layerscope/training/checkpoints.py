@@ -33,7 +33,7 @@ from layerscope.core.files import (
     write_json,
     writer,
 )
-from layerscope.models.load import device
+from layerscope.models.placement import device
 from layerscope.runtime.disks import refusal
 from layerscope.runtime.program import STOPPED
 

@@ -40,6 +40,7 @@ from layerscope.models.load import (
     uses_bfloat16,
 )
 from layerscope.models.loaded import LoadedModel, Weights
+from layerscope.models.placement import placed
 from layerscope.models.tokenizers import load_tokenizer
 from layerscope.training.checkpoints import Checkpoints
 from layerscope.training.order import Epochs, Items, similar_lengths
@@ -161,7 +162,7 @@ def finetune(
     def attempt(run: Run) -> dict[str, Any]:
         set_seed(seed)
         model, replaced = load_with_fresh_head(*loading)
-        trained = _made_trainable(weights.finished(model), settings, adapter)
+        trained = _made_trainable(placed(weights.finished(model)), settings, adapter)
         loaded = LoadedModel.of(model, tokenizer, architecture)
         found = _train(trained, loaded, data, settings, seed, run)
         _save(trained, tokenizer, None if adapter is None else folder, run.out)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 from torch.nn.functional import cross_entropy
 from transformers import (
     PrinterCallback,
@@ -40,6 +41,7 @@ log = logging.getLogger(__name__)
 
 IGNORED = -100  # label that the loss leaves out
 LOG_STEPS = 10  # steps that one entry of a log is of
+GENERATORS = "generators.safetensors"  # of a checkpoint: their states, by number of the GPU
 
 Result = TypeVar("Result")
 
@@ -118,6 +120,24 @@ def loss_of_step(
     return total / count.clamp(min=1)
 
 
+class _OverGpus(Trainer):
+    """A Trainer whose checkpoints keep the random numbers of all GPUs, not of the first alone."""
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        super()._save_rng_state(output_dir)
+        if torch.cuda.device_count() > 1:
+            states = {str(n): state for n, state in enumerate(torch.cuda.get_rng_state_all())}
+            save_file(states, Path(output_dir, GENERATORS))
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        super()._load_rng_state(checkpoint)
+        path = Path(checkpoint or "", GENERATORS)
+        if path.is_file():
+            for n, state in load_file(path).items():
+                if int(n) < torch.cuda.device_count():
+                    torch.cuda.set_rng_state(state, int(n))
+
+
 class _Progress(TrainerCallback):
     """Says in the log how far a training is."""
 
@@ -147,7 +167,7 @@ def make_trainer(
     causal: bool = False,
 ) -> Trainer:
     """A Trainer that says how far it is and whose loss is `loss_of_step`."""
-    trainer = Trainer(
+    trainer = _OverGpus(
         model=model,
         args=arguments,
         train_dataset=train,
