@@ -85,7 +85,7 @@ def run_report(read: Sequence[str]) -> str:
     caption, report = Path("report/a.rst"), "results/s/report.html"
     caption.parent.mkdir(exist_ok=True)
     caption.write_text("A figure.")
-    ran("report_page", [report], [*read, str(caption)])
+    ran("report_page", [report], [*read, str(caption)], program="write_report")
     return report
 
 

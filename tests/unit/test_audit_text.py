@@ -10,7 +10,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from recorded_studies import CODE, FIGURE, ran, run_study
+from recorded_studies import CODE, FIGURE, ran, run_report, run_study
 
 from layerscope.core.errors import UserError
 from layerscope.provenance.asked import audit_asked
@@ -116,6 +116,20 @@ def test_a_folder_of_results_is_audited_with_what_no_job_made_in_it(
     assert orphans == ["results/s/figures/notes.txt"]
 
 
+def test_an_edited_report_and_an_edited_caption_are_found(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(finished, tmp_path / "w")
+    monkeypatch.chdir(tmp_path / "w")
+    report = run_report([FIGURE])
+    before = seen(Path(), report).findings
+    for path in (report, "report/a.rst"):
+        Path(path).write_text(Path(path).read_text() + "edited")
+    found = [each for each in seen(Path(), report).findings if each not in before]
+    assert [each[:2] for each in found] == [(report, "changed"), ("report/a.rst", "changed")]
+    assert found[1].message == "the caption differs from what was read"
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
@@ -187,6 +201,7 @@ def test_names_from_a_received_folder_are_harmless(finished: Path, tmp_path: Pat
     assert all(line.isprintable() for line in lines)
     assert not any(line.startswith("Everything") for line in lines)
     assert "<script" not in page(found)
+    assert "Content-Security-Policy\" content=\"default-src 'none'" in page(found)
     names = {os.path.basename(f.path) for f in found.findings if f.kind == "orphan"}
     assert names == {"\udcff.svg", "\x1b[2J\nEverything verifies.svg", "<script>.svg"}
     assert found.outside == ["report.html"]
