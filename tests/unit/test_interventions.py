@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from synthetic_tables import run_program
 from tiny_models import Tiny
 from transformers import PreTrainedModel
 
+from layerscope.analysis.interventions.choice import scored_examples
 from layerscope.analysis.interventions.erasure import (
     erased_layers,
     read_inputs,
@@ -254,10 +254,13 @@ def test_the_program_scores_the_model_as_the_workflow_does(
     write_table(tmp_path / "sample.parquet", "sample", ids)
     changes = {head: [0.1 * sum(head)] for head in all_heads(model)}
     write_table(tmp_path / "attention.parquet", "attention", attention(changes))
+    settings = Interventions(
+        head_shares=[25, 50], random_draws=2, examples=20 if kind == "nli" else None
+    )
     arguments = [
         *("--task", "t", "--name", "m", "--variant", "f100-s1", "--kind", kind),
         *("--architecture", "encoder", "--model", tmp_path / "model", "--max-length", 64),
-        *("--settings", json.dumps({"head_shares": [25, 50], "random_draws": 2})),
+        *("--settings", settings.model_dump_json()),
         *("--passes", PASSES.model_dump_json(), "--attention", tmp_path / "attention.parquet"),
         *("--reference", tmp_path / "validation.parquet", "--sample", tmp_path / "sample.parquet"),
         *("--test", tmp_path / "test.parquet"),
@@ -272,7 +275,8 @@ def test_the_program_scores_the_model_as_the_workflow_does(
     assert all(0 <= r["probe"] <= 1 for r in rows if r["fitted"])
 
     task, loaded = TaskLabels(kind, labels, merged), replace(encoder, model=model)
-    columns = predict(loaded, tables["test"], task, PASSES)
+    scored_rows = scored_examples(tables["test"], task.kind, settings)
+    columns = predict(loaded, scored_rows, task, PASSES)
     described = {"task": "t", "model": "m", "variant": "f100-s1", "kind_of_task": kind,
                  "labels": labels}  # fmt: skip
     write_table(tmp_path / "predictions.parquet", "predictions", columns, described)
@@ -280,6 +284,21 @@ def test_the_program_scores_the_model_as_the_workflow_does(
     expected = {row["metric"]: row["value"] for row in scored["scores"]}
     assert {r["metric"]: r["value"] for r in rows if r["intervention"] == "none"} == expected
     assert any(row["change"] for row in rows)
+
+
+def test_the_examples_scored_are_whole_groups_of_the_test_rows_in_their_order() -> None:
+    table = examples("nli", 60, 1)
+    groups = [f"g{place // 3}" for place in range(len(table))]
+    table = table.set_column(table.schema.get_field_index("group_id"), "group_id", [groups])
+    found = scored_examples(table, "nli", Interventions(examples=20))
+    rows = found.to_pylist()
+    assert 18 <= len(rows) <= 20
+    assert rows == [
+        row for row in table.to_pylist() if row["group_id"] in {*found["group_id"].to_pylist()}
+    ]
+    assert scored_examples(table, "nli", Interventions()) == table
+    with pytest.raises(UserError, match=r"interventions\.examples 2: group 'g"):
+        scored_examples(table, "nli", Interventions(examples=2))
 
 
 def test_layers_are_erased_in_each_place_with_a_control_each(encoder: Tiny) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
+from layerscope.core.errors import UserError
 from layerscope.runtime.program import run
 
 
@@ -20,6 +22,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the crate")
     arguments = parser.parse_args()
 
+    if find_spec("rocrate") is None:
+        raise UserError(
+            "the export needs the package rocrate, which is not installed; "
+            "`pip install rocrate -c constraints.txt`"
+        )
     from layerscope.provenance.crate import export
     from layerscope.provenance.studies import read_study
 

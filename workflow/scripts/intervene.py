@@ -47,7 +47,7 @@ def main() -> None:
     use_gpus(arguments.gpus)
 
     from layerscope.analysis.interventions.checks import check, sample_of
-    from layerscope.analysis.interventions.choice import interventions_of
+    from layerscope.analysis.interventions.choice import interventions_of, scored_examples
     from layerscope.analysis.interventions.passes import Intervened, rows_of
     from layerscope.config.extraction import Activations
     from layerscope.config.interventions import Interventions
@@ -61,7 +61,8 @@ def main() -> None:
     passes = Activations.model_validate_json(arguments.passes)
     passes = passes.model_copy(update={"max_length": arguments.max_length})
     task = TaskLabels.read(arguments.test, arguments.kind, arguments.merge_tags)
-    test = read_table(arguments.test, task.kind)
+    settings = Interventions.model_validate_json(arguments.settings)
+    test = scored_examples(read_table(arguments.test, task.kind), task.kind, settings)
     reference = read_sample(arguments.reference, arguments.sample, task.kind)
     weights = Weights.named(arguments.dtype, arguments.quantisation)
     loaded = load_fine_tuned(arguments.model, arguments.architecture, task, arguments.base, weights)
@@ -71,7 +72,6 @@ def main() -> None:
             return metrics.values(metrics.nli_metrics(truth, predicted, task.names))
         return metrics.values(metrics.ner_metrics(truth, predicted, examples, task.names))
 
-    settings = Interventions.model_validate_json(arguments.settings)
     name = f"{arguments.task} {arguments.name} {arguments.variant}"
     interventions, missing = interventions_of(
         loaded, reference, task, name, settings, passes, arguments.attention

@@ -21,4 +21,10 @@ class Interventions(Section):
         "least one head of each layer",
     )
     random_draws: Count = Field(default=5, description="sets of random heads of each fraction")
-    seed: Seed = Field(default=0, description="of random heads and of permuted labels")
+    examples: Count | None = Field(
+        default=None,
+        description="test examples that are scored, in whole groups; null for all",
+    )
+    seed: Seed = Field(
+        default=0, description="of random heads, of permuted labels and of the examples scored"
+    )

@@ -183,18 +183,33 @@ def capped_sample(
     return sorted(chosen)
 
 
-def limited(
-    kind: str, rows: Sequence[dict[str, Any]], cap: int | None, seed: int, split: str
-) -> list[dict[str, Any]]:
-    """Rows of a prepared table, at most `cap`, chosen as by `capped_sample`; None for all.
+def limited_rows(
+    kind: str, rows: Sequence[Mapping[str, Any]], cap: int | None, seed: int, setting: str
+) -> list[int]:
+    """Numbers of at most `cap` rows of a prepared table, chosen as by `capped_sample`.
+
+    Args:
+        kind: of the task.
+        rows: with `group_id`, and `label` (nli) or `tags` (ner).
+        cap: the most; None for all.
+        seed: of the choice.
+        setting: that gives the cap, for the message.
 
     Raises:
-        UserError: the first group of the split has more.
+        UserError: the first group has more.
     """
     groups = [row["group_id"] for row in rows]
     chosen = capped_sample(groups, strata(kind, rows), None, cap, seed)
     if cap is not None and rows and not chosen:
-        raise _none_fits(f"limit.{split} {cap}", groups, strata(kind, rows), None, seed)
+        raise _none_fits(f"{setting} {cap}", groups, strata(kind, rows), None, seed)
+    return chosen
+
+
+def limited(
+    kind: str, rows: Sequence[dict[str, Any]], cap: int | None, seed: int, split: str
+) -> list[dict[str, Any]]:
+    """Rows of a prepared table, at most `cap`, as by `limited_rows`."""
+    chosen = limited_rows(kind, rows, cap, seed, f"limit.{split}")
     return [rows[index] for index in chosen]
 
 

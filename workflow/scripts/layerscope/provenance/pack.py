@@ -53,7 +53,14 @@ Models, data, activations, predictions, logs, configuration files and the packag
 from are left out; digests of all but the configuration are in the records. All settings are in
 results/{study}/config.json.
 """
-_SOURCES = ("Snakefile", "CITATION.cff", "LICENSE", "requirements.txt", "constraints.txt")
+_SOURCES = (
+    "Snakefile",
+    "CITATION.cff",
+    "LICENSE",
+    "requirements.txt",
+    "requirements.lock",
+    "constraints.txt",
+)
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 

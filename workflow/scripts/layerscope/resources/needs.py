@@ -307,7 +307,7 @@ def _intervene(study: Study, model: Model, size: ModelSize, task: TaskSize, name
     if settings and study.attention:
         masked = (len(settings.head_shares) + 1) * (2 + settings.random_draws)
     ner = study.tasks[name].kind == "ner"
-    test = task.examples["test"]
+    test = min(task.examples["test"], (settings and settings.examples) or math.inf)
     # Means of heads, erasers and their sizes from all reference rows; checks on some test rows.
     reference = probed_rows(study, task, name)[0][0] / (task.words if ner else 1)
     reference = 3 * reference + min(test, 2000)

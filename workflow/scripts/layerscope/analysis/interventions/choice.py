@@ -10,12 +10,14 @@ import pyarrow as pa
 from layerscope.analysis.interventions.erasure import erased_layers, read_inputs
 from layerscope.analysis.interventions.heads import masked_heads, mean_outputs, ranked_heads
 from layerscope.analysis.interventions.passes import Intervention
+from layerscope.config.base import TaskKind
 from layerscope.config.extraction import Activations
 from layerscope.config.interventions import Interventions
 from layerscope.core.applicability import reasons_of
 from layerscope.core.errors import NotApplicableError
 from layerscope.core.formats import read_table
 from layerscope.data.labels import TaskLabels
+from layerscope.data.sampling import limited_rows
 from layerscope.models.hooks import all_heads
 from layerscope.models.loaded import LoadedModel
 from layerscope.models.parts import blocks
@@ -66,6 +68,21 @@ def interventions_of(
             reasons[MASKED] = str(error)
     erased = erased_layers(loaded, inputs, task, name, settings.seed, passes)
     return [*masked, *erased], reasons
+
+
+def scored_examples(test: pa.Table, kind: TaskKind, settings: Interventions) -> pa.Table:
+    """The test rows that interventions are scored on: whole groups, stratified, in their order.
+
+    Raises:
+        UserError: the first group that is drawn has more rows than are allowed.
+    """
+    if settings.examples is None:
+        return test
+    columns = ["group_id", "label" if kind == "nli" else "tags"]
+    rows = test.select(columns).to_pylist()
+    return test.take(
+        limited_rows(kind, rows, settings.examples, settings.seed, "interventions.examples")
+    )
 
 
 def _known(attention: str | Path) -> pa.Table:
