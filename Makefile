@@ -9,6 +9,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
+INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 CORES ?= 2
 OF ?= results/demo
@@ -18,12 +19,19 @@ PARTS ?=
 .PHONY: demo test test-all bench bench-gpu pictures audit lint lint-python lint-workflow clean
 .DEFAULT_GOAL := demo
 
-$(VENV)/.ready: requirements.txt constraints.txt
+# What studies need, every file by its hash; PyTorch has other builds for other machines, and so no hash.
+$(VENV)/.ready: requirements.lock constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed, this is " + sys.version.split()[0])'
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.txt -c constraints.txt
+	$(INSTALL) --no-deps --require-hashes -r requirements.lock
+	$(INSTALL) torch -c constraints.txt
 	@# Python compiles a module when it is first imported, unless it may not keep what it has compiled.
 	@test -z "$$PYTHONDONTWRITEBYTECODE" || $(VENV)/bin/python -m compileall -q -q -j 0 $(VENV)/lib || true
+	@touch $@
+
+# And what tests, linters and export need.
+$(VENV)/.dev: $(VENV)/.ready requirements-dev.txt constraints.txt
+	$(INSTALL) -r requirements-dev.txt -c constraints.txt
 	@touch $@
 
 demo: $(VENV)/.ready
@@ -32,10 +40,10 @@ demo: $(VENV)/.ready
 # One process more than cores, since one mostly waits for SLURM; a thread each, or they wait for each other.
 TESTS = OMP_NUM_THREADS=1 pytest -q --numprocesses $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )) --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
-test: $(VENV)/.ready
+test: $(VENV)/.dev
 	@$(TESTS) -m "not slow and not slurm and not browser"
 
-test-all: $(VENV)/.ready
+test-all: $(VENV)/.dev
 	@$(TESTS) --durations=25
 
 bench: $(VENV)/.ready
@@ -53,12 +61,12 @@ audit: $(VENV)/.ready
 
 lint: lint-python lint-workflow
 
-lint-python: $(VENV)/.ready
+lint-python: $(VENV)/.dev
 	ruff check .
 	ruff format --check .
 	mypy
 
-lint-workflow: $(VENV)/.ready
+lint-workflow: $(VENV)/.dev
 	oxlint --deny-warnings workflow
 	snakefmt --check Snakefile workflow
 	snakemake --lint

@@ -8,7 +8,8 @@ results=results/demo
 # Memory that training frees at each step is kept for the next one: less time in the kernel.
 export MALLOC_TRIM_THRESHOLD_=4000000000 MALLOC_MMAP_THRESHOLD_=4000000000
 # The fork server only saves start-up time: the same command without it gives the same results.
-python workflow/scripts/fork_server.py snakemake report --profile profiles/local --cores "$cores"
+PYTHONPATH="$PWD/workflow/plugins${PYTHONPATH:+:$PYTHONPATH}" \
+    python workflow/scripts/fork_server.py snakemake report --profile profiles/local --cores "$cores" --logger stages
 
 echo
 echo "Report:   $results/report.html"

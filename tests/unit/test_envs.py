@@ -27,6 +27,11 @@ MODULES = {"sklearn": "scikit-learn", "yaml": "pyyaml"}  # import names that dif
 
 def lines(path: Path) -> list[str]:
     text = path.read_text(encoding="utf-8")
+    return lines_of(text)
+
+
+def lines_of(text: str) -> list[str]:
+    """Lines without comments, and no empty one."""
     return [line for raw in text.splitlines() if (line := raw.partition("#")[0].strip())]
 
 
@@ -69,15 +74,29 @@ def needed(names: set[str]) -> set[str]:
     return found
 
 
-def test_every_requirement_is_pinned_and_no_version_stands_elsewhere() -> None:
-    for entry in lines(ROOT / "requirements.txt"):
+def required(name: str) -> set[str]:
+    """What a file of requirements names itself, by canonical name."""
+    found = [entry for entry in lines(ROOT / name) if not entry.startswith("-r ")]
+    for entry in found:
         assert re.fullmatch(r"[A-Za-z0-9_.-]+", entry), f"{entry}: versions go to constraints.txt"
-        assert canonicalize_name(entry) in CONSTRAINTS, entry
+    return {canonicalize_name(entry) for entry in found}
 
 
-def test_what_the_requirements_need_is_pinned_too() -> None:
-    names = {canonicalize_name(entry) for entry in lines(ROOT / "requirements.txt")}
+def test_requirements_and_what_they_need_are_pinned() -> None:
+    names = required("requirements.txt") | required("requirements-dev.txt")
     assert needed(names) - CONSTRAINTS.keys() == set()
+
+
+def test_the_lock_file_has_what_studies_need_with_hashes_but_pytorch() -> None:
+    text = (ROOT / "requirements.lock").read_text(encoding="utf-8").replace("\\\n", " ")
+    entries = [line.split() for line in lines_of(text)]
+    found = pins([entry[0] for entry in entries])
+    assert found == {package: CONSTRAINTS[package] for package in found}
+    assert needed(required("requirements.txt")) - found.keys() == {"torch"}
+    assert all(
+        len(entry) > 1 and all(hashed.startswith("--hash=sha256:") for hashed in entry[1:])
+        for entry in entries
+    )
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)

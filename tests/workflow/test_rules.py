@@ -22,6 +22,7 @@ from running import MINIATURE, ROOT, Job, Plan, plan, read_config, write_config
 from layerscope.catalogue import FIGURES, PAGES, programs
 from layerscope.core.code import code_digest
 from layerscope.core.files import in_folders
+from snakemake_logger_plugin_stages import stage_of
 
 pytestmark = pytest.mark.xdist_group("rules")  # they share a plan
 
@@ -239,3 +240,7 @@ def test_the_shell_of_a_job_waits_for_a_program_that_is_told_to_end(tmp_path: Pa
         os.killpg(process.pid, signal.SIGTERM)
         assert process.wait(timeout=60) == 128 + signal.SIGTERM
     assert (tmp_path / "saved").exists()
+
+
+def test_every_rule_that_makes_results_is_in_a_stage_of_the_progress_bars() -> None:
+    assert {name: stage_of(name) for name in RULES if stage_of(name) is None} == {}
