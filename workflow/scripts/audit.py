@@ -20,14 +20,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "target", help="a study's folder (results/demo), a result in it, or a figure from anywhere"
+        "target", help="a study (results/demo), a folder or result in it, or a figure from anywhere"
     )
     parser.add_argument(
         "--root", default=".", help="working directory whose studies a figure may come from"
     )
     parser.add_argument("--tree", action="store_true", help="print all that it was made from")
     parser.add_argument("--json", action="store_true", help="for machines")
-    parser.add_argument("--html", type=Path, help="write a page for people")
+    parser.add_argument("--html", type=Path, help="write a page for people to a new file")
     arguments = parser.parse_args()
 
     from layerscope.provenance.asked import audit_asked

@@ -21,7 +21,7 @@ def main() -> None:
         help="one folder per model, in the same order",
     )
     parser.add_argument(
-        "--views", nargs="+", required=True, help="separate, joint, word; or of the last sub-word"
+        "--views", nargs="+", required=True, help="such as separate, joint, word, word-last"
     )
     parser.add_argument("--out", required=True, help="Parquet")
     arguments = parser.parse_args()

@@ -11,7 +11,7 @@ from layerscope.runtime.program import run
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("figure", help="module of layerscope.figures that draws it, such as heads")
-    parser.add_argument("--task", help="whose rows to draw; without it, those of all tasks")
+    parser.add_argument("--task", help="whose rows to draw; default: all tasks")
     parser.add_argument(
         "--tables", nargs="+", required=True, metavar="NAME=PATH", help="what it is drawn from"
     )

@@ -12,7 +12,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--study", required=True, help="its name")
     parser.add_argument(
-        "--tables", nargs="+", required=True, metavar="NAME=PATH", help="those that the study has"
+        "--tables", nargs="+", required=True, metavar="NAME=PATH", help="tables that the study has"
     )
     parser.add_argument("--out", required=True, help="HTML")
     arguments = parser.parse_args()

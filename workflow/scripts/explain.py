@@ -13,8 +13,8 @@ def main() -> None:
     """Plan as Snakemake would, compare each job with its record, and print why it runs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--call", required=True, help="JSON: how Snakemake was called")
-    parser.add_argument("--target", required=True, help="rule that is run by default")
-    parser.add_argument("--report", required=True, help="page that counts where there is one")
+    parser.add_argument("--target", required=True, help="rule that runs by default")
+    parser.add_argument("--report", required=True, help="report, included if it exists")
     arguments = parser.parse_args()
 
     from layerscope.provenance.explanation import explanation

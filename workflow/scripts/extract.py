@@ -24,8 +24,8 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--settings", required=True, help="JSON of the activation settings")
     parser.add_argument("--model", type=Path, required=True, help="folder of the variant's model")
     parser.add_argument("--base", type=Path, help="the model that an adapter belongs to")
-    parser.add_argument("--dtype", default="float32", help="type that the weights are loaded in")
-    parser.add_argument("--quantisation", choices=["4bit"], help="of the base of an adapter")
+    parser.add_argument("--dtype", default="float32", help="type of the loaded weights")
+    parser.add_argument("--quantisation", choices=["4bit"], help="of an adapter's base")
     parser.add_argument(
         "--probe-rows", nargs="+", required=True, help="names of splits that probes learn from"
     )
@@ -35,15 +35,13 @@ def read_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--test", type=Path, required=True)
     parser.add_argument(
-        "--test-sample", type=Path, help="ids of test rows that probes are tested on; all without"
+        "--test-sample", type=Path, help="ids of test rows that probes are tested on; default: all"
     )
     parser.add_argument(
-        "--views", nargs="+", required=True, help="separate, joint, word; or of the last sub-word"
+        "--views", nargs="+", required=True, help="such as separate, joint, word, word-last"
     )
     parser.add_argument("--out-activations", type=Path, required=True, help="folder; VIEW/SPLIT")
-    parser.add_argument(
-        "--max-length", type=int, help="sub-words to predict from, as in fine-tuning"
-    )
+    parser.add_argument("--max-length", type=int, help="limit of predictions in sub-words")
     parser.add_argument("--out-predictions", type=Path, help="of a fine-tuned variant")
     parser.add_argument(
         "--merge-tags", action="store_true", help="NER: the head knows types in place of IOB2 tags"
@@ -52,7 +50,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--attention-settings", help="JSON of the attention settings")
     parser.add_argument("--before", type=Path, help="the pre-trained model, to compare maps with")
     parser.add_argument("--other-seed", type=Path, help="same variant, other seed: the ceiling")
-    parser.add_argument("--gpus", type=int, default=0, help="how many; which is chosen here")
+    parser.add_argument("--gpus", type=int, default=0, help="0 or 1; which one is chosen here")
     return parser.parse_args()
 
 

@@ -25,14 +25,14 @@ def read_arguments() -> argparse.Namespace:
         "--merge-tags", action="store_true", help="NER: the head learns types in place of IOB2 tags"
     )
     parser.add_argument(
-        "--adapter", help="JSON of what is fine-tuned with the head; all of the model without"
+        "--adapter", help="JSON of the adapter; if absent, the whole model is fine-tuned"
     )
-    parser.add_argument("--dtype", default="float32", help="type that the weights are loaded in")
-    parser.add_argument("--quantisation", choices=["4bit"], help="of the base of an adapter")
+    parser.add_argument("--dtype", default="float32", help="type of the loaded weights")
+    parser.add_argument("--quantisation", choices=["4bit"], help="of an adapter's base")
     parser.add_argument("--out", type=Path, required=True, help="folder for model and history")
-    parser.add_argument("--gpus", type=int, default=0, help="how many; which is chosen here")
-    parser.add_argument("--checkpoints", type=Path, help="folder of this job's; none without")
-    parser.add_argument("--checkpoint-seconds", type=float, default=600, help="between two")
+    parser.add_argument("--gpus", type=int, default=0, help="0 or 1; which one is chosen here")
+    parser.add_argument("--checkpoints", type=Path, help="folder for this job's; if absent, none")
+    parser.add_argument("--checkpoint-seconds", type=float, default=600, help="seconds between two")
     return parser.parse_args()
 
 

@@ -21,23 +21,26 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--settings", required=True, help="JSON of the interventions' settings")
     parser.add_argument("--passes", required=True, help="JSON of the activation settings")
     parser.add_argument(
-        "--max-length", type=int, required=True, help="sub-words to predict from, as in fine-tuning"
+        "--max-length",
+        type=int,
+        required=True,
+        help="limit of predictions in sub-words",
     )
     parser.add_argument(
         "--merge-tags", action="store_true", help="NER: the head knows types in place of IOB2 tags"
     )
     parser.add_argument("--model", type=Path, required=True, help="folder of the fine-tuned model")
     parser.add_argument("--base", type=Path, help="the model that an adapter belongs to")
-    parser.add_argument("--dtype", default="float32", help="type that the weights are loaded in")
-    parser.add_argument("--quantisation", choices=["4bit"], help="of the base of an adapter")
+    parser.add_argument("--dtype", default="float32", help="type of the loaded weights")
+    parser.add_argument("--quantisation", choices=["4bit"], help="of an adapter's base")
     parser.add_argument(
-        "--attention", help="before and after: its change ranks heads; without it none is masked"
+        "--attention", help="before and after; ranks heads by change; if absent, none is masked"
     )
     parser.add_argument("--reference", type=Path, required=True, help="rows that probes learn from")
     parser.add_argument("--sample", type=Path, required=True, help="ids of those that are used")
     parser.add_argument("--test", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="Parquet, one row per score")
-    parser.add_argument("--gpus", type=int, default=0, help="how many; which is chosen here")
+    parser.add_argument("--gpus", type=int, default=0, help="0 or 1; which one is chosen here")
     return parser.parse_args()
 
 

@@ -13,7 +13,7 @@ def main() -> None:
     parser.add_argument("--activations", type=Path, required=True, help="folder of the variant")
     parser.add_argument("--before", type=Path, help="folder of the pre-trained model")
     parser.add_argument(
-        "--views", nargs="+", required=True, help="separate, joint, word; or of the last sub-word"
+        "--views", nargs="+", required=True, help="such as separate, joint, word, word-last"
     )
     parser.add_argument("--out", required=True, help="table of view, layer, measure and value")
     arguments = parser.parse_args()

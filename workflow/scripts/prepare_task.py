@@ -22,7 +22,7 @@ def main() -> None:
         "--statements", default="{}", help="JSON: digests, counts, license … of the source's files"
     )
     parser.add_argument(
-        "--folder", type=Path, help="where files of the source lie; its own folder if left out"
+        "--folder", type=Path, help="folder of the source's files; default: the one that it names"
     )
     parser.add_argument(
         "--out-dir", required=True, type=Path, help="gets {split}.parquet and report.json"

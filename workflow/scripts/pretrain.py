@@ -22,9 +22,9 @@ def main() -> None:
     parser.add_argument("--heldout", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="folder for model and tokenizer")
     parser.add_argument("--out-evaluation", type=Path, required=True)
-    parser.add_argument("--gpus", type=int, default=0, help="0 or 1: which GPU is chosen here")
-    parser.add_argument("--checkpoints", type=Path, help="folder of this job's; none without")
-    parser.add_argument("--checkpoint-seconds", type=float, default=600, help="between two")
+    parser.add_argument("--gpus", type=int, default=0, help="0 or 1; which one is chosen here")
+    parser.add_argument("--checkpoints", type=Path, help="folder for this job's; if absent, none")
+    parser.add_argument("--checkpoint-seconds", type=float, default=600, help="seconds between two")
     arguments = parser.parse_args()
     use_gpus(arguments.gpus, most=1)
 

@@ -22,7 +22,7 @@ def main() -> None:
         help="folder of VIEW/SPLIT.parquet: `test`, and what is learned from",
     )
     parser.add_argument(
-        "--views", nargs="+", required=True, help="separate, joint, word; or of the last sub-word"
+        "--views", nargs="+", required=True, help="such as separate, joint, word, word-last"
     )
     parser.add_argument(
         "--probe-rows", nargs="+", required=True, help="splits to learn from, each by itself"

@@ -16,7 +16,7 @@ def main() -> None:
     parser.add_argument("--study", required=True, help="name of a folder of results/")
     parser.add_argument("--tasks", nargs="+", required=True, help="of the configuration")
     parser.add_argument("--models", nargs="+", required=True, help="of the configuration")
-    parser.add_argument("--remove", action="store_true", help="do not only list it")
+    parser.add_argument("--remove", action="store_true", help="remove it instead of listing it")
     arguments = parser.parse_args()
 
     from layerscope.config.targets import REPORT

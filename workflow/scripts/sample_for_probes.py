@@ -13,7 +13,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="prepared table")
     parser.add_argument("--kind", choices=["nli", "ner"], required=True)
-    parser.add_argument("--split", default="validation", help="that the rows are of")
+    parser.add_argument("--split", default="validation", help="split of the rows")
     parser.add_argument("--limit", required=True, help="examples (nli) or words (ner), or 'all'")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument(

@@ -14,7 +14,7 @@ def main() -> None:
     parser.add_argument("--study", required=True, help="its name")
     parser.add_argument("--settings", required=True, help="JSON of the statistics settings")
     parser.add_argument(
-        "--tables", nargs="+", required=True, metavar="NAME=PATH", help="those that the study has"
+        "--tables", nargs="+", required=True, metavar="NAME=PATH", help="tables that the study has"
     )
     parser.add_argument("--notes", required=True, help="JSON: what to know of a model, by name")
     parser.add_argument("--out", required=True, help="Markdown")

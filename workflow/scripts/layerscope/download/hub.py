@@ -153,7 +153,7 @@ def download(
             raise UserError(f"{repository}: file '{name}'; allowed: a path below the repository")
         if name not in repository.files:
             raise UserError(
-                f"{repository}: no file '{name}'; allowed: {_some(list(repository.files))}"
+                f"{repository}: no file '{name}'; allowed: {few(sorted(repository.files), 10)}"
             )
         announced = repository.files[name].sha256
         if announced is not None:  # known before anything is downloaded
@@ -356,10 +356,6 @@ def _refusal(error: Exception, kind: str, name: str, place: str) -> UserError:
 
 def _place(kind: str, name: str, revision: str) -> str:
     return f"{kind} repository '{name}' at {revision}"
-
-
-def _some(names: list[str]) -> str:
-    return few(sorted(names), 10)
 
 
 def _require_client() -> None:

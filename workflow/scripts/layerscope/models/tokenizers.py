@@ -24,6 +24,7 @@ from transformers import (
 
 from layerscope.core.errors import UserError
 from layerscope.core.files import read_json_object
+from layerscope.core.wording import few
 from layerscope.models.checks import loading, require_float_weights
 from layerscope.models.sentencepieces import hold_to_model, is_of_tiktoken
 
@@ -289,7 +290,7 @@ def require_embeddings(
             "%s: %d tokens that no text gives have no embedding: %s",
             folder,
             len(names),
-            ", ".join(names[:10]) + ", ..." * (len(names) > 10),
+            few(names, 10),
         )
 
 

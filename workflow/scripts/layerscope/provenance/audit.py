@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from layerscope.config.targets import CONFIGURATION
 from layerscope.core.errors import UserError
-from layerscope.core.wording import few
+from layerscope.core.wording import counted, few
 from layerscope.provenance.checks import (
     FIGURES,
     Finding,
@@ -202,15 +202,16 @@ def _unknown(records: list[Record], code: Code, plan: Expected | str) -> Iterato
     edited = sum(record["dirty"] is not False for record in records)
     if edited:
         yield (
-            f"Records of {edited} results name no commit, or one with edits: whether the code was "
-            "that of a commit is unknown."
+            f"The records of {counted(edited, 'result')} name no commit, or one with edits: "
+            "whether the code was that of a commit is unknown."
         )
     others = Counter(python_of(record) for record in records if not code.reads(record))
     for python, count in sorted(others.items()):
         yield (
-            f"Records of {count} results are of Python {python or '(unknown)'}, whose digests of "
-            f"code cannot be compared with those of Python {'.'.join(code.python())}, which runs "
-            "this audit: whether the code was the present one is unknown."
+            f"The records of {counted(count, 'result')} are of Python {python or '(unknown)'}, "
+            "whose digests of code cannot be compared with those of Python "
+            f"{'.'.join(code.python())}, which runs this audit: whether the "
+            "code was the present one is unknown."
         )
     commits = {record["commit"] for record in records if record["commit"]}
     for commit in sorted(commit for commit in commits if code.at(commit) is None):

@@ -205,7 +205,7 @@ def _scores(found: Mapping[str, Any], statistics: Mapping[str, Any]) -> str | li
     lines += _tally_lines({"different": [], **found})
     if not lines:
         return f"{SAME} ({same})" if same else "none in either"
-    return [*lines, f"{SAME}: {same} rows"] if same else lines
+    return [*lines, f"{SAME}: {counted(same, 'row')}"] if same else lines
 
 
 def _seeds(row: Mapping[str, Any]) -> str:
@@ -227,11 +227,11 @@ def _inner(found: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str | li
         lines.append(f"and {len(moved) - MOST} more that changed less")
     for side, title in (("a", "A"), ("b", "B")):
         alone = sum(side in row for row in found) - len(both)
-        lines += [f"only in {title}: {alone} rows"] if alone else []
+        lines += [f"only in {title}: {counted(alone, 'row')}"] if alone else []
     same = len(both) - len(moved)
     if not lines:
         return f"{SAME} ({same})" if same else "none in either"
-    return [*lines, f"{SAME}: {same} rows"] if same else lines
+    return [*lines, f"{SAME}: {counted(same, 'row')}"] if same else lines
 
 
 def _shown(row: Mapping[str, Any], side: str) -> str:
