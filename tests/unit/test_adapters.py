@@ -14,6 +14,7 @@ import torch
 from refusals import one_line
 from safetensors.torch import load_file, save_file
 from test_finetuning import SETTINGS, pairs, sentences, task_of, tuned
+from tiny_families import FAMILIES, config_of, tokenizer_of
 from tiny_models import TEXTS, Tiny, save_encoder
 from transformers.models.bert.modeling_bert import BertIntermediate
 
@@ -24,7 +25,8 @@ from layerscope.core.errors import UserError
 from layerscope.extraction.attention import attention_table
 from layerscope.extraction.predictions import predict
 from layerscope.models import quantisation
-from layerscope.models.adapters import target_modules
+from layerscope.models.adapters import target_modules, unchanged_matrices
+from layerscope.models.families import classifier_class
 from layerscope.models.load import load_model, load_with_fresh_head, load_with_head
 from layerscope.models.loaded import Weights, load_base, load_body, load_fine_tuned
 
@@ -246,6 +248,21 @@ def test_targets_are_linear_layers_of_the_body(encoder: Tiny) -> None:
     for target in ("q_proj", "uery", "classifier"):
         with pytest.raises(UserError, match=f"'{target}' is no linear layer of Bert.*: query, key"):
             target_modules(model, ["query", target])
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("BERT", []),
+        ("gpt-oss", ["mlp.router", "experts.gate_up_proj", "experts.down_proj"]),
+        ("Mamba", ["mixer.A_log", "mixer.conv1d", "mixer.out_proj"]),
+    ],
+)
+def test_matrices_that_an_adapter_does_not_change_are_named(name: str, expected: list[str]) -> None:
+    config = config_of(name, tokenizer_of(FAMILIES[name]))
+    with torch.device("meta"):
+        model = classifier_class(config, "ner")(config)
+    assert unchanged_matrices(model, target_modules(model, "all-linear")) == expected
 
 
 def test_four_bits_need_a_gpu_and_bitsandbytes(

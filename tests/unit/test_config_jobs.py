@@ -184,6 +184,10 @@ def test_models_with_adapters_share_the_base_of_another_model(config: dict[str, 
     ]
     families = json.loads(jobs.association_settings(study))["families"]
     assert {families[name] for name in ("minilm", "minilm-hpo", "a-lora", "b-lora")} == {"a-lora"}
+    lower = {**whole["source"], "lower_case": True}  # other texts, the same weights
+    config["models"]["minilm-lower"] = {**whole, "source": lower}
+    families = json.loads(jobs.association_settings(validate(config)))["families"]
+    assert families["minilm-lower"] == "a-lora"
     config["models"]["minilm"]["source"] = {**whole["source"], "folder": "other"}
     study = validate(config)
     assert [jobs.stored_as(study, each) for each in names[:3]] == ["minilm", "a-lora", "a-lora"]

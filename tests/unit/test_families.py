@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,29 +11,42 @@ import numpy as np
 import pytest
 import torch
 from planted import LABELS, PASSES, examples
-from tiny_families import FAMILIES, HEADS, LAYERS, WIDTH, save_family, table
+from tiny_families import (
+    FAMILIES,
+    HEADS,
+    LAYERS,
+    WIDTH,
+    config_of,
+    save_family,
+    table,
+    tokenizer_of,
+)
 from tiny_models import TEXTS
 
 from layerscope.analysis.interventions.choice import interventions_of
 from layerscope.analysis.interventions.passes import Intervened
+from layerscope.analysis.weight_change import relative_changes
 from layerscope.config.extraction import Attention
 from layerscope.config.interventions import Interventions
 from layerscope.config.training import FineTuning
+from layerscope.config.weights import Lora
 from layerscope.core.applicability import NOT_APPLICABLE, described
-from layerscope.core.errors import NotApplicableError
+from layerscope.core.errors import NotApplicableError, UserError
 from layerscope.core.formats import write_table
 from layerscope.data.labels import TaskLabels
 from layerscope.extraction.activations import sequence_vectors
 from layerscope.extraction.attention import attention_table
 from layerscope.extraction.predictions import predict, predict_each
+from layerscope.models.adapters import add_adapter, save_adapter
 from layerscope.models.batching import collate
 from layerscope.models.hooks import all_heads, heads_masked, resumed, states_captured
 from layerscope.models.inputs import encode_text
-from layerscope.models.load import load_model
+from layerscope.models.load import load_model, load_with_fresh_head
 from layerscope.models.loaded import LoadedModel, load_base, load_fine_tuned
 from layerscope.models.maps import layer_maps, switch_to_maps
-from layerscope.models.parts import head_count, head_projections
+from layerscope.models.parts import blocks, head_count, head_projections
 from layerscope.models.tokenizers import load_tokenizer
+from layerscope.resources.sizes import size_of_config
 from layerscope.training.finetuning import FineTuningData, finetune
 
 TUNED = FineTuning(
@@ -52,7 +66,7 @@ class Study(NamedTuple):
 
 
 #: Families that are unlike the others; those alone are tried before every commit.
-UNUSUAL = {"ALBERT", "ConvBERT", "XLNet", "T5", "OPT", "Falcon", "Mamba"}
+UNUSUAL = {"ALBERT", "ConvBERT", "XLNet", "T5", "OPT", "Falcon", "Mamba", "LFM2"}
 PARAMS = [
     pytest.param(name, marks=[] if name in UNUSUAL else [pytest.mark.slow]) for name in FAMILIES
 ]
@@ -93,6 +107,39 @@ def test_predictions_do_not_depend_on_what_shares_a_batch(study: Study) -> None:
     )
     np.testing.assert_allclose(one, other, atol=2e-5)
     assert np.ptp(one, axis=0).max() > 1e-3  # what is read depends on the input
+
+
+def test_an_adapter_is_read_again_as_it_was_trained(base: tuple[str, Path], tmp_path: Path) -> None:
+    name, folder = base
+    task, tokenizer = TaskLabels("nli", LABELS["nli"]), load_tokenizer(folder)
+    model, _ = load_with_fresh_head(folder, tokenizer, "nli", LABELS["nli"])
+    if name == "SqueezeBERT":
+        with pytest.raises(UserError, match=r"^adapter: SqueezeBert.* has no linear layers"):
+            add_adapter(model, Lora(kind="lora"))
+        return
+    adapted = add_adapter(model, Lora(kind="lora", rank=2)).eval()
+    with torch.no_grad():
+        for parameter in adapted.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn_like(parameter) * 0.05)
+    save_adapter(adapted, folder, tmp_path)
+    again = load_fine_tuned(tmp_path, FAMILIES[name].architecture, task, folder)
+    texts = encode_text(tokenizer, again.special_tokens, TEXTS[:3], 48)[0]
+    batch = collate(texts, again.special_tokens)
+    with torch.inference_mode():
+        expected = adapted(**batch).logits
+        torch.testing.assert_close(again.model(**batch).logits, expected, atol=1e-4, rtol=1e-3)
+        plain = load_base(folder, FAMILIES[name].architecture).model(**batch).last_hidden_state
+        changed = again.without_head().model(**batch).last_hidden_state
+    assert (changed - plain)[batch["attention_mask"].bool()].abs().max() > 1e-3
+    assert max(value for (layer, _), value in relative_changes(folder, tmp_path).items()) > 0.01
+
+
+def test_estimates_know_which_families_have_no_maps() -> None:
+    for name, family in FAMILIES.items():
+        size = size_of_config(json.loads(config_of(name, tokenizer_of(family)).to_json_string()))
+        assert size is not None
+        assert bool(size.why_no_maps) == ("attention" in family.missing), name
 
 
 def test_every_layer_has_vectors_that_padding_does_not_change(base: tuple[str, Path]) -> None:
@@ -178,9 +225,10 @@ def test_interventions_or_the_reason_why_not(study: Study, tmp_path: Path) -> No
 
 def test_a_masked_head_is_one_that_the_projection_takes_nothing_from(study: Study) -> None:
     model = study.loaded.model
-    if study.name == "Mamba":
-        with pytest.raises(NotApplicableError, match="attention heads are not found"):
-            all_heads(model)
+    try:
+        all_heads(model)
+    except NotApplicableError:
+        assert "masked heads" in FAMILIES[study.name].missing
         return
     batch = collate(
         encode_text(study.loaded.tokenizer, study.loaded.special_tokens, TEXTS[:3], 48)[0],
@@ -201,6 +249,10 @@ def test_a_masked_head_is_one_that_the_projection_takes_nothing_from(study: Stud
 
 
 def test_a_resumed_pass_is_the_whole_one(study: Study) -> None:
+    if "erased label" in FAMILIES[study.name].missing:
+        with pytest.raises(NotApplicableError):
+            blocks(study.loaded.model)
+        return
     model, special_tokens = study.loaded.model, study.loaded.special_tokens
     sequences, _ = encode_text(study.loaded.tokenizer, special_tokens, TEXTS[:3], 48)
     batch = collate(sequences, special_tokens)

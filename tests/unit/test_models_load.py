@@ -10,6 +10,7 @@ import pytest
 import torch
 from refusals import one_line
 from safetensors.torch import load_file, save_file
+from tiny_families import save_family
 from tiny_models import POSITIONS, Tiny, copied, save_decoder, save_encoder
 from transformers import AutoModel, PreTrainedModel
 
@@ -24,6 +25,7 @@ from layerscope.models.load import (
     uses_bfloat16,
 )
 from layerscope.models.tokenizers import load_tokenizer
+from layerscope.models.unset import unset_as_nan
 from layerscope.training.pretraining import END
 
 
@@ -270,6 +272,18 @@ def test_a_missing_head_or_pooler_is_no_fault(tmp_path: Path) -> None:
     load_model(folder, tokenizer)
     load_with_head(folder, tokenizer, "nli", ["x", "y"])
     load_language_model(save_encoder(tmp_path / "headless"), tokenizer, "encoder")
+
+
+def test_a_weight_that_neither_file_nor_transformers_sets_is_that_of_a_new_model(
+    tmp_path: Path,
+) -> None:
+    """Longformer's bias over the vocabulary, which would hold what memory happened to hold."""
+    folder = save_family("Longformer", tmp_path)
+    with unset_as_nan():
+        model = load_language_model(folder, load_tokenizer(folder), "encoder")
+    assert (model.lm_head.bias == 0).all()
+    assert all(parameter.isfinite().all() for parameter in model.parameters())
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 def test_a_head_for_other_labels_gives_one_line(decoder: Tiny, tmp_path: Path) -> None:

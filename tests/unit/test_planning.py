@@ -152,7 +152,7 @@ def test_nothing_known_is_assumed_and_said(elsewhere: Path) -> None:
 
 def test_a_model_made_here_has_its_shape_and_a_continued_one_its_bases() -> None:
     sizes = read_sizes(validate(read_yaml(DEMO)))
-    assert sizes.models["gpt-mini"] == ModelSize(4, 192, 4, 4096, 256, 768)
+    assert sizes.models["gpt-mini"] == ModelSize(4, 192, 4, 4096, 256, 768, limit=256)
     assert sizes.models["minilm"].layers == 6
     assert sizes.models["minilm-hpo"] == sizes.models["minilm"]
 

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file
 from test_finetuning import CLASSES, SETTINGS, pairs, sentences, tuned
 from test_pretraining import SETTINGS as PRETRAINING
 from test_pretraining import SHAPE, run
 from tiny_models import Tiny, save_encoder
-from transformers import Trainer
+from transformers import MixtralConfig, MixtralForTokenClassification, Trainer
 
 from layerscope.config.weights import Lora
 from layerscope.core.errors import UserError
@@ -110,6 +111,21 @@ def test_killed_at_any_step_it_ends_with_the_same_bytes(
     assert f"resuming after step {STEPS} of {STEPS}" in caplog.text
     assert steps["done"] == STEPS  # none twice
     assert contents(tmp_path / "resumed") == contents(tmp_path / "whole")
+
+
+def test_a_checkpoint_has_the_names_that_weights_have_in_memory(tmp_path: Path) -> None:
+    """transformers saves experts one by one, and passes over them when a training goes on."""
+    size = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "vocab_size": 9}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 2, "num_local_experts": 2}
+    model = MixtralForTokenClassification(MixtralConfig(**size, **heads))
+    with checkpoints_module._names_as_in_memory(model):
+        model.save_pretrained(tmp_path / "checkpoint")
+    model.save_pretrained(tmp_path / "result")
+    names = {
+        folder: set(load_file(tmp_path / folder / "model.safetensors"))
+        for folder in ("checkpoint", "result")
+    }
+    assert names["checkpoint"] == set(model.state_dict()) != names["result"]
 
 
 def test_when_checkpoints_are_taken_changes_nothing(

@@ -57,6 +57,24 @@ def test_a_name_with_two_sources_is_refused_in_one_line(
     assert f"kept in resources/{folder}; allowed: the same source, another name, or " in rest
 
 
+def test_an_adapter_that_reads_the_files_of_another_model_is_fetched_under_no_name(
+    paper: Study, tmp_path: Path
+) -> None:
+    """Neither here nor in another study, whichever of the two has the base beside it."""
+    own = paper.model_dump(mode="json")
+    own["models"]["lora"] = {**own["models"]["bert"], "adapter": {"kind": "lora"}}
+    config = other(paper, tmp_path)
+    config["models"]["lora"] = copy.deepcopy(config["models"]["biobert"])
+    keep(tmp_path / "other", config)
+    check_shared_names(validate(own | {"references": None}), tmp_path)
+    keep(tmp_path / "other", {**own, "study": "other"})
+    check_shared_names(validate({**config, "study": "paper", "references": None}), tmp_path)
+    del own["models"]["bert"]
+    keep(tmp_path / "other", {**own, "study": "other"})  # there, the adapter's base is its own
+    with pytest.raises(UserError, match=r"^models\.lora\.source\.re"):
+        check_shared_names(validate({**config, "study": "paper", "references": None}), tmp_path)
+
+
 def test_what_does_not_change_what_is_fetched_is_allowed(paper: Study, tmp_path: Path) -> None:
     same = {"bert": {"sha256": {}, "size": None}, "jnlpba": {"labels": None, "license": "CC0"}}
     config = other(paper, tmp_path, **same)

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from tiny_models import TEXTS, wordpiece
-from transformers import AutoConfig, AutoModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedTokenizerBase
 
 from layerscope.models.families import classifier_class, is_ours
 from layerscope.training.pretraining import train_tokenizer
@@ -23,6 +23,7 @@ SHAPE: dict[str, Any] = {
 }
 _SHARED_KEYS: dict[str, Any] = {"num_key_value_heads": 2, "head_dim": 8}
 KINDS = ("nli", "ner")
+_NO_ATTENTION = ("attention", "masked heads")
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class Family:
     missing: tuple[str, ...] = ()  # analyses that are not applicable
 
 
-def _encoder(model_type: str, **options: Any) -> Family:
-    return Family(model_type, "encoder", {**SHAPE, **options})
+def _encoder(model_type: str, missing: tuple[str, ...] = (), **options: Any) -> Family:
+    return Family(model_type, "encoder", {**SHAPE, **options}, missing=missing)
 
 
 def _decoder(model_type: str, missing: tuple[str, ...] = (), **options: Any) -> Family:
@@ -82,6 +83,16 @@ FAMILIES: dict[str, Family] = {
          "encoder_attention_heads": HEADS, "decoder_attention_heads": 2, "encoder_ffn_dim": 64,
          "decoder_ffn_dim": 64, "max_position_embeddings": 64},
     ),
+    "LongT5": Family(
+        "longt5", "encoder",
+        {"d_model": WIDTH, "d_kv": 8, "d_ff": 64, "num_layers": LAYERS, "num_heads": HEADS,
+         "local_radius": 4},
+        "after", missing=_NO_ATTENTION,
+    ),
+    "SqueezeBERT": _encoder(
+        "squeezebert", (*_NO_ATTENTION, "erased label"), embedding_size=WIDTH, q_groups=2,
+        k_groups=2, v_groups=2, intermediate_groups=2, output_groups=2,
+    ),
     "GPT-2": Family(
         "gpt2", "decoder",
         {"n_embd": WIDTH, "n_layer": LAYERS, "n_head": HEADS, "n_positions": 64},
@@ -107,14 +118,32 @@ FAMILIES: dict[str, Family] = {
         "bloom", "decoder", {"hidden_size": WIDTH, "n_layer": LAYERS, "n_head": HEADS}
     ),
     "Falcon": _decoder("falcon"),
-    "Falcon, ALiBi": _decoder("falcon", alibi=True, missing=("attention", "masked heads")),
+    "Falcon, ALiBi": _decoder("falcon", _NO_ATTENTION, alibi=True),
     "gpt-oss": _decoder(
         "gpt_oss", num_local_experts=2, num_experts_per_tok=1, sliding_window=16, **_SHARED_KEYS
     ),
     "Mamba": Family(
         "mamba", "decoder",
         {"hidden_size": WIDTH, "num_hidden_layers": LAYERS, "state_size": 4},
-        missing=("attention", "masked heads"),
+        missing=_NO_ATTENTION,
+    ),
+    "Jamba": _decoder(
+        "jamba", _NO_ATTENTION, attn_layer_period=2, attn_layer_offset=1, num_experts=2,
+        num_experts_per_tok=1, num_key_value_heads=2, mamba_d_state=4,
+    ),
+    "LFM2": _decoder(
+        "lfm2", _NO_ATTENTION, layer_types=["conv", "full_attention"], num_key_value_heads=2,
+        block_auto_adjust_ff_dim=False,
+    ),
+    "Qwen3-Next": _decoder(
+        "qwen3_next", _NO_ATTENTION, layer_types=["linear_attention", "full_attention"],
+        linear_key_head_dim=8, linear_value_head_dim=8, linear_num_key_heads=2,
+        linear_num_value_heads=4, num_experts=2, num_experts_per_tok=1, moe_intermediate_size=32,
+        shared_expert_intermediate_size=32, **_SHARED_KEYS,
+    ),
+    "Falcon-H1": _decoder(
+        "falcon_h1", num_key_value_heads=2, mamba_d_ssm=64, mamba_d_state=4, mamba_n_heads=8,
+        mamba_chunk_size=16,
     ),
 }  # fmt: skip
 
@@ -142,10 +171,9 @@ def tokenizer_of(family: Family) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def save_family(name: str, folder: Path, seed: int = 42) -> Path:
-    """A tiny model of a family, saved as transformers saves it, with its tokenizer."""
+def config_of(name: str, tokenizer: PreTrainedTokenizerBase) -> PreTrainedConfig:
+    """Of a tiny model of a family."""
     family = FAMILIES[name]
-    tokenizer = tokenizer_of(family)
     options = {
         "vocab_size": len(tokenizer),
         "initializer_range": 0.2,
@@ -156,9 +184,14 @@ def save_family(name: str, folder: Path, seed: int = 42) -> Path:
     }
     if "max_position_embeddings" in options and options.get("max_position_embeddings") == 66:
         options["max_position_embeddings"] = 64 + tokenizer.pad_token_id + 1
-    config = AutoConfig.for_model(family.model_type, **options)
+    return AutoConfig.for_model(family.model_type, **options)
+
+
+def save_family(name: str, folder: Path, seed: int = 42) -> Path:
+    """A tiny model of a family, saved as transformers saves it, with its tokenizer."""
+    tokenizer = tokenizer_of(FAMILIES[name])
     torch.manual_seed(seed)
-    AutoModel.from_config(config).save_pretrained(folder)
+    AutoModel.from_config(config_of(name, tokenizer)).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 

@@ -40,8 +40,8 @@ _EMBEDDINGS = re.compile(
     r"|shared\.weight)$"
 )
 _ATTENTION = re.compile(r"attention|attn", re.IGNORECASE)
-#: Of a state-space layer, which is neither attention nor feed-forward.
-_MIXER = re.compile(r"\bmixer\.")
+#: Of state-space and recurrent layers and convolutions, neither attention nor feed-forward.
+_MIXER = re.compile(r"\b(?:mixer|mamba|conv|linear_attn|temporal_block)\.")
 _DECODER = re.compile(r"(?:^|\.)decoder\.")
 #: How numbers are stored, by their name in a file. bfloat16 is the upper half of float32.
 _STORED = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}

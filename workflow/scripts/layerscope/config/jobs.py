@@ -20,6 +20,7 @@ from layerscope.config.models import (
     ScratchModel,
     families,
     origin,
+    storing_model,
 )
 from layerscope.config.protocols import PROBE_ROWS, TAG_SCHEMES
 from layerscope.config.schema import Study
@@ -117,17 +118,10 @@ def source_settings(study: Study, model: str) -> str:
 
 
 def stored_as(study: Study, model: str) -> str:
-    """The model whose fetched files a model shares: mostly itself.
-
-    An adapter needs its base alone, so that models with adapters share the files of another model
-    with the same source: of one that is fine-tuned whole if there is one, so that adding an adapter
-    to a study moves no other model.
-    """
-    if study.models[model].adapter is None:
-        return model
-    wanted = source_settings(study, model)
-    same = [name for name in study.models if source_settings(study, name) == wanted]
-    return min(same, key=lambda name: (study.models[name].adapter is not None, name))
+    """The model whose fetched files a model shares, as of `storing_model`."""
+    origins = {name: source_settings(study, name) for name in study.models}
+    adapters = {name for name, entry in study.models.items() if entry.adapter is not None}
+    return storing_model(model, origins, adapters)
 
 
 def adapter_settings(study: Study, model: str) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -120,13 +120,35 @@ def origin(source: ModelSource) -> dict[str, Any]:
 def families(sources: Mapping[str, ModelSource]) -> dict[str, str]:
     """The model that each model is derived from in the end: itself, or the base of its base.
 
-    Models of one family are not independent of each other. Of several with the same source, which
-    are fine-tuned differently, it is the first by name.
+    Models of one family are not independent of each other. Of several with the same weights, which
+    are fine-tuned or read texts differently, it is the first by name.
     """
+    weights = {
+        name: {key: value for key, value in origin(source).items() if key != "lower_case"}
+        for name, source in sources.items()
+    }
     found = {}
     for name in sources:
         root = name
         while isinstance(source := sources[root], ContinuedModel):
             root = source.base
-        found[name] = min(each for each in sources if origin(sources[each]) == origin(source))
+        found[name] = min(each for each in sources if weights[each] == weights[root])
     return found
+
+
+def storing_model(name: str, origins: Mapping[str, Any], adapters: Collection[str]) -> str:
+    """The model under whose name the files of a model are fetched: mostly itself.
+
+    An adapter needs its base alone, so that models with adapters share the files of another model
+    with the same source: of one that is fine-tuned whole if there is one, so that adding an adapter
+    to a study moves no other model.
+
+    Args:
+        name: of the model.
+        origins: of each model, where its files come from.
+        adapters: models of which an adapter is fine-tuned.
+    """
+    if name not in adapters:
+        return name
+    same = [each for each in origins if origins[each] == origins[name]]
+    return min(same, key=lambda each: (each in adapters, each))

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from layerscope.config.models import storing_model
 from layerscope.config.schema import Study
 from layerscope.core.errors import UserError
 from layerscope.core.files import read_json
@@ -71,14 +72,19 @@ def _sources(config: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], dict[
     """Key in the configuration and folder of what is fetched, and what is fetched there."""
     for section, folder, kinds in _FETCHED:
         entries = config.get(section)
+        found, adapters = {}, set()
         for name, entry in entries.items() if isinstance(entries, dict) else ():
             source = entry.get("source") if isinstance(entry, dict) else None
             if not isinstance(source, dict) or source.get("kind") not in kinds:
                 continue
             data = section == "tasks"
-            chosen = {
+            found[name] = {
                 key: value
                 for key, value in source.items()
                 if (key in _OF_DATA if data else key not in _NOT_OF_MODELS)
             }
-            yield (f"{section}.{name}", f"resources/{folder}/{name}"), chosen
+            if entry.get("adapter") is not None:
+                adapters.add(name)
+        for name, chosen in found.items():
+            if storing_model(name, found, adapters) == name:
+                yield (f"{section}.{name}", f"resources/{folder}/{name}"), chosen

@@ -11,8 +11,10 @@ A folder with an adapter holds `adapter_model.safetensors` (low-rank matrices, h
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +30,11 @@ from layerscope.models.tensors import read_tensors
 from layerscope.run_records.content import cached_sha256
 
 CONFIG, BASE = "adapter_config.json", "base.json"
-#: Of state-space layers, whose fused kernels read its weight past the layer; peft refuses it.
-_MAMBA_OUTPUT = re.compile(r"(?:^|\.)mixer\.out_proj$")
+#: Of state-space layers, whose fused kernels read its weight past the layer.
+_MAMBA_OUTPUT = re.compile(r"(?:^|\.)(?:mixer|mamba)\.out_proj$")
 _PREFIX, _DOWN, _UP = "base_model.model.", ".lora_A.weight", ".lora_B.weight"
+
+log = logging.getLogger(__name__)
 
 
 def is_adapter(folder: str | Path) -> bool:
@@ -62,7 +66,7 @@ def target_modules(model: PreTrainedModel, targets: str | Sequence[str]) -> list
         targets: "all-linear", or names as they end: "q_proj" is that of every block.
 
     Raises:
-        UserError: a name that no linear layer of the body has.
+        UserError: a name that no linear layer of the body has, or the body has none.
     """
     head = tuple(f"{name}." for name in head_modules(model))
     linear = [
@@ -71,7 +75,13 @@ def target_modules(model: PreTrainedModel, targets: str | Sequence[str]) -> list
         if isinstance(module, nn.Linear | Conv1D) and not f"{name}.".startswith(head)
     ]
     if isinstance(targets, str):
-        return [name for name in linear if not _MAMBA_OUTPUT.search(name)]
+        chosen = [name for name in linear if not _MAMBA_OUTPUT.search(name)]
+        if not chosen:
+            raise UserError(
+                f"adapter: {type(model).__name__} has no linear layers that could have matrices; "
+                "allowed: fine-tuning the whole model"
+            )
+        return chosen
     ends = {target: [n for n in linear if f".{n}".endswith(f".{target}")] for target in targets}
     if unknown := [target for target, found in ends.items() if not found]:
         known = dict.fromkeys(name.rpartition(".")[2] for name in linear)
@@ -80,6 +90,43 @@ def target_modules(model: PreTrainedModel, targets: str | Sequence[str]) -> list
             f"allowed: 'all-linear', or names as they end: {', '.join(known)}"
         )
     return [name for name in linear if any(name in found for found in ends.values())]
+
+
+def unchanged_matrices(model: PreTrainedModel, targets: Collection[str]) -> list[str]:
+    """Matrices of a model's body that an adapter does not change, by the ends of their names.
+
+    Embeddings are none of them. Those of experts and of XLNet's attention are parameters and no
+    linear layers.
+
+    Args:
+        model: with its head.
+        targets: modules that have low-rank matrices.
+    """
+    beside = tuple(f"{name}." for name in head_modules(model))
+    found = {}
+    for name, module in model.named_modules():
+        left = name not in targets and not isinstance(module, nn.Embedding)
+        if not left or f"{name}.".startswith(beside) or "embed" in name:
+            continue
+        for own, parameter in module.named_parameters(recurse=False):
+            if parameter.ndim > 1 and not own.endswith("bias"):
+                parts = [*name.split("."), own] if own != "weight" else name.split(".")
+                found[".".join(parts[-2:])] = None
+    return list(found)
+
+
+@contextmanager
+def _names_taken_literally(model: PreTrainedModel) -> Iterator[None]:
+    """While it lasts, peft does not know the type of a model.
+
+    Of types with experts, it would take names of linear layers for those of the experts, which were
+    linear layers in earlier versions of transformers.
+    """
+    model.config.model_type = ""
+    try:
+        yield
+    finally:
+        del model.config.model_type
 
 
 def add_adapter(model: PreTrainedModel, settings: Lora) -> Any:
@@ -97,6 +144,8 @@ def add_adapter(model: PreTrainedModel, settings: Lora) -> Any:
     from peft import LoraConfig, get_peft_model  # takes seconds
 
     targets = target_modules(model, settings.targets)
+    if settings.targets == "all-linear" and (rest := unchanged_matrices(model, targets)):
+        log.info("matrices that the adapter does not change: %s", ", ".join(rest))
     # With a name, peft would write it, and look for it on a hub at each checkpoint.
     model.name_or_path = ""
     config = LoraConfig(
@@ -108,7 +157,8 @@ def add_adapter(model: PreTrainedModel, settings: Lora) -> Any:
         fan_in_fan_out=any(isinstance(model.get_submodule(n), Conv1D) for n in targets),
     )
     try:
-        adapted = get_peft_model(model, config)
+        with _names_taken_literally(model):
+            adapted = get_peft_model(model, config)
     except ValueError as error:
         raise UserError(f"adapter.targets: {' '.join(str(error).split())}") from None
     own: Any = adapted.peft_config["default"]

@@ -22,8 +22,9 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from layerscope.core.errors import UserError
 from layerscope.models.reading import read_mask
 
-#: Heads of transformers that are not used: XLNet's reads the last place of a batch, padding or not.
-_READ_PADDING = frozenset({"xlnet"})
+#: Heads for pairs that are not used: XLNet's reads the last place of a batch, padding or not;
+#: Longformer's gives the first token global attention, which it has in no other pass.
+_NOT_USED = frozenset({"xlnet", "longformer"})
 #: How configurations name the dropout before a head, in the order in which it is looked for.
 _DROPOUTS = ("classifier_dropout", "hidden_dropout_prob", "hidden_dropout", "resid_pdrop")
 _DROPOUT = 0.1  # as Devlin et al. (2019); of configurations that name none
@@ -88,7 +89,7 @@ def body_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
 def classifier_class(config: PreTrainedConfig, kind: str) -> type[PreTrainedModel]:
     """The class of a model with a head for sequences (nli) or for their tokens (ner).
 
-    It is that of transformers, where there is one whose head reads no padding, and else ours.
+    It is that of transformers, where there is one that fits, and else ours.
     """
     mapping = (
         MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
@@ -99,7 +100,7 @@ def classifier_class(config: PreTrainedConfig, kind: str) -> type[PreTrainedMode
     theirs = _class_in(mapping, config)
     if _is_encoder_decoder(config) or theirs is None:
         return _with_head(body, kind)
-    if kind == "nli" and config.model_type in _READ_PADDING:
+    if kind == "nli" and config.model_type in _NOT_USED:
         return _with_head(body, kind)
     return theirs
 

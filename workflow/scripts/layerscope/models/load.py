@@ -42,6 +42,7 @@ from layerscope.models.families import (
 )
 from layerscope.models.memory import is_out_of_memory
 from layerscope.models.tokenizers import require_embeddings, require_mask, require_padding
+from layerscope.models.unset import set_rest, unset_as_nan
 
 transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
 transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -218,9 +219,11 @@ def _load(
             kind = chosen(config)
             if labels and is_ours(kind):
                 setattr(config, READS, token_read(config, tokenizer))
-            model, report = kind.from_pretrained(
-                folder, config=config, **_WEIGHTS, **options, output_loading_info=True
-            )
+            with unset_as_nan():
+                model, report = kind.from_pretrained(
+                    folder, config=config, **_WEIGHTS, **options, output_loading_info=True
+                )
+            set_rest(model, report["missing_keys"])
     except RuntimeError as error:  # the library's own message names nothing
         if is_out_of_memory(error):
             raise

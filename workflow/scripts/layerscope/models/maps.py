@@ -12,6 +12,7 @@ import torch
 from transformers import PreTrainedModel
 
 from layerscope.core.errors import NotApplicableError
+from layerscope.models.parts import require_attention
 
 #: How far a sum of a row may be from 1.
 _OF_ONE = 1e-3
@@ -55,9 +56,11 @@ def layer_maps(
     if not modules:
         yield from _maps_at_once(model, batch)
         return
-    layers = _PausedPass(model, batch, modules)
+    layers, tokens = _PausedPass(model, batch, modules), batch["attention_mask"].shape[1]
     try:
         while (maps := layers.next()) is not None:
+            if maps.shape[-2:] != (tokens, tokens):
+                raise _no_maps(model)
             yield _rows_of_one(maps, batch["attention_mask"])
             del maps  # before the next layer is computed
         return
@@ -76,13 +79,18 @@ def switch_to_maps(model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) ->
         batch: some input, for which states have to be the same before and after.
 
     Raises:
-        NotApplicableError: they are not, so that the maps would be those of another model.
+        NotApplicableError: they are not, so that the maps would be those of another model, or not
+            every layer has attention.
     """
+    require_attention(model)
     with torch.inference_mode():
         plain = model(**batch).last_hidden_state.float()
         model.set_attn_implementation("eager")
         model.config._attn_implementation = "eager"  # Falcon's stays what it was
-        asked = model(**batch, output_attentions=True).last_hidden_state.float()
+        output = model(**batch, output_attentions=True)
+    if any((maps < 0).any() for maps in output.get("attentions") or ()):  # scores (SqueezeBERT)
+        raise _no_maps(model)
+    asked = output.last_hidden_state.float()
     if (asked - plain).norm() > _SAME_STATES * plain.norm():
         raise NotApplicableError(
             f"{type(model).__name__} gives other states when it is asked for attention maps"

@@ -8,6 +8,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from layerscope.core.errors import NotApplicableError
+from layerscope.core.layer_types import count_without_attention, in_words
 
 #: Where a block projects what its heads give, side by side, back to the width of the model: as BERT
 #: and its kin, GPT-2, BioGPT and BART, Llama, DistilBERT, ModernBERT, GPT-NeoX, ALBERT, BLOOM and
@@ -24,16 +25,38 @@ PROJECTIONS = (
 XLNET_ATTENTION = "rel_attn"
 
 
+#: Model types whose blocks transformers calls without their hooks, with states of width x tokens.
+_WITHOUT_HOOKS = frozenset({"squeezebert"})
+
+
 def blocks(model: PreTrainedModel) -> list[nn.Module]:
     """The blocks of a model, from the first to the last.
 
     Raises:
         NotApplicableError: none are found.
     """
+    if model.config.model_type in _WITHOUT_HOOKS:
+        raise unknown(model, "blocks")
     for module in model.base_model.modules():
         if isinstance(module, nn.ModuleList) and len(module) == model.config.num_hidden_layers:
             return list(module)
     raise unknown(model, "blocks")
+
+
+def require_attention(model: PreTrainedModel) -> None:
+    """Stop where not every block of a model has attention, or one has it several times.
+
+    Raises:
+        NotApplicableError: it is so.
+    """
+    kinds = getattr(model.config, "layer_types", None) or []
+    why = ""
+    if without := count_without_attention(kinds):
+        why = in_words(without, len(kinds))
+    elif (inner := getattr(model.config, "inner_group_num", 1)) > 1:  # of ALBERT
+        why = f"each of its layers has {inner} layers of attention"
+    if why:
+        raise NotApplicableError(f"{type(model).__name__}: {why}")
 
 
 def head_projections(model: PreTrainedModel) -> list[nn.Module]:
@@ -42,6 +65,7 @@ def head_projections(model: PreTrainedModel) -> list[nn.Module]:
     Raises:
         NotApplicableError: a block's is not found.
     """
+    require_attention(model)
     return [_projection(model, block) for block in blocks(model)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from layerscope.config import jobs
@@ -36,7 +36,7 @@ class Estimate:
     activations_mb: Mapping[str, float]  # by policy, what stays
     temp_mb: float  # activations of the largest variant, that live until its probes are done
     assumed: tuple[str, ...]  # entries of the configuration whose size is not known
-    headless: tuple[str, ...] = ()  # models without attention
+    without_maps: tuple[str, ...] = ()  # models without attention maps, and why
     shorter: tuple[str, ...] = ()  # models that read less at once than max_length, and how much
 
 
@@ -72,13 +72,25 @@ def estimate(
                 line.disk_mb += need.activations_mb
     assumed = [f"models.{name}" for name, size in sizes.models.items() if size.assumed]
     assumed += [f"tasks.{name}" for name, size in sizes.tasks.items() if size.assumed]
-    headless = tuple(name for name, size in sizes.models.items() if not size.heads)
-    shorter = tuple(
-        f"{name} {size.limit}"
-        for name, size in sizes.models.items()
-        if size.limit and size.limit < study.activations.max_length
+    without_maps = tuple(
+        f"{name} ({size.why_no_maps})" for name, size in sizes.models.items() if size.why_no_maps
     )
-    return Estimate(lines, activations, largest, tuple(assumed), headless, shorter)
+    shorter = tuple(_shorter(study, sizes))
+    return Estimate(lines, activations, largest, tuple(assumed), without_maps, shorter)
+
+
+def _shorter(study: Study, sizes: Sizes) -> Iterator[str]:
+    """Models that read less at once than the study asks for, and what asks for more."""
+    for name, size in sizes.models.items():
+        asked = {"activations": study.activations.max_length} | {
+            f"fine-tuning on {task}": jobs.prediction_limit(study, task, name)
+            for task in study.tasks
+        }
+        more = [
+            f"{what} {length}" for what, length in asked.items() if length > (size.limit or length)
+        ]
+        if more:
+            yield f"{name} {size.limit} ({', '.join(more)})"
 
 
 def _kept(study: Study, keep: str) -> set[str]:
@@ -127,13 +139,13 @@ def in_words(study: Study, found: Estimate) -> str:
     ]
     if found.shorter:
         text.append(
-            f"Models that read fewer sub-words at once than activations.max_length, which is "
-            f"{study.activations.max_length}: {', '.join(found.shorter)}."
+            "Models that read fewer sub-words at once than a max_length: "
+            f"{', '.join(found.shorter)}."
         )
-    if found.headless:
+    if found.without_maps:
         text.append(
-            "Attention and masked heads are not applicable to models without attention: "
-            f"{', '.join(found.headless)}."
+            "Attention and masked heads are not applicable to models without attention maps: "
+            f"{', '.join(found.without_maps)}."
         )
     if found.assumed:
         text.append(f"Sizes that are not known yet were assumed: {', '.join(found.assumed)}.")

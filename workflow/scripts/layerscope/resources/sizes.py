@@ -24,6 +24,7 @@ from layerscope.core.errors import UserError
 from layerscope.core.files import read_json_object
 from layerscope.core.gguf import gguf_file, gguf_sizes
 from layerscope.core.packages import package_folders
+from layerscope.resources.attention import WITHOUT_HEADS, why_no_maps
 
 #: Words of an example where the data has not been prepared yet; of JNLPBA it is 26.6, of the
 #: ontology's tasks 22, of SciFact 43.
@@ -42,8 +43,6 @@ USUAL_LABELS = {"nli": 3, "ner": 11}
 UNKNOWN = {"train": 20000, "validation": 2500, "test": 5000}
 
 
-#: Model types of state-space and recurrent layers alone, which have no attention.
-WITHOUT_HEADS = frozenset({"mamba", "mamba2", "falcon_mamba", "rwkv", "xlstm"})
 #: Model types whose positions are counted from after the padding's: RoBERTa's 514 are 512.
 COUNTED_FROM_PADDING = frozenset(
     {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "longformer", "mpnet"}
@@ -65,6 +64,7 @@ class ModelSize:
     shared_width: int = 0  # of keys, where heads share them; 0: as wide as queries
     gated: bool = False  # whether feed-forward layers have a third matrix, a gate (Shazeer 2020)
     limit: int | None = None  # sub-words that it reads at once; None if that is not known
+    why_no_maps: str = ""  # why it has no attention maps, as far as is known
 
     @property
     def query(self) -> int:
@@ -165,7 +165,9 @@ def size_of_config(config: Mapping[str, Any]) -> ModelSize | None:
         values = (config.get(each) for each in (name, own.get(name, name)))
         return next((value for value in values if _is_count(value)), None)
 
-    layers, width = entry("num_hidden_layers"), entry("hidden_size")
+    kinds = config.get("layers_block_type")  # which stands for the number in Nemotron-H
+    layers = entry("num_hidden_layers") or (len(kinds) if isinstance(kinds, list) else 0)
+    width = entry("hidden_size")
     heads, vocabulary = entry("num_attention_heads"), entry("vocab_size")
     if str(config.get("model_type")) in WITHOUT_HEADS:
         heads = 0
@@ -185,7 +187,7 @@ def size_of_config(config: Mapping[str, Any]) -> ModelSize | None:
         query_width=heads * head if stated and heads * head != width else 0,
         shared_width=shared * head if shared != heads else 0,
         gated="rms_norm_eps" in config or config.get("model_type") == "modernbert",
-        limit=_limit(config),
+        limit=_limit(config), why_no_maps=why_no_maps(config, layers),
     )  # fmt: skip
 
 
@@ -207,7 +209,7 @@ def _model(study: Study, name: str, root: Path) -> ModelSize:
         shape = source.shape
         return ModelSize(
             shape.layers, shape.width, shape.heads, shape.vocabulary, shape.positions,
-            4 * shape.width,
+            4 * shape.width, limit=shape.positions,
         )  # fmt: skip
     folder = _folder(source) or root / "resources" / "models" / stored_as(study, name)
     return _read_folder(folder) or _stated(source) or USUAL[entry.architecture]

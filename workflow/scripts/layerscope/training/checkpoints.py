@@ -16,11 +16,19 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    PreTrainedModel,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from layerscope.core.errors import UserError
 from layerscope.core.files import (
@@ -167,7 +175,7 @@ class Saver(TrainerCallback):
         save = trainer._save_checkpoint
 
         def save_or_miss(*given: Any, **options: Any) -> None:
-            with self._missed_if_unwritable(trainer.state):
+            with self._missed_if_unwritable(trainer.state), _names_as_in_memory(trainer.model):
                 save(*given, **options)
                 self._written = True
 
@@ -246,6 +254,23 @@ class Saver(TrainerCallback):
             if path.name < name:
                 remove(path)
         self._saved = time.monotonic()
+
+
+@contextmanager
+def _names_as_in_memory(model: Any) -> Iterator[None]:
+    """While it lasts, a model is saved with the names that its weights have in memory.
+
+    transformers otherwise saves experts one by one, as earlier versions did, and its Trainer passes
+    over names that it does not find when it goes on.
+    """
+    if not isinstance(model, PreTrainedModel):  # peft's
+        yield
+        return
+    model.save_pretrained = partial(model.save_pretrained, save_original_format=False)
+    try:
+        yield
+    finally:
+        del model.save_pretrained
 
 
 def _scratch(folder: Path) -> Path:
