@@ -103,7 +103,7 @@ def unchanged_matrices(model: PreTrainedModel, targets: Collection[str]) -> list
         targets: modules that have low-rank matrices.
     """
     beside = tuple(f"{name}." for name in head_modules(model))
-    found = {}
+    found: dict[str, None] = {}
     for name, module in model.named_modules():
         left = name not in targets and not isinstance(module, nn.Embedding)
         if not left or f"{name}.".startswith(beside) or "embed" in name:
@@ -122,11 +122,12 @@ def _names_taken_literally(model: PreTrainedModel) -> Iterator[None]:
     Of types with experts, it would take names of linear layers for those of the experts, which were
     linear layers in earlier versions of transformers.
     """
-    model.config.model_type = ""
+    config: Any = model.config
+    config.model_type = ""  # of this object; the class keeps its own
     try:
         yield
     finally:
-        del model.config.model_type
+        del config.model_type
 
 
 def add_adapter(model: PreTrainedModel, settings: Lora) -> Any:

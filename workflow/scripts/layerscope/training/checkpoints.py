@@ -266,11 +266,12 @@ def _names_as_in_memory(model: Any) -> Iterator[None]:
     if not isinstance(model, PreTrainedModel):  # peft's
         yield
         return
-    model.save_pretrained = partial(model.save_pretrained, save_original_format=False)
+    saving: Any = model
+    saving.save_pretrained = partial(model.save_pretrained, save_original_format=False)
     try:
         yield
     finally:
-        del model.save_pretrained
+        del saving.save_pretrained
 
 
 def _scratch(folder: Path) -> Path:
