@@ -12,7 +12,7 @@ import pytest
 
 from layerscope.core.errors import UserError
 from layerscope.runtime import gpus
-from layerscope.runtime.gpus import VISIBLE, claim, use_gpus, visible_devices
+from layerscope.runtime.gpus import VISIBLE, check_gpus, claim, use_gpus, visible_devices
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 HOLDER = """
@@ -141,6 +141,14 @@ def test_several_are_locked_together_or_not_at_all(tmp_path: Path) -> None:
         assert two.device() == "0 1"
     finally:
         two.end()
+
+
+def test_a_model_has_no_more_gpus_than_the_run() -> None:
+    for most in (None, 2, 8):
+        check_gpus({"bert": 1, "llama": 2}, most)
+    said = "^models.llama.gpus: 2, but the run has --resources gpu=1; allowed: 1 to 1, or a larger"
+    with pytest.raises(UserError, match=said):
+        check_gpus({"bert": 1, "llama": 2}, 1)
 
 
 def test_a_job_with_several_gpus_sees_them_or_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

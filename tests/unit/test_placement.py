@@ -30,35 +30,28 @@ from layerscope.models.placement import laid_out, placed
 from layerscope.training.trainer import _OverGpus
 
 HERE = Path(__file__).parent
-FAMILIES = ("BERT", "Llama")
 SHAPE: dict[str, Any] = {
     "hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 64, "vocab_size": 50,
     "num_hidden_layers": 6,
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def apart(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """How far measures of a study over two devices are from those on one, by family."""
+@pytest.mark.parametrize("family", ["Llama", pytest.param("BERT", marks=pytest.mark.slow)])
+def test_a_study_over_two_devices_is_that_on_one(family: str, tmp_path: Path) -> None:
+    """Training of an adapter with blocks computed again, and every kind of pass."""
     library = HERE.parents[1] / "workflow" / "scripts"
-    paths = os.pathsep.join(map(str, (library, HERE, HERE.parent)))
     done = subprocess.run(
-        [sys.executable, HERE / "two_devices.py", tmp_path_factory.mktemp("two"), *FAMILIES],
-        env={**os.environ, "PYTHONPATH": paths},
+        [sys.executable, HERE / "two_devices.py", tmp_path, family],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (library, HERE, HERE.parent)))},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_a_study_over_two_devices_is_that_on_one(family: str, apart: Any) -> None:
-    """Training of an adapter with blocks computed again, and every kind of pass."""
-    assert set(apart[family]) == {
+    apart = json.loads(done.stdout)
+    assert set(apart) == {
         "losses", "predictions", "activations", "attention", "interventions", "edits"
     }  # fmt: skip
-    assert max(apart[family].values()) < 1e-5
+    assert max(apart.values()) < 1e-5
 
 
 def test_a_model_that_accelerate_offloads_gives_the_same(tiny: Tiny, tmp_path: Path) -> None:

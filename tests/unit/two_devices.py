@@ -65,6 +65,7 @@ def over_two(model: PreTrainedModel) -> PreTrainedModel:
     """In place of `placed`; inputs of each block are to come on its device."""
     model.config.use_cache = False  # PyTorch would make its empty tensors by itself
     laid_out(model, halves(model))
+    model.hf_device_map = {name: int(each != "cpu") for name, each in halves(model).items()}
     for block in blocks(model):
         block.register_forward_pre_hook(require_here)
     return model
@@ -87,23 +88,23 @@ def studied(family: str, base: Path, out: Path, over: Any = None) -> dict[str, A
     loading.placed = finetuning.placed = over or (lambda model: model)  # type: ignore[assignment]
     architecture, kind = FAMILIES[family].architecture, "ner"
     task = TaskLabels(kind, LABELS[kind])
-    data = FineTuningData(examples(kind, 16, 1), examples(kind, 4, 2), task)
+    data = FineTuningData(examples(kind, 16, 1), examples(kind, 2, 2), task)
     out.mkdir(parents=True)
     options: Any = {"architecture": architecture, "settings": SETTINGS, "adapter": ADAPTER}
     history = finetune(base, out, data, seed=1, **options)
     tuned, whole = (load_fine_tuned(out, architecture, task, base) for _ in range(2))
     assert len({each.device for each in tuned.model.parameters()}) == (2 if over else 1)
-    body, test = whole.without_head(), examples(kind, 12, 3)
+    body, test = whole.without_head(), examples(kind, 6, 3)
     tokens = test["tokens"].to_pylist()
     windows, _ = encode_sentences(body.tokenizer, body.special_tokens, tokens, 48)
     vectors = word_vectors(body, [each for found in windows for each in found], PASSES)
     others = [load_body(folder, body, base) for folder in (base, out)]
-    columns, reasons = attention_table(body, *others, test, kind, Attention(examples=6))
+    columns, reasons = attention_table(body, *others, test, kind, Attention(examples=3))
     assert not reasons
     write_table(out / "a.parquet", "attention", columns, described(reasons))
     settings = Interventions(head_shares=[25], random_draws=1)
     given: Any = (settings, PASSES, out / "a.parquet")
-    found, missing = interventions_of(tuned, examples(kind, 24, 6), task, "m", *given)
+    found, missing = interventions_of(tuned, examples(kind, 12, 6), task, "m", *given)
     assert not missing
     answers = predict_each(Intervened(tuned.model, found), tuned, test, task, PASSES)
     sample = sample_of(tuned, test, task, 0, PASSES)
@@ -119,23 +120,19 @@ def studied(family: str, base: Path, out: Path, over: Any = None) -> dict[str, A
 
 
 def main() -> None:
-    """Print the largest difference of each measure, by family."""
+    """Print the largest difference of each measure."""
     model: Any = peft.peft_model
     model.safe_save_file = save_here(model.safe_save_file)
     storage = model.id_tensor_storage
     model.id_tensor_storage = lambda each: storage(
         each.held if isinstance(each, Elsewhere) else each
     )
-    folder, *families = sys.argv[1:]
-    found = {}
-    for family in families:
-        base = save_family(family, Path(folder, family, "base"))
-        one = studied(family, base, Path(folder, family, "one"))
-        two = studied(family, base, Path(folder, family, "two"), over_two)
-        found[family] = {
-            name: float(np.abs(np.subtract(value, two[name])).max()) for name, value in one.items()
-        }
-    print(json.dumps(found))
+    family, folder = sys.argv[2], Path(sys.argv[1])
+    base = save_family(family, folder / "base")
+    one = studied(family, base, folder / "one")
+    two = studied(family, base, folder / "two", over_two)
+    apart = {name: np.abs(np.subtract(value, two[name])).max() for name, value in one.items()}
+    print(json.dumps({name: float(each) for name, each in apart.items()}))
 
 
 if __name__ == "__main__":

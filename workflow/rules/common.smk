@@ -40,6 +40,7 @@ from layerscope.resources.layers import check_layers
 from layerscope.resources.rates import read_rates
 from layerscope.resources.sizes import read_sizes
 from layerscope.runtime.environment import keep_private, set_up_jobs, tune_gc
+from layerscope.runtime.gpus import check_gpus
 
 if not workflow.overwrite_configfiles:
     DEFAULT = f"{CHECKOUT}/config/config.yaml"
@@ -76,6 +77,10 @@ try:
     read_rates()  # what jobs request depends on them
     SIZES = read_sizes(STUDY, placed(""))
     check_layers(STUDY, SIZES)
+    if workflow.is_main_process:  # that of a job knows the resources of this one job
+        limit = workflow.global_resources.get("gpu")
+        wanted = {name: model.gpus for name, model in STUDY.models.items()}
+        check_gpus(wanted, limit.value if limit else None)
 except UserError as error:
     raise WorkflowError(f"The configuration is not valid.\n{error}") from None
 

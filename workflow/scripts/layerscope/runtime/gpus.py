@@ -13,7 +13,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import IO
@@ -59,6 +59,24 @@ def use_gpus(count: int, most: int = MOST) -> None:
     _held.extend(locks)
     os.environ[VISIBLE] = ",".join(found)
     log.info("GPU %s of %s", ", ".join(found), ", ".join(devices))
+
+
+def check_gpus(wanted: Mapping[str, int], most: int | None) -> None:
+    """Stop where a model is to have more GPUs than all jobs of a run together.
+
+    Args:
+        wanted: GPUs of each model.
+        most: of the run; None for any number.
+
+    Raises:
+        UserError: a model is.
+    """
+    for name, count in wanted.items():
+        if most is not None and count > max(most, 1):
+            raise UserError(
+                f"models.{name}.gpus: {count}, but the run has --resources gpu={most}; "
+                f"allowed: 1 to {max(most, 1)}, or a larger resource"
+            )
 
 
 def visible_devices(environment: MutableMapping[str, str], dev: Path = Path("/dev")) -> list[str]:
