@@ -139,14 +139,16 @@ def test_a_setting_and_a_module_together(study: Finished, tmp_path: Path) -> Non
     }
 
 
-def test_what_is_given_with_config_counts(study: Finished, tmp_path: Path) -> None:
+def test_what_is_given_with_config_counts_and_a_report_too(study: Finished) -> None:
+    (study.folder / "results" / "miniature" / "report.html").write_text("of before")
     result = snakemake(
         study.workflow, study.folder, "explain", "--cores", "1",
         "--configfile", study.config, "--config", "data_seed=8",
     )  # fmt: skip
     jobs = plan(study.workflow, study.folder, study.config, "--config", "data_seed=8")
     total = len(study.everything)
-    assert f"{len(jobs)} of {total} jobs would run" in result.stdout
+    assert f"{len(jobs) + 1} of {total + 1} jobs would run" in result.stdout
+    assert "report_page 1" in result.stdout
     assert "sample_for_probes (3 jobs): seed 7 -> 8" in result.stdout
 
 

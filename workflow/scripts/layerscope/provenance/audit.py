@@ -215,7 +215,7 @@ def _unknown(records: list[Record], code: Code, plan: Expected | str) -> Iterato
         )
     commits = {record["commit"] for record in records if record["commit"]}
     for commit in sorted(commit for commit in commits if code.at(commit) is None):
-        yield f"Commit {commit[:12]}, which records name, is not in this checkout to compare with."
+        yield f"Commit {commit[:12]}, which records name, is not here to compare with."
 
 
 def _two_versions(path: str, entry: Entry) -> Finding:
