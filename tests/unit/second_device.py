@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch.utils import _pytree as pytree
 from torch.utils import backend_registration
+from torch.utils._device import _device_constructors
 
 NAME = "second"
 DEVICE = f"{NAME}:0"
@@ -88,6 +89,16 @@ def _run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     return pytree.tree_map(wrapped, func(*held_args, **held_kwargs))
 
 
+def _tensor(data: Any, *more: Any, device: Any = None, **options: Any) -> torch.Tensor:
+    """In place of `torch.tensor`, which makes one of a list where no library comes between."""
+    if device is None or torch.device(device).type != NAME:
+        return _own_tensor(data, *more, device=device, **options)
+    return _own_tensor(data, *more, device="cpu", **options).to(device)
+
+
+_device_constructors()  # `with torch.device(...)` knows `torch.tensor` by itself
+_own_tensor = torch.tensor
+torch.tensor = _tensor
 backend_registration._setup_privateuseone_for_python_backend(NAME, backend_module=_Module())
 _library = torch.library.Library("_", "IMPL")  # for as long as the process
 _library.fallback(lambda func, *args, **kwargs: _run(func, args, kwargs), "PrivateUse1")

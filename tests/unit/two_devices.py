@@ -63,7 +63,6 @@ def halves(model: PreTrainedModel) -> dict[str, str]:
 
 def over_two(model: PreTrainedModel) -> PreTrainedModel:
     """In place of `placed`; inputs of each block are to come on its device."""
-    model.config.use_cache = False  # PyTorch would make its empty tensors by itself
     laid_out(model, halves(model))
     model.hf_device_map = {name: int(each != "cpu") for name, each in halves(model).items()}
     for block in blocks(model):

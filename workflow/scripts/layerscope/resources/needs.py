@@ -321,7 +321,7 @@ def _intervene(study: Study, model: Model, size: ModelSize, task: TaskSize, name
     operations = 2 * size.body * length * passes + fitted + probed
     seconds, gpu = _compute(operations, batches, START_MODEL, model)
     batch = 2 * size.layers * size.width * passing.batch_tokens * 4 / 1e6
-    statistics = (4 * size.layers + 8) * size.width**2 * 8 / 1e6
+    statistics = (4 * size.layers / max(gpu, 1) + 8) * size.width**2 * 8 / 1e6
     statistics += 2000 * size.layers * size.width * 8 / 1e6  # vectors that probes read
     answers = (1 + masked + 4 * size.layers) * test * (task.words if ner else 1) * 100 / 1e6
     weights = _weights(model, size)

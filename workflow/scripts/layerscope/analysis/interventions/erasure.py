@@ -217,7 +217,8 @@ def fit_erasers(
 ) -> list[dict[str, list[LeaceEraser]]]:
     """Erasers of labels from the output of each block, in one pass over the inputs.
 
-    Statistics are gathered in float64, a batch at a time; no vectors are kept.
+    Statistics are gathered in float64, a batch at a time; no vectors are kept. They are where a
+    block's weights are, since those of a wide model are larger than its weights.
 
     Args:
         loaded: a model in evaluation mode.
@@ -236,11 +237,12 @@ def fit_erasers(
         raise UserError("rows that erasers learn from: 1 label; allowed: 2 or more, to erase them")
     device = next(loaded.model.parameters()).device
     width, classes = loaded.model.config.hidden_size, len(task.learned)
+    devices = [next(block.parameters()).device for block in blocks(loaded.model)]
     fitters = [
         {
             place: [
-                LeaceFitter(width, classes, device=device, dtype=torch.float64, svd_tol=TOLERANCE)
-                for _ in blocks(loaded.model)
+                LeaceFitter(width, classes, device=own, dtype=torch.float64, svd_tol=TOLERANCE)
+                for own in devices
             ]
             for place in (READ, MEAN)
         }
@@ -252,11 +254,18 @@ def fit_erasers(
             one_hot = torch.eye(classes, dtype=torch.float64)[torch.from_numpy(labels)].to(device)
             for place, layers in own.items():
                 for layer, fitter in enumerate(layers):
-                    fitter.update(vectors[place][:, layer], one_hot)
+                    at = devices[layer]
+                    fitter.update(vectors[place][:, layer].to(at), one_hot.to(at))
     return [
-        {place: [fitter.eraser for fitter in layers] for place, layers in own.items()}
+        {place: [moved_to(device, each.eraser) for each in layers] for place, layers in own.items()}
         for own in fitters
     ]
+
+
+def moved_to(device: torch.device, eraser: LeaceEraser) -> LeaceEraser:
+    """The same eraser on a device."""
+    parts = {name: each if each is None else each.to(device) for name, each in vars(eraser).items()}
+    return replace(eraser, **parts)
 
 
 def squares(intervention: Intervention, states: States, mask: torch.Tensor) -> torch.Tensor:
