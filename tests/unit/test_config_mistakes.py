@@ -381,7 +381,21 @@ def test_yaml_merge_keys_work(tmp_path: Path) -> None:
         ("columns", {1: "a"}, "columns[1]: 1 is not text; allowed: text, in quotes"),
         ("labels", {0: "O"}, "labels[0]: 0 is not text; allowed: text, in quotes"),
         ("labels", {"0": 1}, "labels.0: 1; allowed: text, or null"),
-        ("format", "xml", "format: 'xml'; allowed: 'jsonl' or 'csv' or 'tsv' or 'conll'"),
+        (
+            "format",
+            "xml",
+            "format: 'xml'; allowed: 'jsonl' or 'csv' or 'tsv' or 'conll' or 'parquet'",
+        ),
+        (
+            "files",
+            {"train": 5, "validation": "b", "test": "c"},
+            "files.train: 5; allowed: text or a list of one or more, each text",
+        ),
+        (
+            "files",
+            {"train": [], "validation": "b", "test": "c"},
+            "files.train: [] is empty; allowed: text or a list of one or more, each text",
+        ),
         ("sha256", {"d": "0" * 64}, "sha256.d: is no file of this source; allowed: a, b, c"),
         ("labels", {"1": "DNA"}, "labels.1: 'DNA'; allowed: O, or B- or I- and a type"),
     ],

@@ -176,6 +176,7 @@ def test_files_of_a_hub_are_read_alike(tmp_path):
         ("E-x I-x I-x", "I-x B-x I-x", 2),
         ("S-x I-y", "B-x I-y", 1),
         ("B-E-x I-E-x", "B-E-x I-E-x", 0),
+        ("B-x M-x M-x E-x S-x", "B-x I-x I-x I-x B-x", 4),  # BMES
     ],
 )
 def test_ends_of_entities_are_mapped(tags, repaired, changed):
@@ -188,6 +189,7 @@ def test_broken_and_other_schemes_become_iob2(tmp_path):
     assert [row["tags"] for row in rows] == [["B-x", "I-x", "B-y"], ["B-x", "O", "B-y", "I-y"]]
     assert report["splits"]["train"]["repaired_tags"] == 2
     assert report["files"]["train"]["mapped_prefixes"] == 2
+    assert report["files"]["train"]["tag_scheme"] == "IOBES"
 
 
 def test_files_of_windows(tmp_path):
@@ -241,6 +243,28 @@ def test_empty_sentences_and_document_lines_are_skipped(tmp_path):
     rows, report = prepared(tmp_path, "ner", "jsonl", text)
     assert [row["example_id"] for row in rows] == ["train-1"]
     assert report["files"]["train"]["empty_sentences"] == 1
+
+
+def test_sentences_of_a_document_are_a_group(tmp_path):
+    text = "-DOCSTART- O\n\na B-x\n\nb O\n\n###MEDLINE:95369245\nc O\n\nd O\n"
+    rows, report = prepared(tmp_path, "ner", "conll", text)
+    assert [(row["tokens"], row["group_id"]) for row in rows] == [
+        (["a"], "train.conll document 1"),
+        (["b"], "train.conll document 1"),
+        (["c"], "train.conll document 2"),
+        (["d"], "train.conll document 2"),
+    ]
+    assert report["files"]["train"]["document_lines"] == 2
+
+
+def test_comments_are_no_words_and_a_word_of_one_hash_is_no_comment(tmp_path):
+    text = (
+        "# global.columns = ID FORM\n#\n# sent_id = a 1\n"
+        "IL-2\tB-gene\n# text = b\n#\tO\n#tag\tO\n\n# two words more\nb\tO\n"
+    )
+    rows, report = prepared(tmp_path, "ner", "conll", text)
+    assert [row["tokens"] for row in rows] == [["IL-2", "#", "#tag"], ["b"]]
+    assert report["files"]["train"]["comment_lines"] == 5
 
 
 def test_a_tag_that_leaves_its_sentence_out(tmp_path):

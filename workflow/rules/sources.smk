@@ -94,8 +94,9 @@ def own_files(wildcards):
     source = STUDY.tasks[wildcards.task].source
     if source.kind != "files":
         return []
-    names = [*source.files.model_dump().values(), "SHA256SUMS.txt"]
-    paths = [data_folder(wildcards) / name for name in dict.fromkeys(names)]
+    folder = data_folder(wildcards)
+    names = [name for own in source.files.found_in(folder).values() for name in own]
+    paths = [folder / name for name in dict.fromkeys([*names, "SHA256SUMS.txt"])]
     return [local(path) for path in paths if os.path.isfile(path)]
 
 

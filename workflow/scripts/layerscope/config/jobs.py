@@ -205,7 +205,7 @@ def file_settings(study: Study, task: str) -> str:
         {
             "repository": source.repository,
             "revision": source.revision,
-            "files": sorted(set(source.files.model_dump().values())),
+            "files": sorted(source.files.names()),
         }
     )
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from fnmatch import fnmatch
+from glob import glob, has_magic
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -48,12 +51,42 @@ class HpoNer(Section):
     kind: Literal["hpo-ner"] = Field(description="entities derived from the ontology")
 
 
-class SplitFiles(Section):
-    """One file a split."""
+Paths = FilePath | Annotated[list[FilePath], Field(min_length=1)]
 
-    train: FilePath = Field(description="file of the training examples")
-    validation: FilePath = Field(description="file of the validation examples")
-    test: FilePath = Field(description="file of the test examples")
+
+class SplitFiles(Section):
+    """The files of each split."""
+
+    train: Paths = Field(description="file or files of the training examples, or a pattern")
+    validation: Paths = Field(description="file or files of the validation examples, or a pattern")
+    test: Paths = Field(description="file or files of the test examples, or a pattern")
+
+    def by_split(self) -> dict[str, list[str]]:
+        """Names and patterns of each split, in their order."""
+        return {
+            split: [paths] if isinstance(paths, str) else list(paths)
+            for split, paths in self.model_dump().items()
+        }
+
+    def names(self) -> list[str]:
+        """Names and patterns of all splits."""
+        return [name for names in self.by_split().values() for name in names]
+
+    def found_in(self, folder: str | Path) -> dict[str, list[str]]:
+        """Names of files of each split; those that a pattern matches in alphabetical order.
+
+        A name without a match stays as it is: what is missing is for the reader to say.
+        """
+        return {
+            split: list(
+                dict.fromkeys(
+                    file
+                    for name in names
+                    for file in (sorted(glob(name, root_dir=folder)) or [name])
+                )
+            )
+            for split, names in self.by_split().items()
+        }
 
 
 class SplitCounts(Section):
@@ -66,7 +99,7 @@ class SplitCounts(Section):
 
 class _Files(Section):
     files: SplitFiles = Field(description="paths below the folder or repository")
-    format: Literal["jsonl", "csv", "tsv", "conll"] = Field(description="of the files")
+    format: Literal["jsonl", "csv", "tsv", "conll", "parquet"] = Field(description="of the files")
     columns: dict[str, str | int] = Field(
         default={},
         description="our column names to the file's; a column left out has our name",
@@ -77,7 +110,7 @@ class _Files(Section):
     )
     sha256: dict[str, Sha256] = Field(default={}, description="required digests of files")
     examples: SplitCounts | None = Field(
-        default=None, description="how many examples the files must hold"
+        default=None, description="how many examples each split must hold"
     )
     credentialed: bool = Field(
         default=False, description="under an agreement: files derived from it are kept private"
@@ -125,7 +158,8 @@ def check_source(kind: TaskKind, source: HpoNli | HpoNer | LocalFiles | HubFiles
         return
     if source.format == "conll" and kind != "ner":
         raise Invalid(
-            ("source", "format"), "'conll' for kind 'nli'; allowed: 'jsonl', 'csv' or 'tsv'"
+            ("source", "format"),
+            "'conll' for kind 'nli'; allowed: 'jsonl', 'csv', 'tsv' or 'parquet'",
         )
     for name in source.columns:
         if name not in COLUMNS[kind]:
@@ -142,15 +176,25 @@ def check_source(kind: TaskKind, source: HpoNli | HpoNer | LocalFiles | HubFiles
         if source.format != "conll" and isinstance(place, int):
             raise Invalid(("source", "columns", name), f"{place}; allowed: the name of a column")
     _check_labels(kind, source.labels or {})
-    files = list(source.files.model_dump().values())
-    for split, name in source.files.model_dump().items():
-        if files.count(name) > 1:
-            raise Invalid(("source", "files", split), f"{name!r} occurs twice; allowed: once")
+    _check_files(source)
+
+
+def _check_files(source: LocalFiles | HubFiles) -> None:
+    names = source.files.names()
+    for split, own in source.files.by_split().items():
+        for name in own:
+            if names.count(name) > 1:
+                raise Invalid(("source", "files", split), f"{name!r} occurs twice; allowed: once")
+            if isinstance(source, HubFiles) and has_magic(name):
+                raise Invalid(
+                    ("source", "files", split),
+                    f"{name!r}; allowed: names of files, since a hub is not asked for patterns",
+                )
     for name in source.sha256:
-        if name not in files:
+        if not any(name == known or fnmatch(name, known) for known in names):
             raise Invalid(
                 ("source", "sha256", name),
-                f"is no file of this source; allowed: {', '.join(files)}",
+                f"is no file of this source; allowed: {', '.join(names)}",
             )
 
 
@@ -161,7 +205,7 @@ def _check_labels(kind: TaskKind, labels: dict[str, str | None]) -> None:
         where = ("source", "labels", value)
         if not label or label != label.strip():
             raise Invalid(where, f"{label!r}; allowed: text without white space at its ends")
-        if kind == "ner" and not re.fullmatch(r"O|[BIESLU]-.+", label):
+        if kind == "ner" and not re.fullmatch(r"O|[BIESLMU]-.+", label):
             raise Invalid(where, f"{label!r}; allowed: O, or B- or I- and a type")
         if kind == "ner" and begun and label != "O" and label[2:] not in begun:
             raise Invalid(

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from layerscope.config.base import TaskKind
@@ -17,7 +18,9 @@ from layerscope.core.errors import UserError, show
 from layerscope.data.textfile import TextFile, at
 
 _BLANKS = re.compile(r"[ \t]+")
-_DOCUMENT = "-DOCSTART-"
+#: What lines begin with that begin a document: of CoNLL-2003, and of JNLPBA as it was published.
+_DOCUMENTS = ("-DOCSTART-", "###MEDLINE:")
+_METADATA = re.compile(r"# ?\S+ = ")
 _IDS = ("example_id", "group_id")
 
 Columns = Mapping[str, str | int]
@@ -27,9 +30,22 @@ Columns = Mapping[str, str | int]
 class Record:
     """One example of a file."""
 
-    line: int  # where it begins
+    path: Path
+    line: int  # where it begins; of a table its row
     cells: Mapping[str, Any]  # by our names of columns
     word_lines: list[int] = field(default_factory=list)  # of tokens that have lines of their own
+    unit: str = "line"
+
+    @property
+    def where(self) -> str:
+        """How an error names the example."""
+        return at(self.path, self.line, self.unit)
+
+    def words_at(self, count: int) -> list[str]:
+        """How an error names each of so many words."""
+        if self.word_lines:
+            return [at(self.path, line) for line in self.word_lines]
+        return [f"{self.where}, word {number}" for number in range(1, count + 1)]
 
 
 def read_records(
@@ -53,7 +69,7 @@ def read_records(
     """
     if layout == "conll":
         return _conll(file, columns)
-    needed = [name for name in COLUMNS[kind] if name not in _IDS]
+    needed = needed_columns(kind)
     if layout == "jsonl":
         return _json_lines(file, columns, needed)
     delimiter = "," if layout == "csv" else "\t"
@@ -63,7 +79,12 @@ def read_records(
     return _sentences(rows), skipped
 
 
-def _chosen(
+def needed_columns(kind: TaskKind) -> list[str]:
+    """What every file of a kind of task must have, by our names."""
+    return [name for name in COLUMNS[kind] if name not in _IDS]
+
+
+def chosen_columns(
     found: Sequence[str], columns: Columns, needed: Sequence[str], where: str
 ) -> dict[str, str]:
     """Our names of the columns to read to the file's.
@@ -97,7 +118,7 @@ def _json_lines(
             raise UserError(f"{where}: not JSON ({error}); allowed: one object per line") from None
         if not isinstance(value, dict):
             raise UserError(f"{where}: {show(value)}; allowed: one JSON object per line")
-        chosen = _chosen(list(value), columns, needed, where)
+        chosen = chosen_columns(list(value), columns, needed, where)
         if records and chosen.keys() != records[0].cells.keys():
             (other,) = list(chosen.keys() ^ records[0].cells.keys())[:1]
             has, lacks = (number, records[0].line)[:: 1 if other in chosen else -1]
@@ -105,7 +126,8 @@ def _json_lines(
                 f"{at(file.path, lacks)}: no column '{other}', which line {has} has; allowed: in "
                 "every line, or in none"
             )
-        records.append(Record(number, {name: value[theirs] for name, theirs in chosen.items()}))
+        cells = {name: value[theirs] for name, theirs in chosen.items()}
+        records.append(Record(file.path, number, cells))
     return records, skipped
 
 
@@ -147,12 +169,13 @@ def _delimited(
             used = {str(columns.get(name, name)) for name in [*needed, *_IDS]}
             if double := [name for name in header if name in used and header.count(name) > 1]:
                 raise UserError(f"{where}: column '{double[0]}' occurs twice; allowed: once")
-            chosen = _chosen(header, columns, needed, where)
+            chosen = chosen_columns(header, columns, needed, where)
         elif len(row) != len(header):
             raise UserError(f"{where}: {len(row)} cells; allowed: {len(header)}, as in the header")
         else:
-            cells = dict(zip(header, row, strict=True))
-            records.append(Record(line, {name: cells[theirs] for name, theirs in chosen.items()}))
+            found = dict(zip(header, row, strict=True))
+            cells = {name: found[theirs] for name, theirs in chosen.items()}
+            records.append(Record(file.path, line, cells))
         line = reader.line_num + 1
     return records, skipped
 
@@ -163,7 +186,7 @@ def _sentences(rows: Sequence[Record]) -> list[Record]:
     for row in rows:
         cells = row.cells
         if not sentences or sentences[-1].cells["example_id"] != cells["example_id"]:
-            sentences.append(Record(row.line, {**cells, "tokens": [], "tags": []}))
+            sentences.append(Record(row.path, row.line, {**cells, "tokens": [], "tags": []}))
         _add_word(sentences[-1], row.line, cells["tokens"], cells["tags"])
     return sentences
 
@@ -177,10 +200,12 @@ def _add_word(sentence: Record, line: int, token: str, tag: str) -> None:
 def _conll(file: TextFile, columns: Columns) -> tuple[list[Record], Counter[str]]:
     """One word a line, blank lines between sentences; columns by position.
 
-    Cells are separated by single tabs, or by blanks in a line without a tab.
+    Cells are separated by single tabs, or by blanks in a line without a tab. The sentences of a
+    document, where lines say where one begins, have a group of their own. A line that begins with
+    `#` is a comment if it is metadata of CoNLL-U or has another number of cells than words have.
     """
     token_at, tag_at = int(columns.get("tokens", 0)), int(columns.get("tags", -1))
-    width = None
+    width = _width(file)
     records: list[Record] = []
     skipped: Counter[str] = Counter()
     begins, blank = True, False  # the next word begins a sentence; the line before was blank
@@ -189,14 +214,16 @@ def _conll(file: TextFile, columns: Columns) -> tuple[list[Record], Counter[str]
             skipped["empty_sentences"] += blank
             begins = blank = True
             continue
-        blank = False
-        if line.lstrip(" \t").startswith(_DOCUMENT):
+        if line.lstrip(" \t").startswith(_DOCUMENTS):
             skipped["document_lines"] += 1
-            begins = True
+            begins, blank = True, False
             continue
-        cells = line.split("\t") if "\t" in line else _BLANKS.split(line.strip(" "))
+        cells = _cells(line)
+        if line.startswith("#") and (len(cells) != width or _METADATA.match(line)):
+            skipped["comment_lines"] += 1
+            continue
+        blank = False
         where = at(file.path, number)
-        width = width or len(cells)
         if len(cells) != width:
             raise UserError(f"{where}: {len(cells)} columns; allowed: {width}, as in the first")
         if max(token_at + 1, tag_at + 1, -token_at, -tag_at) > width or width < 2:
@@ -205,7 +232,21 @@ def _conll(file: TextFile, columns: Columns) -> tuple[list[Record], Counter[str]
                 f"at {tag_at}"
             )
         if begins:
-            records.append(Record(number, {"tokens": [], "tags": []}))
+            document = skipped["document_lines"]
+            group = {"group_id": f"{file.path.name} document {document}"} if document else {}
+            records.append(Record(file.path, number, {"tokens": [], "tags": [], **group}))
             begins = False
         _add_word(records[-1], number, cells[token_at], cells[tag_at])
     return records, +skipped
+
+
+def _cells(line: str) -> list[str]:
+    return line.split("\t") if "\t" in line else _BLANKS.split(line.strip(" "))
+
+
+def _width(file: TextFile) -> int:
+    """Number of cells of the first line that is surely a word; of the first line if none is."""
+    lines = [line for line in file.lines if line.strip(" \t")]
+    words = (line for line in lines if not line.lstrip(" \t").startswith((*_DOCUMENTS, "#")))
+    first = next(words, next(iter(lines), ""))
+    return len(_cells(first))

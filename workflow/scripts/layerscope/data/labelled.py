@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from glob import has_magic
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from layerscope.config.base import TaskKind
 from layerscope.config.tasks import HubFiles, LocalFiles
 from layerscope.core.errors import UserError, show
-from layerscope.data.examples import read_records
+from layerscope.core.files import sha256_file
+from layerscope.core.wording import few
+from layerscope.data.examples import Record, read_records
 from layerscope.data.iob import entity_labels
 from layerscope.data.prepared import SPLITS, PreparedTask, Row
 from layerscope.data.rows import Rows, make_rows
 from layerscope.data.sampling import limited
-from layerscope.data.textfile import TextFile, at, read_text
+from layerscope.data.schemes import scheme_of
+from layerscope.data.tabular import read_parquet
+from layerscope.data.textfile import at, read_text
 
 SUMS = "SHA256SUMS.txt"  # a list of digests that PhysioNet, for one, puts beside its files
 
@@ -46,38 +52,40 @@ def read_task(
         UserError: a file is missing or not what the source requires, a line cannot be read, or
             validation or test has a label that training has not.
     """
-    names = source.files.model_dump()
+    files = _files_of(source, folder)
     required = _required(source, folder)
-    files = _read_files(source, folder, required)
     read: dict[str, Rows] = {}
     facts: dict[str, Any] = {}
-    for split, file in files.items():
-        records, skipped = read_records(file, source.format, kind, source.columns)
+    digests: dict[str, str] = {}
+    for split, names in files.items():
+        parts = [_read_file(kind, source, folder / name, required, name) for name in names]
+        records = [record for part in parts for record in part.records]
+        where = str(folder / names[0]) if len(names) == 1 else f"{split} ({few(names)})"
         expected = getattr(source.examples, split) if source.examples else None
         if expected is not None and len(records) != expected:
-            raise UserError(f"{file.path}: {len(records)} examples; allowed: {expected}")
-        read[split] = make_rows(kind, split, file.path, records, source.labels)
+            raise UserError(f"{where}: {len(records)} examples; allowed: {expected}")
+        read[split] = make_rows(kind, split, records, source.labels)
         if not read[split].rows:
-            raise UserError(f"{file.path}: no example; allowed: one or more")
+            raise UserError(f"{where}: no example; allowed: one or more")
+        counts = sum((part.counts for part in parts), Counter(read[split].counts))
+        digests |= {name: part.facts["sha256"] for name, part in zip(names, parts, strict=True)}
+        told = [{"file": name, **part.facts} for name, part in zip(names, parts, strict=True)]
         facts[split] = {
-            "file": names[split],
-            **file.facts,
-            "digest_was_required": any(names[split] in digests for digests in required.values()),
+            **(told[0] if len(told) == 1 else {"files": told}),
             "examples": len(records),
-            **file.repaired,
-            **skipped,
-            **read[split].counts,
+            **({"tag_scheme": scheme_of(read[split].prefixes)} if kind == "ner" else {}),
+            **counts,
         }
-    labels = _labels(kind, source.labels, read["train"].rows, files["train"].path)
+    labels = _labels(kind, source.labels, read["train"].rows, folder / files["train"][0])
     for split in SPLITS[1:]:
-        _check_known(kind, labels, read[split], files[split].path)
+        _check_known(kind, labels, read[split])
     return PreparedTask(
         kind=kind,
         labels=labels,
         splits={
             split: limited(kind, read[split].rows, limit[split], seed, split) for split in SPLITS
         },
-        source=_provenance(source, {names[split]: file for split, file in files.items()}),
+        source=_provenance(source, digests),
         facts={
             "seed": seed,
             "limit": dict(limit),
@@ -88,12 +96,8 @@ def read_task(
     )
 
 
-def _provenance(source: LocalFiles | HubFiles, files: Mapping[str, TextFile]) -> dict[str, Any]:
-    said = {
-        "license": source.license,
-        "citation": source.citation,
-        "sha256": {name: file.facts["sha256"] for name, file in files.items()},
-    }
+def _provenance(source: LocalFiles | HubFiles, digests: Mapping[str, str]) -> dict[str, Any]:
+    said = {"license": source.license, "citation": source.citation, "sha256": dict(digests)}
     if isinstance(source, HubFiles):
         return {"name": source.repository, "revision": source.revision, **said}
     return {"name": "files", "credentialed": source.credentialed, **said}
@@ -105,27 +109,66 @@ def _provenance(source: LocalFiles | HubFiles, files: Mapping[str, TextFile]) ->
 Digests = dict[str, str]  # by file
 
 
-def _read_files(
-    source: LocalFiles | HubFiles, folder: Path, required: Mapping[str, Digests]
-) -> dict[str, TextFile]:
-    """The file of each split.
+class _Part(NamedTuple):
+    """What one file of a split gives."""
+
+    records: list[Record]
+    counts: Counter[str]  # what was skipped and repaired, and how often
+    facts: dict[str, Any]  # digest and size of the file
+
+
+def _files_of(source: LocalFiles | HubFiles, folder: Path) -> dict[str, list[str]]:
+    """Names of the files of each split.
 
     Raises:
-        UserError: one is missing, cannot be read, or has another digest than is required.
+        UserError: one is missing, a pattern matches nothing, or a file is in two splits.
     """
-    names = source.files.model_dump()
+    found = source.files.found_in(folder)
     obtain = source.obtain if isinstance(source, LocalFiles) else None
-    for name in names.values():
-        if not os.path.isfile(folder / name):  # Path's own raises where it may not look
-            hint = " ".join((obtain or "allowed: a file that can be read").split())
-            raise UserError(f"{os.path.abspath(folder / name)}: no such file; {hint}")
-    files = {split: read_text(folder / name) for split, name in names.items()}
-    for split, file in files.items():
-        for by, digests in required.items():
-            found, wanted = file.facts["sha256"], digests.get(names[split])
-            if wanted not in (None, found):
-                raise UserError(f"{file.path}: sha256 {found}; allowed by {by}: {wanted}")
-    return files
+    splits: dict[str, str] = {}
+    for split, names in found.items():
+        for name in names:
+            if not os.path.isfile(folder / name):  # Path's own raises where it may not look
+                hint = " ".join((obtain or "allowed: a file that can be read").split())
+                what = "no file matches" if has_magic(name) else "no such file"
+                raise UserError(f"{os.path.abspath(folder / name)}: {what}; {hint}")
+            if name in splits:
+                raise UserError(
+                    f"{folder / name}: matches files.{splits[name]} and files.{split}; "
+                    "allowed: each file in one split"
+                )
+            splits[name] = split
+    return found
+
+
+def _read_file(
+    kind: TaskKind,
+    source: LocalFiles | HubFiles,
+    path: Path,
+    required: Mapping[str, Digests],
+    name: str,
+) -> _Part:
+    """The examples of a file.
+
+    Raises:
+        UserError: it cannot be read, or has another digest than is required.
+    """
+    wanted = {by: digests[name] for by, digests in required.items() if name in digests}
+
+    def check(digest: object) -> None:
+        for by, expected in wanted.items():
+            if expected != digest:
+                raise UserError(f"{path}: sha256 {digest}; allowed by {by}: {expected}")
+
+    if source.format == "parquet":
+        check(sha256_file(path) if wanted else None)
+        records, counts, facts = read_parquet(path, kind, source.columns)
+    else:
+        file = read_text(path)
+        check(file.facts["sha256"])
+        records, skipped = read_records(file, source.format, kind, source.columns)
+        counts, facts = Counter(file.repaired) + skipped, file.facts
+    return _Part(records, counts, {**facts, "digest_was_required": bool(wanted)})
 
 
 def _required(source: LocalFiles | HubFiles, folder: Path) -> dict[str, Digests]:
@@ -186,7 +229,7 @@ def _labels(
     return labels
 
 
-def _check_known(kind: TaskKind, labels: Sequence[str], read: Rows, path: Path) -> None:
+def _check_known(kind: TaskKind, labels: Sequence[str], read: Rows) -> None:
     """Check that a split has no label or type that training has not.
 
     Raises:
@@ -195,10 +238,10 @@ def _check_known(kind: TaskKind, labels: Sequence[str], read: Rows, path: Path) 
     if kind == "ner":
         labels = [label[2:] for label in labels if label.startswith("B-")]
     what, known = "label" if kind == "nli" else "entity type", set(labels)
-    for row, line in zip(read.rows, read.lines, strict=True):
+    for row, place in zip(read.rows, read.places, strict=True):
         for name in _classes(kind, row):
             if name not in known:
                 raise UserError(
-                    f"{at(path, line)}: {what} {show(name)} is not in the training file; "
+                    f"{place}: {what} {show(name)} is not in the training file; "
                     f"allowed: {', '.join(labels)}, or a mapping in 'labels'"
                 )

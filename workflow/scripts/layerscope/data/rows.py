@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from layerscope.core.errors import UserError, show
 from layerscope.core.files import sha256_text
@@ -14,7 +13,6 @@ from layerscope.data.examples import Record
 from layerscope.data.prepared import Row
 from layerscope.data.schemes import without_ends
 from layerscope.data.text import text_key
-from layerscope.data.textfile import at
 
 LONG = 500  # words; a longer sentence or text is counted
 
@@ -23,7 +21,7 @@ UNLABELLED = ("-", "-1")
 
 #: Characters that take no room: soft hyphens, zero-width spaces and joiners, marks of direction.
 _ZERO_WIDTH = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
-_TAG = re.compile(r"O|[BIESLU]-.+")
+_TAG = re.compile(r"O|[BIESLMU]-.+")
 
 Mapped = Mapping[str, str | None] | None  # values of the file to labels or tags
 
@@ -33,12 +31,13 @@ class Rows:
     """What a file gives."""
 
     rows: list[Row]
-    lines: list[int]  # of each row
+    places: list[str]  # of each row, as errors name them
     counts: dict[str, int]  # what was repaired, left out or noticed, and how often
+    prefixes: set[str]  # of tags, before they are repaired
 
 
-def make_rows(kind: str, split: str, path: Path, records: Sequence[Record], labels: Mapped) -> Rows:
-    """Rows of one file.
+def make_rows(kind: str, split: str, records: Sequence[Record], labels: Mapped) -> Rows:
+    """Rows of one split.
 
     An example without an id of its own has the split's name and its number from 0; without a group
     of its own, that of its premise (nli) or sentence (ner), by `text_key`.
@@ -46,7 +45,6 @@ def make_rows(kind: str, split: str, path: Path, records: Sequence[Record], labe
     Args:
         kind: `nli` or `ner`.
         split: names the examples.
-        path: of the file, for errors.
         records: its examples.
         labels: values of the file to labels or tags; None as value leaves the example out, None
             in place of the mapping takes the values as they are.
@@ -55,28 +53,29 @@ def make_rows(kind: str, split: str, path: Path, records: Sequence[Record], labe
         UserError: a cell of the wrong type, an empty text, an unknown label, a malformed tag,
             tokens and tags of different number, or an id that occurs twice.
     """
-    made = Rows([], [], {})
+    made = Rows([], [], {}, set())
     counts: Counter[str] = Counter()
-    seen: dict[str, int] = {}
+    seen: dict[str, Record] = {}
     for index, record in enumerate(records):
-        where = at(path, record.line)
+        where = record.where
         id_ = _name(record, "example_id", where) or f"{split}-{index}"
         if id_ in seen:
+            other = seen[id_]
+            place = f"{other.unit} {other.line}" if other.path == record.path else other.where
             raise UserError(
-                f"{where}: example_id {show(id_)} is that of line {seen[id_]} too; "
-                "allowed: each id once"
+                f"{where}: example_id {show(id_)} is that of {place} too; allowed: each id once"
             )
-        seen[id_] = record.line
+        seen[id_] = record
         if kind == "nli":
             row = _pair(record, where, labels, counts)
         else:
-            row = _sentence(record, path, labels, counts)
+            row = _sentence(record, labels, counts, made.prefixes)
         if row is None:
             continue
         text = row["premise"] if kind == "nli" else " ".join(row["tokens"])
         group = _name(record, "group_id", where) or sha256_text(text_key(text) or text)[:16]
         made.rows.append({"example_id": id_, "group_id": group, **row})
-        made.lines.append(record.line)
+        made.places.append(where)
     made.counts.update(+counts)
     return made
 
@@ -102,9 +101,11 @@ def _pair(record: Record, where: str, labels: Mapped, counts: Counter[str]) -> R
     return {**texts, "label": label}
 
 
-def _sentence(record: Record, path: Path, labels: Mapped, counts: Counter[str]) -> Row | None:
+def _sentence(
+    record: Record, labels: Mapped, counts: Counter[str], prefixes: set[str]
+) -> Row | None:
     """Tokens and tags; None if the sentence is to be left out, or is empty."""
-    where = at(path, record.line)
+    where = record.where
     tokens, values = record.cells["tokens"], record.cells["tags"]
     for name, cell in (("tokens", tokens), ("tags", values)):
         if not isinstance(cell, list):
@@ -116,15 +117,14 @@ def _sentence(record: Record, path: Path, labels: Mapped, counts: Counter[str]) 
     if not tokens:
         counts["empty_sentences"] += 1
         return None
-    places = [at(path, line) for line in record.word_lines]
-    places = places or [f"{where}, word {number}" for number in range(1, len(tokens) + 1)]
-    pairs = list(zip(tokens, values, places, strict=True))
+    pairs = list(zip(tokens, values, record.words_at(len(tokens)), strict=True))
     tokens = [_text(token, "token", place, counts) for token, _, place in pairs]
     tags = [_tag(value, place, labels) for _, value, place in pairs]
     kept, changed = without_ends([tag for tag in tags if tag is not None])
     if len(kept) < len(tags):
         counts["left_out_by_label"] += 1
         return None
+    prefixes.update(tag[0] for tag in tags if tag)
     counts["mapped_prefixes"] += changed
     counts["tokens_with_white_space"] += sum(len(token.split()) > 1 for token in tokens)
     counts["long"] += len(tokens) > LONG
@@ -177,6 +177,7 @@ def _tag(value: object, where: str, labels: Mapped) -> str | None:
     tag = _mapped(value, "tag", where, labels)
     if tag is not None and not _TAG.fullmatch(tag):
         raise UserError(
-            f"{where}: tag {show(tag)}; allowed: O, or a type after B- or I- (or E-, L-, S-, U-)"
+            f"{where}: tag {show(tag)}; allowed: O, or a type after B- or I- "
+            "(or E-, L-, M-, S-, U-)"
         )
     return tag
