@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,13 @@ from transformers import (
 
 from layerscope.config import jobs
 from layerscope.config.load import read_yaml
+from layerscope.config.schema import Study
 from layerscope.config.weights import Lora
 from layerscope.models.adapters import add_adapter
+from layerscope.resources.estimate import estimate, in_words
 from layerscope.resources.memory import of_training
 from layerscope.resources.needs import Needs, needs
-from layerscope.resources.sizes import read_sizes, size_of_config
+from layerscope.resources.sizes import Sizes, read_sizes, size_of_config
 
 
 @pytest.fixture(autouse=True)
@@ -41,14 +44,32 @@ LLAMA_3_8B: Config = {
 }  # fmt: skip
 
 
-def of_8b(rule: str, **weights: Any) -> Needs:
-    """What a job of a model with the shape of Llama 3 8B needs."""
+JOB = {"task": "jnlpba", "model": "llama", "variant": "f100-s1", "percent": "100", "seed": "1"}
+
+
+def study_of_8b(**weights: Any) -> tuple[Study, Sizes]:
+    """A study of one model with the shape of Llama 3 8B."""
     bert = read_yaml(PAPER)["models"]["bert"] | {"architecture": "decoder"}
     study, size = paper(models={"llama": bert | weights}), size_of_config(LLAMA_3_8B)
     assert size is not None
-    sizes = replace(read_sizes(study), models={"llama": size})
-    wildcards = {"task": "jnlpba", "model": "llama", "variant": "f100-s1"}
-    return needs(study, sizes, rule, wildcards | {"percent": "100", "seed": "1"})
+    return study, replace(read_sizes(study), models={"llama": size})
+
+
+def of_8b(rule: str, **weights: Any) -> Needs:
+    """What a job of it needs."""
+    return needs(*study_of_8b(**weights), rule, JOB)
+
+
+def test_the_estimate_counts_the_hours_of_all_gpus_and_shows_the_memory_of_each() -> None:
+    rows = []
+    for gpus in (1, 2):
+        study, sizes = study_of_8b(dtype="bfloat16", adapter={"kind": "lora"}, gpus=gpus)
+        found = estimate(study, sizes, [("finetune", JOB)])
+        rows.append((found.lines["finetune"].gpu_hours, in_words(study, found)))
+    (hours, one), (twice, two) = rows
+    assert twice == 2 * hours
+    assert re.search(r"^finetune +GPU +15\.2 GB ", one, re.MULTILINE)
+    assert re.search(r"^finetune +each of 2 GPUs +7\.6 GB ", two, re.MULTILINE)
 
 
 def test_a_decoder_of_8b_with_an_adapter_fits_a_gpu_of_80_gb() -> None:

@@ -65,7 +65,7 @@ def main() -> None:
     passes = passes.model_copy(update={"max_length": arguments.max_length})
     task = TaskLabels.read(arguments.test, arguments.kind, arguments.merge_tags)
     settings = Interventions.model_validate_json(arguments.settings)
-    test = scored_examples(read_table(arguments.test, task.kind), task.kind, settings)
+    test = scored_examples(read_table(arguments.test, task.kind), arguments.kind, settings)
     reference = read_sample(arguments.reference, arguments.sample, task.kind)
     weights = Weights.named(arguments.dtype, arguments.quantisation)
     loaded = load_fine_tuned(arguments.model, arguments.architecture, task, arguments.base, weights)
