@@ -207,8 +207,8 @@ def test_a_model_removed(study: Finished, tmp_path: Path) -> None:
     others = told["Because the set of input files changed"]
     (line,) = (text for text in others if text.startswith("table_probes"))
     assert line == (
-        "table_probes (1 job): no longer results/miniature/parts/probes/hpo-ner/gpt-tiny.parquet"
-        " and 1 more"
+        "table_probes (1 job): no longer results/miniature/parts/probes/hpo-ner/gpt-tiny.parquet,"
+        " results/miniature/parts/probes/hpo-nli/gpt-tiny.parquet"
     )
 
 
