@@ -150,6 +150,7 @@ HEADINGS = {
     "LocalFiles": "`tasks.{name}.source`, `kind: files`",
     "HubFiles": "`tasks.{name}.source`, `kind: hub`",
     "SplitFiles": "`tasks.{name}.source.files`",
+    "HeldOut": "`tasks.{name}.source.held_out`",
     "SplitCounts": "`tasks.{name}.source.examples`",
     "Limit": "`tasks.{name}.limit`",
     "Corpus": "`corpora.{name}`",

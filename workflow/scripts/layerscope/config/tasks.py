@@ -51,6 +51,9 @@ class HpoNer(Section):
     kind: Literal["hpo-ner"] = Field(description="entities derived from the ontology")
 
 
+#: Of the training examples: at most half of them are left to other splits.
+Percent = Annotated[int, Field(ge=1, le=50)]
+
 Paths = FilePath | Annotated[list[FilePath], Field(min_length=1)]
 
 
@@ -58,14 +61,19 @@ class SplitFiles(Section):
     """The files of each split."""
 
     train: Paths = Field(description="file or files of the training examples, or a pattern")
-    validation: Paths = Field(description="file or files of the validation examples, or a pattern")
-    test: Paths = Field(description="file or files of the test examples, or a pattern")
+    validation: Paths | None = Field(
+        default=None, description="the same of the validation examples; null if they are held out"
+    )
+    test: Paths | None = Field(
+        default=None, description="the same of the test examples; null if they are held out"
+    )
 
     def by_split(self) -> dict[str, list[str]]:
         """Names and patterns of each split, in their order."""
         return {
             split: [paths] if isinstance(paths, str) else list(paths)
             for split, paths in self.model_dump().items()
+            if paths is not None
         }
 
     def names(self) -> list[str]:
@@ -92,9 +100,16 @@ class SplitFiles(Section):
 class SplitCounts(Section):
     """How many examples each file holds."""
 
-    train: Count = Field(description="training examples")
-    validation: Count = Field(description="validation examples")
-    test: Count = Field(description="test examples")
+    train: Count = Field(description="training examples, with those that are held out")
+    validation: Count | None = Field(default=None, description="validation examples")
+    test: Count | None = Field(default=None, description="test examples")
+
+
+class HeldOut(Section):
+    """Parts of the training examples that become splits which no file holds."""
+
+    validation: Percent | None = Field(default=None, description="percent of the examples")
+    test: Percent | None = Field(default=None, description="percent of the examples")
 
 
 class _Files(Section):
@@ -111,6 +126,13 @@ class _Files(Section):
     sha256: dict[str, Sha256] = Field(default={}, description="required digests of files")
     examples: SplitCounts | None = Field(
         default=None, description="how many examples each split must hold"
+    )
+    held_out: HeldOut | None = Field(
+        default=None, description="splits without a file: whole groups of the training examples"
+    )
+    drop_overlap: Literal["examples", "groups"] | None = Field(
+        default=None,
+        description="what of training and validation data is left out if a later split has it too",
     )
     credentialed: bool = Field(
         default=False, description="under an agreement: files derived from it are kept private"
@@ -181,6 +203,19 @@ def check_source(kind: TaskKind, source: HpoNli | HpoNer | LocalFiles | HubFiles
 
 def _check_files(source: LocalFiles | HubFiles) -> None:
     names = source.files.names()
+    held_out = source.held_out.model_dump(exclude_none=True) if source.held_out else {}
+    for split in ("validation", "test"):
+        has_file = split in source.files.by_split()
+        if has_file and split in held_out:
+            raise Invalid(
+                ("source", "held_out", split),
+                f"{held_out[split]}, though files.{split} names a file; allowed: one of both",
+            )
+        if not has_file and split not in held_out:
+            raise Invalid(
+                ("source", "files", split),
+                f"is missing; allowed: a file, or a percentage in held_out.{split}",
+            )
     for split, own in source.files.by_split().items():
         for name in own:
             if names.count(name) > 1:

@@ -16,6 +16,7 @@ from layerscope.core.errors import UserError, show
 from layerscope.core.files import sha256_file
 from layerscope.core.wording import few
 from layerscope.data.examples import Record, read_records
+from layerscope.data.held_out import hold_out, without_overlap
 from layerscope.data.iob import entity_labels
 from layerscope.data.prepared import SPLITS, PreparedTask, Row
 from layerscope.data.rows import Rows, make_rows
@@ -76,6 +77,16 @@ def read_task(
             **({"tag_scheme": scheme_of(read[split].prefixes)} if kind == "ner" else {}),
             **counts,
         }
+    made: dict[str, Any] = {}
+    if source.held_out:
+        made["held_out"] = source.held_out.model_dump(exclude_none=True)
+        read |= hold_out(kind, read["train"], made["held_out"], seed)
+    if source.drop_overlap:
+        whole = read
+        read = without_overlap(kind, read, source.drop_overlap)
+        made["left_out_by_overlap"] = {
+            split: len(whole[split].rows) - len(read[split].rows) for split in SPLITS
+        }
     labels = _labels(kind, source.labels, read["train"].rows, folder / files["train"][0])
     for split in SPLITS[1:]:
         _check_known(kind, labels, read[split])
@@ -90,6 +101,7 @@ def read_task(
             "seed": seed,
             "limit": dict(limit),
             "available": {split: len(read[split].rows) for split in SPLITS},
+            **made,
             "files": facts,
         },
         caveats=(),

@@ -114,7 +114,7 @@ def checked_rows(
     return checked, repaired
 
 
-def _texts(kind: str, row: Row) -> dict[str, str]:
+def text_keys(kind: str, row: Row) -> dict[str, str]:
     """The texts of an example by what they are, as keys to compare by."""
     if kind == "ner":
         return {"sentences": text_key(" ".join(row["tokens"]))}
@@ -134,7 +134,7 @@ def describe(kind: str, rows: Sequence[Row]) -> dict[str, Any]:
     whose texts all are those of an earlier one. `most_uses` is how often the most frequent text of
     each sort occurs.
     """
-    texts = [_texts(kind, row) for row in rows]
+    texts = [text_keys(kind, row) for row in rows]
     lengths = [_words(kind, row) for row in rows]
     uses = {name: Counter(text[name] for text in texts) for name in texts[0]}
     described = {
@@ -172,7 +172,7 @@ def overlap(kind: str, splits: Mapping[str, Sequence[Row]]) -> dict[str, dict[st
             "groups": {row["group_id"] for row in rows},
         }
         for row in rows:
-            texts = _texts(kind, row)
+            texts = text_keys(kind, row)
             for name, key in texts.items():
                 sets.setdefault(name, set()).add(key)
             if kind == "nli":

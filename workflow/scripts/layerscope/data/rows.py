@@ -28,12 +28,18 @@ Mapped = Mapping[str, str | None] | None  # values of the file to labels or tags
 
 @dataclass(frozen=True)
 class Rows:
-    """What a file gives."""
+    """What the files of a split give."""
 
     rows: list[Row]
     places: list[str]  # of each row, as errors name them
     counts: dict[str, int]  # what was repaired, left out or noticed, and how often
     prefixes: set[str]  # of tags, before they are repaired
+
+    def part(self, indices: Sequence[int]) -> Rows:
+        """Some of the rows, with the same counts."""
+        rows = [self.rows[index] for index in indices]
+        places = [self.places[index] for index in indices]
+        return Rows(rows, places, dict(self.counts), self.prefixes)
 
 
 def make_rows(kind: str, split: str, records: Sequence[Record], labels: Mapped) -> Rows:

@@ -28,7 +28,7 @@ def strata(kind: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [entity_stratum(row["tags"]) for row in rows]
 
 
-def _ordered_groups(
+def ordered_groups(
     group_ids: Sequence[str], strata: Sequence[str], purpose: str, seed: int
 ) -> list[list[int]]:
     """Groups, as row numbers, in a seeded order of which every beginning is stratified.
@@ -144,7 +144,7 @@ def nested_sample(
         return []
     target = percent * len(example_ids) / 100
     chosen: list[int] = []
-    for group in _ordered_groups(group_ids, strata, purpose, seed):
+    for group in ordered_groups(group_ids, strata, purpose, seed):
         short = target - len(chosen)
         if chosen and short < len(group) - short:
             break
@@ -175,7 +175,7 @@ def capped_sample(
         return list(range(len(group_ids)))
     chosen: list[int] = []
     left = cap
-    for group in _ordered_groups(group_ids, strata, "cap", seed):
+    for group in ordered_groups(group_ids, strata, "cap", seed):
         left -= sum(sizes[row] for row in group) if sizes is not None else len(group)
         if left < 0:
             break
@@ -246,7 +246,7 @@ def _none_fits(
     name: str, groups: Sequence[str], strata: Sequence[str], sizes: Sequence[int] | None, seed: int
 ) -> UserError:
     """What to say where `capped_sample` chose nothing."""
-    first = _ordered_groups(groups, strata, "cap", seed)[0]
+    first = ordered_groups(groups, strata, "cap", seed)[0]
     size = len(first) if sizes is None else sum(sizes[row] for row in first)
     if sizes is None:
         unit, length, other = "group", counted(size, "example"), "smaller groups (group_id)"

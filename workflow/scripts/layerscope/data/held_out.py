@@ -1,0 +1,89 @@
+"""Splits that a corpus does not come with, and texts that two splits share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from layerscope.core.errors import UserError
+from layerscope.data.prepared import SPLITS, Row, text_keys
+from layerscope.data.rows import Rows
+from layerscope.data.sampling import check_fraction, ordered_groups, strata
+
+
+def hold_out(kind: str, rows: Rows, percents: Mapping[str, int], seed: int) -> dict[str, Rows]:
+    """Divide examples into training data and the splits that are held out of it.
+
+    Whole groups are held out, stratified: test data first.
+
+    Args:
+        kind: of the task.
+        rows: all examples.
+        percents: of the examples, by split.
+        seed: of the choice.
+
+    Returns:
+        Rows by split, in their order.
+
+    Raises:
+        UserError: a group that is kept whole makes a split far too large, or nothing is left.
+    """
+    groups = [row["group_id"] for row in rows.rows]
+    waiting = iter(ordered_groups(groups, strata(kind, rows.rows), "held out", seed))
+    split_of = ["train"] * len(groups)
+    for split in reversed(SPLITS):
+        size, wanted = 0, round(percents.get(split, 0) * len(groups) / 100)
+        while size < wanted and (group := next(waiting, None)) is not None:
+            size += len(group)
+            for row in group:
+                split_of[row] = split
+        if split in percents:
+            check_fraction(
+                rows.rows, size, percents[split], f"held_out.{split} {percents[split]} %"
+            )
+    found = {
+        split: rows.part([row for row, own in enumerate(split_of) if own == split])
+        for split in ("train", *percents)
+    }
+    for split, part in found.items():
+        if not part.rows:
+            raise UserError(
+                f"held_out: nothing is left for {split}; allowed: more examples, or groups "
+                "(group_id) that are smaller"
+            )
+    return found
+
+
+def without_overlap(kind: str, splits: Mapping[str, Rows], what: str) -> dict[str, Rows]:
+    """Splits without what a later one has too: training data gives way, then validation data.
+
+    Args:
+        kind: of the task.
+        splits: in the order of `SPLITS`.
+        what: `examples`, whose texts are all the same by `text_key`, or `groups`.
+
+    Returns:
+        Rows by split.
+
+    Raises:
+        UserError: nothing is left of a split.
+    """
+    kept: dict[str, Rows] = {}
+    seen: set[str] = set()
+    for split in reversed(SPLITS):
+        rows = splits[split]
+        keys = _keys(kind, rows.rows, what)
+        part = rows.part([row for row, key in enumerate(keys) if key not in seen])
+        if not part.rows:
+            raise UserError(
+                f"drop_overlap {what}: later splits have all of {split}; allowed: other files, or "
+                "null"
+            )
+        kept[split] = part
+        seen.update(keys)
+    return {split: kept[split] for split in SPLITS}
+
+
+def _keys(kind: str, rows: Sequence[Row], what: str) -> list[str]:
+    if what == "groups":
+        return [row["group_id"] for row in rows]
+    return ["\n".join(text_keys(kind, row).values()) for row in rows]
