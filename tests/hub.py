@@ -26,7 +26,7 @@ class Request:
 
     method: str
     path: str
-    headers: dict[str, str]  # names in small letters
+    headers: dict[str, str]  # names in lower case
     origin: str  # "hub" or "storage"
 
     @property
