@@ -71,7 +71,7 @@ def test_a_group_asks_for_what_its_largest_rule_needs(calm: Calm) -> None:
     assert 12 < parts.minutes < 20  # the time of all, and ten minutes once
 
 
-def test_check_shows_what_slurm_would_refuse(
+def test_check_shows_what_slurm_would_reject(
     slurm: None, finished: Finished, tmp_path: Path
 ) -> None:
     """A wrong account, of one rule here: a run says nothing of it if the rule is in a group."""
@@ -82,8 +82,8 @@ def test_check_shows_what_slurm_would_refuse(
         *("--set-resources", "finetune:slurm_account=nobody", "finetune:gpu=1", "probe:gpu=1"),
     )
     assert result.returncode == 1
-    refused = "refused at attempt 1: allocation failure: Invalid account or account/partition"
-    assert re.search(rf"^finetune +11 min in gpu: {refused}", result.stdout, re.MULTILINE)
+    rejected = "rejected at attempt 1: allocation failure: Invalid account or account/partition"
+    assert re.search(rf"^finetune +11 min in gpu: {rejected}", result.stdout, re.MULTILINE)
     assert re.search(r"^probe_{task}_\S+ +13 min in gpu: accepted$", result.stdout, re.MULTILINE)
     assert re.search(r"^tables +38 min in cpu: accepted$", result.stdout, re.MULTILINE)
 
