@@ -39,7 +39,7 @@ def test_columns_are_the_fixed_ones(table: str, results: Path) -> None:
     expected = list(SCHEMAS[f"{table}-table"])
     stored = pq.read_table(results / "tables" / f"{table}.parquet")
     assert stored.column_names == expected
-    assert stored.num_rows > 0
+    assert (stored.num_rows > 0) == (table != "not_applicable")
     with (results / "tables" / f"{table}.csv").open(encoding="utf-8", newline="") as handle:
         lines = list(csv.reader(handle))
     assert lines[0] == expected

@@ -17,9 +17,13 @@ from layerscope.core.applicability import (
     sentences,
 )
 from layerscope.core.errors import UserError
-from layerscope.core.formats import file_metadata, write_table
-from layerscope.core.table_files import join
+from layerscope.core.formats import SCHEMAS, file_metadata, write_table
+from layerscope.core.table_files import Sources, join
+from layerscope.evaluation import association
+from layerscope.explorer.content import contents
 from layerscope.figures import attention, heads
+from layerscope.figures.style import missing_handles
+from layerscope.tables import not_applicable
 
 WHY = {"attention": "MambaModel gives no attention maps"}
 
@@ -59,16 +63,56 @@ def test_joined_tables_keep_the_reasons_of_their_parts(tmp_path: Path) -> None:
         join([other, part("d", confidence=0.8)], "attention-table", tmp_path / "e.parquet")
 
 
-def test_the_summary_says_once_what_is_missing_and_why() -> None:
-    tables = [
-        {NOT_APPLICABLE: {"a": {"mamba": WHY}, "b": {"mamba": WHY}}},
-        {NOT_APPLICABLE: {"a": {"mamba": WHY}}},
-        {"confidence": 0.9},
-    ]
-    assert list(sentences(tables)) == [
+MISSING = {NOT_APPLICABLE: {"a": {"mamba": WHY}, "b": {"mamba": WHY}}}
+
+
+def test_what_is_missing_has_a_table_of_its_own_and_the_summary_says_it_once(
+    tmp_path: Path,
+) -> None:
+    tables = {"attention": MISSING, "weight_change": {"confidence": 0.9}}
+    paths = {name: [str(tmp_path / f"{name}.parquet")] for name in tables}
+    for name, description in tables.items():
+        write_table(paths[name][0], f"{name}-table", [], description)
+    (block,) = not_applicable.tabulate(Sources({**paths, "files": []}))["not_applicable"].blocks
+    reason = {"model": "mamba", "analysis": "attention", "reason": WHY["attention"]}
+    assert block == [{"task": "a", **reason}, {"task": "b", **reason}]
+    assert list(sentences(block)) == [
         "mamba: attention not applicable (MambaModel gives no attention maps), on a, b"
     ]
-    assert merged(tables[2:]) == {}
+    assert association._missing(Sources(paths)) == MISSING
+    assert merged(list(tables.values())[1:]) == {}
+
+
+def test_legends_name_models_and_where_it_is_not_plain_what_they_lack() -> None:
+    missing = {"mamba": {**WHY, "change of weights": "x"}, "zamba": {"change of weights": "x"}}
+
+    def labels(*analysis: str) -> list[object]:
+        return [handle.get_label() for handle in missing_handles(missing, *analysis)]
+
+    assert labels("attention") == ["mamba: not applicable"]
+    assert labels() == [
+        "mamba: attention not applicable",
+        "mamba: change of weights not applicable",
+        "zamba: change of weights not applicable",
+    ]
+
+
+def test_the_explorer_has_the_reasons() -> None:
+    row = {"task": "t", "model": "mamba", "analysis": "attention", "reason": "none"}
+    schema = SCHEMAS["similarity-table"]
+    values = {
+        **dict.fromkeys(schema),
+        "task": "t",
+        "model": "mamba",
+        "view": "v",
+        "layer": 0,
+        "depth": 0.0,
+    }
+    similar = pd.DataFrame([{**values, "variant": "pretrained", "measure": "cka", "value": 1.0}])
+    tables = {"not_applicable": pd.DataFrame([row]), "similarity": similar}
+    task = contents("s", tables, 0.9)["tasks"]["t"]
+    assert task["missing"] == {"mamba": {"attention": "none"}}
+    assert task["models"] == ["mamba"]
 
 
 @pytest.mark.parametrize("drawn", [attention, heads])

@@ -28,6 +28,7 @@ from transformers import (
 
 from layerscope.analysis import weight_change
 from layerscope.analysis.weight_change import relative_changes
+from layerscope.core.applicability import missing_models
 from layerscope.core.errors import UserError
 from layerscope.core.formats import read_table, write_blocks
 from layerscope.core.table_files import Sources
@@ -196,8 +197,13 @@ def test_a_model_that_cannot_be_compared_leaves_the_others_in(
         write(tmp_path / "t" / "m" / "f10-s2", finetuned(model())),
     ]
     sources = Sources({"before": [str(before)], "files": list(map(str, after))})
-    found = [block for block in weight_change.tabulate(sources)["weight_change"].blocks if block]
+    table = weight_change.tabulate(sources)["weight_change"]
+    found = [block for block in table.blocks if block]
     assert [{row["seed"] for row in block} for block in found] == [{2}]
+    missing = missing_models(table.metadata, "t")
+    assert {name: list(reasons) for name, reasons in missing.items()} == {
+        "m": ["change of weights"]
+    }
     assert caplog.text.count("no change of weights: ") == 1
 
 

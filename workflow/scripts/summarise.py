@@ -22,7 +22,6 @@ def main() -> None:
 
     from layerscope.config.statistics import Statistics
     from layerscope.core.applicability import sentences
-    from layerscope.core.formats import file_metadata
     from layerscope.core.table_files import by_name, only_path, read_frame
     from layerscope.summary.text import summarise
 
@@ -31,8 +30,7 @@ def main() -> None:
     tables = {name: read_frame(only_path(paths, name), f"{name}-table") for name in paths}
     with whole_file(arguments.out) as partial:
         notes = json.loads(arguments.notes)
-        described = [file_metadata(only_path(paths, name), f"{name}-table") for name in paths]
-        missing = list(sentences(described))
+        missing = list(sentences(tables["not_applicable"].to_dict("records")))
         text = summarise(arguments.study, tables, settings.confidence, notes, missing)
         partial.write_text(text, encoding="utf-8")
 

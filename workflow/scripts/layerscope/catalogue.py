@@ -213,6 +213,12 @@ TABLES = (
         also=("association-points",),
     ),
     Table(
+        "not_applicable",
+        "Which analyses are not applicable to which models, and why.",
+        module="tables.not_applicable",
+        optional=("attention", "weight_change", "interventions"),
+    ),
+    Table(
         "pretraining",
         "Held-out loss and perplexity of the models that are pre-trained here.",
         module="tables.pretraining",
@@ -284,7 +290,7 @@ SUMMARY = Page(
     "Summary",
     (
         *("scores", "training", "significance", "error_analysis", "probes", "similarity"),
-        *("heads", "interventions", "association"),
+        *("heads", "interventions", "association", "not_applicable"),
     ),
 )
 EXPLORER = Page(
@@ -294,7 +300,7 @@ EXPLORER = Page(
     "Explorer",
     (
         *("scores", "probes", "attention", "association", "association-points"),
-        *("similarity", "layer_localization"),
+        *("similarity", "layer_localization", "not_applicable"),
     ),
 )
 PAGES = (SUMMARY, EXPLORER)

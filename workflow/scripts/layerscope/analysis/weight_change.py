@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from layerscope.core.applicability import Reasons, gathered
 from layerscope.core.errors import UserError
 from layerscope.core.files import read_json_object
 from layerscope.core.table_files import Row, Sources, Table, path_parts, variant_keys
@@ -256,16 +257,17 @@ def rows(before: str | Path, after: str | Path) -> list[Row]:
 def tabulate(sources: Sources) -> dict[str, Table]:
     """A part of the table: all fine-tuned variants of a model on a task.
 
-    A variant whose weights cannot be compared is left out, and the log says why: it must not keep
-    the other models out of the table.
+    A variant whose weights cannot be compared is left out, and log and description say why: it must
+    not keep the other models out of the table.
     """
     before = sources.path("before")
-    return {"weight_change": Table(_comparable_rows(before, after) for after in sources.files)}
-
-
-def _comparable_rows(before: str | Path, after: str | Path) -> list[Row]:
-    try:
-        return rows(before, after)
-    except UserError as error:
-        log.warning("no change of weights: %s", error)
-        return []
+    blocks: list[list[Row]] = []
+    missing: list[tuple[str, str, Reasons]] = []
+    for after in sources.files:
+        try:
+            blocks.append(rows(before, after))
+        except UserError as error:
+            log.warning("no change of weights: %s", error)
+            task, model, _ = path_parts(after, ("task", "model", "variant"))
+            missing.append((task, model, {"change of weights": str(error)}))
+    return {"weight_change": Table(blocks, gathered(missing))}

@@ -62,11 +62,20 @@ def missing_models(description: Mapping[str, Any], task: str | None) -> dict[str
     return found
 
 
-def sentences(descriptions: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """What is missing in tables, a line for each model and analysis."""
+def rows_of(descriptions: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """What is missing in tables: task, model, analysis and reason of each, from descriptions."""
+    return [
+        {"task": task, "model": model, "analysis": analysis, "reason": reason}
+        for task, models in merged(descriptions).get(NOT_APPLICABLE, {}).items()
+        for model, reasons in models.items()
+        for analysis, reason in reasons.items()
+    ]
+
+
+def sentences(rows: Iterable[Mapping[str, str]]) -> Iterator[str]:
+    """What is missing, from rows as of `rows_of`: a line for each model and analysis."""
     lines: dict[str, list[str]] = {}
-    for task, models in merged(descriptions).get(NOT_APPLICABLE, {}).items():
-        for model, reasons in models.items():
-            for analysis, reason in reasons.items():
-                lines.setdefault(f"{model}: {analysis} not applicable ({reason})", []).append(task)
+    for row in rows:
+        line = f"{row['model']}: {row['analysis']} not applicable ({row['reason']})"
+        lines.setdefault(line, []).append(row["task"])
     yield from (f"{line}, on {', '.join(tasks)}" for line, tasks in lines.items())

@@ -15,6 +15,8 @@ import numpy as np
 import pandas as pd
 
 from layerscope.config.statistics import AssociationSettings
+from layerscope.core.applicability import merged
+from layerscope.core.formats import file_metadata
 from layerscope.core.measures import LEVEL, of_main_rows, task_metrics
 from layerscope.core.table_files import Sources, Table, number
 from layerscope.evaluation.inner_measures import ATTENTION, inner_measures, points
@@ -208,9 +210,15 @@ def tabulate(sources: Sources) -> dict[str, Table]:
         rows += association_rows(task, profiles_of, settings)
         all_points += [points_of[key].assign(task=task) for key in profiles_of]
     return {
-        "association": Table([rows], {"confidence": settings.confidence}),
+        "association": Table([rows], {"confidence": settings.confidence, **_missing(sources)}),
         "association-points": Table([pd.concat(all_points)] if all_points else []),
     }
+
+
+def _missing(sources: Sources) -> dict[str, Any]:
+    """Which models have no attention or changes of weights, and why."""
+    given = [name for name in ("attention", "weight_change") if name in sources.paths]
+    return merged(file_metadata(sources.path(name), f"{name}-table") for name in given)
 
 
 def _attention(sources: Sources, task: str) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-import { audit, byId, interval, MEAN, own, state, task, text } from "./state.js";
+import { audit, byId, interval, lacking, MEAN, own, state, task, text } from "./state.js";
 import { axes, padded, point, ready, ticks } from "./charts.js";
 import { nameOf } from "./heads.js";
 import { table } from "./curves.js";
@@ -59,6 +59,8 @@ export function drawPoints() {
     }
     ready(holder, "scatter");
   }
+  const inner = state.inner || "";
+  note.prepend(lacking(inner.startsWith("attention") ? "attention" : inner));
   const statistics = own(own(task().association, state.score), state.inner);
   if (statistics) {
     const rows = [
@@ -84,7 +86,7 @@ export function drawPoints() {
       ),
     );
     const few = own(task().few, state.score);
-    if (!note.textContent)
+    if (shown.length)
       note.append(
         "Filled: the chosen training fraction and seed. Open: all other fine-tuned variants. " +
           (few || `${interval()} over independent models; p by permutation of models.`) +

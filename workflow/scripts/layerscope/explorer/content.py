@@ -26,7 +26,10 @@ DIGITS = 5
 
 #: Tables with rows of single variants, and all that are shown.
 WITH_VARIANTS = ("scores", "probes", "attention", "similarity")
-TABLES = (*WITH_VARIANTS, "layer_localization", "association", "association-points")
+TABLES = (
+    *(*WITH_VARIANTS, "layer_localization"),
+    *("association", "association-points", "not_applicable"),
+)
 
 Json = dict[str, Any]
 
@@ -154,6 +157,9 @@ def _task(own: Mapping[str, pd.DataFrame], models: Iterable[str]) -> Json:
         "layer_localization": _localization(own["layer_localization"]),
         "measures": _measures(own["attention"]),
         "attention": attention,
+        "missing": _nested(
+            own["not_applicable"], ["model", "analysis"], lambda rows: rows["reason"].iloc[0]
+        ),
         "inner": [
             {"key": name, "name": _inner_name(name, placebo)}
             for name, placebo in zip(names, inner["placebo"], strict=True)

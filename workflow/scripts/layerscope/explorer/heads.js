@@ -5,6 +5,7 @@ import {
   chosen,
   h,
   interval,
+  lacking,
   MEAN,
   measureOf,
   over,
@@ -53,9 +54,10 @@ export function drawHeads() {
   holder.replaceChildren();
   key.replaceChildren();
   note.replaceChildren();
-  const measure = measureOf(task().measures, state.attention);
+  const measure = measureOf(task().measures, state.attention),
+    without = lacking("attention");
   if (!measure) {
-    note.textContent = "The tables have no attention measures.";
+    note.textContent = without || "The tables have no attention measures.";
     return;
   }
   const after = chosen(),
@@ -78,7 +80,7 @@ export function drawHeads() {
     .filter((cell) => cell)
     .map((cell) => cell.value);
   if (!values.length) {
-    note.textContent = "This measure has no value for the current choices.";
+    note.textContent = without || "This measure has no value for the current choices.";
     return;
   }
   const range = [Math.min(...values), Math.max(...values)];
@@ -165,6 +167,7 @@ export function drawHeads() {
     ready(maps, "grid");
   }
   note.textContent =
+    without +
     "Layers across, heads down; all models share one scale. " +
     (!measure.compares
       ? ""

@@ -16,6 +16,15 @@ export const task = () => content.tasks[state.task];
 export const own = (object, key) =>
   object && Object.prototype.hasOwnProperty.call(object, key) ? object[key] : undefined;
 
+/* Which of the chosen models an analysis is not applicable to, and why. */
+export function lacking(analysis) {
+  const reason = (model) => own(own(task().missing, model), analysis);
+  return state.models
+    .filter(reason)
+    .map((model) => `${model}: ${analysis} not applicable (${reason(model)}). `)
+    .join("");
+}
+
 /* The values that each choice may take, the default first. */
 export function allowed(key) {
   const here = task();

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -14,7 +15,15 @@ from matplotlib.patches import Patch
 from layerscope.core.looks import METRICS, Look, looks
 from layerscope.core.measures import LEVEL, chosen_measures, task_metrics
 from layerscope.core.table_files import Drawn
-from layerscope.figures.style import GREY, PAGE, model_handles, models_of, styled
+from layerscope.figures.style import (
+    GREY,
+    PAGE,
+    Missing,
+    missing_handles,
+    model_handles,
+    models_of,
+    styled,
+)
 from layerscope.statistics.permutation import few_models
 
 _AXES = {
@@ -35,6 +44,7 @@ def draw(
     models: Sequence[str],
     metric: str,
     confidence: float,
+    missing: Missing = MappingProxyType({}),
 ) -> Figure:
     """Draw scatter plots of chosen inner measures, and the correlation of all, with placebos.
 
@@ -43,6 +53,7 @@ def draw(
         models: all models of the table of scores, which fixes their colours.
         metric: of the score.
         confidence: of the intervals in `rows`.
+        missing: reasons by model and analysis for which measures lack points.
     """
     statistics = rows.set_index(["inner measure", "statistic"]).to_dict("index")
     within = rows[rows["statistic"] == _WITHIN]
@@ -69,7 +80,8 @@ def draw(
     _forest(figure.add_subplot(grid[:, 2]), lines, statistics)
     figure.suptitle(_headline(within, shown), fontsize=7, x=0.01, ha="left")
     handles = model_handles([m for m in models if m in set(points["model"])], known, "")
-    figure.legend(handles=handles + _size_handles(sizes), loc="outside lower left", ncols=3)
+    handles += _size_handles(sizes) + missing_handles(missing)
+    figure.legend(handles=handles, loc="outside lower left", ncols=3)
     tested = within["p_corrected"].notna().any()
     figure.legend(handles=_forest_handles(confidence, tested), loc="outside lower right")
     return figure
@@ -235,4 +247,5 @@ def figure(tables: Drawn) -> Figure:
         models_of(scores[scores["architecture"] != "baseline"]),
         metric,
         tables.confidence("association"),
+        tables.missing("association"),
     )

@@ -131,13 +131,15 @@ def empty(words: str) -> Figure:
     return figure
 
 
-def missing_handles(missing: Missing, analysis: str) -> list[Line2D]:
-    """Legend entries of models of which an analysis is not applicable."""
-    return [
-        Line2D([], [], linestyle="", label=f"{model}: not applicable")
+def missing_handles(missing: Missing, analysis: str | None = None) -> list[Line2D]:
+    """Legend entries of models of which an analysis, or some that is named, is not applicable."""
+    labels = [
+        f"{model}: {what}not applicable"
         for model, reasons in missing.items()
-        if analysis in reasons
+        for what in ([f"{each} " for each in reasons] if analysis is None else [""])
+        if analysis is None or analysis in reasons
     ]
+    return [Line2D([], [], linestyle="", label=label) for label in labels]
 
 
 def width_for(columns: int) -> float:

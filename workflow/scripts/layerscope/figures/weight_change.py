@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -9,7 +11,9 @@ from layerscope.core.looks import looks
 from layerscope.core.table_files import Drawn
 from layerscope.figures.curves import curve, draw_curve
 from layerscope.figures.style import (
+    Missing,
     legend_below,
+    missing_handles,
     model_handles,
     models_of,
     percents_of,
@@ -22,11 +26,12 @@ PANELS = {"all": "all matrices", "attention": "attention", "feed-forward": "feed
 
 
 @styled()
-def draw(rows: pd.DataFrame) -> Figure:
+def draw(rows: pd.DataFrame, missing: Missing = MappingProxyType({})) -> Figure:
     """Draw one column per training fraction, one row per kind of matrix, one line per model.
 
     Args:
         rows: one task's rows of the table of changes of weights.
+        missing: reasons by model and analysis for which there are no rows.
     """
     if rows.empty:
         figure = Figure(figsize=(width_for(1), 0.8))
@@ -51,10 +56,11 @@ def draw(rows: pd.DataFrame) -> Figure:
     for axes in grid[-1]:
         axes.set_xlabel("Depth (layer / last layer)")
     grid[0][0].set_ylim(bottom=0)
-    legend_below(figure, model_handles(list(known), known), 2 if len(percents) <= 2 else 4)
+    handles = model_handles(list(known), known) + missing_handles(missing, "change of weights")
+    legend_below(figure, handles, 2 if len(percents) <= 2 else 4)
     return figure
 
 
 def figure(tables: Drawn) -> Figure:
     """The figure, from the table of changes of weights."""
-    return draw(tables.table("weight_change"))
+    return draw(tables.table("weight_change"), tables.missing("weight_change"))

@@ -272,6 +272,12 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
         "predicted": pa.string(),
         "count": pa.int64(),
     },
+    "not_applicable-table": {
+        "task": pa.string(),
+        "model": pa.string(),
+        "analysis": pa.string(),
+        "reason": pa.string(),
+    },
     "reproduction-table": {
         "task": pa.string(),
         "model": pa.string(),
