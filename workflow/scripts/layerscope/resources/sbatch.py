@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from layerscope.core.errors import UserError
 from layerscope.resources.submissions import Choose, Submission
 
-_NO_ANSWER = "unable to contact slurm controller"
+#: What `sbatch` says where it reaches no controller, or does not know of any.
+_NO_ANSWER = ("Unable to contact slurm controller", "Could not establish a configuration source")
 
 
 class Answer(NamedTuple):
@@ -94,7 +95,7 @@ def _rejection(words: list[str]) -> str:
             f"{words[0]}: no such program; allowed: a login node of a SLURM cluster"
         ) from None
     said = " ".join(done.stderr.replace("sbatch: ", "").split())
-    if done.returncode and _NO_ANSWER in said.lower():
+    if done.returncode and any(text in said for text in _NO_ANSWER):
         raise UserError(
             f"SLURM does not answer: {said}; allowed: a node that reaches its controller"
         )
