@@ -8,16 +8,19 @@ import importlib.metadata
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from layerscope.core.errors import UserError
 from layerscope.download.casing import require_vocabulary_alone
 from layerscope.download.shards import INDEX
 from layerscope.download.sources import copy_model, keep_model, model_files, source_folder
 
+EMPTY = "\x02" + "\x00" * 7 + "{}"  # safetensors without a tensor
 FILES = {
     "config.json": "{}",
-    "model.safetensors": "weights",
+    "model.safetensors": EMPTY,
     "tokenizer.json": "tokens",
     "vocab.txt": "a\nb\n",
 }
@@ -137,18 +140,26 @@ def test_weights_in_shards_are_copied_with_their_index(folder: Path, out: Path) 
     (folder / "model.safetensors").unlink()
     places = {"a": names[0], "b": names[1], "c": names[0]}
     (folder / INDEX).write_text(json.dumps({"weight_map": places}))
-    (folder / names[0]).write_text("first")
+    (folder / names[0]).write_text(EMPTY)
     source = {"kind": "folder", "path": str(folder)}
     with pytest.raises(
         UserError, match=f"source: no {names[1]}; allowed: all files that"
     ) as caught:
         copy_model(source, {}, out)
     assert "\n" not in str(caught.value)
-    (folder / names[1]).write_text("second")
+    second = folder / names[1]
+    save_file({"a": np.zeros((4, 4), np.float32)}, second)
+    whole = second.read_bytes()
+    for part in (whole[:-1], whole[:20], b"version https://git-lfs", b""):
+        second.write_bytes(part)
+        said = rf"{names[1]}: {len(part)} bytes, .*; allowed: the whole file"
+        with pytest.raises(UserError, match=said):
+            copy_model(source, {}, out)
+    second.write_bytes(whole)
     copy_model(source, {}, out)
     described = json.loads((out / "source.json").read_text())["sha256"]
     assert set(described) == {*FILES, INDEX, *names} - {"model.safetensors"}
-    assert described[names[1]] == hashlib.sha256(b"second").hexdigest()
+    assert described[names[1]] == hashlib.sha256(whole).hexdigest()
 
 
 def test_a_configuration_of_another_shape_gives_one_line(folder: Path, out: Path) -> None:

@@ -1,7 +1,8 @@
-"""Weights in several files: an index says which of them holds which tensor."""
+"""Weights in safetensors: whether a file is whole, and of several, which one holds which tensor."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path, PurePosixPath
 
 from layerscope.core.errors import UserError, show
@@ -26,3 +27,25 @@ def shard_names(index: Path) -> list[str]:
                 f"{index}: weight_map names {show(name)}; allowed: safetensors beside it"
             )
     return sorted(set(places.values()))
+
+
+def require_whole(path: Path) -> None:
+    """Check that a file of safetensors is as long as its header says; no tensor is read.
+
+    Raises:
+        UserError: it is cut off, or no safetensors file.
+    """
+    size = path.stat().st_size
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(length)) if length < size else None
+        ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name[:2] != "__"]
+        wanted = 8 + length + max(ends, default=0)
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+        wanted = None
+    if wanted != size:
+        stated = "no readable header" if wanted is None else f"{wanted:,} in its header"
+        raise UserError(
+            f"{path}: {size:,} bytes, {stated}; allowed: the whole file as it was published"
+        )

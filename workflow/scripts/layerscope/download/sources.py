@@ -14,7 +14,7 @@ from layerscope.core.files import read_json_object, sha256_file, write_json
 from layerscope.core.gguf import gguf_file
 from layerscope.core.packages import package_folders
 from layerscope.download.casing import SETTINGS, require_vocabulary_alone, state_casing
-from layerscope.download.shards import INDEX, shard_names
+from layerscope.download.shards import INDEX, require_whole, shard_names
 
 CONFIGURATION, WEIGHTS = "config.json", "model.safetensors"
 TOKENIZER = (
@@ -116,9 +116,10 @@ def _weights(folder: Path) -> list[str]:
     """Files of a folder's weights: one, or an index and its shards.
 
     Raises:
-        UserError: there are none, or a shard is missing.
+        UserError: there are none, a shard is missing, or a file is cut off.
     """
     if (folder / WEIGHTS).is_file():
+        require_whole(folder / WEIGHTS)
         return [WEIGHTS]
     if not (folder / INDEX).is_file():
         raise UserError(
@@ -129,6 +130,7 @@ def _weights(folder: Path) -> list[str]:
     for name in shards:
         if not (folder / name).is_file():
             raise UserError(f"{folder}: no {name}; allowed: all files that {INDEX} names")
+        require_whole(folder / name)
     return [INDEX, *shards]
 
 
