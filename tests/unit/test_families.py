@@ -22,6 +22,7 @@ from tiny_families import (
     tokenizer_of,
 )
 from tiny_models import TEXTS
+from transformers import AutoConfig, AutoModel
 
 from layerscope.analysis.interventions.choice import interventions_of
 from layerscope.analysis.interventions.passes import Intervened
@@ -39,13 +40,15 @@ from layerscope.extraction.attention import attention_table
 from layerscope.extraction.predictions import predict, predict_each
 from layerscope.models.adapters import add_adapter, save_adapter
 from layerscope.models.batching import collate
+from layerscope.models.checks import require_layers
+from layerscope.models.families import body_class
 from layerscope.models.hooks import all_heads, heads_masked, resumed, states_captured
 from layerscope.models.inputs import encode_text
 from layerscope.models.load import load_model, load_with_fresh_head
 from layerscope.models.loaded import LoadedModel, load_base, load_fine_tuned
 from layerscope.models.maps import layer_maps, switch_to_maps
 from layerscope.models.parts import blocks, head_count, head_projections
-from layerscope.models.tokenizers import load_tokenizer
+from layerscope.models.tokenizers import load_tokenizer, require_embeddings
 from layerscope.resources.sizes import size_of_config
 from layerscope.training.finetuning import FineTuningData, finetune
 
@@ -92,6 +95,40 @@ def test_the_table_of_the_docs_is_that_of_this_test() -> None:
     docs = Path(__file__).parents[2] / "docs" / "models.md"
     _, _, rest = docs.read_text(encoding="utf-8").partition("<!-- families -->\n")
     assert rest.partition("\n<!-- end of families -->")[0] == table()
+
+
+_GPT: dict[str, Any] = {"n_embd": WIDTH, "n_layer": LAYERS, "n_head": HEADS, "rotary_dim": 4}
+
+
+@pytest.mark.parametrize(
+    ("model_type", "options"),
+    [
+        ("gptj", _GPT),
+        ("codegen", _GPT),
+        ("mpt", {"d_model": WIDTH, "n_layers": LAYERS, "n_heads": HEADS}),
+        ("ctrl", {**_GPT, "dff": 64}),
+        ("led", {"d_model": WIDTH, "encoder_layers": LAYERS, "decoder_layers": 1,
+                 "encoder_attention_heads": HEADS, "attention_window": 8}),
+    ],
+)  # fmt: skip
+def test_heads_of_further_families_are_found(model_type: str, options: dict[str, Any]) -> None:
+    config = AutoConfig.for_model(model_type, vocab_size=9, **options)
+    with torch.device("meta"):
+        found = head_projections(body_class(config)(config))
+    assert [type(each) for each in found] == [torch.nn.Linear] * LAYERS
+
+
+@pytest.mark.parametrize("model_type", ["fnet", "nystromformer", "yoso"])
+def test_models_that_read_padding_are_rejected(model_type: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"model_type '{model_type}' reads padding as text; "):
+        require_layers(AutoConfig.for_model(model_type), tmp_path)
+
+
+def test_a_model_of_characters_is_rejected(tmp_path: Path) -> None:
+    with torch.device("meta"):
+        model = AutoModel.from_config(AutoConfig.for_model("canine", num_hidden_layers=1))
+    with pytest.raises(UserError, match=r"^CanineModel has no embeddings of tokens; allowed: "):
+        require_embeddings(model, tokenizer_of(FAMILIES["BERT"]), tmp_path)
 
 
 def task_of(study: Study) -> TaskLabels:

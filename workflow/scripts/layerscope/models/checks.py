@@ -16,7 +16,7 @@ from layerscope.core.files import read_json_object
 #: Numbers of a configuration below which there is nothing to study, where a model has them.
 _AT_LEAST_ONE = ("num_hidden_layers", "num_attention_heads", "hidden_size", "vocab_size")
 #: Model types that mix all positions of a batch, padding too.
-_WITHOUT_MASK = frozenset({"fnet", "nystromformer"})
+_WITHOUT_MASK = frozenset({"fnet", "nystromformer", "yoso"})
 _FLOATS = ("F64", "F32", "F16", "BF16")
 
 

@@ -163,7 +163,7 @@ def states_captured(model: PreTrainedModel) -> Iterator[States]:
 
             def keep(module: nn.Module, inputs: Any, output: Any, place: int = place) -> None:
                 state, beside = output, None
-                if isinstance(output, tuple):
+                if isinstance(output, tuple | list):  # a list from the first GPT
                     state, *rest = output
                     beside = tuple(rest)
                 if not isinstance(state, torch.Tensor) or state.dim() != 3:

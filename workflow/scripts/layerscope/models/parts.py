@@ -12,12 +12,12 @@ from layerscope.core.layer_types import count_without_attention, in_words
 
 #: Where a block projects what its heads give, side by side, back to the width of the model: as BERT
 #: and its kin, GPT-2, BioGPT and BART, Llama, DistilBERT, ModernBERT, GPT-NeoX, ALBERT, BLOOM and
-#: Falcon, Phi, GPT-Neo, MPNet and T5 name it.
+#: Falcon, Phi, GPT-Neo, MPNet and T5, GPT-J and MPT, LED, and CTRL name it.
 PROJECTIONS = (
     "attention.output.dense", "attn.c_proj", "self_attn.out_proj", "self_attn.o_proj",
     "attention.out_lin", "attn.Wo", "attention.dense", "albert_layers.0.attention.dense",
     "self_attention.dense", "self_attn.dense", "attn.attention.out_proj", "attention.attn.o",
-    "layer.0.SelfAttention.o",
+    "layer.0.SelfAttention.o", "attn.out_proj", "self_attn.output", "multi_head_attention.dense",
 )  # fmt: skip
 
 #: XLNet's projection is a product in this module's `post_attention`, and its states are tokens x

@@ -327,7 +327,18 @@ def require_padding(config: PreTrainedConfig, folder: str | Path) -> None:
 
 
 def _rows(model: PreTrainedModel) -> int:
-    embeddings: Any = model.get_input_embeddings()
+    """Tokens of which a model has an embedding.
+
+    Raises:
+        UserError: it reads characters, without a vocabulary (CANINE).
+    """
+    try:
+        embeddings: Any = model.get_input_embeddings()
+    except NotImplementedError:
+        raise UserError(
+            f"{type(model).__name__} has no embeddings of tokens; "
+            "allowed: a model with a vocabulary"
+        ) from None
     return int(embeddings.weight.shape[0])
 
 
