@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from layerscope.core.errors import UserError, show
 from layerscope.core.files import read_json_object
@@ -35,17 +36,23 @@ def require_whole(path: Path) -> None:
     Raises:
         UserError: it is cut off, or no safetensors file.
     """
-    size = path.stat().st_size
-    try:
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(length)) if length < size else None
-        ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name[:2] != "__"]
-        wanted = 8 + length + max(ends, default=0)
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
-        wanted = None
+    size, wanted = path.stat().st_size, _stated_size(path)
     if wanted != size:
         stated = "no readable header" if wanted is None else f"{wanted:,} in its header"
         raise UserError(
             f"{path}: {size:,} bytes, {stated}; allowed: the whole file as it was published"
         )
+
+
+def _stated_size(path: Path) -> int | None:
+    """Bytes of a file of safetensors by its header; None if that cannot be read."""
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if length >= path.stat().st_size:
+                return None
+            header: Any = json.loads(file.read(length))
+        ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name[:2] != "__"]
+        return int(8 + length + max(ends, default=0))
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+        return None
