@@ -59,7 +59,7 @@ def test_parts_that_fail_are_reported_and_the_next_one_runs(tmp_path: Path) -> N
     found: dict[str, Any] = json.loads(results.read_text(encoding="utf-8"))
     assert found["probes"]["machine"]["versions"]["torch"]
     assert "| kill | FAILED | exit code 1 |" in ran.stdout
-    assert "| probes | bilstm-crf, on the processor |" in ran.stdout
+    assert "| probes | bilstm-crf, one layer on the processor |" in ran.stdout
     assert "nothing works" in ran.stderr
     assert ran.stderr.endswith("error: kill: not everything holds\n")
 

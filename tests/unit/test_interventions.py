@@ -297,7 +297,9 @@ def test_the_examples_scored_are_whole_groups_of_the_test_rows_in_their_order() 
         row for row in table.to_pylist() if row["group_id"] in {*found["group_id"].to_pylist()}
     ]
     assert scored_examples(table, "nli", Interventions()) == table
-    with pytest.raises(UserError, match=r"interventions\.examples 2: group 'g"):
+    with pytest.raises(
+        UserError, match=r"interventions\.examples 2: too small for the first group drawn, 'g"
+    ):
         scored_examples(table, "nli", Interventions(examples=2))
 
 

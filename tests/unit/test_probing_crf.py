@@ -10,6 +10,7 @@ import torch
 
 from layerscope.analysis.probing.bilstm_crf import Adam, BilstmCrf, predict_bilstm_crf
 from layerscope.analysis.probing.crf import Crf
+from layerscope.analysis.probing.stacked_crf import StackedBilstmCrf, predict_stacked
 
 TAGS = 3
 LENGTHS = [4, 1, 3]
@@ -218,3 +219,67 @@ def test_same_seed_same_tags_and_the_global_generator_is_left_alone() -> None:
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(77)
     np.testing.assert_array_equal(first, tag(5)[0])
+
+
+@torch.no_grad()
+def separate(layers: int, width: int, hidden: int) -> tuple[StackedBilstmCrf, list[BilstmCrf]]:
+    """Models with weights of their own, stacked and one by one."""
+    torch.manual_seed(5)
+    singles = [BilstmCrf(width, hidden, TAGS) for _ in range(layers)]
+    stacked = StackedBilstmCrf(singles[0], layers)
+    for layer, single in enumerate(singles):
+        for parameter in single.crf.parameters():
+            parameter.normal_()
+        lstms = (single.ahead, single.back)
+        stacked.read[layer] = torch.cat([lstm.weight_ih_l0 for lstm in lstms])
+        for way, lstm in enumerate(lstms):
+            stacked.remember[way, layer] = lstm.weight_hh_l0
+            stacked.bias_read[way, layer] = lstm.bias_ih_l0
+            stacked.bias_remember[way, layer] = lstm.bias_hh_l0
+        stacked.emit[layer], stacked.emit_bias[layer] = single.emit.weight, single.emit.bias
+        for name, parameter in single.crf.named_parameters():
+            getattr(stacked.crf, name)[layer] = parameter
+    return stacked, singles
+
+
+def test_stacked_models_are_single_ones_side_by_side() -> None:
+    stacked, singles = separate(3, 5, 4)
+    words, lengths = torch.randn(3, len(LENGTHS), 4, 5), torch.tensor(LENGTHS)
+    tags = torch.randint(TAGS, (len(LENGTHS), 4))
+    stacked.loss(words, tags, lengths).backward()
+    emissions = stacked.emissions(words, lengths)
+    decoded = stacked.crf.decode(emissions, lengths)
+    for layer, single in enumerate(singles):
+        alone = single.emissions(words[layer], lengths)
+        torch.testing.assert_close(emissions[layer], alone, atol=1e-6, rtol=1e-5)
+        assert torch.equal(decoded[layer], single.crf.decode(alone, lengths))
+        single.loss(words[layer], tags, lengths).backward()
+        for gradient, lstm in zip(
+            stacked.remember.grad[:, layer], (single.ahead, single.back), strict=True
+        ):
+            torch.testing.assert_close(gradient, lstm.weight_hh_l0.grad, atol=1e-6, rtol=1e-4)
+        torch.testing.assert_close(
+            stacked.crf.transitions.grad[layer], single.crf.transitions.grad, atol=1e-6, rtol=1e-4
+        )
+
+
+def test_probes_of_all_layers_together_tag_as_one_at_a_time() -> None:
+    train, labels, examples = tagged_sentences(0)
+    test, _, test_examples = tagged_sentences(1)
+    settings = {
+        "tags": 3,
+        "hidden": 8,
+        "epochs": 2,
+        "batch_size": 16,
+        "learning_rate": 0.01,
+        "seed": 3,
+    }
+    noise = np.random.default_rng(0).normal(size=(2, *train.shape)).astype(np.float32)
+    layers = [train, train + noise[0], noise[1]]
+    found = predict_stacked(
+        np.stack(layers), labels, examples,
+        np.stack([test] * 3), test_examples, **settings,
+    )  # fmt: skip
+    for layer, together in zip(layers, found, strict=True):
+        alone = predict_bilstm_crf(layer, labels, examples, test, test_examples, **settings)
+        np.testing.assert_array_equal(together, alone)

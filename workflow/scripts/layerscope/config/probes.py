@@ -51,6 +51,10 @@ class SvmProbe(Section):
     row_draws: RowDraws = Field(default=5, description=_ROW_DRAWS)
 
 
+#: MB of vectors at most that BiLSTM-CRFs of several layers, trained together, read.
+TOGETHER_MB = 256
+
+
 class BilstmCrfProbe(Section):
     """BiLSTM with a conditional random field on frozen word vectors, as published."""
 

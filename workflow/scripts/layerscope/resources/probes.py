@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from layerscope.config import jobs
-from layerscope.config.probes import BilstmCrfProbe, LinearProbe
+from layerscope.config.probes import TOGETHER_MB, BilstmCrfProbe, LinearProbe
 from layerscope.config.schema import Study
 from layerscope.core.encodings import SEPARATE, encoding
 from layerscope.resources.layers import states_of
@@ -65,5 +65,7 @@ def probe_of(
         one = 2 * 2 * train * (train + test) * width + fits * 1000 * train**2
     kernels = 0 if kind == "ner" else 8 * train * (machines * (train + test) + train) / 1e6
     vectors = (train + test) * width * (4 + 4 + 8) / 1e6
+    if isinstance(settings, BilstmCrfProbe):
+        vectors += 3 * min(TOGETHER_MB, states * vectors / 4)  # of layers that are read together
     answers = (train + test) * classes * 16 / 1e6
     return int(TORCH + kernels + vectors + answers), states * len(views) * one / (CORE / 2)

@@ -35,10 +35,7 @@ class BilstmCrf(nn.Module):
 
     def emissions(self, words: Tensor, lengths: Tensor) -> Tensor:
         """Scores of tags: words B x T x width and lengths B to B x T x K."""
-        positions = torch.arange(words.shape[1])
-        mirrored = torch.where(
-            positions < lengths[:, None], lengths[:, None] - 1 - positions, positions
-        )[:, :, None]
+        mirrored = mirror(lengths, words.shape[1])[:, :, None]
         ahead, _ = self.ahead(words)
         back, _ = self.back(words.gather(1, mirrored.expand_as(words)))
         back = back.gather(1, mirrored.expand_as(back))
@@ -48,6 +45,12 @@ class BilstmCrf(nn.Module):
         """Mean negative log-likelihood of the sentences' tags."""
         emissions = self.emissions(words, lengths)
         return self.crf.negative_log_likelihood(emissions, tags, lengths).mean()
+
+
+def mirror(lengths: Tensor, longest: int) -> Tensor:
+    """Places of the words of each sentence from its last one on, B x T; padding stays in place."""
+    places = torch.arange(longest, device=lengths.device)
+    return torch.where(places < lengths[:, None], lengths[:, None] - 1 - places, places)
 
 
 class Adam:
@@ -78,22 +81,22 @@ class Adam:
                 parameter.addcdiv_(first, (second.sqrt() / correction).add_(1e-8), value=-size)
 
 
-def _batches(lengths: Codes, size: int, rng: np.random.Generator | None) -> Iterator[Codes]:
+def batches(lengths: Codes, size: int, rng: np.random.Generator | None) -> Iterator[Codes]:
     """Sentences of similar length together; with `rng`, in random order."""
     order = np.arange(len(lengths)) if rng is None else rng.permutation(len(lengths))
     order = order[np.argsort(lengths[order], kind="stable")]
-    batches = [order[start : start + size] for start in range(0, len(order), size)]
-    places = np.arange(len(batches)) if rng is None else rng.permutation(len(batches))
-    return (batches[place] for place in places)
+    cut = [order[start : start + size] for start in range(0, len(order), size)]
+    places = np.arange(len(cut)) if rng is None else rng.permutation(len(cut))
+    return (cut[place] for place in places)
 
 
-def _rows(starts: Codes, lengths: Codes, batch: Codes) -> Codes:
+def rows_of(starts: Codes, lengths: Codes, batch: Codes) -> Codes:
     """Row of each word of a batch, B x T; padding repeats the sentence's last word."""
     words = np.minimum(np.arange(lengths[batch].max()), lengths[batch][:, None] - 1)
     return starts[batch][:, None] + words
 
 
-def _sentences(examples: Sequence[str]) -> tuple[Codes, Codes]:
+def sentences(examples: Sequence[str]) -> tuple[Codes, Codes]:
     """First row and number of words of each run of equal example ids."""
     ids = np.asarray(examples, dtype=np.str_)
     starts = np.flatnonzero(np.concatenate([[True], ids[1:] != ids[:-1]]))
@@ -137,11 +140,11 @@ def predict_bilstm_crf(
         torch.manual_seed(seed)
         model = BilstmCrf(train.shape[1], hidden, tags)
     vectors, targets = torch.from_numpy(train), torch.from_numpy(labels)
-    starts, lengths = _sentences(train_examples)
+    starts, lengths = sentences(train_examples)
     optimiser = Adam(model.parameters(), learning_rate)
     for _ in range(epochs):
-        for batch in _batches(lengths, batch_size, rng):
-            rows = torch.from_numpy(_rows(starts, lengths, batch))
+        for batch in batches(lengths, batch_size, rng):
+            rows = torch.from_numpy(rows_of(starts, lengths, batch))
             counts = torch.from_numpy(lengths[batch])
             optimiser.minimise(model.loss(vectors[rows], targets[rows], counts))
     return _decode(model, test, test_examples)
@@ -150,10 +153,10 @@ def predict_bilstm_crf(
 @torch.no_grad()
 def _decode(model: BilstmCrf, test: Vectors, examples: Sequence[str]) -> Codes:
     vectors = torch.from_numpy(test)
-    starts, lengths = _sentences(examples)
+    starts, lengths = sentences(examples)
     predicted = np.empty(len(test), dtype=np.int64)
-    for batch in _batches(lengths, DECODED, None):
-        rows = _rows(starts, lengths, batch)
+    for batch in batches(lengths, DECODED, None):
+        rows = rows_of(starts, lengths, batch)
         counts = torch.from_numpy(lengths[batch])
         emissions = model.emissions(vectors[torch.from_numpy(rows)], counts)
         real = np.arange(rows.shape[1]) < lengths[batch][:, None]

@@ -1,7 +1,8 @@
 """A linear-chain conditional random field over padded batches (Lafferty et al. 2001).
 
 Shapes: B sentences, T words in the longest, K tags. Padding stands at the end of a sentence, and
-nothing here depends on what it holds. Every sentence has at least one word.
+nothing here depends on what it holds. Every sentence has at least one word. Several fields can be
+computed together: parameters and emissions then have the same further dimensions in front.
 """
 
 from __future__ import annotations
@@ -35,35 +36,38 @@ class Crf(nn.Module):
         """
         scores = emissions.double()
         # Largest scores are taken out of the exponents and added again: constants, no gradient.
-        peaks = scores.detach().amax(dim=2)
-        words = (scores - peaks[:, :, None]).exp()
-        highest = self.transitions.detach().max().double()
-        steps = (self.transitions.double() - highest).exp()
-        forward = words[:, 0] * self.start.double().exp()
+        peaks = scores.detach().amax(dim=-1)
+        words = (scores - peaks[..., None]).exp()
+        highest = self.transitions.detach().amax(dim=(-2, -1)).double()
+        steps = (self.transitions.double() - highest[..., None, None]).exp()
+        first, *others = words.unbind(-2)  # whose gradient is put together once, not once a word
+        forward = first * self.start.double().exp()[..., None, :]
         kept, norms = [], []
-        for word in range(emissions.shape[1]):
-            if word:
-                forward = (forward @ steps) * words[:, word]
-            norm = forward.sum(dim=1, keepdim=True)
+        for word in (None, *others):
+            if word is not None:
+                forward = (forward @ steps) * word
+            norm = forward.sum(dim=-1, keepdim=True)
             forward = forward / norm
             kept.append(forward)
             norms.append(norm)
-        last = torch.stack(kept, dim=1)[torch.arange(len(lengths)), lengths - 1]
-        real = torch.arange(emissions.shape[1]) < lengths[:, None]
-        logs = torch.where(real, torch.cat(norms, dim=1).log() + peaks, 0.0).sum(dim=1)
-        return logs + (lengths - 1) * highest + (last @ self.end.double().exp()).log()
+        ends = (lengths - 1)[:, None, None].expand(*forward.shape[:-1], 1, forward.shape[-1])
+        last = torch.stack(kept, dim=-2).gather(-2, ends).squeeze(-2)
+        logs = torch.where(_real(emissions, lengths), torch.cat(norms, dim=-1).log() + peaks, 0.0)
+        rest = (last @ self.end.double().exp()[..., None]).squeeze(-1).log()
+        return logs.sum(dim=-1) + (lengths - 1) * highest[..., None] + rest
 
     def path_score(self, emissions: Tensor, tags: Tensor, lengths: Tensor) -> Tensor:
         """Score of one path a sentence: emissions B x T x K, tags B x T, lengths B to B."""
-        real = torch.arange(emissions.shape[1]) < lengths[:, None]
-        words = emissions.gather(2, tags[:, :, None]).squeeze(2)
-        steps = self.transitions[tags[:, :-1], tags[:, 1:]]
-        last = tags[torch.arange(len(tags)), lengths - 1]
+        real = _real(emissions, lengths)
+        each = tags.expand(*emissions.shape[:-1])[..., None]
+        words = emissions.gather(-1, each).squeeze(-1)
+        steps = self.transitions[..., tags[:, :-1], tags[:, 1:]]
+        last = tags.gather(1, lengths[:, None] - 1).squeeze(1)
         return (
-            torch.where(real, words, 0.0).sum(dim=1)
-            + torch.where(real[:, 1:], steps, 0.0).sum(dim=1)
-            + self.start[tags[:, 0]]
-            + self.end[last]
+            torch.where(real, words, 0.0).sum(dim=-1)
+            + torch.where(real[:, 1:], steps, 0.0).sum(dim=-1)
+            + self.start[..., tags[:, 0]]
+            + self.end[..., last]
         )
 
     def negative_log_likelihood(self, emissions: Tensor, tags: Tensor, lengths: Tensor) -> Tensor:
@@ -73,15 +77,20 @@ class Crf(nn.Module):
     @torch.no_grad()
     def decode(self, emissions: Tensor, lengths: Tensor) -> Tensor:
         """The best path of each sentence (Viterbi): B x T; what stands in padding means nothing."""
-        score = self.start + emissions[:, 0]
+        score = self.start[..., None, :] + emissions[..., 0, :]
         pointers = []
-        stay = torch.arange(emissions.shape[2]).expand(len(emissions), -1)
-        for word in range(1, emissions.shape[1]):
-            best, pointer = (score[:, :, None] + self.transitions).max(dim=1)
+        stay = torch.arange(emissions.shape[-1], device=emissions.device).expand(score.shape)
+        for word in range(1, emissions.shape[-2]):
+            best, pointer = (score[..., None] + self.transitions[..., None, :, :]).max(dim=-2)
             real = (word < lengths)[:, None]
-            score = torch.where(real, best + emissions[:, word], score)
+            score = torch.where(real, best + emissions[..., word, :], score)
             pointers.append(torch.where(real, pointer, stay))
-        path = [(score + self.end).argmax(dim=1)]
+        path = [(score + self.end[..., None, :]).argmax(dim=-1)]
         for pointer in reversed(pointers):
-            path.append(pointer.gather(1, path[-1][:, None]).squeeze(1))
-        return torch.stack(path[::-1], dim=1)
+            path.append(pointer.gather(-1, path[-1][..., None]).squeeze(-1))
+        return torch.stack(path[::-1], dim=-1)
+
+
+def _real(emissions: Tensor, lengths: Tensor) -> Tensor:
+    """Which words are no padding, B x T."""
+    return torch.arange(emissions.shape[-2], device=emissions.device) < lengths[:, None]

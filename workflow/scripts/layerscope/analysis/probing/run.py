@@ -1,9 +1,10 @@
-"""Every layer of cached activations, probed one at a time."""
+"""Every layer of cached activations, probed."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +15,14 @@ from layerscope.analysis.probing import controls
 from layerscope.analysis.probing.draws import Weights, draw_weights
 from layerscope.analysis.probing.features import Vectors, combined, standardise
 from layerscope.config.base import TaskKind
-from layerscope.config.probes import PROBE_TASKS, BilstmCrfProbe, LinearProbe, Probe, SvmProbe
+from layerscope.config.probes import (
+    PROBE_TASKS,
+    TOGETHER_MB,
+    BilstmCrfProbe,
+    LinearProbe,
+    Probe,
+    SvmProbe,
+)
 from layerscope.core.encodings import COMBINED, SEPARATE, encoding, part_of
 from layerscope.core.errors import UserError
 from layerscope.core.formats import activation_metadata, read_keys, read_layer, stored_layers
@@ -205,26 +213,39 @@ def probe_ner(
         predicted = metrics.encode(answers, tags)
         return _told(Probed(view, layer, seed, values | further, predicted))
 
-    for layer in stored_layers(described):
+    layers = stored_layers(described)
+    if isinstance(probe, BilstmCrfProbe):
+        for some in _together(layers, described["width"], len(labels) + len(truth)):
+            pairs = [standardise(read_layer(train, at), read_layer(test, at)) for at in some]
+            vectors, others = (np.stack([pair[side] for pair in pairs]) for side in (0, 1))
+            known, asked = (vectors, labels, keys), (others, test_keys["example_id"])
+            by_seed = [
+                list(_by_draws(known, asked, len(names), probe, seed)) for seed in probe.seeds
+            ]
+            for place, layer in enumerate(some):
+                for seed, (whole, *redrawn) in zip(probe.seeds, by_seed, strict=True):
+                    yield found(layer, seed, whole[place], {})
+                    yield from of_draws(layer, seed, [each[place] for each in redrawn])
+        return
+    for layer in layers:
         vectors, test_vectors = standardise(read_layer(train, layer), read_layer(test, layer))
-        if isinstance(probe, LinearProbe):
-            control, control_truth = controls.word_type_labels(
-                keys["word"], labels, test_keys["word"], probe.control_seed
-            )
-            sets = {"": labels, "control_": control}
-            answers, guessed, *drawn = _linear(
-                vectors, list(sets.values()), test_vectors, keys["group_id"], probe
-            )
-            further = {"control_accuracy": float(np.mean(guessed == control_truth))}
-            further |= _code_lengths(vectors, sets, keys, len(names), probe)
-            yield found(layer, 0, answers, further)
-            yield from of_draws(layer, 0, drawn)
-        else:
-            learned, others = (vectors, labels, keys), (test_vectors, test_keys["example_id"])
-            for seed in probe.seeds:
-                answers, *drawn = _by_draws(learned, others, len(names), probe, seed)
-                yield found(layer, seed, answers, {})
-                yield from of_draws(layer, seed, drawn)
+        control, control_truth = controls.word_type_labels(
+            keys["word"], labels, test_keys["word"], probe.control_seed
+        )
+        sets = {"": labels, "control_": control}
+        answers, guessed, *drawn = _linear(
+            vectors, list(sets.values()), test_vectors, keys["group_id"], probe
+        )
+        further = {"control_accuracy": float(np.mean(guessed == control_truth))}
+        further |= _code_lengths(vectors, sets, keys, len(names), probe)
+        yield found(layer, 0, answers, further)
+        yield from of_draws(layer, 0, drawn)
+
+
+def _together(layers: Sequence[int], width: int, rows: int) -> Iterator[Sequence[int]]:
+    """Layers in runs whose vectors are in memory together."""
+    count = max(1, int(TOGETHER_MB * 1e6 / (4 * width * rows)))
+    return (layers[start : start + count] for start in range(0, len(layers), count))
 
 
 def _by_draws(
@@ -233,37 +254,16 @@ def _by_draws(
     tags: int,
     probe: BilstmCrfProbe,
     seed: int,
-) -> Iterator[Codes]:
-    """Answers of a BiLSTM-CRF that learned from all rows, then of one for each draw of them."""
+) -> Iterator[list[Codes]]:
+    """Answers of BiLSTM-CRFs, one each layer, that learned from all rows, then from draws of them.
+
+    Vectors are layers x words x width.
+    """
+    from layerscope.analysis.probing.stacked_crf import predict_stacked
+
     vectors, labels, keys = learned
-    weights = draw_weights(keys["group_id"], probe.row_draws)
-    yield _bilstm_crf((vectors, labels, keys["example_id"], *others), tags, probe, seed)
-    for each in weights:
-        rows = _repeated(vectors, labels, keys["example_id"], each)
-        yield _bilstm_crf((*rows, *others), tags, probe, seed)
-
-
-def _repeated(
-    vectors: Vectors, labels: Codes, examples: Sequence[str], weights: Weights
-) -> tuple[Vectors, Codes, list[str]]:
-    """Rows of a draw: sentences that are in it twice are two sentences."""
-    most = int(weights.max())
-    rows = [np.flatnonzero(weights > times) for times in range(most)]
-    names = [f"{examples[int(row)]} {times}" for times, own in enumerate(rows) for row in own]
-    order = np.concatenate(rows)
-    return vectors[order], labels[order], names
-
-
-def _bilstm_crf(
-    data: tuple[Vectors, Codes, Sequence[str], Vectors, Sequence[str]],
-    tags: int,
-    probe: BilstmCrfProbe,
-    seed: int,
-) -> Codes:
-    from layerscope.analysis.probing.bilstm_crf import predict_bilstm_crf
-
-    return predict_bilstm_crf(
-        *data,
+    predict = partial(
+        predict_stacked,
         tags=tags,
         hidden=probe.hidden,
         epochs=probe.epochs,
@@ -271,6 +271,18 @@ def _bilstm_crf(
         learning_rate=probe.learning_rate,
         seed=seed,
     )
+    yield predict(vectors, labels, keys["example_id"], *others)
+    for weights in draw_weights(keys["group_id"], probe.row_draws):
+        rows, examples = _repeated(keys["example_id"], weights)
+        yield predict(vectors[:, rows], labels[rows], examples, *others)
+
+
+def _repeated(examples: Sequence[str], weights: Weights) -> tuple[Codes, list[str]]:
+    """Rows of a draw and their sentences: one that is in it twice is two sentences."""
+    most = int(weights.max())
+    rows = [np.flatnonzero(weights > times) for times in range(most)]
+    names = [f"{examples[int(row)]} {times}" for times, own in enumerate(rows) for row in own]
+    return np.concatenate(rows), names
 
 
 def _linear(
