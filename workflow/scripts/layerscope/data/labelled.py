@@ -53,30 +53,12 @@ def read_task(
         UserError: a file is missing or not what the source requires, a line cannot be read, or
             validation or test has a label that training has not.
     """
-    files = _files_of(source, folder)
-    required = _required(source, folder)
-    read: dict[str, Rows] = {}
-    facts: dict[str, Any] = {}
-    digests: dict[str, str] = {}
-    for split, names in files.items():
-        parts = [_read_file(kind, source, folder / name, required, name) for name in names]
-        records = [record for part in parts for record in part.records]
-        where = str(folder / names[0]) if len(names) == 1 else f"{split} ({few(names)})"
-        expected = getattr(source.examples, split) if source.examples else None
-        if expected is not None and len(records) != expected:
-            raise UserError(f"{where}: {len(records)} examples; allowed: {expected}")
-        read[split] = make_rows(kind, split, records, source.labels)
-        if not read[split].rows:
-            raise UserError(f"{where}: no example; allowed: one or more")
-        counts = sum((part.counts for part in parts), Counter(read[split].counts))
-        digests |= {name: part.facts["sha256"] for name, part in zip(names, parts, strict=True)}
-        told = [{"file": name, **part.facts} for name, part in zip(names, parts, strict=True)]
-        facts[split] = {
-            **(told[0] if len(told) == 1 else {"files": told}),
-            "examples": len(records),
-            **({"tag_scheme": scheme_of(read[split].prefixes)} if kind == "ner" else {}),
-            **counts,
-        }
+    read, facts = _read_splits(kind, source, folder)
+    digests = {
+        file["file"]: file["sha256"]
+        for told in facts.values()
+        for file in told.get("files", [told])
+    }
     made: dict[str, Any] = {}
     if source.held_out:
         made["held_out"] = source.held_out.model_dump(exclude_none=True)
@@ -87,7 +69,7 @@ def read_task(
         made["left_out_by_overlap"] = {
             split: len(whole[split].rows) - len(read[split].rows) for split in SPLITS
         }
-    labels = _labels(kind, source.labels, read["train"].rows, folder / files["train"][0])
+    labels = _labels(kind, source.labels, read["train"].rows, folder / next(iter(digests)))
     for split in SPLITS[1:]:
         _check_known(kind, labels, read[split])
     return PreparedTask(
@@ -106,6 +88,37 @@ def read_task(
         },
         caveats=(),
     )
+
+
+def _read_splits(
+    kind: TaskKind, source: LocalFiles | HubFiles, folder: Path
+) -> tuple[dict[str, Rows], dict[str, dict[str, Any]]]:
+    """Rows of each split that has files, and what the report says of the files.
+
+    Raises:
+        UserError: as of `read_task`.
+    """
+    required = _required(source, folder)
+    read: dict[str, Rows] = {}
+    facts: dict[str, dict[str, Any]] = {}
+    for split, names in _files_of(source, folder).items():
+        parts = [_read_file(kind, source, folder / name, required, name) for name in names]
+        records = [record for part in parts for record in part.records]
+        where = str(folder / names[0]) if len(names) == 1 else f"{split} ({few(names)})"
+        expected = getattr(source.examples, split) if source.examples else None
+        if expected is not None and len(records) != expected:
+            raise UserError(f"{where}: {len(records)} examples; allowed: {expected}")
+        read[split] = make_rows(kind, split, records, source.labels)
+        if not read[split].rows:
+            raise UserError(f"{where}: no example; allowed: one or more")
+        told = [{"file": name, **part.facts} for name, part in zip(names, parts, strict=True)]
+        facts[split] = {
+            **(told[0] if len(told) == 1 else {"files": told}),
+            "examples": len(records),
+            **({"tag_scheme": scheme_of(read[split].prefixes)} if kind == "ner" else {}),
+            **sum((part.counts for part in parts), Counter(read[split].counts)),
+        }
+    return read, facts
 
 
 def _provenance(source: LocalFiles | HubFiles, digests: Mapping[str, str]) -> dict[str, Any]:

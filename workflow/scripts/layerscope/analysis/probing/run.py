@@ -213,33 +213,71 @@ def probe_ner(
         predicted = metrics.encode(answers, tags)
         return _told(Probed(view, layer, seed, values | further, predicted))
 
-    layers = stored_layers(described)
-    if isinstance(probe, BilstmCrfProbe):
-        for some in _together(layers, described["width"], len(labels) + len(truth)):
-            pairs = [standardise(read_layer(train, at), read_layer(test, at)) for at in some]
-            vectors, others = (np.stack([pair[side] for pair in pairs]) for side in (0, 1))
-            known, asked = (vectors, labels, keys), (others, test_keys["example_id"])
-            by_seed = [
-                list(_by_draws(known, asked, len(names), probe, seed)) for seed in probe.seeds
-            ]
-            for place, layer in enumerate(some):
-                for seed, (whole, *redrawn) in zip(probe.seeds, by_seed, strict=True):
-                    yield found(layer, seed, whole[place], {})
-                    yield from of_draws(layer, seed, [each[place] for each in redrawn])
-        return
+    files, layers = (train, test), stored_layers(described)
+    classes = len(names)
+    if isinstance(probe, LinearProbe):
+        asked = _by_word_lines(files, layers, (labels, keys), test_keys, classes, probe)
+    else:
+        asked = _by_crfs(files, layers, (labels, keys), test_keys, classes, probe)
+    for layer, seed, (answers, *drawn), further in asked:
+        yield found(layer, seed, answers, further)
+        yield from of_draws(layer, seed, drawn)
+
+
+#: Layer, seed, answers of probes of all rows and of draws of them, and further measures.
+WordAnswers = Iterator[tuple[int, int, Sequence[Codes], dict[str, float]]]
+Files = tuple[str | Path, str | Path]  # of the rows to learn from, and of the test rows
+
+
+def _read_both(files: Files, layer: int) -> tuple[Vectors, Vectors]:
+    """Standardised vectors of a layer, of the rows to learn from and of the test rows."""
+    train, test = files
+    return standardise(read_layer(train, layer), read_layer(test, layer))
+
+
+def _by_word_lines(
+    files: Files,
+    layers: Sequence[int],
+    learned: tuple[Codes, Keys],
+    test_keys: Keys,
+    classes: int,
+    probe: LinearProbe,
+) -> WordAnswers:
+    """Answers of linear probes, which learn the labels of a control task too."""
+    labels, keys = learned
+    control, control_truth = controls.word_type_labels(
+        keys["word"], labels, test_keys["word"], probe.control_seed
+    )
+    sets = {"": labels, "control_": control}
     for layer in layers:
-        vectors, test_vectors = standardise(read_layer(train, layer), read_layer(test, layer))
-        control, control_truth = controls.word_type_labels(
-            keys["word"], labels, test_keys["word"], probe.control_seed
-        )
-        sets = {"": labels, "control_": control}
+        vectors, others = _read_both(files, layer)
         answers, guessed, *drawn = _linear(
-            vectors, list(sets.values()), test_vectors, keys["group_id"], probe
+            vectors, list(sets.values()), others, keys["group_id"], probe
         )
         further = {"control_accuracy": float(np.mean(guessed == control_truth))}
-        further |= _code_lengths(vectors, sets, keys, len(names), probe)
-        yield found(layer, 0, answers, further)
-        yield from of_draws(layer, 0, drawn)
+        further |= _code_lengths(vectors, sets, keys, classes, probe)
+        yield layer, 0, [answers, *drawn], further
+
+
+def _by_crfs(
+    files: Files,
+    layers: Sequence[int],
+    learned: tuple[Codes, Keys],
+    test_keys: Keys,
+    classes: int,
+    probe: BilstmCrfProbe,
+) -> WordAnswers:
+    """Answers of BiLSTM-CRFs; those of several layers are trained together."""
+    labels, keys = learned
+    width = activation_metadata(files[0])["width"]
+    for some in _together(layers, width, len(labels) + len(test_keys["label"])):
+        pairs = [_read_both(files, layer) for layer in some]
+        vectors, others = (np.stack([pair[side] for pair in pairs]) for side in (0, 1))
+        known, asked = (vectors, labels, keys), (others, test_keys["example_id"])
+        by_seed = [list(_by_draws(known, asked, classes, probe, seed)) for seed in probe.seeds]
+        for place, layer in enumerate(some):
+            for seed, answers in zip(probe.seeds, by_seed, strict=True):
+                yield layer, seed, [each[place] for each in answers], {}
 
 
 def _together(layers: Sequence[int], width: int, rows: int) -> Iterator[Sequence[int]]:
