@@ -29,8 +29,10 @@ from transformers import (
     GPT2Config,
     GPTNeoConfig,
     LlamaConfig,
+    MixtralConfig,
     ModernBertConfig,
     Qwen3Config,
+    Qwen3MoeConfig,
 )
 
 from layerscope.config import jobs
@@ -78,6 +80,10 @@ GROUPED: Config = {
         GPTNeoConfig(hidden_size=64, num_layers=4, num_heads=4, attention_types=[[["global"], 4]]),
         LlamaConfig(**GROUPED, max_position_embeddings=131072),
         Qwen3Config(**GROUPED, head_dim=64),
+        MixtralConfig(**GROUPED, num_local_experts=4),
+        Qwen3MoeConfig(
+            **GROUPED, num_experts=6, num_experts_per_tok=2, moe_intermediate_size=200, head_dim=24
+        ),
         ModernBertConfig(
             hidden_size=96,
             num_hidden_layers=3,

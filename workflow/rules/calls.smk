@@ -1,11 +1,14 @@
 """How Snakemake was called, for programs that plan as it would, and what it says at its end.
 
 Needs: the settings of Snakemake.
-Gives: this_call(), a param of `check`, `estimate` and `explain`; at the end of a run: which finished jobs are out of date.
+Gives: this_call(), a param of `check`, `estimate` and `explain`; before anything runs: which models have no attention maps;
+    at the end of a run: which finished jobs are out of date.
 """
 
 import atexit
 from dataclasses import fields
+
+from layerscope.resources.estimate import without_maps
 
 
 def _as_options(resources):
@@ -82,3 +85,7 @@ def report_stale():
 
 if workflow.is_main_process:
     atexit.register(report_stale)
+    # Programs that plan as Snakemake would (`estimate`, `explain`) need not say it again.
+    called_as = os.path.dirname(os.path.realpath(sys.argv[0]))
+    if called_as != os.path.realpath(PROGRAMS) and without_maps(SIZES):
+        print(without_maps(SIZES), file=sys.stderr)

@@ -36,7 +36,7 @@ class Estimate:
     activations_mb: Mapping[str, float]  # by policy, what stays
     temp_mb: float  # activations of the largest variant, that live until its probes are done
     assumed: tuple[str, ...]  # entries of the configuration whose size is not known
-    without_maps: tuple[str, ...] = ()  # models without attention maps, and why
+    without_maps: str = ""  # which models have no attention maps, and why
     shorter: tuple[str, ...] = ()  # models that read less at once than max_length, and how much
 
 
@@ -72,11 +72,21 @@ def estimate(
                 line.disk_mb += need.activations_mb
     assumed = [f"models.{name}" for name, size in sizes.models.items() if size.assumed]
     assumed += [f"tasks.{name}" for name, size in sizes.tasks.items() if size.assumed]
-    without_maps = tuple(
-        f"{name} ({size.why_no_maps})" for name, size in sizes.models.items() if size.why_no_maps
-    )
     shorter = tuple(_shorter(study, sizes))
-    return Estimate(lines, activations, largest, tuple(assumed), without_maps, shorter)
+    return Estimate(lines, activations, largest, tuple(assumed), without_maps(sizes), shorter)
+
+
+def without_maps(sizes: Sizes) -> str:
+    """Which models have no attention maps, and why, in a sentence; empty if none is known."""
+    models = [
+        f"{name} ({size.why_no_maps})" for name, size in sizes.models.items() if size.why_no_maps
+    ]
+    if not models:
+        return ""
+    return (
+        "Attention and masked heads are not applicable to models without attention maps: "
+        f"{', '.join(models)}."
+    )
 
 
 def _shorter(study: Study, sizes: Sizes) -> Iterator[str]:
@@ -143,10 +153,7 @@ def in_words(study: Study, found: Estimate) -> str:
             f"{', '.join(found.shorter)}."
         )
     if found.without_maps:
-        text.append(
-            "Attention and masked heads are not applicable to models without attention maps: "
-            f"{', '.join(found.without_maps)}."
-        )
+        text.append(found.without_maps)
     if found.assumed:
         text.append(f"Sizes that are not known yet were assumed: {', '.join(found.assumed)}.")
     return "\n".join(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,7 @@ class ModelSize:
     shared_width: int = 0  # of keys, where heads share them; 0: as wide as queries
     gated: bool = False  # whether feed-forward layers have a third matrix, a gate (Shazeer 2020)
     limit: int | None = None  # sub-words that it reads at once; None if that is not known
+    stored_inner: int = 0  # of all experts together; 0: as `inner`, which each sub-word passes
     why_no_maps: str = ""  # why it has no attention maps, as far as is known
 
     @property
@@ -90,7 +91,9 @@ class ModelSize:
     @property
     def parameters(self) -> int:
         """Weights of blocks and embeddings; biases and heads are left out."""
-        return self.body + (self.vocabulary + self.positions) * self.width
+        idle = max(self.stored_inner - self.inner, 0)  # experts that a sub-word does not pass
+        experts = self.layers * self.products * self.width * idle
+        return self.body + experts + (self.vocabulary + self.positions) * self.width
 
 
 #: Where nothing is known: BERT-base and GPT-2 medium.
@@ -182,13 +185,28 @@ def size_of_config(config: Mapping[str, Any]) -> ModelSize | None:
         filter(None, map(entry, ("intermediate_size", "n_inner", "hidden_dim", "ffn_dim"))),
         4 * width,
     )
+    inner, stored_inner = _of_experts(entry, inner)
     return ModelSize(
         layers, width, heads, vocabulary, positions, inner,
         query_width=heads * head if stated and heads * head != width else 0,
         shared_width=shared * head if shared != heads else 0,
         gated="rms_norm_eps" in config or config.get("model_type") == "modernbert",
-        limit=_limit(config), why_no_maps=why_no_maps(config, layers),
+        limit=_limit(config), stored_inner=stored_inner, why_no_maps=why_no_maps(config, layers),
     )  # fmt: skip
+
+
+def _of_experts(entry: Callable[[str], int | None], inner: int) -> tuple[int, int]:
+    """Inner width that a sub-word passes, and of all experts together; 0 without experts.
+
+    Experts are taken to be in every layer.
+    """
+    counts = map(entry, ("num_local_experts", "num_experts", "n_routed_experts"))
+    count = next(filter(None, counts), 1)
+    if count == 1:
+        return inner, 0
+    of_one = entry("moe_intermediate_size") or inner
+    shared = entry("shared_expert_intermediate_size") or (entry("n_shared_experts") or 0) * of_one
+    return (entry("num_experts_per_tok") or 1) * of_one + shared, count * of_one + shared
 
 
 def _limit(config: Mapping[str, Any]) -> int | None:
