@@ -41,7 +41,7 @@ from layerscope.extraction.predictions import predict, predict_each
 from layerscope.models.adapters import add_adapter, save_adapter
 from layerscope.models.batching import collate
 from layerscope.models.checks import require_layers
-from layerscope.models.families import body_class
+from layerscope.models.families import body_class, require_language_model
 from layerscope.models.hooks import all_heads, heads_masked, resumed, states_captured
 from layerscope.models.inputs import encode_text
 from layerscope.models.load import load_model, load_with_fresh_head
@@ -122,6 +122,21 @@ def test_heads_of_further_families_are_found(model_type: str, options: dict[str,
 def test_models_that_read_padding_are_rejected(model_type: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f"model_type '{model_type}' reads padding as text; "):
         require_layers(AutoConfig.for_model(model_type), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "architecture", "said"),
+    [
+        ("t5", "encoder", "has an encoder and a decoder, "),
+        ("xlnet", "encoder", "has no head for masked language modelling; allowed: "),
+        ("distilbert", "decoder", "has no head for causal language modelling; allowed: "),
+    ],
+)
+def test_what_cannot_be_pretrained_further_is_rejected(
+    model_type: str, architecture: str, said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=f"'{model_type}' {said}"):
+        require_language_model(AutoConfig.for_model(model_type), architecture, tmp_path)
 
 
 def test_a_model_of_characters_is_rejected(tmp_path: Path) -> None:

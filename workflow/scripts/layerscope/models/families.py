@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    MODEL_FOR_MASKED_LM_MAPPING,
     MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING,
     MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
     MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING,
@@ -58,16 +60,24 @@ def _is_encoder_decoder(config: PreTrainedConfig) -> bool:
     return type(config) in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING
 
 
-def require_one_side(config: PreTrainedConfig, folder: str | Path) -> None:
-    """Stop where a model is to be pre-trained further that has an encoder and a decoder.
+def require_language_model(config: PreTrainedConfig, architecture: str, folder: str | Path) -> None:
+    """Stop where a model cannot be pre-trained further as an encoder or a decoder.
 
     Raises:
-        UserError: it has both.
+        UserError: it has both, or transformers has no head for this kind of language modelling.
     """
     if _is_encoder_decoder(config):
         raise UserError(
             f"{folder}: {config.model_type!r} has an encoder and a decoder, and is pre-trained as "
             "one; allowed: to continue from an encoder or a decoder"
+        )
+    masked = architecture == "encoder"
+    heads = MODEL_FOR_MASKED_LM_MAPPING if masked else MODEL_FOR_CAUSAL_LM_MAPPING
+    if _class_in(heads, config) is None:
+        kind = "masked" if masked else "causal"
+        raise UserError(
+            f"{folder}: {config.model_type!r} has no head for {kind} language modelling; allowed: "
+            "to continue from a model that has one"
         )
 
 

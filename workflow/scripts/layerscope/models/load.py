@@ -37,7 +37,7 @@ from layerscope.models.families import (
     classifier_class,
     is_ours,
     prepared,
-    require_one_side,
+    require_language_model,
     token_read,
 )
 from layerscope.models.memory import is_out_of_memory
@@ -169,7 +169,7 @@ def load_language_model(
     Raises:
         UserError: the folder holds no such model.
     """
-    require_one_side(_read_config(folder), folder)
+    require_language_model(_read_config(folder), architecture, folder)
     auto = AutoModelForMaskedLM if architecture == "encoder" else AutoModelForCausalLM
     model = _load(lambda _: auto, folder, tokenizer, dtype=torch.float32)[0]
     if architecture == "encoder":
