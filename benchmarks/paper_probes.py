@@ -15,9 +15,9 @@ import numpy as np
 import stage
 from stage_svm import timed
 
-from layerscope.analysis.probing.bilstm_crf import predict_bilstm_crf
 from layerscope.analysis.probing.features import standardise
 from layerscope.analysis.probing.linear import predict_linear
+from layerscope.analysis.probing.stacked_crf import predict_stacked
 from layerscope.analysis.probing.svm import make_room, predict_svm
 from layerscope.config.probes import BilstmCrfProbe, LinearProbe
 
@@ -60,9 +60,10 @@ def crf_words(sentences: int, tags: int, width: int) -> float:
     settings = BilstmCrfProbe(kind="bilstm-crf")
 
     def probe() -> None:
-        predict_bilstm_crf(
-            vectors, labels, examples, vectors, examples, tags=tags, hidden=settings.hidden,
-            epochs=1, batch_size=settings.batch_size, learning_rate=settings.learning_rate, seed=0,
+        predict_stacked(
+            vectors[None], labels, examples, vectors[None], examples,
+            tags=tags, hidden=settings.hidden, epochs=1,
+            batch_size=settings.batch_size, learning_rate=settings.learning_rate, seed=0,
         )  # fmt: skip
 
     return len(vectors) * 4 / 3 / timed(probe)[1]

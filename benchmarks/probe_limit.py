@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from layerscope.analysis.probing.bilstm_crf import predict_bilstm_crf
 from layerscope.analysis.probing.features import standardise
 from layerscope.analysis.probing.linear import predict_linear
+from layerscope.analysis.probing.stacked_crf import predict_stacked
 from layerscope.config import jobs
 from layerscope.config.load import read_yaml, validate
 from layerscope.core.files import write_json
@@ -90,11 +90,11 @@ def measure(
                 vectors, scaled = standardise(every[rows], test_vectors)
                 answers = {
                     "linear": predict_linear(vectors, [labels[rows]], scaled, 1.0, 200)[0],
-                    "bilstm-crf": predict_bilstm_crf(
-                        vectors, labels[rows], list(examples[rows]), scaled, test_examples,
-                        tags=len(tags), hidden=256, epochs=3, batch_size=64,
+                    "bilstm-crf": predict_stacked(
+                        vectors[None], labels[rows], list(examples[rows]), scaled[None],
+                        test_examples, tags=len(tags), hidden=256, epochs=3, batch_size=64,
                         learning_rate=0.001, seed=0,
-                    ),
+                    )[0],
                 }  # fmt: skip
                 for probe, predicted in answers.items():
                     named = [tags[code] for code in predicted]

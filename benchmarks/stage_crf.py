@@ -1,7 +1,7 @@
 """The published probe of words, a BiLSTM with a CRF: a pass over the training sentences of a layer.
 
-- layerscope: `predict_bilstm_crf`, batches of similar length, two LSTMs without packing, a forward
-  recursion of matrix products; with its tagging of the test sentences.
+- layerscope: `predict_stacked` of one layer: batches of similar length, LSTMs without packing, a
+  forward recursion of matrix products; with its tagging of the test sentences.
 - published: batches in random order, padded to the longest sentence of the data; the CRF one
   sentence at a time, forward and Viterbi.
 - plain: batches in random order, padded to their own longest, packed for the LSTM; the CRF's
@@ -28,7 +28,8 @@ import numpy.typing as npt
 import stage
 import torch
 
-from layerscope.analysis.probing.bilstm_crf import Adam, BilstmCrf, predict_bilstm_crf
+from layerscope.analysis.probing.bilstm_crf import Adam, BilstmCrf
+from layerscope.analysis.probing.stacked_crf import predict_stacked
 
 #: Sentences of training for layerscope, plain and published; width, hidden units, tags.
 SIZES = {"full": (1920, 512, 128, 768, 256, 11), "smoke": (96, 64, 32, 32, 16, 5)}
@@ -133,8 +134,8 @@ def run(size: str) -> dict[str, Any]:
 
     def ours() -> None:
         learnt, asked = train["layerscope"], test["layerscope"]
-        predict_bilstm_crf(
-            learnt.vectors, learnt.tags, learnt.examples, asked.vectors, asked.examples,
+        predict_stacked(
+            learnt.vectors[None], learnt.tags, learnt.examples, asked.vectors[None], asked.examples,
             tags=tags, hidden=hidden, epochs=1, batch_size=BATCH, learning_rate=RATE, seed=0,
         )  # fmt: skip
 

@@ -1,4 +1,7 @@
-"""The published NER probe: a BiLSTM with a conditional random field on frozen word vectors."""
+"""The published NER probe: a BiLSTM with a conditional random field on frozen word vectors.
+
+One layer's; `stacked_crf` trains those of all layers together.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from layerscope.analysis.probing.crf import Crf
-from layerscope.analysis.probing.features import Vectors
 
 Codes = npt.NDArray[np.int64]
 
@@ -101,64 +103,3 @@ def sentences(examples: Sequence[str]) -> tuple[Codes, Codes]:
     ids = np.asarray(examples, dtype=np.str_)
     starts = np.flatnonzero(np.concatenate([[True], ids[1:] != ids[:-1]]))
     return starts, np.diff(np.append(starts, len(ids)))
-
-
-def predict_bilstm_crf(
-    train: Vectors,
-    labels: Codes,
-    train_examples: Sequence[str],
-    test: Vectors,
-    test_examples: Sequence[str],
-    *,
-    tags: int,
-    hidden: int,
-    epochs: int,
-    batch_size: int,
-    learning_rate: float,
-    seed: int,
-) -> Codes:
-    """Train on the training sentences and tag the test sentences; the same seed, the same tags.
-
-    Args:
-        train: words x width, float32, standardised.
-        labels: tag of each training word.
-        train_examples: sentence of each training word; words of a sentence are consecutive.
-        test: words x width, float32, standardised with the training words.
-        test_examples: sentence of each test word.
-        tags: number of tags.
-        hidden: units of both directions together.
-        epochs: passes over the training sentences.
-        batch_size: sentences in a step of Adam.
-        learning_rate: of Adam.
-        seed: of the weights and of the order of batches.
-
-    Returns:
-        Predicted tag of each test word.
-    """
-    rng = np.random.default_rng(seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = BilstmCrf(train.shape[1], hidden, tags)
-    vectors, targets = torch.from_numpy(train), torch.from_numpy(labels)
-    starts, lengths = sentences(train_examples)
-    optimiser = Adam(model.parameters(), learning_rate)
-    for _ in range(epochs):
-        for batch in batches(lengths, batch_size, rng):
-            rows = torch.from_numpy(rows_of(starts, lengths, batch))
-            counts = torch.from_numpy(lengths[batch])
-            optimiser.minimise(model.loss(vectors[rows], targets[rows], counts))
-    return _decode(model, test, test_examples)
-
-
-@torch.no_grad()
-def _decode(model: BilstmCrf, test: Vectors, examples: Sequence[str]) -> Codes:
-    vectors = torch.from_numpy(test)
-    starts, lengths = sentences(examples)
-    predicted = np.empty(len(test), dtype=np.int64)
-    for batch in batches(lengths, DECODED, None):
-        rows = rows_of(starts, lengths, batch)
-        counts = torch.from_numpy(lengths[batch])
-        emissions = model.emissions(vectors[torch.from_numpy(rows)], counts)
-        real = np.arange(rows.shape[1]) < lengths[batch][:, None]
-        predicted[rows[real]] = model.crf.decode(emissions, counts).numpy()[real]
-    return predicted

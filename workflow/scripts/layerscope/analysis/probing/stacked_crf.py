@@ -108,8 +108,8 @@ def predict_stacked(
 ) -> list[Codes]:
     """Train the probes of all layers and tag the test sentences; the same seed, the same tags.
 
-    Weights, order of batches and tags are those of `predict_bilstm_crf`, which trains one probe,
-    up to rounding.
+    All begin with the same weights and read the same batches, so that a layer's tags do not depend
+    on which others are there.
 
     Args:
         train: layers x words x width, float32, standardised.
@@ -118,7 +118,12 @@ def predict_stacked(
         test: layers x words x width, standardised with the training words.
         test_examples: sentence of each test word.
         device: to compute on.
-        tags, hidden, epochs, batch_size, learning_rate, seed: as of `predict_bilstm_crf`.
+        tags: number of tags.
+        hidden: units of both directions together.
+        epochs: passes over the training sentences.
+        batch_size: sentences in a step of Adam.
+        learning_rate: of Adam.
+        seed: of the weights and of the order of batches.
 
     Returns:
         Predicted tag of each test word, by layer.
