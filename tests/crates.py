@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +60,16 @@ def files_of(graph: dict[str, Entity], action: Entity, term: str) -> dict[str, E
     return {each["name"]: each for each in entities if each["@type"] in ("File", "Dataset")}
 
 
-def excerpt(graph: dict[str, Entity], count: int) -> dict[str, Entity]:
-    """The first jobs with what they read, made, ran and took: a whole study takes a minute."""
-    jobs = list(jobs_of(graph).values())[:count]
+def one_of_each_rule(graph: dict[str, Entity]) -> list[Entity]:
+    """The first job of each rule."""
+    found: dict[str, Entity] = {}
+    for job in jobs_of(graph).values():
+        found.setdefault(*refs(job, "instrument"), job)
+    return list(found.values())
+
+
+def excerpt(graph: dict[str, Entity], jobs: Sequence[Entity]) -> dict[str, Entity]:
+    """Some jobs with what they read, made, ran and took: the validator takes long for all."""
     own = {job["@id"] for job in jobs}
     started = [each for each in of_type(graph, "ControlAction") if own & {*refs(each, "object")}]
     tools = [graph[name] for job in jobs for name in refs(job, "instrument")]

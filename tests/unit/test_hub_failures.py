@@ -165,7 +165,7 @@ def test_a_refused_token_is_told(hub: Hub, tmp_path: Path) -> None:
 
 def test_a_token_that_cannot_be_one_is_not_sent(hub: Hub, tmp_path: Path) -> None:
     message = refused(hub, tmp_path, HF_TOKEN=f"{SECRET} and more")
-    assert message.startswith("error: HF_TOKEN: has characters that a token cannot have")
+    assert message.startswith("error: HF_TOKEN: contains characters that a token cannot have")
     assert SECRET not in message
     assert hub.requests == []
 

@@ -36,7 +36,8 @@ SHAPE: dict[str, Any] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("family", ["Llama", pytest.param("BERT", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["Llama", "BERT"])
 def test_a_study_over_two_devices_is_that_on_one(family: str, tmp_path: Path) -> None:
     """Training of an adapter with blocks computed again, and every kind of pass."""
     library = HERE.parents[1] / "workflow" / "scripts"
