@@ -213,12 +213,11 @@ def probe_ner(
         predicted = metrics.encode(answers, tags)
         return _told(Probed(view, layer, seed, values | further, predicted))
 
-    files, layers = (train, test), stored_layers(described)
-    classes = len(names)
+    given = _Words((train, test), labels, keys, test_keys, len(names))
     if isinstance(probe, LinearProbe):
-        asked = _by_word_lines(files, layers, (labels, keys), test_keys, classes, probe)
+        asked = _by_word_lines(given, probe)
     else:
-        asked = _by_crfs(files, layers, (labels, keys), test_keys, classes, probe)
+        asked = _by_crfs(given, probe)
     for layer, seed, (answers, *drawn), further in asked:
         yield found(layer, seed, answers, further)
         yield from of_draws(layer, seed, drawn)
@@ -226,55 +225,51 @@ def probe_ner(
 
 #: Layer, seed, answers of probes of all rows and of draws of them, and further measures.
 WordAnswers = Iterator[tuple[int, int, Sequence[Codes], dict[str, float]]]
-Files = tuple[str | Path, str | Path]  # of the rows to learn from, and of the test rows
 
 
-def _read_both(files: Files, layer: int) -> tuple[Vectors, Vectors]:
-    """Standardised vectors of a layer, of the rows to learn from and of the test rows."""
-    train, test = files
-    return standardise(read_layer(train, layer), read_layer(test, layer))
+class _Words(NamedTuple):
+    """Words of a task that probes learn from and are tested on."""
+
+    files: tuple[str | Path, str | Path]  # activations: of the rows to learn from, and to test on
+    labels: Codes  # of the rows to learn from
+    keys: Keys
+    test_keys: Keys
+    classes: int
+
+    def vectors(self, layer: int) -> tuple[Vectors, Vectors]:
+        """Standardised vectors of a layer, to learn from and to test on."""
+        train, test = self.files
+        return standardise(read_layer(train, layer), read_layer(test, layer))
 
 
-def _by_word_lines(
-    files: Files,
-    layers: Sequence[int],
-    learned: tuple[Codes, Keys],
-    test_keys: Keys,
-    classes: int,
-    probe: LinearProbe,
-) -> WordAnswers:
+def _by_word_lines(words: _Words, probe: LinearProbe) -> WordAnswers:
     """Answers of linear probes, which learn the labels of a control task too."""
-    labels, keys = learned
+    labels, keys = words.labels, words.keys
     control, control_truth = controls.word_type_labels(
-        keys["word"], labels, test_keys["word"], probe.control_seed
+        keys["word"], labels, words.test_keys["word"], probe.control_seed
     )
     sets = {"": labels, "control_": control}
-    for layer in layers:
-        vectors, others = _read_both(files, layer)
+    for layer in stored_layers(activation_metadata(words.files[0])):
+        vectors, others = words.vectors(layer)
         answers, guessed, *drawn = _linear(
             vectors, list(sets.values()), others, keys["group_id"], probe
         )
         further = {"control_accuracy": float(np.mean(guessed == control_truth))}
-        further |= _code_lengths(vectors, sets, keys, classes, probe)
+        further |= _code_lengths(vectors, sets, keys, words.classes, probe)
         yield layer, 0, [answers, *drawn], further
 
 
-def _by_crfs(
-    files: Files,
-    layers: Sequence[int],
-    learned: tuple[Codes, Keys],
-    test_keys: Keys,
-    classes: int,
-    probe: BilstmCrfProbe,
-) -> WordAnswers:
+def _by_crfs(words: _Words, probe: BilstmCrfProbe) -> WordAnswers:
     """Answers of BiLSTM-CRFs; those of several layers are trained together."""
-    labels, keys = learned
-    width = activation_metadata(files[0])["width"]
-    for some in _together(layers, width, len(labels) + len(test_keys["label"])):
-        pairs = [_read_both(files, layer) for layer in some]
+    described, test_keys = activation_metadata(words.files[0]), words.test_keys
+    rows = len(words.labels) + len(test_keys["label"])
+    for some in _together(stored_layers(described), described["width"], rows):
+        pairs = [words.vectors(layer) for layer in some]
         vectors, others = (np.stack([pair[side] for pair in pairs]) for side in (0, 1))
-        known, asked = (vectors, labels, keys), (others, test_keys["example_id"])
-        by_seed = [list(_by_draws(known, asked, classes, probe, seed)) for seed in probe.seeds]
+        learned, asked = (vectors, words.labels, words.keys), (others, test_keys["example_id"])
+        by_seed = [
+            list(_by_draws(learned, asked, words.classes, probe, seed)) for seed in probe.seeds
+        ]
         for place, layer in enumerate(some):
             for seed, answers in zip(probe.seeds, by_seed, strict=True):
                 yield layer, seed, [each[place] for each in answers], {}
