@@ -118,6 +118,7 @@ def _import_libraries() -> None:
 
 
 def _import_snakemake() -> None:
+    import smart_open  # noqa: F401 - read with a Snakefile
     from snakemake.cli import get_argument_parser
 
     get_argument_parser()  # imports all plug-ins

@@ -35,7 +35,7 @@ def test_jobs_side_by_side_use_different_devices(
     study = finished._replace(folder=folder)
     result = snakemake(
         study.workflow, folder, *options(study, cores=3), "--set-resources", "finetune:gpu=1",
-        "--", *targets,
+        "--", *targets, fork_server=True,
     )  # fmt: skip
     assert result.returncode == 0, result.stdout
     logs = [

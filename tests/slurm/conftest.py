@@ -52,11 +52,12 @@ TARGETS = [
 ON_GPU = ("finetune", "extract_base", "extract_finetuned")
 
 
-#: What is made anew for them. Data, a corpus and pre-training are made where the faults are.
+#: What is made anew for them: two of four variants, one of them fine-tuned. Data, a corpus and
+#: pre-training are made where the faults are.
 REMOVED = (
     *(target.removeprefix("results/miniature/") for target in TARGETS),
-    *(f"{kind}/hpo-nli/gpt-tiny" for kind in ("finetuned", "activations", "attention", "probes")),
-    *(f"predictions/hpo-nli/{name}" for name in ("gpt-tiny", "majority", "bag-of-words")),
+    *(f"*/hpo-nli/gpt-tiny/{variant}*" for variant in ("pretrained", "f50-s2")),
+    *(f"predictions/hpo-nli/{name}" for name in ("majority", "bag-of-words")),
 )
 
 

@@ -54,12 +54,12 @@ def test_small_jobs_go_together(calm: Calm) -> None:
     """A job of SLURM for each costly one, for a variant's probes, for the rest of a stage."""
     counts = count(calm.planned)
     costly = sum(counts[rule] for rule in ON_GPU)
-    assert len(_of_rule(calm.run.jobs, *ON_GPU)) == costly == 6
+    assert len(_of_rule(calm.run.jobs, *ON_GPU)) == costly == 3
     assert len(_of_rule(calm.run.jobs, "probe")) == counts["probe"] / 2  # two in a variant
     rest = [job for job in calm.run.jobs if job not in _of_rule(calm.run.jobs, *ON_GPU, "probe")]
     # The task's baselines, its scores, what tables have of the model, and tables.
     assert len(rest) == 4, [job.name for job in rest]
-    assert len(calm.planned) == 25  # in 14 jobs of SLURM
+    assert len(calm.planned) == 18  # in 9 jobs of SLURM
 
 
 def test_a_group_asks_for_what_its_largest_rule_needs(calm: Calm) -> None:

@@ -11,7 +11,6 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-KEYS = {"stage", "shape", "equal", "ways", "ratios", "limit", "goal", "reached", "notes"}
 
 
 @pytest.fixture(autouse=True)
@@ -20,21 +19,14 @@ def _benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["activations", "attention", "cache", "finetuning"])
-def test_a_stage_can_be_measured(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(BENCHMARKS.parent / "workflow" / "scripts"))
+def test_a_stage_writes_what_it_measured(tmp_path: Path) -> None:
+    """What is in it, test_benchmarks.py says of every stage."""
     out = tmp_path / "figures.json"
-    run = importlib.import_module(f"stage_{name}").run
+    run = importlib.import_module("stage_attention").run
     importlib.import_module("stage").main(run, ["--smoke", "--out", str(out)])
     figures = json.loads(out.read_text(encoding="utf-8"))
-    assert set(figures) >= KEYS
-    assert figures["stage"] == name
-    assert all(way["seconds"] and min(way["seconds"]) > 0 for way in figures["ways"].values())
-    assert figures["equal"]
-    for found in figures["equal"].values():
-        assert 0 <= found["largest difference"] <= found["tolerance"]
+    assert figures["stage"] == "attention"
+    assert figures["ways"]
 
 
 def test_other_results_are_refused() -> None:

@@ -46,16 +46,17 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
             path = folder / block.path
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.text, encoding="utf-8")
-    _run(folder, "".join(block.text for block in BLOCKS if block.language == "bash"))
+    commands = "".join(block.text for block in BLOCKS if block.language == "bash")
+    _run(folder, commands, sys.executable, "workflow/scripts/fork_server.py")
     return folder
 
 
-def _run(folder: Path, commands: str) -> None:
-    """Run commands as in an activated environment, under the fork server."""
+def _run(folder: Path, commands: str, *under: str) -> None:
+    """Run commands as in an activated environment; `under`: another program that runs them."""
     variables = environment()
     variables["PATH"] = f"{Path(sys.executable).parent}:{variables['PATH']}"
     done = subprocess.run(
-        [sys.executable, "workflow/scripts/fork_server.py", "bash", "-euc", commands],
+        [*under, "bash", "-euc", commands],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
