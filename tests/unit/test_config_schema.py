@@ -149,6 +149,8 @@ HEADINGS = {
     "HpoNer": "`tasks.{name}.source`, `kind: hpo-ner`",
     "LocalFiles": "`tasks.{name}.source`, `kind: files`",
     "HubFiles": "`tasks.{name}.source`, `kind: hub`",
+    "HubDataset": "`tasks.{name}.source`, `kind: dataset`",
+    "SplitNames": "`tasks.{name}.source.splits`",
     "SplitFiles": "`tasks.{name}.source.files`",
     "HeldOut": "`tasks.{name}.source.held_out`",
     "SplitCounts": "`tasks.{name}.source.examples`",

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hub import Hub, serving
 from running import (
@@ -29,7 +31,7 @@ SPLITS = ("train", "validation", "test")
 
 
 def study() -> Config:
-    """The miniature with a model and a task of a hub."""
+    """The miniature with a model and two tasks of a hub: files by name, and a data set's splits."""
     config = read_config(MINIATURE)
     config["models"]["remote"] = {
         "architecture": "encoder",
@@ -45,6 +47,17 @@ def study() -> Config:
             "format": "jsonl",
             "files": {name: f"parts/{name}.json" for name in SPLITS},
             "labels": {"0": "O", "1": "B-x", "2": "I-x"},
+        },
+        "probes": ["linear"],
+    }
+    config["tasks"]["named"] = {
+        "kind": "ner",
+        "source": {
+            "kind": "dataset",
+            "repository": "some/dataset",
+            "revision": REVISION,
+            "splits": {"validation": None},
+            "held_out": {"validation": 50},
         },
         "probes": ["linear"],
     }
@@ -64,9 +77,15 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
             for index in range(6)
         ]
         (data / "parts" / f"{name}.json").write_text("\n".join(lines) + "\n")
+    columns = {"tokens": [["IL-2", "is"], ["HeLa", "too"]], "tags": [["B-x", "O"]] * 2}
+    (tmp_path / "hub" / "dataset" / "data").mkdir(parents=True)
+    for name in ("train", "test"):
+        part = f"hub/dataset/data/{name}-00000-of-00001.parquet"
+        pq.write_table(pa.table(columns), tmp_path / part)
     with serving() as hub:
         hub.publish("some/model", model, REVISION)
         hub.publish("datasets/some/data", data, REVISION)
+        hub.publish("datasets/some/dataset", tmp_path / "hub" / "dataset", REVISION)
         yield hub
 
 
@@ -77,6 +96,7 @@ def test_a_dry_run_lists_what_is_fetched_and_nothing_else(tmp_path: Path) -> Non
         Job("fetch_model", (("model", "minilm"),)),
         Job("fetch_model", (("model", "remote"),)),
         Job("fetch_files", (("task", "words"),)),
+        Job("fetch_files", (("task", "named"),)),
         Job("download"),
     }
 
@@ -104,7 +124,10 @@ def test_after_a_download_no_network_is_needed(hub: Hub, tmp_path: Path) -> None
     assert re.search(r"^  parts/test.json: [0-9a-f]{64}$", log, re.MULTILINE)
 
     report = "results/miniature/data/words/report.json"
-    run(folder, report, *options)
+    named = "results/miniature/data/named/report.json"
+    run(folder, report, named, *options)
+    held_out = json.loads((folder / named).read_text())["splits"]["validation"]
+    assert held_out["entities"] == {"x": 1}
     assert plan(ROOT, folder, written, "--cores", "1", "download") == set()
 
     def again(change: dict[str, Any]) -> set[str]:
@@ -147,6 +170,12 @@ def test_only_files_of_a_hub_are_fetched() -> None:
         "repository": "some/data",
         "revision": REVISION,
         "files": ["parts/test.json", "parts/train.json", "parts/validation.json"],
+    }
+    assert json.loads(jobs.file_settings(config, "named")) == {
+        "repository": "some/dataset",
+        "revision": REVISION,
+        "configuration": None,
+        "splits": {"train": "train", "validation": None, "test": "test"},
     }
     with pytest.raises(ValueError, match="'hpo-ner' has no files on a hub"):
         jobs.file_settings(config, "hpo-ner")

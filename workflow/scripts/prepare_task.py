@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from layerscope.config.tasks import HubFiles, LocalFiles, TaskSettings
+from layerscope.config.tasks import InFiles, TaskSettings
 from layerscope.data.derive import derive_task
 from layerscope.data.labelled import read_task
 from layerscope.data.ontology import installed_file, read_ontology
@@ -31,7 +31,7 @@ def main() -> None:
     settings = read_settings(TaskSettings, arguments.settings)
     settings = with_statements(settings, arguments.statements)
     source, limit = settings.source, settings.limit.model_dump()
-    if isinstance(source, LocalFiles | HubFiles):
+    if isinstance(source, InFiles):
         folder = arguments.folder or Path(getattr(source, "folder", "."))
         task = read_task(settings.kind, source, folder, limit, settings.seed)
     else:

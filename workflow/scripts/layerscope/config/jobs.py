@@ -24,7 +24,7 @@ from layerscope.config.models import (
 )
 from layerscope.config.protocols import PROBE_ROWS, TAG_SCHEMES
 from layerscope.config.schema import Study
-from layerscope.config.tasks import HubFiles
+from layerscope.config.tasks import HubDataset, HubFiles
 from layerscope.config.training import FineTuning
 from layerscope.core.errors import UserError
 from layerscope.core.files import canonical_json
@@ -171,11 +171,11 @@ def required_checksums(study: Study) -> list[RequiredChecksums]:
             source.sha256,
         )
         for section, name, place, source in sources
-        if isinstance(source, HubModel | HubFiles | PackagedModel)
+        if isinstance(source, HubModel | HubFiles | HubDataset | PackagedModel)
     ]
 
 
-def _revision(source: HubModel | HubFiles | PackagedModel) -> str:
+def _revision(source: HubModel | HubFiles | HubDataset | PackagedModel) -> str:
     """The commit, or the version of an installed package; none of one that is not installed."""
     if not isinstance(source, PackagedModel):
         return source.revision
@@ -199,15 +199,14 @@ def file_settings(study: Study, task: str) -> str:
         ValueError: the task's data does not come from a hub.
     """
     source = study.tasks[task].source
-    if not isinstance(source, HubFiles):
+    if isinstance(source, HubDataset):
+        wanted: dict[str, Any] = source.model_dump(include={"configuration", "splits"})
+    elif isinstance(source, HubFiles):
+        wanted = {"files": sorted(source.files.names())}
+    else:
         raise ValueError(f"{task!r} has no files on a hub")
-    return canonical_json(
-        {
-            "repository": source.repository,
-            "revision": source.revision,
-            "files": sorted(source.files.names()),
-        }
-    )
+    place = {"repository": source.repository, "revision": source.revision}
+    return canonical_json({**place, **wanted})
 
 
 def is_pretrained_here(study: Study, model: str) -> bool:

@@ -19,10 +19,10 @@ from layerscope.core.files import read_json
 #: Section, its folder in `resources/`, and the kinds of sources that are fetched there.
 _FETCHED = (
     ("models", "models", ("package", "folder", "hub")),
-    ("tasks", "datasets", ("hub",)),
+    ("tasks", "datasets", ("hub", "dataset")),
 )
 #: Entries of the sources of tasks that say what is fetched; of models all but some do.
-_OF_DATA = ("repository", "revision", "files")
+_OF_DATA = ("kind", "repository", "revision", "files", "configuration", "splits")
 _NOT_OF_MODELS = ("sha256", "size")
 
 

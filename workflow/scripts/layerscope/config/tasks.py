@@ -112,9 +112,17 @@ class HeldOut(Section):
     test: Percent | None = Field(default=None, description="percent of the examples")
 
 
+Format = Literal["jsonl", "csv", "tsv", "conll", "parquet", "arrow"]
+
+
 class _Files(Section):
     files: SplitFiles = Field(description="paths below the folder or repository")
-    format: Literal["jsonl", "csv", "tsv", "conll", "parquet"] = Field(description="of the files")
+    format: Format = Field(description="of the files")
+
+
+class _Examples(Section):
+    """What is said of examples, whichever files hold them."""
+
     columns: dict[str, str | int] = Field(
         default={},
         description="our column names to the file's; a column left out has our name",
@@ -141,7 +149,7 @@ class _Files(Section):
     citation: str = Field(default="not stated", description="of the data, for the report")
 
 
-class LocalFiles(_Files):
+class LocalFiles(_Examples, _Files):
     """Files of the user's."""
 
     kind: Literal["files"] = Field(description="files on this machine")
@@ -153,7 +161,7 @@ class LocalFiles(_Files):
     )
 
 
-class HubFiles(_Files):
+class HubFiles(_Examples, _Files):
     """Files of a data set on the Hugging Face hub; its loading script is never run."""
 
     kind: Literal["hub"] = Field(description="files in a data set repository of a hub")
@@ -161,10 +169,45 @@ class HubFiles(_Files):
     revision: Revision = Field(description="full commit")
 
 
-TaskSource = Annotated[HpoNli | HpoNer | LocalFiles | HubFiles, Field(discriminator="kind")]
+class SplitNames(Section):
+    """A data set's own names of the splits."""
+
+    train: str = Field(default="train", min_length=1, description="of the training examples")
+    validation: str | None = Field(
+        default="validation", description="of the validation examples; null if they are held out"
+    )
+    test: str | None = Field(
+        default="test", description="of the test examples; null if they are held out"
+    )
+
+    def by_split(self) -> dict[str, list[str]]:
+        """The name of each split that the data set has."""
+        return {split: [name] for split, name in self.model_dump().items() if name is not None}
 
 
-def check_source(kind: TaskKind, source: HpoNli | HpoNer | LocalFiles | HubFiles) -> None:
+class HubDataset(_Examples):
+    """A data set of Parquet files on the Hugging Face hub, by its configuration and splits."""
+
+    kind: Literal["dataset"] = Field(description="a data set of a hub, as `datasets` finds it")
+    repository: Repository = Field(description="owner/name")
+    revision: Revision = Field(description="full commit")
+    configuration: str | None = Field(
+        default=None, min_length=1, description="of the data set; null for the only one"
+    )
+    splits: SplitNames = Field(default=SplitNames(), description="the data set's own names")
+
+    @property
+    def format(self) -> Format:
+        """Of its files."""
+        return "parquet"
+
+
+#: Examples in files: the user's, or those of a hub.
+InFiles = LocalFiles | HubFiles | HubDataset
+TaskSource = Annotated[HpoNli | HpoNer | InFiles, Field(discriminator="kind")]
+
+
+def check_source(kind: TaskKind, source: HpoNli | HpoNer | InFiles) -> None:
     """Check what a source says against the kind of its task.
 
     Raises:
@@ -201,31 +244,33 @@ def check_source(kind: TaskKind, source: HpoNli | HpoNer | LocalFiles | HubFiles
     _check_files(source)
 
 
-def _check_files(source: LocalFiles | HubFiles) -> None:
-    names = source.files.names()
+def _check_files(source: InFiles) -> None:
+    key = "splits" if isinstance(source, HubDataset) else "files"
+    splits = source.splits if isinstance(source, HubDataset) else source.files
+    names = [name for own in splits.by_split().values() for name in own]
     held_out = source.held_out.model_dump(exclude_none=True) if source.held_out else {}
     for split in ("validation", "test"):
-        has_file = split in source.files.by_split()
+        has_file = split in splits.by_split()
         if has_file and split in held_out:
             raise Invalid(
                 ("source", "held_out", split),
-                f"{held_out[split]}, though files.{split} names a file; allowed: one of both",
+                f"{held_out[split]}, though {key}.{split} names a {key[:-1]}; allowed: one of both",
             )
         if not has_file and split not in held_out:
             raise Invalid(
-                ("source", "files", split),
-                f"is missing; allowed: a file, or a percentage in held_out.{split}",
+                ("source", key, split),
+                f"is missing; allowed: a {key[:-1]}, or a percentage in held_out.{split}",
             )
-    for split, own in source.files.by_split().items():
+    for split, own in splits.by_split().items():
         for name in own:
             if names.count(name) > 1:
-                raise Invalid(("source", "files", split), f"{name!r} occurs twice; allowed: once")
+                raise Invalid(("source", key, split), f"{name!r} occurs twice; allowed: once")
             if isinstance(source, HubFiles) and has_magic(name):
                 raise Invalid(
                     ("source", "files", split),
                     f"{name!r}; allowed: names of files, since a hub is not asked for patterns",
                 )
-    for name in source.sha256:
+    for name in [] if isinstance(source, HubDataset) else source.sha256:
         if not any(name == known or fnmatch(name, known) for known in names):
             raise Invalid(
                 ("source", "sha256", name),

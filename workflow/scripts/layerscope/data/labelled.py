@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from layerscope.config.base import TaskKind
-from layerscope.config.tasks import HubFiles, LocalFiles
+from layerscope.config.tasks import HubDataset, InFiles, LocalFiles
 from layerscope.core.errors import UserError, show
-from layerscope.core.files import sha256_file
+from layerscope.core.files import read_json_object, sha256_file
 from layerscope.core.wording import few
 from layerscope.data.examples import Record, read_records
 from layerscope.data.held_out import hold_out, without_overlap
@@ -22,7 +22,7 @@ from layerscope.data.prepared import SPLITS, PreparedTask, Row
 from layerscope.data.rows import Rows, make_rows
 from layerscope.data.sampling import limited
 from layerscope.data.schemes import scheme_of
-from layerscope.data.tabular import read_parquet
+from layerscope.data.tabular import read_columns
 from layerscope.data.textfile import at, read_text
 
 SUMS = "SHA256SUMS.txt"  # a list of digests that PhysioNet, for one, puts beside its files
@@ -35,7 +35,7 @@ _SUM = re.compile(r"([0-9a-fA-F]{64}) +\*?(?:\./)?(.+)")
 
 def read_task(
     kind: TaskKind,
-    source: LocalFiles | HubFiles,
+    source: InFiles,
     folder: Path,
     limit: Mapping[str, int | None],
     seed: int,
@@ -91,7 +91,7 @@ def read_task(
 
 
 def _read_splits(
-    kind: TaskKind, source: LocalFiles | HubFiles, folder: Path
+    kind: TaskKind, source: InFiles, folder: Path
 ) -> tuple[dict[str, Rows], dict[str, dict[str, Any]]]:
     """Rows of each split that has files, and what the report says of the files.
 
@@ -102,7 +102,7 @@ def _read_splits(
     read: dict[str, Rows] = {}
     facts: dict[str, dict[str, Any]] = {}
     for split, names in _files_of(source, folder).items():
-        parts = [_read_file(kind, source, folder / name, required, name) for name in names]
+        parts = [_read_file(kind, source, folder, required, name) for name in names]
         records = [record for part in parts for record in part.records]
         where = str(folder / names[0]) if len(names) == 1 else f"{split} ({few(names)})"
         expected = getattr(source.examples, split) if source.examples else None
@@ -121,9 +121,9 @@ def _read_splits(
     return read, facts
 
 
-def _provenance(source: LocalFiles | HubFiles, digests: Mapping[str, str]) -> dict[str, Any]:
+def _provenance(source: InFiles, digests: Mapping[str, str]) -> dict[str, Any]:
     said = {"license": source.license, "citation": source.citation, "sha256": dict(digests)}
-    if isinstance(source, HubFiles):
+    if not isinstance(source, LocalFiles):
         return {"name": source.repository, "revision": source.revision, **said}
     return {"name": "files", "credentialed": source.credentialed, **said}
 
@@ -142,12 +142,15 @@ class _Part(NamedTuple):
     facts: dict[str, Any]  # digest and size of the file
 
 
-def _files_of(source: LocalFiles | HubFiles, folder: Path) -> dict[str, list[str]]:
+def _files_of(source: InFiles, folder: Path) -> dict[str, list[str]]:
     """Names of the files of each split.
 
     Raises:
         UserError: one is missing, a pattern matches nothing, or a file is in two splits.
     """
+    if isinstance(source, HubDataset):
+        fetched: dict[str, list[str]] = _fetched(folder)["splits"]
+        return fetched
     found = source.files.found_in(folder)
     obtain = source.obtain if isinstance(source, LocalFiles) else None
     splits: dict[str, str] = {}
@@ -166,10 +169,15 @@ def _files_of(source: LocalFiles | HubFiles, folder: Path) -> dict[str, list[str
     return found
 
 
+def _fetched(folder: Path) -> dict[str, Any]:
+    """What fetching a data set noted of it: files of each split, and names of classes."""
+    return read_json_object(folder / "source.json")
+
+
 def _read_file(
     kind: TaskKind,
-    source: LocalFiles | HubFiles,
-    path: Path,
+    source: InFiles,
+    folder: Path,
     required: Mapping[str, Digests],
     name: str,
 ) -> _Part:
@@ -178,6 +186,7 @@ def _read_file(
     Raises:
         UserError: it cannot be read, or has another digest than is required.
     """
+    path = folder / name
     wanted = {by: digests[name] for by, digests in required.items() if name in digests}
 
     def check(digest: object) -> None:
@@ -185,9 +194,10 @@ def _read_file(
             if expected != digest:
                 raise UserError(f"{path}: sha256 {digest}; allowed by {by}: {expected}")
 
-    if source.format == "parquet":
+    if source.format in ("parquet", "arrow"):
         check(sha256_file(path) if wanted else None)
-        records, counts, facts = read_parquet(path, kind, source.columns)
+        classes = _fetched(folder)["classes"] if isinstance(source, HubDataset) else {}
+        records, counts, facts = read_columns(path, source.format, kind, source.columns, classes)
     else:
         file = read_text(path)
         check(file.facts["sha256"])
@@ -196,7 +206,7 @@ def _read_file(
     return _Part(records, counts, {**facts, "digest_was_required": bool(wanted)})
 
 
-def _required(source: LocalFiles | HubFiles, folder: Path) -> dict[str, Digests]:
+def _required(source: InFiles, folder: Path) -> dict[str, Digests]:
     """Digests that files have to have, by who says so: the source, and a list in the folder.
 
     Raises:

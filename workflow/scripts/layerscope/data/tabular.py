@@ -1,10 +1,11 @@
-"""Examples in Parquet files, such as those of data sets on a hub."""
+"""Examples in Parquet and Arrow files, such as those that `datasets` and hubs keep."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,29 +19,45 @@ from layerscope.data.examples import Columns, Record, chosen_columns, needed_col
 
 BATCH = 4096  # rows in memory as Python objects
 
+#: A file's columns, and what reads some of them.
+Opened = tuple[pa.Schema, Callable[[list[str]], Iterator[pa.RecordBatch]]]
 
-def read_parquet(
-    path: Path, kind: TaskKind, columns: Columns
+
+def read_columns(
+    path: Path,
+    format_: str,
+    kind: TaskKind,
+    columns: Columns,
+    classes: Mapping[str, Sequence[str]],
 ) -> tuple[list[Record], Counter[str], dict[str, str | int]]:
     """Read the examples of a file: one row each; tokens and tags are lists.
 
-    Numbers in a column whose classes the `datasets` library has named in the file (`ClassLabel`)
-    become those names.
+    Numbers in a column whose classes have names (`ClassLabel` of `datasets`) become those names:
+    those that the file has, else those that are given.
+
+    Args:
+        path: the file.
+        format_: `parquet`, or `arrow` as `Dataset.save_to_disk` writes.
+        kind: of the task.
+        columns: our names to the file's.
+        classes: names of classes by the file's columns, from a description beside it.
 
     Returns:
         The examples, how many classes of them were named, and digest, bytes and rows of the file.
 
     Raises:
-        UserError: the file is no whole Parquet file, or lacks a column.
+        UserError: the file is no whole one of its format, or lacks a column.
     """
     try:
-        with pq.ParquetFile(path) as file:
-            schema = file.schema_arrow
+        with (_parquet if format_ == "parquet" else _arrow)(path) as (schema, read):
             chosen = chosen_columns(schema.names, columns, needed_columns(kind), str(path))
-            names = {ours: _classes(schema, theirs) for ours, theirs in chosen.items()}
+            names = {
+                ours: _classes(schema, theirs) or classes.get(theirs, [])
+                for ours, theirs in chosen.items()
+            }
             records: list[Record] = []
             named: Counter[str] = Counter()
-            for batch in file.iter_batches(BATCH, columns=list(dict.fromkeys(chosen.values()))):
+            for batch in read(list(dict.fromkeys(chosen.values()))):
                 for row in batch.to_pylist():
                     cells = {ours: row[theirs] for ours, theirs in chosen.items()}
                     for ours, known in names.items():
@@ -50,9 +67,29 @@ def read_parquet(
                     records.append(Record(path, len(records) + 1, cells, unit="row"))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         message = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path}: {message}; allowed: a whole Parquet file") from None
+        raise UserError(
+            f"{path}: {message}; allowed: a whole {format_.capitalize()} file"
+        ) from None
     facts: dict[str, str | int] = {"sha256": sha256_file(path), "bytes": path.stat().st_size}
     return records, +named, facts | {"rows": len(records)}
+
+
+@contextmanager
+def _parquet(path: Path) -> Iterator[Opened]:
+    with pq.ParquetFile(path) as file:
+        yield file.schema_arrow, lambda columns: file.iter_batches(BATCH, columns=columns)
+
+
+@contextmanager
+def _arrow(path: Path) -> Iterator[Opened]:
+    with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as stream:
+        yield stream.schema, lambda columns: _parts(stream, columns)
+
+
+def _parts(stream: pa.RecordBatchStreamReader, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    for batch in stream:
+        chosen = batch.select(columns)
+        yield from (chosen.slice(start, BATCH) for start in range(0, batch.num_rows, BATCH))
 
 
 def _classes(schema: pa.Schema, column: str) -> Sequence[str]:

@@ -236,22 +236,31 @@ def _copy_without_code(path: Path, out: Path) -> None:
 
 
 def keep_files(
-    folder: Path, digests: Mapping[str, str], origin: Mapping[str, str], out: Path
+    folder: Path,
+    digests: Mapping[str, str],
+    origin: Mapping[str, str],
+    out: Path,
+    **further: Mapping[str, Any],
 ) -> None:
-    """Move downloaded data files to `out` and write `source.json`; arguments as in `keep_model`."""
-    facts = {}
+    """Move downloaded data files to `out` and write `source.json`.
+
+    Args:
+        folder: the download.
+        digests: SHA-256 of each file in it.
+        origin: recorded in `source.json`.
+        out: an empty folder.
+        further: recorded in `source.json` as well.
+    """
+    facts: dict[str, dict[str, Any]] = {}
     for name, digest in digests.items():
-        with open(folder / name, "rb") as handle:
-            lines = sum(1 for _ in handle)
-        facts[name] = {
-            "sha256": digest,
-            "bytes": (folder / name).stat().st_size,
-            "lines": lines,
-        }
+        facts[name] = {"sha256": digest, "bytes": (folder / name).stat().st_size}
+        if not name.endswith(".parquet"):
+            with open(folder / name, "rb") as handle:
+                facts[name]["lines"] = sum(1 for _ in handle)
     for name in digests:
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         os.replace(folder / name, out / name)
-    write_json(out / "source.json", {"origin": origin, "files": facts})
+    write_json(out / "source.json", {"origin": origin, "files": facts, **further})
 
 
 def digests_as_yaml(digests: Mapping[str, str]) -> str:

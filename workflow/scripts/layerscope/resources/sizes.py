@@ -19,7 +19,7 @@ from layerscope.config.models import (
     ScratchModel,
 )
 from layerscope.config.schema import Study, Task
-from layerscope.config.tasks import HubFiles, LocalFiles
+from layerscope.config.tasks import InFiles
 from layerscope.core.errors import UserError
 from layerscope.core.files import read_json_object
 from layerscope.core.gguf import gguf_file, gguf_sizes
@@ -283,7 +283,7 @@ def _configured(task: Task) -> TaskSize:
     source = task.source
     if source.kind in DERIVED:
         return TaskSize(DERIVED[source.kind], WORDS)
-    if isinstance(source, LocalFiles | HubFiles) and source.examples:
+    if isinstance(source, InFiles) and source.examples:
         return TaskSize(source.examples.model_dump(), WORDS)
     return TaskSize(UNKNOWN, WORDS, assumed=True)
 

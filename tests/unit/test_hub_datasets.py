@@ -1,0 +1,244 @@
+"""`kind: dataset`: what `datasets` finds in a repository, fetched from a hub on loopback and read.
+
+The same sentences as plain JSON lines, as a folder of `save_to_disk`, and as Parquet of any hub
+give the same table.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from fetching import DATA, REVISION, fetched, refused
+from hub import Hub
+
+from layerscope.config.base import Invalid
+from layerscope.config.tasks import HubDataset, InFiles, LocalFiles, check_source
+from layerscope.core.files import read_json
+from layerscope.data.labelled import read_task
+
+NO_LIMIT: dict[str, int | None] = dict.fromkeys(("train", "validation", "test"))
+CLASSES = ["O", "B-gene", "I-gene", "B-cell"]
+SENTENCES: dict[str, tuple[list[list[str]], list[list[int]]]] = {
+    "train": ([["IL-2", "gene"], ["HeLa", "cells", "grow"]], [[1, 2], [3, 0, 0]]),
+    "validation": ([["p53", "binds"]], [[1, 0]]),
+    "test": ([["a", "T", "cell"], ["CD4"]], [[0, 3, 0], [1]]),
+}
+COLUMNS: dict[str, str | int] = {"tags": "ner_tags"}
+CARD = """---
+configs:
+- config_name: bio
+  data_files:
+  - {split: train, path: "data/train-*"}
+  - {split: dev, path: data/dev.parquet}
+  - {split: test, path: data/test.parquet}
+- config_name: pairs
+  data_files: "pairs/*.csv"
+- config_name: elsewhere
+  data_files: OUTSIDE
+dataset_info:
+- config_name: bio
+  features:
+  - {name: tokens, sequence: string}
+  - {name: ner_tags, sequence: {class_label: {names: {0: O, 1: B-gene, 2: I-gene, 3: B-cell}}}}
+---
+A description.
+"""
+
+
+def save(path: Path, split: str, rows: slice = slice(None)) -> None:
+    """Numbers whose names are not in the file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tokens, tags = SENTENCES[split]
+    pq.write_table(pa.table({"tokens": tokens[rows], "ner_tags": tags[rows]}), path)
+
+
+@pytest.fixture
+def repository(hub: Hub, tmp_path: Path) -> Path:
+    """A data set of two configurations, described in its README; training data in two files."""
+    folder = hub.repositories[f"datasets/{DATA}"].folder
+    (folder / "some-data.py").unlink()
+    outside = tmp_path / "outside.parquet"
+    outside.write_bytes(b"")
+    (folder / "README.md").write_text(CARD.replace("OUTSIDE", str(outside)), encoding="utf-8")
+    (folder / "pairs").mkdir()
+    (folder / "pairs" / "all.csv").write_text("premise,hypothesis,label\n")
+    save(folder / "data" / "train-00000-of-00002.parquet", "train", slice(1))
+    save(folder / "data" / "train-00001-of-00002.parquet", "train", slice(1, None))
+    save(folder / "data" / "dev.parquet", "validation")
+    save(folder / "data" / "test.parquet", "test")
+    return folder
+
+
+def settings(**changes: Any) -> dict[str, Any]:
+    splits = {"train": "train", "validation": "dev", "test": "test"}
+    place = {"repository": DATA, "revision": REVISION, "configuration": "bio", "splits": splits}
+    return {**place, "sha256": {}, **changes}
+
+
+def read(source: InFiles, folder: Path) -> Any:
+    check_source("ner", source)
+    return read_task("ner", source, folder, NO_LIMIT, 1)
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Any:
+    """The task from JSON lines."""
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    for split, (tokens, tags) in SENTENCES.items():
+        rows = [
+            {"tokens": words, "tags": [CLASSES[n] for n in numbers]}
+            for words, numbers in zip(tokens, tags, strict=True)
+        ]
+        (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    files = {split: f"{split}.jsonl" for split in SENTENCES}
+    return read(LocalFiles(kind="files", files=files, format="jsonl"), folder)
+
+
+def dataset(**changes: Any) -> HubDataset:
+    given = {key: value for key, value in settings().items() if key != "sha256"}
+    return HubDataset(kind="dataset", columns=COLUMNS, **{**given, **changes})
+
+
+def test_a_data_set_gives_the_table_that_plain_files_give(
+    hub: Hub, repository: Path, tmp_path: Path, plain: Any
+) -> None:
+    result = fetched(hub, tmp_path, settings())
+    out = tmp_path / "out"
+    task = read(dataset(), out)
+    assert task.splits == plain.splits
+    assert task.labels == plain.labels
+    assert task.facts["files"]["train"]["files"][1]["rows"] == 1
+    noted = read_json(out / "source.json")
+    assert noted["origin"]["revision"] == REVISION
+    assert noted["splits"]["train"] == [f"data/train-0000{n}-of-00002.parquet" for n in (0, 1)]
+    assert noted["classes"] == {"ner_tags": CLASSES}
+    kept = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    assert kept == {*noted["files"], "source.json"}
+    assert "data/dev.parquet: " in result.stdout  # digests, to be pasted
+    assert f"{noted['files']['data/dev.parquet']['sha256']}" in result.stdout
+    assert set(hub.files()) == {"README.md", *noted["files"]}  # and nothing of `pairs`
+
+
+def test_a_branch_of_converted_files_has_a_folder_for_each_configuration(
+    hub: Hub, repository: Path, tmp_path: Path, plain: Any
+) -> None:
+    """As the hub converts a data set to Parquet: no description, names in the files."""
+    for path in [*repository.rglob("*.*")]:
+        path.unlink()
+    features = datasets.Features(
+        tokens=datasets.List(datasets.Value("string")),
+        ner_tags=datasets.List(datasets.ClassLabel(names=CLASSES)),
+    )
+    for split, (tokens, tags) in SENTENCES.items():
+        for name in ("bio", "other"):
+            made = datasets.Dataset.from_dict({"tokens": tokens, "ner_tags": tags}, features)
+            (repository / name / split).mkdir(parents=True)
+            made.to_parquet(repository / name / split / "0000.parquet")
+    names = dict(zip(SENTENCES, SENTENCES, strict=True))
+    fetched(hub, tmp_path, settings(splits=names))
+    assert read(dataset(splits=names), tmp_path / "out").splits == plain.splits
+    assert all(name.startswith("bio/") for name in hub.files())
+
+
+def test_a_folder_of_save_to_disk_is_read(tmp_path: Path, plain: Any) -> None:
+    features = datasets.Features(
+        tokens=datasets.List(datasets.Value("string")),
+        ner_tags=datasets.List(datasets.ClassLabel(names=CLASSES)),
+    )
+    saved = datasets.DatasetDict()
+    for split, (tokens, tags) in SENTENCES.items():
+        saved[split] = datasets.Dataset.from_dict({"tokens": tokens, "ner_tags": tags}, features)
+    saved.save_to_disk(tmp_path / "saved", num_shards={"train": 2, "validation": 1, "test": 1})
+    files = {split: f"{split}/data-*.arrow" for split in SENTENCES}
+    source = LocalFiles(kind="files", files=files, format="arrow", columns=COLUMNS)
+    task = read(source, tmp_path / "saved")
+    assert task.splits == plain.splits
+    assert task.facts["files"]["test"]["named_classes"] == 4
+
+
+def _script(folder: Path) -> None:
+    (folder / "README.md").unlink()
+    (folder / "some-data.py").write_text("raise SystemExit('a loading script was run')")
+    for path in folder.rglob("*.parquet"):
+        path.unlink()
+
+
+def _no_yaml(folder: Path) -> None:
+    (folder / "README.md").write_text("---\nconfigs: [\n---\n")
+
+
+def _nothing(folder: Path) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted", "said"),
+    [
+        (
+            _nothing,
+            {"configuration": None},
+            "several configurations; allowed as `configuration`: bio, pairs",
+        ),
+        (_nothing, {"configuration": "news"}, "no configuration 'news'; allowed: bio, pairs"),
+        (
+            _nothing,
+            {"splits": {"train": "train", "validation": "validation", "test": None}},
+            "split 'validation' (validation): no such split; allowed: train, dev, test, or null",
+        ),
+        (
+            _nothing,
+            {"configuration": "pairs", "splits": {"train": "train"}},
+            "split 'train' (train): is in pairs/all.csv; allowed: Parquet files, or the full "
+            "commit of the branch refs/convert/parquet",
+        ),
+        (
+            _nothing,
+            {"configuration": "elsewhere", "splits": {"train": "train"}},
+            "outside.parquet'; allowed: files of the repository",
+        ),
+        (_script, {"configuration": None}, "loading script (some-data.py), which is never run"),
+        (_no_yaml, {}, "`datasets` cannot read its layout"),
+        (_nothing, {"sha256": {"data/dev.parquet": "0" * 64}}, "wanted " + "0" * 64),
+    ],
+)
+def test_what_cannot_be_had_is_one_line(
+    change: Callable[[Path], None],
+    wanted: dict[str, Any],
+    said: str,
+    hub: Hub,
+    repository: Path,
+    tmp_path: Path,
+) -> None:
+    change(repository)
+    line = refused(hub, tmp_path, settings(**wanted))
+    assert line.startswith(f"error: dataset repository '{DATA}' at {REVISION}")
+    assert said in line
+
+
+@pytest.mark.parametrize(
+    ("given", "where", "said"),
+    [
+        ({"splits": {"test": None}}, ("source", "splits", "test"), "a split, or a percentage in"),
+        ({"splits": {"test": "train"}}, ("source", "splits", "train"), "'train' occurs twice"),
+        (
+            {"held_out": {"test": 10}},
+            ("source", "held_out", "test"),
+            "10, though splits.test names a split",
+        ),
+    ],
+)
+def test_splits_that_are_missing_or_named_twice(
+    given: dict[str, Any], where: tuple[str, ...], said: str
+) -> None:
+    with pytest.raises(Invalid) as failed:
+        check_source("ner", dataset(**given))
+    assert failed.value.where == where
+    assert said in str(failed.value)

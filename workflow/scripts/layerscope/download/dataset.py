@@ -1,0 +1,152 @@
+"""Which files of a data set repository hold which split, as the library `datasets` finds them.
+
+The library is shown a folder with the repository's description and, in place of its files, empty
+ones of their names. So it resolves configurations and splits, and neither connects to anything nor
+reads data; loading scripts it does not run.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+import yaml
+
+from layerscope.core.errors import UserError
+from layerscope.core.wording import few
+
+#: Files that describe a data set, as far as a repository has them.
+DESCRIPTIONS = ("README.md", ".huggingface.yaml", "dataset_infos.json")
+#: What the library raises of a repository that it cannot make a data set of.
+_REFUSALS = (ValueError, OSError, RuntimeError, TypeError, AttributeError, KeyError)
+_CONVERTED = "the full commit of the branch refs/convert/parquet, if the hub has converted it"
+
+
+class Layout(NamedTuple):
+    """A configuration of a data set."""
+
+    files: dict[str, list[str]]  # by split
+    classes: dict[str, list[str]]  # names of numbered classes, by column, where they are described
+
+
+def layout(
+    where: str,
+    names: Iterable[str],
+    described: Path,
+    wanted: str | None,
+    splits: Mapping[str, str | None],
+) -> Layout:
+    """The files of a configuration, and the names of its classes.
+
+    Args:
+        where: the repository, for messages; what follows the last `/` of its name is that of a
+            loading script.
+        names: paths of all its files.
+        described: a folder with `DESCRIPTIONS`, as far as there are any.
+        wanted: the configuration, or, where none is described, a folder of the repository; None
+            for the only one.
+        splits: our names to the data set's; None for what it does not have.
+
+    Raises:
+        UserError: there is no such configuration or split, no configuration was chosen of several,
+            the repository has a loading script, or the files of a split are not its own Parquet
+            files.
+    """
+    known = {name for name in names if not {"..", ""} & set(PurePosixPath(name).parts)}
+    scripts = [name for name in known if name.endswith(".py") and "/" not in name]
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "repository"
+        for name in known - set(scripts):
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            source = described / name
+            path.write_bytes(source.read_bytes() if name in DESCRIPTIONS else b"")
+        try:
+            found = _resolved(folder, Path(scratch) / "cache", wanted, where)
+            places = {folder / name: name for name in known}
+            files = {
+                ours: _files(found.files, split, f"{where}: split '{split}' ({ours})", places)
+                for ours, split in splits.items()
+                if split is not None
+            }
+        except UserError:
+            if scripts:
+                raise UserError(
+                    f"{where}: its data come from a loading script ({few(sorted(scripts))}), which "
+                    f"is never run; allowed: a data set of Parquet files, or {_CONVERTED}"
+                ) from None
+            raise
+    return Layout(files, found.classes)
+
+
+def _resolved(folder: Path, cache: Path, wanted: str | None, where: str) -> Layout:
+    """What `datasets` makes of a folder: absolute paths by split, and classes.
+
+    Raises:
+        UserError: the library refuses, or the configuration is not there.
+    """
+    os.environ["HF_DATASETS_OFFLINE"] = "1"  # read when it is imported
+    import datasets
+
+    try:
+        configurations = datasets.get_dataset_config_names(str(folder))
+        given: dict[str, Any] = {}
+        if wanted is not None and wanted not in configurations and (folder / wanted).is_dir():
+            given = {"data_dir": wanted}
+        elif wanted is None and len(configurations) > 1:
+            raise UserError(
+                f"{where}: has several configurations; allowed as `configuration`: "
+                f"{few(configurations, 10)}"
+            )
+        elif wanted is not None and wanted not in configurations:
+            raise UserError(
+                f"{where}: no configuration '{wanted}'; allowed: {few(configurations, 10)}"
+            )
+        else:
+            given = {"name": wanted}
+        builder = datasets.load_dataset_builder(str(folder), cache_dir=str(cache), **given)
+        files = {str(split): list(paths) for split, paths in builder.config.data_files.items()}
+        features = builder.info.features or {}
+    except (*_REFUSALS, yaml.YAMLError) as error:
+        reason = str(error).replace(f"{folder}", "it").splitlines() or [type(error).__name__]
+        raise UserError(
+            f"{where}: `datasets` cannot read its layout ({reason[0]}); allowed: a data set of "
+            "Parquet files, or `kind: hub` with the names of its files"
+        ) from None
+    return Layout(files, {name: names for name in features if (names := _names(features[name]))})
+
+
+def _files(
+    found: Mapping[str, list[str]], split: str, where: str, places: Mapping[Path, str]
+) -> list[str]:
+    """Names in the repository of a split's files, by their places here.
+
+    Raises:
+        UserError: there are none, or others than Parquet files of the repository.
+    """
+    if split not in found:
+        raise UserError(
+            f"{where}: no such split; allowed: {few(list(found), 10)}, or null for one that is "
+            "held out"
+        )
+    for path in found[split]:
+        if Path(path) not in places:
+            raise UserError(f"{where}: described as '{path}'; allowed: files of the repository")
+    names = [places[Path(path)] for path in found[split]]
+    others = [name for name in names if not name.endswith(".parquet")]
+    if others or not names:
+        raise UserError(
+            f"{where}: is in {few(others)}; allowed: Parquet files, or {_CONVERTED}; `kind: hub` "
+            "reads CSV, JSON lines and CoNLL"
+        )
+    return names
+
+
+def _names(feature: Any) -> list[str]:
+    """Names of the classes of a `ClassLabel`, or of a list of such; none of other features."""
+    while not hasattr(feature, "names") and getattr(feature, "feature", None) is not None:
+        feature = feature.feature
+    return list(getattr(feature, "names", None) or [])
