@@ -46,7 +46,7 @@ test: $(VENV)/.dev
 test-all: $(VENV)/.dev
 	@$(TESTS) --durations=25
 
-bench: $(VENV)/.ready
+bench: $(VENV)/.dev
 	@python benchmarks/run.py $(STAGES)
 
 # No set-up of its own: it runs in the Python at hand, whose PyTorch fits the GPU.

@@ -4,8 +4,8 @@
   forward recursion of matrix products; with its tagging of the test sentences.
 - published: batches in random order, padded to the longest sentence of the data; the CRF one
   sentence at a time, forward and Viterbi.
-- plain: batches in random order, padded to their own longest, packed for the LSTM; the CRF's
-  log-sum-exp recursion for the whole batch, as packages do; Viterbi one sentence at a time.
+- pytorch-crf: batches in random order, padded to their own longest, packed for the LSTM; the CRF
+  of that package.
 - limit: a matrix product, against the LSTM's products on real words alone: 8 x hidden / 2 x
   (width + hidden / 2) a direction and word forward, three times that in training. All else, the
   CRF, padding and Adam, counts as loss.
@@ -20,25 +20,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import crf_published
 import made
 import measure
 import numpy as np
 import numpy.typing as npt
 import stage
 import torch
+from crf_published import Packaged, Published
 
 from layerscope.analysis.probing.bilstm_crf import Adam, BilstmCrf
 from layerscope.analysis.probing.stacked_crf import predict_stacked
 
-#: Sentences of training for layerscope, plain and published; width, hidden units, tags.
+#: Sentences of training for layerscope, pytorch-crf and published; width, hidden units, tags.
 SIZES = {"full": (1920, 512, 128, 768, 256, 11), "smoke": (96, 64, 32, 32, 16, 5)}
 TURNS = {"full": 3, "smoke": 1}
 BATCH, RATE, TEST = 64, 0.001, 4  # a quarter as many test sentences
 TOLERANCE = 1e-4  # of the loss of a step, over its size
 STEPS = 6  # on which losses are compared
 
+OTHERS: dict[str, type[Published | Packaged]] = {"published": Published, "pytorch-crf": Packaged}
+
 Codes = npt.NDArray[np.int64]
+Shape = tuple[int, int, int]  # width, hidden units, tags
 
 
 class Data:
@@ -76,12 +79,14 @@ def fresh(width: int, hidden: int, tags: int) -> BilstmCrf:
     return BilstmCrf(width, hidden, tags)
 
 
-def other(train: Data, test: Data, shape: tuple[int, int, int], longest: int | None) -> None:
+def other(
+    way: type[Published | Packaged], train: Data, test: Data, shape: Shape, longest: int | None
+) -> None:
     """A pass over the training sentences, then tags of the test sentences.
 
-    `longest` is that of the data as published, and None for a batch's own.
+    Sentences are padded to so many words, or to the longest of their batch.
     """
-    model = crf_published.Published(fresh(*shape), one_at_a_time=longest is not None)
+    model = way(fresh(*shape))
     optimiser = torch.optim.Adam(model.parameters(), lr=RATE)
     for chosen in train.batches():
         loss = model.loss(*train.batch(chosen, longest))
@@ -93,18 +98,18 @@ def other(train: Data, test: Data, shape: tuple[int, int, int], longest: int | N
         model.decode(words, lengths)
 
 
-def losses(data: Data, shape: tuple[int, int, int]) -> dict[str, list[float]]:
+def losses(data: Data, shape: Shape) -> dict[str, list[float]]:
     """Loss of each of some steps by way, on the same batches from the same weights."""
     chosen = (data.batches() * STEPS)[:STEPS]
     model = fresh(*shape)
     optimiser = Adam(model.parameters(), RATE)
-    found: dict[str, list[float]] = {"layerscope": [], "published": [], "plain": []}
+    found: dict[str, list[float]] = {name: [] for name in ("layerscope", *OTHERS)}
     for sentences in chosen:
         loss = model.loss(*data.batch(sentences))
         found["layerscope"].append(loss.item())
         optimiser.minimise(loss)
-    for name in ("published", "plain"):
-        reference = crf_published.Published(fresh(*shape), one_at_a_time=name == "published")
+    for name, way in OTHERS.items():
+        reference = way(fresh(*shape))
         steps = torch.optim.Adam(reference.parameters(), lr=RATE)
         for sentences in chosen:
             loss = reference.loss(*data.batch(sentences, int(data.lengths.max())))
@@ -119,14 +124,14 @@ def run(size: str) -> dict[str, Any]:
     """Measure; `size` is "full" or "smoke"."""
     *counts, width, hidden, tags = SIZES[size]
     shape = (width, hidden, tags)
-    names = ("layerscope", "plain", "published")
+    names = ("layerscope", "pytorch-crf", "published")
     train = {n: Data(c, width, tags, seed=0) for n, c in zip(names, counts, strict=True)}
     test = {n: Data(c // TEST, width, tags, seed=1) for n, c in zip(names, counts, strict=True)}
     longest = max(int(data.lengths.max()) for data in (*train.values(), *test.values()))
 
-    compared = losses(train["plain"], shape)
+    compared = losses(train["pytorch-crf"], shape)
     equal: dict[str, Any] = {}
-    for name in ("published", "plain"):
+    for name in OTHERS:
         ratio = np.asarray(compared["layerscope"]) / np.asarray(compared[name])
         equal |= stage.equal(
             f"loss of {STEPS} steps over that of {name}", ratio, np.ones(STEPS), TOLERANCE
@@ -142,8 +147,12 @@ def run(size: str) -> dict[str, Any]:
     product, operations = stage.product(size)
     ways: dict[str, Callable[[], Any]] = {
         "layerscope": ours,
-        "published": lambda: other(train["published"], test["published"], shape, longest),
-        "plain": lambda: other(train["plain"], test["plain"], shape, None),
+        **{
+            name: lambda name=name, way=way: other(
+                way, train[name], test[name], shape, longest if way is Published else None
+            )
+            for name, way in OTHERS.items()
+        },
         "product": product,
     }
     taken = measure.take_turns(ways, TURNS[size])
@@ -151,15 +160,15 @@ def run(size: str) -> dict[str, Any]:
     figures = {n: stage.way(train[n].words, seconds, "words/s") for n, seconds in taken.items()}
     ratios = {
         f"layerscope / {name}": stage.faster(figures["layerscope"], figures[name])
-        for name in ("published", "plain")
+        for name in OTHERS
     }
     a_word = 2 * 8 * (hidden // 2) * (width + hidden // 2)
     needed = a_word * (3 * train["layerscope"].words + test["layerscope"].words)
     return {
         "stage": "crf",
         "shape": f"one layer, {width} wide, BiLSTM {hidden}, {tags} tags; one pass over "
-        f"{counts[0]} sentences as long as JNLPBA's (plain: {counts[1]}, published: {counts[2]}; "
-        "throughput is compared), and tags of a quarter as many",
+        f"{counts[0]} sentences as long as JNLPBA's (pytorch-crf: {counts[1]}, published: "
+        f"{counts[2]}; throughput is compared), and tags of a quarter as many",
         "equal": equal,
         "ways": figures,
         "ratios": ratios,

@@ -38,10 +38,19 @@ def test_a_stage_is_one_line_when_its_last_job_is_done(handler: LogHandler) -> N
         log(handler, event=LogEvent.JOB_INFO, jobid=job, rule_name=rule)
     log(handler, event=LogEvent.JOB_FINISHED, job_id=0)
     log(handler, event=LogEvent.JOB_FINISHED, job_id=1)
-    assert shown(handler) == ["pre-training: 1 job in 0 s"]
+    assert shown(handler)[-2:] == ["pre-training: 1 job in 0 s", "60 % of 3 jobs are done"]
     log(handler, event=LogEvent.JOB_FINISHED, job_id=2)
     log(handler, event=LogEvent.JOB_FINISHED, job_id=3)
-    assert shown(handler) == ["pre-training: 1 job in 0 s", "probes: 2 jobs in 0 s"]
+    assert shown(handler)[2:] == ["60 % of 3 jobs are done", "probes: 2 jobs in 0 s"]
+    handler.close()
+
+
+def test_without_a_terminal_each_tenth_of_all_jobs_is_a_line(handler: LogHandler) -> None:
+    log(handler, event=LogEvent.RUN_INFO, stats={"probe": 25, "total": 25})
+    for job in range(24):
+        log(handler, event=LogEvent.JOB_INFO, jobid=job, rule_name="probe")
+        log(handler, event=LogEvent.JOB_FINISHED, job_id=job)
+    assert shown(handler) == [f"{n} % of 25 jobs are done" for n in range(10, 100, 10)]
     handler.close()
 
 

@@ -2,7 +2,7 @@
 
 Snakemake finds it when `workflow/plugins` is in PYTHONPATH. Warnings and errors are shown as
 Snakemake shows them; everything else is in Snakemake's own log file. Unless the output is a
-terminal, each stage is one line at its end.
+terminal, there is a line at the end of each stage, and one for each tenth of all jobs.
 """
 
 from __future__ import annotations
@@ -131,6 +131,7 @@ class LogHandler(LogHandlerBase):
         )
         self.tasks: dict[str, TaskID] = {}
         self.words: dict[str, str] = {}  # behind the bar of a stage
+        self.tenths = 0  # of all jobs that were said to be done
 
     def emit(self, record: LogRecord) -> None:
         """Take a record of Snakemake's."""
@@ -163,9 +164,18 @@ class LogHandler(LogHandlerBase):
             elif seconds is not None:
                 self.words[stage] = f"{duration(seconds)} left"
             self.bars.update(task, total=total, completed=done, left=self.words.get(stage, ""))
-        if ended and not self.console.is_terminal:
+        if not self.console.is_terminal:
+            self._say(took, ended)
+
+    def _say(self, took: str, ended: str | None) -> None:
+        if ended:
             count = self.stages.done[ended]
             self.console.print(f"{ended}: {count} job{'s' * (count != 1)} {took}")
+        total = self.stages.total.total()
+        tenths = 10 * self.stages.done.total() // max(total, 1)
+        if self.tenths < tenths < 10:
+            self.console.print(f"{10 * tenths} % of {total} jobs are done")
+            self.tenths = tenths
 
     def close(self) -> None:
         """Leave the bars as they are."""
