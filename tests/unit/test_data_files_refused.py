@@ -235,7 +235,7 @@ def test_a_label_that_training_has_not(tmp_path, kind, layout):
     what = "label 'maybe'" if kind == "nli" else "entity type 'organ'"
     allowed = "no, yes" if kind == "nli" else "cell, gene"
     assert str(error.value) == (
-        f"{tmp_path / f'test.{layout}'} line {line}: {what} is not in the training file; "
+        f"{tmp_path / f'test.{layout}'} line {line}: {what} is not in the training data; "
         f"allowed: {allowed}, or a mapping in 'labels'"
     )
 

@@ -146,6 +146,71 @@ def test_files_that_cannot_be_had_are_one_line(tmp_path, files, layout, said):
         read(tmp_path, "nli", files, layout)
 
 
+def test_documents_of_two_files_are_two(tmp_path):
+    text = "-DOCSTART- O\n\nHeLa B-cell\n\n-DOCSTART- O\n\np53 B-gene\n"
+    in_every(tmp_path, lambda at: (at / "data.conll").write_text(text))
+    task = read(tmp_path, "ner", every("data.conll"), "conll", drop_overlap="groups")
+    groups = [row["group_id"] for split in EVERYTHING for row in task.splits[split]]
+    assert len(set(groups)) == 6
+
+
+def test_parts_that_a_pattern_does_not_find_are_missed(tmp_path):
+    def write(at):
+        (at / "pairs-00000-of-00003.csv").write_text(PAIRS)
+        (at / "pairs-00002-of-00003.csv").write_text(PAIRS)
+
+    in_every(tmp_path, write)
+    said = "/train/pairs: files.train finds 2 of 3 parts, not 00001; allowed: all parts, or a list"
+    with pytest.raises(UserError, match=re.escape(said)):
+        read(tmp_path, "nli", every("pairs-*.csv"), "csv")
+
+
+def test_a_file_whose_digest_is_required_may_not_be_absent(tmp_path):
+    in_every(tmp_path, lambda at: (at / "part-1.csv").write_text(PAIRS))
+    said = (
+        "train/part-2.csv: source.sha256 names it, but no split has it; allowed: train/part-1.csv"
+    )
+    with pytest.raises(UserError, match=re.escape(said)):
+        read(tmp_path, "nli", every("part-*.csv"), "csv", sha256={"train/part-2.csv": "0" * 64})
+
+
+def save_stream(path, table, end=True):
+    with pa.OSFile(str(path), "wb") as file:
+        stream = pa.ipc.new_stream(file, table.schema)
+        stream.write_table(table, max_chunksize=1)
+        if end:
+            stream.close()
+
+
+def test_a_stream_that_ends_between_two_batches_is_refused(tmp_path):
+    columns = {"premise": ["a", "b"], "hypothesis": ["d", "e"], "label": ["yes", "no"]}
+    in_every(tmp_path, lambda at: save_stream(at / "a.arrow", pa.table(columns)))
+    assert len(read(tmp_path, "nli", every("a.arrow"), "arrow").splits["test"]) == 2
+    save_stream(tmp_path / "test" / "a.arrow", pa.table(columns), end=False)
+    with pytest.raises(UserError, match=r"a\.arrow: no end of the stream; allowed: a whole Arrow"):
+        read(tmp_path, "nli", every("a.arrow"), "arrow")
+
+
+@pytest.mark.parametrize(("layout", "save"), [("parquet", pq.write_table), ("arrow", save_stream)])
+def test_a_column_that_occurs_twice_and_text_that_is_not_utf8(tmp_path, layout, save):
+    texts = [pa.array([text]) for text in ("a", "b", "yes")]
+    names = ["premise", "hypothesis", "label"]
+    broken = pa.array([b"\xff"]).cast(pa.string(), safe=False)
+    for columns, keys, said in (
+        ([*texts, pa.array(["no"])], [*names, "label"], "column 'label' occurs twice"),
+        ([broken, *texts[1:]], names, "utf-8"),
+    ):
+        table = pa.Table.from_arrays(columns, keys)
+        for split in EVERYTHING:
+            (tmp_path / split).mkdir(exist_ok=True)
+            if layout == "parquet":
+                save(table, tmp_path / split / "a.parquet")
+            else:
+                save(tmp_path / split / "a.arrow", table)
+        with pytest.raises(UserError, match=rf"a\.{layout}: .*{said}"):
+            read(tmp_path, "nli", every(f"a.{layout}"), layout)
+
+
 def test_an_example_id_of_another_file_is_named_with_it(tmp_path):
     for name in ("a.csv", "b.csv", "c.csv", "d.csv"):
         (tmp_path / name).write_text("example_id,premise,hypothesis,label\nx,a,b,yes\ny,c,d,no\n")

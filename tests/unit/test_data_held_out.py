@@ -53,9 +53,66 @@ def test_held_out_splits_are_whole_groups_of_the_training_examples(tmp_path):
 def test_labels_are_stratified(tmp_path):
     rows = [{**row, "group_id": str(at), "label": "rare" if at % 10 == 0 else "common"}
             for at, row in enumerate(pairs(200))]  # fmt: skip
-    task = read(tmp_path, {"train": rows, "test": pairs(3)[:0] or rows[:20]},
-                held_out={"validation": 25})  # fmt: skip
+    task = read(tmp_path, {"train": rows, "test": rows[:20]}, held_out={"validation": 25})
     assert Counter(row["label"] for row in task.splits["validation"]) == {"rare": 5, "common": 45}
+
+
+def test_a_rare_type_is_in_every_split_though_it_never_is_the_most_frequent_of_a_sentence(tmp_path):
+    def line(at):
+        rare = at % 10 == 0
+        tags = ["B-common", "B-common", "B-rare" if rare else "O"]
+        return {"tokens": [f"w{at}", "and", "x"], "tags": tags}
+
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(line(at)) + "\n" for at in range(60)))
+    source = LocalFiles(kind="files", files={"train": "train.jsonl"}, format="jsonl",
+                        held_out={"validation": 20, "test": 20})  # fmt: skip
+    for seed in range(20):
+        task = read_task("ner", source, tmp_path, EVERYTHING, seed)
+        assert all(any("B-rare" in row["tags"] for row in own) for own in task.splits.values())
+
+
+def test_a_held_out_split_is_as_near_to_its_percentage_as_groups_allow(tmp_path):
+    """Ten groups of 29 and ten of one: never two large ones where 30 of 300 are wanted."""
+    rows = pairs(300, group_of=lambda at: at // 29 if at < 290 else at)
+    rows = [{**row, "label": LABELS[at % 2]} for at, row in enumerate(rows)]
+    for seed in range(20):
+        task = read(tmp_path, {"train": rows, "validation": rows[:9]}, seed, held_out={"test": 10})
+        assert abs(len(task.splits["test"]) - 30) <= 29 / 2
+
+
+def test_a_label_that_was_held_out_altogether_is_said_to_be(tmp_path):
+    rows = [
+        {**row, "label": "rare" if at == 0 else LABELS[at % 2]} for at, row in enumerate(pairs(9))
+    ]
+    said = "label 'rare' is not in the training data that held_out leave"
+    found = []
+    for seed in range(12):
+        try:
+            read(tmp_path, {"train": rows, "validation": rows[3:]}, seed, held_out={"test": 30})
+        except UserError as error:
+            found.append(str(error))
+    assert found
+    assert all(said in line for line in found)
+
+
+def test_texts_of_symbols_alone_are_compared_as_they_stand(tmp_path):
+    def row(id_, premise, label):
+        return {"example_id": id_, "premise": premise, "hypothesis": "!", "label": label}
+
+    train = [row("a", "?", "yes"), row("b", "!!", "no"), row("c", "#", "yes")]
+    later = {"validation": [row("d", "$", "yes")], "test": [row("e", "#", "yes")]}
+    task = read(tmp_path, {"train": train, **later}, drop_overlap="examples")
+    assert [row["example_id"] for row in task.splits["train"]] == ["a", "b"]
+
+
+def test_groups_that_only_some_files_name_are_not_compared(tmp_path):
+    named = pairs(6)
+    unnamed = [{key: row[key] for key in row if key != "group_id"} for row in named]
+    said = r"test\.jsonl: no column 'group_id', which .*train\.jsonl has"
+    with pytest.raises(UserError, match=said):
+        read(
+            tmp_path, {"train": named, "validation": named, "test": unnamed}, drop_overlap="groups"
+        )
 
 
 @pytest.mark.parametrize(

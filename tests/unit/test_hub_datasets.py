@@ -6,10 +6,12 @@ give the same table.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import datasets
 import pyarrow as pa
@@ -22,6 +24,7 @@ from layerscope.config.base import Invalid
 from layerscope.config.tasks import HubDataset, InFiles, LocalFiles, check_source
 from layerscope.core.files import read_json
 from layerscope.data.labelled import read_task
+from layerscope.download.dataset import layout
 
 NO_LIMIT: dict[str, int | None] = dict.fromkeys(("train", "validation", "test"))
 CLASSES = ["O", "B-gene", "I-gene", "B-cell"]
@@ -40,8 +43,6 @@ configs:
   - {split: test, path: data/test.parquet}
 - config_name: pairs
   data_files: "pairs/*.csv"
-- config_name: elsewhere
-  data_files: OUTSIDE
 dataset_info:
 - config_name: bio
   features:
@@ -60,13 +61,11 @@ def save(path: Path, split: str, rows: slice = slice(None)) -> None:
 
 
 @pytest.fixture
-def repository(hub: Hub, tmp_path: Path) -> Path:
+def repository(hub: Hub) -> Path:
     """A data set of two configurations, described in its README; training data in two files."""
     folder = hub.repositories[f"datasets/{DATA}"].folder
     (folder / "some-data.py").unlink()
-    outside = tmp_path / "outside.parquet"
-    outside.write_bytes(b"")
-    (folder / "README.md").write_text(CARD.replace("OUTSIDE", str(outside)), encoding="utf-8")
+    (folder / "README.md").write_text(CARD, encoding="utf-8")
     (folder / "pairs").mkdir()
     (folder / "pairs" / "all.csv").write_text("premise,hypothesis,label\n")
     save(folder / "data" / "train-00000-of-00002.parquet", "train", slice(1))
@@ -127,6 +126,21 @@ def test_a_data_set_gives_the_table_that_plain_files_give(
     assert set(hub.files()) == {"README.md", *noted["files"]}  # and nothing of `pairs`
 
 
+def test_no_name_of_a_repository_leads_out_of_the_folder_that_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the folder for temporary files may be a link, as on clusters."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "link"))
+    victim = tmp_path / "victim"
+    victim.write_text("whole")
+    names = [str(victim), "../victim", "", "a//b", "train-0.parquet", "data/train/0.parquet"]
+    found = layout("it", names, tmp_path, None, {"train": "train"})
+    assert set(found.files["train"]) <= {"train-0.parquet", "data/train/0.parquet"}
+    assert victim.read_text() == "whole"
+
+
 def test_a_branch_of_converted_files_has_a_folder_for_each_configuration(
     hub: Hub, repository: Path, tmp_path: Path, plain: Any
 ) -> None:
@@ -179,6 +193,37 @@ def _nothing(folder: Path) -> None:
     pass
 
 
+def _zipped(folder: Path) -> None:
+    for path in folder.rglob("*.*"):
+        path.unlink()
+    (folder / "data.zip").write_bytes(b"PK")
+
+
+def _shared(folder: Path) -> None:
+    card = """---
+configs:
+- config_name: one
+  data_files: [{split: train, path: data/*.parquet}, {split: test, path: data/test.parquet}]
+---
+"""
+    (folder / "README.md").write_text(card)
+
+
+#: What a description may not name: other hosts, other repositories, other folders.
+ELSEWHERE = (
+    "hf://datasets/other/private/train.parquet",
+    "https://example.org/train.parquet",
+    "zip://train.parquet::data.zip",
+    "/etc/train.parquet",
+    "../train.parquet",
+)
+
+
+def _leading(place: str, folder: Path) -> None:
+    card = (folder / "README.md").read_text()
+    (folder / "README.md").write_text(card.replace("data/dev.parquet", place))
+
+
 @pytest.mark.parametrize(
     ("change", "wanted", "said"),
     [
@@ -199,13 +244,26 @@ def _nothing(folder: Path) -> None:
             "split 'train' (train): is in pairs/all.csv; allowed: Parquet files, or the full "
             "commit of the branch refs/convert/parquet",
         ),
+        *[
+            (
+                functools.partial(_leading, place),
+                {},
+                f"README.md has data in '{place}'; allowed: its own files",
+            )
+            for place in ELSEWHERE
+        ],
         (
-            _nothing,
-            {"configuration": "elsewhere", "splits": {"train": "train"}},
-            "outside.parquet'; allowed: files of the repository",
+            _script,
+            {"configuration": None},
+            "`kind: hub` reads CSV, JSON lines and CoNLL (some-data.py is not run, as no program",
         ),
-        (_script, {"configuration": None}, "loading script (some-data.py), which is never run"),
-        (_no_yaml, {}, "`datasets` cannot read its layout"),
+        (_no_yaml, {}, "README.md: while parsing a flow node; allowed: YAML"),
+        (_zipped, {"configuration": None}, "`datasets` cannot read its layout (File is not a zip"),
+        (
+            _shared,
+            {"configuration": None, "splits": {"train": "train", "test": "test"}},
+            "'data/test.parquet' is of train and of test; allowed: each file in one split",
+        ),
         (_nothing, {"sha256": {"data/dev.parquet": "0" * 64}}, "wanted " + "0" * 64),
     ],
 )
@@ -219,6 +277,13 @@ def test_what_cannot_be_had_is_one_line(
 ) -> None:
     change(repository)
     line = refused(hub, tmp_path, settings(**wanted))
+    assert {urlsplit(each.path).path for each in hub.requests} <= {
+        f"/api/datasets/{DATA}/revision/{REVISION}",
+        *(
+            f"/datasets/{DATA}/resolve/{REVISION}/{name}"
+            for name in ("README.md", "data/dev.parquet")
+        ),
+    }
     assert line.startswith(f"error: dataset repository '{DATA}' at {REVISION}")
     assert said in line
 

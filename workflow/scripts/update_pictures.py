@@ -1,4 +1,4 @@
-"""Take README's pictures from the finished demo (`make pictures`)."""
+"""Take the pictures of README and docs from a finished study (`make pictures`: from the demo)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ from layerscope.run_records.content import find_record
 from layerscope.runtime.program import run
 
 ROOT = Path(__file__).resolve().parents[2]
-PICTURES = ("scores", "probes-hpo-nli")
+#: Figures by study. The demo's are drawn anew whenever the drawing code changes.
+PICTURES = {
+    "demo": ("scores", "probes-hpo-nli"),
+    "open-models": ("scores", "probes-jnlpba", "attention-jnlpba"),
+}
 
 
 def drawing(modules: Mapping[str, str]) -> str:
@@ -28,11 +32,19 @@ def drawing(modules: Mapping[str, str]) -> str:
 
 
 def study_digest(configuration: Mapping[str, Any]) -> str:
-    """Digest of what a study is asked for: its configuration without defaults and checksums."""
+    """Digest of what a study is asked for: its configuration, less defaults, checksums, paths."""
     asked = validate(configuration).model_dump(mode="json", exclude_defaults=True)
     for entry in (*asked["models"].values(), *asked["tasks"].values()):
-        entry["source"].pop("sha256", None)
+        source = entry["source"]
+        source.pop("sha256", None)
+        if source["kind"] == "files":
+            source.pop("folder", None)
     return sha256_text(canonical_json(asked))
+
+
+def picture_name(study: str, figure: str) -> str:
+    """Name of the copy of a figure, without its ending."""
+    return figure if study == "demo" else f"{study}-{figure}"
 
 
 def main() -> None:
@@ -41,20 +53,26 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=ROOT / "results" / "demo")
     parser.add_argument("--images", type=Path, default=ROOT / "docs" / "images")
     arguments = parser.parse_args()
+    configuration = read_json(arguments.results / "config.json")
+    study = configuration["study"]
+    if study not in PICTURES:
+        raise UserError(f"{arguments.results}: study '{study}'; allowed: {', '.join(PICTURES)}")
     taken = {}
-    for name in PICTURES:
+    for name in PICTURES[study]:
         picture = arguments.results / "figures" / f"{name}.png"
         record = find_record(picture.with_suffix(".svg"))
         if record is None or marked(picture.read_bytes()) != record["lineage"]:
-            raise UserError(f"{picture}: not what its record tells of; allowed: a finished demo")
-        shutil.copyfile(picture, arguments.images / picture.name)
-        taken[name] = {
+            raise UserError(f"{picture}: not what its record tells of; allowed: a finished study")
+        copy = picture_name(study, name)
+        shutil.copyfile(picture, arguments.images / f"{copy}.png")
+        taken[copy] = {
             "lineage": record["lineage"],
             "figure": record["part"],
             "code": drawing(record["code"]["modules"]),
         }
-    study = study_digest(read_json(arguments.results / "config.json"))
-    write_json(arguments.images / "pictures.json", {"study": study, "pictures": taken})
+    notes = arguments.images / "pictures.json"
+    asked = study_digest(configuration)
+    write_json(notes, {**read_json(notes), study: {"study": asked, "pictures": taken}})
 
 
 if __name__ == "__main__":

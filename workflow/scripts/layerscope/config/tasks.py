@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from fnmatch import fnmatch
 from glob import glob, has_magic
@@ -51,7 +52,7 @@ class HpoNer(Section):
     kind: Literal["hpo-ner"] = Field(description="entities derived from the ontology")
 
 
-#: Of the training examples: at most half of them are left to other splits.
+#: Of the training examples, to each split that is held out of them.
 Percent = Annotated[int, Field(ge=1, le=50)]
 
 Paths = FilePath | Annotated[list[FilePath], Field(min_length=1)]
@@ -86,15 +87,16 @@ class SplitFiles(Section):
         A name without a match stays as it is: what is missing is for the reader to say.
         """
         return {
-            split: list(
-                dict.fromkeys(
-                    file
-                    for name in names
-                    for file in (sorted(glob(name, root_dir=folder)) or [name])
-                )
-            )
+            split: list(dict.fromkeys(file for name in names for file in _matches(name, folder)))
             for split, names in self.by_split().items()
         }
+
+
+def _matches(name: str, folder: str | Path) -> list[str]:
+    """The files that a name or pattern stands for; itself if there is none or one of that name."""
+    if os.path.isfile(os.path.join(folder, name)):
+        return [name]
+    return sorted(glob(name, root_dir=folder, recursive=True)) or [name]
 
 
 class SplitCounts(Section):

@@ -233,7 +233,7 @@ def _conll(file: TextFile, columns: Columns) -> tuple[list[Record], Counter[str]
             )
         if begins:
             document = skipped["document_lines"]
-            group = {"group_id": f"{file.path.name} document {document}"} if document else {}
+            group = {"group_id": f"document {document}"} if document else {}
             records.append(Record(file.path, number, {"tokens": [], "tags": [], **group}))
             begins = False
         _add_word(records[-1], number, cells[token_at], cells[tag_at])

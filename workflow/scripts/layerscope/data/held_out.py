@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from layerscope.core.errors import UserError
@@ -28,18 +29,19 @@ def hold_out(kind: str, rows: Rows, percents: Mapping[str, int], seed: int) -> d
         UserError: a group that is kept whole makes a split far too large, or nothing is left.
     """
     groups = [row["group_id"] for row in rows.rows]
-    waiting = iter(ordered_groups(groups, strata(kind, rows.rows), "held out", seed))
+    waiting = ordered_groups(groups, _strata(kind, rows.rows), "held out", seed)[::-1]
     split_of = ["train"] * len(groups)
     for split in reversed(SPLITS):
-        size, wanted = 0, round(percents.get(split, 0) * len(groups) / 100)
-        while size < wanted and (group := next(waiting, None)) is not None:
+        if split not in percents:
+            continue
+        size, wanted = 0, percents[split] * len(groups) / 100
+        # As near to what is wanted as the order allows, but one group or more.
+        while waiting and (size == 0 or 2 * (wanted - size) >= len(waiting[-1])):
+            group = waiting.pop()
             size += len(group)
             for row in group:
                 split_of[row] = split
-        if split in percents:
-            check_fraction(
-                rows.rows, size, percents[split], f"held_out.{split} {percents[split]} %"
-            )
+        check_fraction(rows.rows, size, percents[split], f"held_out.{split} {percents[split]} %")
     found = {
         split: rows.part([row for row, own in enumerate(split_of) if own == split])
         for split in ("train", *percents)
@@ -51,6 +53,18 @@ def hold_out(kind: str, rows: Rows, percents: Mapping[str, int], seed: int) -> d
                 "(group_id) that are smaller"
             )
     return found
+
+
+def _strata(kind: str, rows: Sequence[Row]) -> list[str]:
+    """A label, or the rarest entity type of a sentence, so that no type goes to one side by chance.
+
+    Sechidis et al. 2011, On the Stratification of Multi-Label Data, divide rare labels first.
+    """
+    if kind != "ner":
+        return strata(kind, rows)
+    types = [sorted({tag[2:] for tag in row["tags"] if tag != "O"}) for row in rows]
+    counts = Counter(name for own in types for name in own)
+    return [min(own, key=lambda name: (counts[name], name), default="O") for own in types]
 
 
 def without_overlap(kind: str, splits: Mapping[str, Rows], what: str) -> dict[str, Rows]:

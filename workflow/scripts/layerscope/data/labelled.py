@@ -6,6 +6,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from glob import has_magic
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,6 +31,7 @@ SUMS = "SHA256SUMS.txt"  # a list of digests that PhysioNet, for one, puts besid
 #: What files of probes' answers can number.
 MOST_LABELS = 2**15 - 1
 
+_PART = re.compile(r"-(\d{5})-of-(\d{5})(?=\.)")
 _SUM = re.compile(r"([0-9a-fA-F]{64}) +\*?(?:\./)?(.+)")
 
 
@@ -69,9 +71,11 @@ def read_task(
         made["left_out_by_overlap"] = {
             split: len(whole[split].rows) - len(read[split].rows) for split in SPLITS
         }
+    given = [name for name in ("held_out", "drop_overlap") if getattr(source, name)]
     labels = _labels(kind, source.labels, read["train"].rows, folder / next(iter(digests)))
+    left = f" that {' and '.join(given)} leave" if given else ""
     for split in SPLITS[1:]:
-        _check_known(kind, labels, read[split])
+        _check_known(kind, labels, read[split], left)
     return PreparedTask(
         kind=kind,
         labels=labels,
@@ -99,9 +103,17 @@ def _read_splits(
         UserError: as of `read_task`.
     """
     required = _required(source, folder)
+    files = _files_of(source, folder)
+    for name in source.sha256:
+        if not any(name in own for own in files.values()):
+            raise UserError(
+                f"{folder / name}: source.sha256 names it, but no split has it; allowed: "
+                f"{few([name for own in files.values() for name in own], 10)}"
+            )
     read: dict[str, Rows] = {}
+    named: dict[str, bool] = {}  # whether a file has groups of its own
     facts: dict[str, dict[str, Any]] = {}
-    for split, names in _files_of(source, folder).items():
+    for split, names in files.items():
         parts = [_read_file(kind, source, folder, required, name) for name in names]
         records = [record for part in parts for record in part.records]
         where = str(folder / names[0]) if len(names) == 1 else f"{split} ({few(names)})"
@@ -109,6 +121,7 @@ def _read_splits(
         if expected is not None and len(records) != expected:
             raise UserError(f"{where}: {len(records)} examples; allowed: {expected}")
         read[split] = make_rows(kind, split, records, source.labels)
+        named |= {str(own[0].path): _has_group(own) for own, *_ in parts if own}
         if not read[split].rows:
             raise UserError(f"{where}: no example; allowed: one or more")
         told = [{"file": name, **part.facts} for name, part in zip(names, parts, strict=True)]
@@ -118,7 +131,17 @@ def _read_splits(
             **({"tag_scheme": scheme_of(read[split].prefixes)} if kind == "ner" else {}),
             **sum((part.counts for part in parts), Counter(read[split].counts)),
         }
+    if source.drop_overlap == "groups" and len(set(named.values())) > 1:
+        has, lacks = (next(path for path in named if named[path] is own) for own in (True, False))
+        raise UserError(
+            f"{lacks}: no column 'group_id', which {has} has; allowed with drop_overlap groups: in "
+            "every file, or in none"
+        )
     return read, facts
+
+
+def _has_group(records: Sequence[Record]) -> bool:
+    return any("group_id" in record.cells for record in records)
 
 
 def _provenance(source: InFiles, digests: Mapping[str, str]) -> dict[str, Any]:
@@ -166,12 +189,44 @@ def _files_of(source: InFiles, folder: Path) -> dict[str, list[str]]:
                     "allowed: each file in one split"
                 )
             splits[name] = split
+        if any(map(has_magic, source.files.by_split()[split])):
+            _require_parts(folder, split, names)
     return found
 
 
+def _require_parts(folder: Path, split: str, names: Sequence[str]) -> None:
+    """Stop where a pattern finds some parts of a file, whose names say how many there are.
+
+    Raises:
+        UserError: it does.
+    """
+    parts: dict[tuple[str, int], set[int]] = {}
+    for name in names:
+        if match := _PART.search(name):
+            key = (name[: match.start()], int(match[2]))
+            parts.setdefault(key, set()).add(int(match[1]))
+    for (stem, count), found in parts.items():
+        lacking = sorted(set(range(count)) - found)
+        if lacking:
+            raise UserError(
+                f"{folder / stem}: files.{split} finds {len(found)} of {count} parts, not "
+                f"{few([f'{number:05d}' for number in lacking])}; allowed: all parts, or a list of "
+                "names"
+            )
+
+
 def _fetched(folder: Path) -> dict[str, Any]:
-    """What fetching a data set noted of it: files of each split, and names of classes."""
-    return read_json_object(folder / "source.json")
+    """What fetching a data set noted of it: files of each split, and names of classes.
+
+    Raises:
+        UserError: the folder was fetched as something else.
+    """
+    noted = read_json_object(folder / "source.json")
+    if not {"splits", "classes"} <= noted.keys():
+        raise UserError(
+            f"{folder}: not fetched as a data set; allowed: the folder removed, to fetch it again"
+        )
+    return noted
 
 
 def _read_file(
@@ -202,8 +257,17 @@ def _read_file(
         file = read_text(path)
         check(file.facts["sha256"])
         records, skipped = read_records(file, source.format, kind, source.columns)
+        if source.format == "conll":  # documents of two files are two
+            records = [_in_file(record, name) for record in records]
         counts, facts = Counter(file.repaired) + skipped, file.facts
     return _Part(records, counts, {**facts, "digest_was_required": bool(wanted)})
+
+
+def _in_file(record: Record, name: str) -> Record:
+    """A sentence whose document, if it has one, is that of a file."""
+    group = record.cells.get("group_id")
+    cells = {**record.cells, "group_id": f"{name} {group}"} if group else record.cells
+    return replace(record, cells=cells)
 
 
 def _required(source: InFiles, folder: Path) -> dict[str, Digests]:
@@ -264,8 +328,14 @@ def _labels(
     return labels
 
 
-def _check_known(kind: TaskKind, labels: Sequence[str], read: Rows) -> None:
+def _check_known(kind: TaskKind, labels: Sequence[str], read: Rows, left: str) -> None:
     """Check that a split has no label or type that training has not.
+
+    Args:
+        kind: of the task.
+        labels: of the training data.
+        read: of another split.
+        left: words on what the training data is without.
 
     Raises:
         UserError: it has.
@@ -277,6 +347,6 @@ def _check_known(kind: TaskKind, labels: Sequence[str], read: Rows) -> None:
         for name in _classes(kind, row):
             if name not in known:
                 raise UserError(
-                    f"{place}: {what} {show(name)} is not in the training file; "
+                    f"{place}: {what} {show(name)} is not in the training data{left}; "
                     f"allowed: {', '.join(labels)}, or a mapping in 'labels'"
                 )

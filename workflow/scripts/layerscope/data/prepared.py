@@ -117,8 +117,10 @@ def checked_rows(
 def text_keys(kind: str, row: Row) -> dict[str, str]:
     """The texts of an example by what they are, as keys to compare by."""
     if kind == "ner":
-        return {"sentences": text_key(" ".join(row["tokens"]))}
-    return {"premises": text_key(row["premise"]), "hypotheses": text_key(row["hypothesis"])}
+        texts = {"sentences": " ".join(row["tokens"])}
+    else:
+        texts = {"premises": row["premise"], "hypotheses": row["hypothesis"]}
+    return {name: text_key(text) or text for name, text in texts.items()}  # or: symbols alone
 
 
 def _words(kind: str, row: Row) -> int:

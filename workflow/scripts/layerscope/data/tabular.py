@@ -18,6 +18,7 @@ from layerscope.core.files import sha256_file
 from layerscope.data.examples import Columns, Record, chosen_columns, needed_columns
 
 BATCH = 4096  # rows in memory as Python objects
+_END = b"\xff\xff\xff\xff\0\0\0\0"  # of a stream of Arrow; one cut between batches lacks it
 
 #: A file's columns, and what reads some of them.
 Opened = tuple[pa.Schema, Callable[[list[str]], Iterator[pa.RecordBatch]]]
@@ -51,6 +52,9 @@ def read_columns(
     try:
         with (_parquet if format_ == "parquet" else _arrow)(path) as (schema, read):
             chosen = chosen_columns(schema.names, columns, needed_columns(kind), str(path))
+            for theirs in chosen.values():
+                if schema.names.count(theirs) > 1:
+                    raise UserError(f"{path}: column '{theirs}' occurs twice; allowed: once")
             names = {
                 ours: _classes(schema, theirs) or classes.get(theirs, [])
                 for ours, theirs in chosen.items()
@@ -65,7 +69,7 @@ def read_columns(
                             cells[ours], count = _named(cells[ours], known)
                             named["named_classes"] += count
                     records.append(Record(path, len(records) + 1, cells, unit="row"))
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
         message = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(
             f"{path}: {message}; allowed: a whole {format_.capitalize()} file"
@@ -82,6 +86,10 @@ def _parquet(path: Path) -> Iterator[Opened]:
 
 @contextmanager
 def _arrow(path: Path) -> Iterator[Opened]:
+    with open(path, "rb") as file:
+        file.seek(max(path.stat().st_size - len(_END), 0))
+        if file.read() != _END:
+            raise pa.ArrowInvalid("no end of the stream")
     with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as stream:
         yield stream.schema, lambda columns: _parts(stream, columns)
 

@@ -1,27 +1,33 @@
 """Which files of a data set repository hold which split, as the library `datasets` finds them.
 
 The library is shown a folder with the repository's description and, in place of its files, empty
-ones of their names. So it resolves configurations and splits, and neither connects to anything nor
-reads data; loading scripts it does not run.
+ones of their names, once the description is known to name nothing elsewhere. So it resolves
+configurations and splits, and neither connects to anything nor reads data; programs of the
+repository are not even shown to it.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
-from pathlib import Path, PurePosixPath
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
 from layerscope.core.errors import UserError
 from layerscope.core.wording import few
+from layerscope.download.hub import is_below
 
 #: Files that describe a data set, as far as a repository has them.
 DESCRIPTIONS = ("README.md", ".huggingface.yaml", "dataset_infos.json")
 #: What the library raises of a repository that it cannot make a data set of.
-_REFUSALS = (ValueError, OSError, RuntimeError, TypeError, AttributeError, KeyError)
+_REFUSALS = (
+    *(ValueError, OSError, RuntimeError, TypeError, AttributeError, KeyError, AssertionError),
+    *(ImportError, zipfile.BadZipFile, yaml.YAMLError),
+)
 _CONVERTED = "the full commit of the branch refs/convert/parquet, if the hub has converted it"
 
 
@@ -42,8 +48,7 @@ def layout(
     """The files of a configuration, and the names of its classes.
 
     Args:
-        where: the repository, for messages; what follows the last `/` of its name is that of a
-            loading script.
+        where: the repository, for messages.
         names: paths of all its files.
         described: a folder with `DESCRIPTIONS`, as far as there are any.
         wanted: the configuration, or, where none is described, a folder of the repository; None
@@ -52,34 +57,75 @@ def layout(
 
     Raises:
         UserError: there is no such configuration or split, no configuration was chosen of several,
-            the repository has a loading script, or the files of a split are not its own Parquet
-            files.
+            or a split has other files than Parquet files of the repository, or those of another.
     """
-    known = {name for name in names if not {"..", ""} & set(PurePosixPath(name).parts)}
-    scripts = [name for name in known if name.endswith(".py") and "/" not in name]
+    known = {name for name in names if is_below(name)}
+    programs = sorted(name for name in known if name.endswith(".py") and "/" not in name)
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "repository"
-        for name in known - set(scripts):
+        folder = Path(scratch).resolve() / "repository"
+        folder.mkdir()
+        for name in known - set(programs):
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            source = described / name
-            path.write_bytes(source.read_bytes() if name in DESCRIPTIONS else b"")
+            described_as = described / name
+            path.write_bytes(described_as.read_bytes() if name in DESCRIPTIONS else b"")
         try:
-            found = _resolved(folder, Path(scratch) / "cache", wanted, where)
+            _require_own(folder, where)
+            found = _resolved(folder, folder.with_name("cache"), wanted, where)
             places = {folder / name: name for name in known}
             files = {
                 ours: _files(found.files, split, f"{where}: split '{split}' ({ours})", places)
                 for ours, split in splits.items()
                 if split is not None
             }
-        except UserError:
-            if scripts:
+        except UserError as error:
+            hint = f" ({few(programs)} is not run, as no program of a repository is)"
+            raise UserError(f"{error}{hint if programs else ''}") from None
+    owner: dict[str, str] = {}
+    for ours, own in files.items():
+        for name in own:
+            if owner.setdefault(name, ours) != ours:
                 raise UserError(
-                    f"{where}: its data come from a loading script ({few(sorted(scripts))}), which "
-                    f"is never run; allowed: a data set of Parquet files, or {_CONVERTED}"
-                ) from None
-            raise
+                    f"{where}: '{name}' is of {owner[name]} and of {ours}; allowed: each file in "
+                    "one split"
+                )
     return Layout(files, found.classes)
+
+
+def _require_own(folder: Path, where: str) -> None:
+    """Stop where a description leads out of the repository.
+
+    Raises:
+        UserError: it does, or cannot be read.
+    """
+    for name in DESCRIPTIONS[:2]:
+        if not (folder / name).is_file():
+            continue
+        text = (folder / name).read_text(encoding="utf-8", errors="replace")
+        if name == "README.md":  # YAML between two lines of dashes
+            text = text.partition("---\n")[2].partition("\n---")[0] if text[:3] == "---" else ""
+        try:
+            described = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise UserError(
+                f"{where}: {name}: {str(error).splitlines()[0]}; allowed: YAML"
+            ) from None
+        for path in _paths(described):
+            if not is_below(path.removesuffix("/")) or "::" in path:
+                raise UserError(f"{where}: {name} has data in '{path}'; allowed: its own files")
+
+
+def _paths(described: Any, of_data: bool = False) -> Iterator[str]:
+    """All texts below `data_files` and `data_dir`."""
+    if isinstance(described, Mapping):
+        for key, value in described.items():
+            if key != "split":
+                yield from _paths(value, of_data or key in ("data_files", "data_dir"))
+    elif isinstance(described, list):
+        for value in described:
+            yield from _paths(value, of_data)
+    elif of_data and isinstance(described, str):
+        yield described
 
 
 def _resolved(folder: Path, cache: Path, wanted: str | None, where: str) -> Layout:
@@ -110,7 +156,7 @@ def _resolved(folder: Path, cache: Path, wanted: str | None, where: str) -> Layo
         builder = datasets.load_dataset_builder(str(folder), cache_dir=str(cache), **given)
         files = {str(split): list(paths) for split, paths in builder.config.data_files.items()}
         features = builder.info.features or {}
-    except (*_REFUSALS, yaml.YAMLError) as error:
+    except _REFUSALS as error:
         reason = str(error).replace(f"{folder}", "it").splitlines() or [type(error).__name__]
         raise UserError(
             f"{where}: `datasets` cannot read its layout ({reason[0]}); allowed: a data set of "
@@ -135,7 +181,7 @@ def _files(
     for path in found[split]:
         if Path(path) not in places:
             raise UserError(f"{where}: described as '{path}'; allowed: files of the repository")
-    names = [places[Path(path)] for path in found[split]]
+    names = list(dict.fromkeys(places[Path(path)] for path in found[split]))
     others = [name for name in names if not name.endswith(".parquet")]
     if others or not names:
         raise UserError(

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal, TypeVar
 
 import httpx2
@@ -148,8 +148,7 @@ def download(
                 f"allowed: {', '.join(names)}"
             )
     for name in names:
-        path = PurePosixPath(name)
-        if path.is_absolute() or ".." in path.parts or "\\" in name:
+        if not is_below(name):
             raise UserError(f"{repository}: file '{name}'; allowed: a path below the repository")
         if name not in repository.files:
             raise UserError(
@@ -159,6 +158,12 @@ def download(
         if announced is not None:  # known before anything is downloaded
             _check_wanted(repository, name, announced, wanted)
     return {name: _fetch(repository, name, wanted, folder) for name in names}
+
+
+def is_below(name: str) -> bool:
+    """Whether a path, such as a hub states, leads to a file below a folder and nowhere else."""
+    parts = name.split("/")
+    return not {"", ".", ".."} & set(parts) and "\\" not in name and "\0" not in name
 
 
 @contextmanager

@@ -254,7 +254,7 @@ def keep_files(
     facts: dict[str, dict[str, Any]] = {}
     for name, digest in digests.items():
         facts[name] = {"sha256": digest, "bytes": (folder / name).stat().st_size}
-        if not name.endswith(".parquet"):
+        if not name.endswith((".parquet", ".arrow", ".gz", ".zst")):
             with open(folder / name, "rb") as handle:
                 facts[name]["lines"] = sum(1 for _ in handle)
     for name in digests:
