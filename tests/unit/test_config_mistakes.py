@@ -332,6 +332,7 @@ def test_each_of_several_mistakes_has_its_line() -> None:
         ("columns", {"label": 2.5}, "columns.label: 2.5; allowed: text or a whole number"),
         ("columns", {1: "a"}, "columns[1]: 1 is not text; allowed: text, in quotes"),
         ("labels", {0: "O"}, "labels[0]: 0 is not text; allowed: text, in quotes"),
+        ("labels", {True: "O"}, "labels[1]: true is not text; allowed: text, in quotes"),  # yes: O
         ("labels", {"0": 1}, "labels.0: 1; allowed: text, or null"),
         (
             "format",

@@ -233,6 +233,14 @@ def test_tokens_with_white_space_are_kept(tmp_path):
     assert report["files"]["train"]["white_space_at_ends"] == 1
 
 
+def test_combining_marks_and_no_break_spaces_stay_as_they_are(tmp_path):
+    """Composed or not, a text is that of its file; a mark alone is a word."""
+    text = "cafe\u0301 B-x\n\u0301 O\ncaf\u00e9 O\n5\u00a0mg O\n"
+    rows, report = prepared(tmp_path, "ner", "conll", text)
+    assert rows[0]["tokens"] == ["cafe\u0301", "\u0301", "caf\u00e9", "5\u00a0mg"]
+    assert report["files"]["train"]["tokens_with_white_space"] == 1
+
+
 def test_empty_sentences_and_document_lines_are_skipped(tmp_path):
     text = "-DOCSTART- -X- O\n\na NN B-x\n\n\n\nb NN O\n-DOCSTART-\n\nc NN O\n\n"
     rows, report = prepared(tmp_path, "ner", "conll", text)
