@@ -191,7 +191,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         done = _run(workflow, folder, NOWHERE, "report", *options)
         assert done.returncode == 0, done.stdout + _logs(folder)
         assert "Everything verifies" in done.stdout
-        assert plan(workflow, folder, path, "results/paper/report.html", "--cores", "1") == set()
+        assert plan(workflow, folder, path, "--cores", "1", "results/paper/report.html") == set()
         yield Run(folder, config, hub, downloaded)
 
 
