@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from miniature import MODELS, TASKS, TUNED
+from miniature import MODELS, TUNED
 from running import Finished, Job, command, copy_workflow, environment, options, plan, snakemake
 
 from layerscope.core.files import sha256_file
@@ -20,13 +20,13 @@ from layerscope.run_records.content import ENDING
 pytestmark = pytest.mark.xdist_group("miniature")
 
 
+#: Of one task.
 TRAINED = tuple(
-    f"results/miniature/finetuned/{task}/{model}/{variant}"
-    for task in TASKS
+    f"results/miniature/finetuned/hpo-nli/{model}/{variant}"
     for model in MODELS
     for variant in TUNED
 )
-#: Made after the kill: all trainings, and what becomes of one model's on one task.
+#: Made after the kill: these trainings, and what becomes of one model's on one task.
 PART = (
     "results/miniature/scores/hpo-nli/gpt-tiny.json",
     *(

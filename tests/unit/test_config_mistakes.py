@@ -337,7 +337,7 @@ def test_each_of_several_mistakes_has_its_line() -> None:
         (
             "format",
             "xml",
-            "format: 'xml'; allowed: 'jsonl' or 'csv' or 'tsv' or 'conll' or 'parquet'",
+            "format: 'xml'; allowed: 'jsonl' or 'csv' or 'tsv' or 'conll' or 'parquet' or 'arrow'",
         ),
         (
             "files",

@@ -22,6 +22,7 @@ from hub import Hub
 
 from layerscope.config.base import Invalid
 from layerscope.config.tasks import HubDataset, InFiles, LocalFiles, check_source
+from layerscope.core.errors import UserError
 from layerscope.core.files import read_json
 from layerscope.data.labelled import read_task
 from layerscope.download.dataset import layout
@@ -264,28 +265,42 @@ def _leading(place: str, folder: Path) -> None:
             {"configuration": None, "splits": {"train": "train", "test": "test"}},
             "'data/test.parquet' is of train and of test; allowed: each file in one split",
         ),
-        (_nothing, {"sha256": {"data/dev.parquet": "0" * 64}}, "wanted " + "0" * 64),
     ],
 )
 def test_what_cannot_be_had_is_one_line(
     change: Callable[[Path], None],
     wanted: dict[str, Any],
     said: str,
-    hub: Hub,
     repository: Path,
-    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """And nothing is connected to."""
+
+    def connect(*_: Any) -> None:
+        pytest.fail("a connection was made")
+
     change(repository)
-    line = refused(hub, tmp_path, settings(**wanted))
+    monkeypatch.setattr("socket.socket.connect", connect)
+    names = [path.relative_to(repository).as_posix() for path in repository.rglob("*.*")]
+    given = settings(**wanted)
+    with pytest.raises(UserError) as failed:
+        layout("it", names, repository, given["configuration"], given["splits"])
+    line = str(failed.value)
+    assert line.startswith("it: ")
+    assert said in line
+    assert "\n" not in line
+
+
+def test_what_was_fetched_is_what_was_required(hub: Hub, repository: Path, tmp_path: Path) -> None:
+    """The program says in one line what is not, and asks for no more than it needs."""
+    line = refused(hub, tmp_path, settings(sha256={"data/dev.parquet": "0" * 64}))
+    assert line.startswith(f"error: dataset repository '{DATA}' at {REVISION}")
+    assert "wanted " + "0" * 64 in line
+    asked = ("README.md", "data/dev.parquet")
     assert {urlsplit(each.path).path for each in hub.requests} <= {
         f"/api/datasets/{DATA}/revision/{REVISION}",
-        *(
-            f"/datasets/{DATA}/resolve/{REVISION}/{name}"
-            for name in ("README.md", "data/dev.parquet")
-        ),
+        *(f"/datasets/{DATA}/resolve/{REVISION}/{name}" for name in asked),
     }
-    assert line.startswith(f"error: dataset repository '{DATA}' at {REVISION}")
-    assert said in line
 
 
 @pytest.mark.parametrize(
