@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from running import MINIATURE, Finished, copy_workflow, options, plan, snakemake
 
-#: Groups of tests that take long, in the order in which processes take them; then all others.
+#: Groups of tests that take long, in the order in which processes take them; then other slow tests.
 LONG = ("miniature", "paper", "own-data", "audit", "slurm", "keep", "test_benchmarks_gpu", "crate")
 
 
@@ -20,7 +20,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     def place(item: pytest.Item) -> int:
         mark = item.get_closest_marker("xdist_group")
-        return LONG.index(mark.args[0]) if mark and mark.args[0] in LONG else len(LONG)
+        if mark and mark.args[0] in LONG:
+            return LONG.index(mark.args[0])
+        return len(LONG) + (item.get_closest_marker("slow") is None)
 
     items.sort(key=place)
 
