@@ -222,7 +222,8 @@ ELSEWHERE = (
 
 def _leading(place: str, folder: Path) -> None:
     card = (folder / "README.md").read_text()
-    (folder / "README.md").write_text(card.replace("data/dev.parquet", place))
+    # White space before the first line of dashes hides nothing.
+    (folder / "README.md").write_text("\n" + card.replace("data/dev.parquet", place))
 
 
 @pytest.mark.parametrize(

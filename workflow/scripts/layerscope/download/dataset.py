@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
+from huggingface_hub import DatasetCard
 
 from layerscope.core.errors import UserError
 from layerscope.core.wording import few
@@ -101,15 +102,14 @@ def _require_own(folder: Path, where: str) -> None:
     for name in DESCRIPTIONS[:2]:
         if not (folder / name).is_file():
             continue
-        text = (folder / name).read_text(encoding="utf-8", errors="replace")
-        if name == "README.md":  # YAML between two lines of dashes
-            text = text.partition("---\n")[2].partition("\n---")[0] if text[:3] == "---" else ""
-        try:
-            described = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise UserError(
-                f"{where}: {name}: {str(error).splitlines()[0]}; allowed: YAML"
-            ) from None
+        try:  # as the library itself reads them
+            if name == "README.md":
+                described: Any = DatasetCard.load(folder / name).data.to_dict()
+            else:
+                described = yaml.safe_load((folder / name).read_text(encoding="utf-8"))
+        except (*_REFUSALS, RecursionError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise UserError(f"{where}: {name}: {reason}; allowed: YAML") from None
         for path in _paths(described):
             if not is_below(path.removesuffix("/")) or "::" in path:
                 raise UserError(f"{where}: {name} has data in '{path}'; allowed: its own files")
@@ -139,7 +139,7 @@ def _resolved(folder: Path, cache: Path, wanted: str | None, where: str) -> Layo
 
     try:
         configurations = datasets.get_dataset_config_names(str(folder))
-        given: dict[str, Any] = {}
+        given: dict[str, Any]
         if wanted is not None and wanted not in configurations and (folder / wanted).is_dir():
             given = {"data_dir": wanted}
         elif wanted is None and len(configurations) > 1:
