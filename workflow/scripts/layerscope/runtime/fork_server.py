@@ -31,7 +31,8 @@ from typing import Any
 from layerscope.runtime.fork_client import VARIABLE
 
 LIBRARIES = (
-    "pydantic",
+    "pydantic.main",  # pydantic itself imports what is asked of it
+    "pydantic.type_adapter",
     "pandas",
     "pyarrow.csv",
     "pyarrow.parquet",
@@ -42,6 +43,8 @@ LIBRARIES = (
     "matplotlib.figure",
     "matplotlib.backends.backend_pdf",
     "matplotlib.backends.backend_svg",
+    "matplotlib.style",
+    "PIL.JpegImagePlugin",
     "fontTools.subset",
     "concept_erasure",
     "torch",
@@ -49,6 +52,7 @@ LIBRARIES = (
     "transformers.models.auto.modeling_auto",
     "transformers.models.auto.tokenization_auto",
     "transformers.models.bert.modeling_bert",
+    "transformers.models.bert.tokenization_bert",
     "transformers.models.gpt2.modeling_gpt2",
 )
 

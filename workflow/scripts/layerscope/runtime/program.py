@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
@@ -11,10 +10,7 @@ from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import Any
 
-from layerscope.core.errors import UserError, printable
-from layerscope.run_records.recorder import recorded
 from layerscope.runtime.arguments import with_pipes_read
-from layerscope.runtime.disks import refusal
 from layerscope.runtime.fork_client import hand_over
 
 #: Seconds that huggingface_hub waits.
@@ -78,7 +74,18 @@ def run(main: Callable[[], None], network: bool = False) -> None:
     code = None if network else hand_over()
     if code is not None:
         sys.exit(code)
+    _run_here(main, network)
+
+
+def _run_here(main: Callable[[], None], network: bool) -> None:
+    """In this process. What it imports, one that only hands over has no need of."""
     signal.signal(signal.SIGTERM, _stop)
+    import logging
+
+    from layerscope.core.errors import UserError, printable
+    from layerscope.run_records.recorder import recorded
+    from layerscope.runtime.disks import refusal
+
     prepare_environment(network)
     for output in (sys.stdout, sys.stderr):
         if isinstance(output, TextIOWrapper):
