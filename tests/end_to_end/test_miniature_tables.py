@@ -162,7 +162,7 @@ def test_similarity_of_every_layer_of_every_variant_and_pair_of_models(results: 
 
 def test_attention_of_every_head_of_every_variant(results: Path) -> None:
     rows = _rows(results, "attention")
-    heads = {"minilm": 12, "gpt-tiny": 2}
+    heads = {"bert-tiny": 4, "gpt-tiny": 2}
     expected = {
         (task, model, variant, layer, head)
         for task in TASKS
@@ -241,7 +241,7 @@ def test_interventions_of_every_tuned_model_start_from_its_score(results: Path) 
 def test_the_evaluation_counts_each_entity_once_and_words_for_calibration(results: Path) -> None:
     rows = [row for row in _rows(results, "error_analysis") if row["seed"] is not None]
     words = pq.read_table(
-        results / "predictions" / "hpo-ner" / "minilm" / "f50-s1.parquet"
+        results / "predictions" / "hpo-ner" / "bert-tiny" / "f50-s1.parquet"
     ).num_rows
     assert {row["n"] for row in rows if (row["task"], row["measure"]) == ("hpo-ner", "ece")} == {
         words

@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from running import Finished, options, snakemake
+from running import Finished, copy_finished, options, snakemake
 
 from layerscope.core.files import sha256_directory
 
@@ -24,7 +24,7 @@ def test_jobs_side_by_side_use_different_devices(
     finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "run"
-    shutil.copytree(finished.folder, folder, symlinks=True)
+    copy_finished(finished, folder, shutil.copy2)
     models = [folder / "results/miniature/finetuned" / job for job in JOBS]
     expected = [sha256_directory(model) for model in models]
     for model in models:

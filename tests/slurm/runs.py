@@ -19,13 +19,13 @@ from layerscope.run_records.content import ENDING
 #: One fine-tuning has a minute at first, SLURM's least; all others have enough.
 MINUTES = (
     "finetune:runtime=(1 if attempt == 1 else 6)"
-    " if (wildcards.model, wildcards.seed) == ('minilm', '2') else 10"
+    " if (wildcards.model, wildcards.seed) == ('bert-tiny', '2') else 10"
 )
 RESULTS = Path("results/miniature")
 #: All fine-tuned models of one task.
 TUNED = [
     f"{RESULTS}/finetuned/hpo-nli/{model}/{variant}"
-    for model in ("minilm", "gpt-tiny")
+    for model in ("bert-tiny", "gpt-tiny")
     for variant in ("f50-s1", "f50-s2")
 ]
 

@@ -190,7 +190,7 @@ def in_another_order(setup: Setup) -> Setup:
 
 
 def write_defaults(config: Config) -> None:
-    config["models"]["minilm"]["finetuning"] = {"nli": {}, "ner": {}}
+    config["models"]["bert-tiny"]["finetuning"] = {"nli": {}, "ner": {}}
     config["activations"] = {"dtype": "float16"}
 
 

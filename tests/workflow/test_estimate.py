@@ -64,7 +64,7 @@ def test_the_table_is_printed_and_kept_and_nothing_else_happens(tmp_path: Path) 
     config = read_config(MINIATURE)
     config["activations"] = {"keep": "before-and-after", "layers": {"every": 2}}
     config["tasks"]["hpo-ner"]["probe_test_limit"] = 60
-    config["models"]["minilm"]["adapter"] = {"kind": "lora", "rank": 2}
+    config["models"]["bert-tiny"]["adapter"] = {"kind": "lora", "rank": 2}
     file = write_config(tmp_path / "study.yaml", config)
     profile = ROOT / "profiles" / "slurm"  # no SLURM is needed
     options = ("--slurm-init-seconds-before-status-checks", "1", "--profile", profile)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections import Counter
@@ -17,6 +16,7 @@ from running import (
     ROOT,
     Config,
     Finished,
+    copy_finished,
     copy_workflow,
     count,
     plan,
@@ -34,7 +34,7 @@ FOLLOWING = "Because they depend on these"
 def study(finished: Finished, tmp_path: Path) -> Finished:
     """The finished study in a folder of its own, of links: replace its files."""
     folder = tmp_path / "run"
-    shutil.copytree(finished.folder, folder, copy_function=os.link)
+    copy_finished(finished, folder)
     return finished._replace(folder=folder)
 
 
@@ -213,7 +213,7 @@ def test_a_model_removed(study: Finished, tmp_path: Path) -> None:
 
 
 def test_a_job_that_failed(finished: Finished, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(finished.folder, tmp_path / "run"))
+    folder = copy_finished(finished, tmp_path / "run", shutil.copy2)
     study = finished._replace(folder=folder)
     table = folder / "results" / "miniature" / "tables" / "scores.parquet"
     sound = table.read_bytes()

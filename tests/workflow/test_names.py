@@ -15,14 +15,14 @@ NOTE = "see {Smith2020}, {wildcards.x} and $(touch owned)"
 def test_jobs_run_from_a_path_that_a_shell_would_take_apart(name: str, tmp_path: Path) -> None:
     workflow = copy_workflow(tmp_path / name)
     config = read_config(MINIATURE)
-    config["models"]["minilm"]["note"] = NOTE
+    config["models"]["bert-tiny"]["note"] = NOTE
     study = write_config(tmp_path / "the study.yaml", config)
     given = ("--configfile", study, "--cores", "1")
     kept = "results/miniature/config.json"
     result = snakemake(workflow, tmp_path / "in here", *given, kept)
     assert result.returncode == 0, result.stdout
     read = json.loads((tmp_path / "in here" / kept).read_text(encoding="utf-8"))
-    assert read["models"]["minilm"]["note"] == NOTE
+    assert read["models"]["bert-tiny"]["note"] == NOTE
     everything = snakemake(workflow, tmp_path / "in here", *given, "--dry-run", "--printshellcmds")
     assert everything.returncode == 0, everything.stdout
     assert NOTE in everything.stdout

