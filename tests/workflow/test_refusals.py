@@ -61,7 +61,9 @@ def _no_such_folder(config: Config) -> None:
             _unfit_probe: "tasks.hpo-ner.probes[0]: 'svm' does not fit a task of kind 'ner'",
         },
         {
-            _no_such_folder: "bert-tiny.source.path: '{folder}/no/such/folder' has no config",
+            _no_such_folder: (
+                "models.bert-tiny.source.path: '{folder}/no/such/folder' has no config"
+            ),
         },
     ],
 )
