@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 import yaml
 from forking import ForkServer
 
+from layerscope.runtime.fork_client import THREADS, VARIABLE
+
 ROOT = Path(__file__).parents[1]
 DEMO = ROOT / "config" / "config.yaml"
 PAPER = ROOT / "config" / "paper.yaml"
@@ -76,8 +78,26 @@ def environment() -> dict[str, str]:
 
 @functools.cache
 def _server() -> ForkServer:
-    """Of this process of the tests."""
+    """Of this process of the tests, for Snakemake."""
     return ForkServer(environment(), "snakemake")
+
+
+@functools.cache
+def _server_of_jobs() -> tuple[subprocess.Popen[str], str]:
+    """Of this process of the tests, with which it ends; and its socket. For jobs, as README has it.
+
+    `make demo` starts one for each run; it imports for ten seconds.
+    """
+    script = ROOT / "workflow" / "scripts" / "fork_server.py"
+    process = subprocess.Popen(
+        [sys.executable, script, "sh", "-c", f"echo ${VARIABLE}; exec cat"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    assert process.stdout
+    return process, process.stdout.readline().strip()
 
 
 def snakemake(
@@ -89,22 +109,14 @@ def snakemake(
 ) -> subprocess.CompletedProcess[str]:
     """Run Snakemake to its end; stdout and stderr come together in `stdout`.
 
-    `variables` are added to the environment. With `fork_server`, jobs run as in `make demo`.
+    `variables` are added to the environment. With `fork_server`, a server forks the programs.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    arguments = command(workflow, folder, *options, fork_server=fork_server)
     given = environment() | dict(variables or {})
-    if not fork_server:
-        return _server().run(arguments[1:], folder, given, together=True)
-    return subprocess.run(
-        arguments,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        cwd=folder,
-        env=given,
-    )
+    if fork_server:
+        given |= {VARIABLE: _server_of_jobs()[1], THREADS: "1"}
+    arguments = command(workflow, folder, *options)
+    return _server().run(arguments[1:], folder, given, together=True)
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,10 @@ from replicas import make_replica
 from running import (
     ROOT,
     Config,
-    command,
     copy_workflow,
-    environment,
     plan,
     read_config,
+    snakemake,
     write_config,
 )
 
@@ -142,16 +141,8 @@ def made_small(config: Config) -> None:
 def _run(
     workflow: Path, folder: Path, endpoint: str, *options: str | Path
 ) -> subprocess.CompletedProcess[str]:
-    settings = environment() | {"HF_ENDPOINT": endpoint, "NO_PROXY": "127.0.0.1"}
-    return subprocess.run(
-        command(workflow, folder, *options, fork_server=True),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        cwd=folder,
-        env=settings,
-    )
+    settings = {"HF_ENDPOINT": endpoint, "NO_PROXY": "127.0.0.1"}
+    return snakemake(workflow, folder, *options, fork_server=True, variables=settings)
 
 
 def _logs(folder: Path) -> str:

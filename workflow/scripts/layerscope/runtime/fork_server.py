@@ -173,6 +173,7 @@ def _run(call: dict[str, Any], streams: Sequence[int]) -> int:
     os.environ.clear()
     os.environ.update(call["environment"])
     del os.environ[VARIABLE]
+    tempfile.tempdir = None  # the server's, which need not be the program's
     sys.argv = call["argv"]
     sys.path[0] = str(Path(sys.argv[0]).resolve().parent)
     for name in [name for name in sys.modules if name.partition(".")[0] == "layerscope"]:
