@@ -30,7 +30,7 @@ $(VENV)/.ready: requirements.lock constraints.txt
 	@touch $@
 
 # And what tests, linters and export need.
-$(VENV)/.dev: $(VENV)/.ready requirements-dev.txt constraints.txt $(wildcard tests/packages/*/*.toml)
+$(VENV)/.dev: $(VENV)/.ready requirements-dev.txt constraints.txt tests/packages/tiny-bert/pyproject.toml
 	$(INSTALL) -r requirements-dev.txt -c constraints.txt
 	$(INSTALL) --no-deps --no-build-isolation tests/packages/tiny-bert
 	@touch $@

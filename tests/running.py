@@ -84,9 +84,9 @@ def _server() -> ForkServer:
 
 @functools.cache
 def _server_of_jobs() -> tuple[subprocess.Popen[str], str]:
-    """Of this process of the tests, with which it ends; and its socket. For jobs, as README has it.
+    """The fork server for jobs, and the path of its socket; it ends with this test process.
 
-    `make demo` starts one for each run; it imports for ten seconds.
+    `make demo` starts one for each run, which takes ten seconds to import its libraries.
     """
     script = ROOT / "workflow" / "scripts" / "fork_server.py"
     process = subprocess.Popen(

@@ -1,1 +1,1 @@
-"""A BERT of three layers with random weights, made by `make_replica` of tests/replicas.py."""
+"""Random weights of `make_replica("bert", ...)` in tests/replicas.py: three layers, no heads."""

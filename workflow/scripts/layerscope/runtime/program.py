@@ -78,7 +78,7 @@ def run(main: Callable[[], None], network: bool = False) -> None:
 
 
 def _run_here(main: Callable[[], None], network: bool) -> None:
-    """In this process. What it imports, one that only hands over has no need of."""
+    """Run `main` in this process. Imports stand here: one that hands over needs none of them."""
     signal.signal(signal.SIGTERM, _stop)
     import logging
 
