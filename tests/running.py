@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,21 +85,36 @@ def _server() -> ForkServer:
 
 
 @functools.cache
-def _server_of_jobs() -> tuple[subprocess.Popen[str], str]:
-    """The fork server for jobs, and the path of its socket; it ends with this test process.
+def server_of_jobs() -> Mapping[str, str]:
+    """What programs need in their environment for a fork server to run them.
 
-    `make demo` starts one for each run, which takes ten seconds to import its libraries.
+    All processes of the tests share one, which takes ten seconds to import its libraries. It ends
+    when the process does that started the tests.
     """
-    script = ROOT / "workflow" / "scripts" / "fork_server.py"
-    process = subprocess.Popen(
-        [sys.executable, script, "sh", "-c", f"echo ${VARIABLE}; exec cat"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment(),
-    )
-    assert process.stdout
-    return process, process.stdout.readline().strip()
+    started = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
+    place = Path(tempfile.gettempdir()) / f"layerscope-tests-{os.getuid()}-{started}"
+    with place.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not place.exists():
+            wait = f"echo ${VARIABLE}; while kill -0 {started}; do sleep 1; done; rm -f '{place}'*"
+            process = subprocess.Popen(
+                [
+                    sys.executable,
+                    ROOT / "workflow" / "scripts" / "fork_server.py",
+                    "sh",
+                    "-c",
+                    wait,
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                env=environment(),
+                start_new_session=True,
+            )
+            assert process.stdout
+            place.write_text(process.stdout.readline().strip())
+    return {VARIABLE: place.read_text(), THREADS: "1"}
 
 
 def snakemake(
@@ -114,7 +131,7 @@ def snakemake(
     folder.mkdir(parents=True, exist_ok=True)
     given = environment() | dict(variables or {})
     if fork_server:
-        given |= {VARIABLE: _server_of_jobs()[1], THREADS: "1"}
+        given |= server_of_jobs()
     arguments = command(workflow, folder, *options)
     return _server().run(arguments[1:], folder, given, together=True)
 

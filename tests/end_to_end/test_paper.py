@@ -41,8 +41,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("paper")]
 PAPER = ROOT / "config" / "paper.yaml"
 REAL_JNLPBA = ROOT.parent / "shared" / "data" / "jnlpba" / "dataset"
 KINDS = {"bert": "bert", "biobert": "biobert", "gpt2-medium": "gpt2", "biogpt": "biogpt"}
-#: All are downloaded; these are studied. The miniature has a model of GPT-2's kind.
-STUDIED = ("bert", "biobert", "biogpt")
+#: All are downloaded; these are studied: BioBERT is a BERT, and the miniature has a GPT-2.
+STUDIED = ("bert", "biogpt")
 PICKLED = {"biobert", "biogpt"}
 MEDNLI = {"train": 48, "validation": 12, "test": 30}
 RELATIONS = ("entailment", "contradiction", "neutral")
@@ -242,9 +242,8 @@ def test_the_verdict_has_a_line_for_each_published_value_of_the_study(run: Run) 
     rows = _rows(run, "reproduction")
     compared = {(row["task"], row["model"]) for row in rows if row["verdict"] != "not comparable"}
     assert ("mednli", "bert") in compared
-    assert ("mednli", "biobert") in compared
     # Models with random weights must not agree with what is published.
-    assert {row["verdict"] for row in rows if row["model"] in KINDS} <= {
+    assert {row["verdict"] for row in rows if row["model"] in STUDIED} <= {
         "below",
         "inconclusive",
         "not comparable",

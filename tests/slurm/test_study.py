@@ -57,13 +57,13 @@ def test_small_jobs_go_together(calm: Calm) -> None:
     assert len(_of_rule(calm.run.jobs, *ON_GPU)) == costly == 3
     assert len(_of_rule(calm.run.jobs, "probe")) == counts["probe"] / 2  # two in a variant
     rest = [job for job in calm.run.jobs if job not in _of_rule(calm.run.jobs, *ON_GPU, "probe")]
-    # The task's baselines, its scores, what tables have of the model, and tables.
-    assert len(rest) == 4, [job.name for job in rest]
-    assert len(calm.planned) == 18  # in 9 jobs of SLURM
+    # The task's scores, what tables have of the model, and tables.
+    assert len(rest) == 3, [job.name for job in rest]
+    assert len(calm.planned) == 14  # in 8 jobs of SLURM
 
 
 def test_a_group_asks_for_what_its_largest_rule_needs(calm: Calm) -> None:
-    for job in _of_rule(calm.run.jobs, "scores", "parts", "tables", "probe", "baseline"):
+    for job in _of_rule(calm.run.jobs, "scores", "parts", "tables", "probe"):
         assert job.cpus == 1, job
         assert job.memory.endswith("M"), job
         assert int(job.memory[:-1]) <= 2000, job

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -178,13 +177,3 @@ def draw(name: str, tables: dict[str, Path], out: Path, task: str | None = None)
     given = [f"{table}={tables[table]}" for table in figure.tables]
     of_task = ["--task", task] if task else []
     run_program("draw", name, *of_task, "--tables", *given, "--out", out)
-
-
-def draw_all(tables: dict[str, Path], tasks: Sequence[str], out: Path) -> list[Path]:
-    """Draw every figure of the catalogue; the SVG files."""
-    made = []
-    for figure in catalogue.planned(catalogue.FIGURES, CHOSEN):
-        for task in tasks if figure.by_task else [None]:
-            made.append(out / f"{figure.stem.format(task=task)}.svg")
-            draw(figure.name, tables, made[-1], task)
-    return made

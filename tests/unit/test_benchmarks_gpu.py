@@ -18,6 +18,15 @@ GPU = ROOT / "benchmarks" / "gpu"
 PARTS = sorted(path.stem.removeprefix("part_") for path in GPU.glob("part_*.py"))
 
 
+#: A part that holds.
+WORKING = """
+import json, sys
+row = {"what": "made up", "value": 2.0, "unit": "x", "goal": "", "ok": None}
+with open(sys.argv[sys.argv.index("--out") + 1], "w") as file:
+    json.dump({"rows": [row]}, file)
+"""
+
+
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(GPU / "run.py"), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True)
@@ -42,7 +51,7 @@ def test_a_part_holds_on_a_processor(
 
 @pytest.mark.slow
 def test_parts_that_fail_are_reported_and_the_next_one_runs(tmp_path: Path) -> None:
-    """A benchmark whose `kill` is broken, beside one that is not."""
+    """A benchmark whose `kill` is broken, beside one that is not; neither imports anything."""
     copy = tmp_path / "benchmarks"
     for source in (*GPU.glob("*"), *GPU.parent.glob("*.py")):
         if source.is_file():
@@ -50,6 +59,7 @@ def test_parts_that_fail_are_reported_and_the_next_one_runs(tmp_path: Path) -> N
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(source.read_bytes())
     (copy / "gpu" / "part_kill.py").write_text("raise SystemExit('nothing works')\n")
+    (copy / "gpu" / "part_probes.py").write_text(WORKING)
     (tmp_path / "workflow").symlink_to(ROOT / "workflow")
     results = tmp_path / "gpu.json"
     command = [sys.executable, str(copy / "gpu" / "run.py"), "kill", "probes"]
@@ -59,7 +69,7 @@ def test_parts_that_fail_are_reported_and_the_next_one_runs(tmp_path: Path) -> N
     found: dict[str, Any] = json.loads(results.read_text(encoding="utf-8"))
     assert found["probes"]["machine"]["versions"]["torch"]
     assert "| kill | FAILED | exit code 1 |" in ran.stdout
-    assert "| probes | bilstm-crf, one layer on the processor |" in ran.stdout
+    assert "| probes | made up | 2 x |" in ran.stdout
     assert "nothing works" in ran.stderr
     assert ran.stderr.endswith("error: kill: not everything holds\n")
 

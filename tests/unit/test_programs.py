@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -310,33 +311,28 @@ def test_a_model_is_fetched_and_continued(tmp_path: Path, monkeypatch: pytest.Mo
 
 # --- killed and run again ----------------------------------------------------------------------
 
-# Runs a program and stops for good before one of its renames: what is written lies there, hidden.
-HALTING = """
-import os, runpy, sys, time
-left, rename = int(sys.argv[1]), os.replace
-def halt(*paths):
-    global left
-    left -= 1
-    if left:
-        return rename(*paths)
-    print("halted", flush=True)
-    time.sleep(600)
-os.replace = halt
-sys.argv = sys.argv[2:]
-sys.path[0] = os.path.dirname(sys.argv[0])
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
 
+def kill_before(rename: int, module: Any, *arguments: object) -> None:
+    """SIGKILL a program before one of its renames, counted from 1: a fork of this process."""
+    child = os.fork()
+    if child == 0:
+        left, original = rename, os.replace
 
-def kill_before(rename: int, program: str, arguments: list[object]) -> None:
-    """SIGKILL a program before one of its renames, counted from 1."""
-    command = [sys.executable, "-c", HALTING, str(rename), str(SCRIPTS / program)]
-    with subprocess.Popen(
-        command + [str(argument) for argument in arguments], stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "halted\n"
-        process.kill()
+        def halt(*paths: Any) -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            original(*paths)
+
+        os.replace = halt  # type: ignore[assignment]
+        sys.argv = [f"{module.__name__}.py", *map(str, arguments)]
+        try:
+            module.main()
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -368,16 +364,16 @@ def test_extraction_and_probing_restart_cleanly(
             *("--probe-rows", "validation", "--out-predictions", out / "predictions"),
         ]
 
-    for name, module, arguments, renames, last in (
+    for module, arguments, renames, last in (
         # The renames: each split's file, the folder of both, the table of attention.
-        ("extract.py", extract, extraction, (2, 4), "attention"),
-        ("probe.py", probe, probing, (1, 2), "probes"),
+        (extract, extraction, (2, 4), "attention"),
+        (probe, probing, (1, 2), "probes"),
     ):
         call(module, monkeypatch, *arguments(tmp_path / "whole"))
         for rename in renames:
-            kill_before(rename, name, arguments(tmp_path / "again"))
+            kill_before(rename, module, *arguments(tmp_path / "again"))
             hidden = list((tmp_path / "again").rglob(".*"))
-            assert hidden, f"{name} was not killed in the middle"
+            assert hidden, f"{module} was not killed in the middle"
             assert not (tmp_path / "again" / last).exists()
         call(module, monkeypatch, *arguments(tmp_path / "again"))
         assert files(tmp_path / "again") == files(tmp_path / "whole")

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import errno
-import json
 import logging
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +13,7 @@ from typing import Any
 
 import pytest
 from safetensors.torch import load_file
-from test_finetuning import CLASSES, SETTINGS, pairs, sentences, tuned
+from test_finetuning import SETTINGS, pairs, sentences, tuned
 from test_pretraining import SETTINGS as PRETRAINING
 from test_pretraining import SHAPE, run
 from tiny_models import Tiny, save_encoder
@@ -25,13 +22,11 @@ from transformers import MixtralConfig, MixtralForTokenClassification, Trainer
 from layerscope.config.weights import Lora
 from layerscope.core.errors import UserError
 from layerscope.core.files import require_newer, require_past, whole_directory, writer
-from layerscope.core.formats import write_table
 from layerscope.runtime.program import STOPPED
 from layerscope.training import checkpoints as checkpoints_module
 from layerscope.training import trainer
 from layerscope.training.checkpoints import Checkpoints, newest, until_success
 
-SCRIPTS = Path(trainer.__file__).parents[2]
 BRIEF = SETTINGS.model_copy(update={"epochs": 3})  # 26 examples: 4 steps an epoch, the last of 2
 STEPS = 12
 
@@ -330,55 +325,3 @@ def test_a_key_depends_on_the_job(tmp_path: Path) -> None:
             assert checkpoints is not None
             keys.add(checkpoints.key)
     assert len(keys) == 3
-
-
-# --- real processes ----------------------------------------------------------------------------
-
-
-@pytest.mark.slow
-def test_a_killed_program_loses_the_steps_since_its_last_checkpoint(
-    encoder: Tiny, tmp_path: Path
-) -> None:
-    """SIGKILL; no byte differs. SIGTERM is tried where a GPU is (benchmarks/gpu, `kill`)."""
-    table, sample = tmp_path / "table.parquet", tmp_path / "sample.parquet"
-    held = tmp_path / "held.parquet"
-    write_table(table, "nli", pairs(26, 1).to_pylist(), {"labels": CLASSES})
-    write_table(held, "nli", pairs(12, 5).to_pylist(), {"labels": CLASSES})
-    write_table(sample, "sample", {"example_id": [f"p{index}" for index in range(26)]})
-    settings = SETTINGS.model_copy(update={"epochs": 10})
-    checkpoints = tmp_path / "results" / "checkpoints" / "nli" / "m"
-    out = tmp_path / "results" / "finetuned" / "m"
-
-    def start(*more: object) -> subprocess.Popen[str]:
-        command: list[object] = [
-            *(sys.executable, SCRIPTS / "finetune.py", "--kind", "nli", "--architecture"),
-            *("encoder", "--settings", settings.model_dump_json(), "--seed", 1),
-            *("--model", encoder.folder, "--train", table, "--sample", sample),
-            *("--validation", held, "--out", out, "--checkpoints", checkpoints, *more),
-        ]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        return subprocess.Popen(
-            list(map(str, command)), stderr=subprocess.PIPE, text=True, env=environment
-        )
-
-    process = start("--checkpoint-seconds", 0)
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "step 20 of 40" in line:
-            break
-    process.kill()
-    process.communicate(timeout=120)
-    assert process.returncode == -signal.SIGKILL
-    saved = max(int(p.name.removeprefix("step-")) for p in checkpoints.glob("step-*"))
-    assert 0 < saved < 40
-    assert not out.exists()
-
-    process = start()
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors
-    assert f"resuming after step {saved} of 40" in errors
-    tuned(encoder, tmp_path / "whole", pairs(26, 1), settings=settings)
-    assert contents(out) == contents(tmp_path / "whole")
-    left = [path for path in (tmp_path / "results").rglob("*") if out not in path.parents]
-    assert sorted(left) == sorted([out.parent, out])
-    assert json.loads((out / "history.json").read_text())["steps"] == 40

@@ -29,7 +29,7 @@ def large_study() -> Callable[..., Config]:
 @pytest.mark.parametrize(
     "size",
     [
-        {"models": 8, "tasks": 2, "seeds": 10},
+        {"models": 8, "tasks": 2, "seeds": 3},
         {"models": 1, "tasks": 1, "seeds": 25},  # 100 fine-tuned variants of a model
     ],
 )

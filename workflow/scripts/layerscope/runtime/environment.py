@@ -31,9 +31,11 @@ def distributions_of(package: str) -> list[str]:
 
     Usually it is one of that name; looking through all that is installed takes half a second.
     """
+    if not package.isidentifier():  # the name of a distribution, such as scikit-learn
+        return []
     try:
         found = distribution(package)
-    except (PackageNotFoundError, ValueError):  # the second: no name at all
+    except PackageNotFoundError:
         return packages_distributions().get(package, [])
     shipped = (found.read_text("top_level.txt") or package).split()
     return [found.name] if package in shipped else packages_distributions().get(package, [])
