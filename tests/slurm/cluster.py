@@ -130,10 +130,6 @@ def program(job: SlurmJob) -> int | None:
     return None
 
 
-def cancel(job: SlurmJob) -> None:
-    _call("scancel", str(job.id))
-
-
 def update_node(node: str, state: str) -> None:
     reason = [] if state == "resume" else ["reason=test"]
     _call("scontrol", "update", f"nodename={node}", f"state={state}", *reason)

@@ -59,7 +59,7 @@ def test_small_jobs_go_together(calm: Calm) -> None:
     rest = [job for job in calm.run.jobs if job not in _of_rule(calm.run.jobs, *ON_GPU, "probe")]
     # The task's scores, what tables have of the model, and tables.
     assert len(rest) == 3, [job.name for job in rest]
-    assert len(calm.planned) == 14  # in 8 jobs of SLURM
+    assert len(calm.planned) == 12  # in 8 jobs of SLURM
 
 
 def test_a_group_asks_for_what_its_largest_rule_needs(calm: Calm) -> None:

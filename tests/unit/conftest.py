@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,6 +77,23 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tiny]:
 def replica(request: pytest.FixtureRequest, published: dict[str, Tiny]) -> Tiny:
     """Each of the four in turn."""
     return published[request.param]
+
+
+@pytest.fixture(scope="session")
+def made_tables(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> dict[str, Path]:
+    """Tables by name of a made-up study of two models, made once for all processes of the tests."""
+    import synthetic_tables
+
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "made-tables"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "tables.json").exists():
+            made = synthetic_tables.make_tables(folder)
+            (folder / "tables.json").write_text(json.dumps(made, default=str))
+    found = json.loads((folder / "tables.json").read_text())
+    return {name: Path(path) for name, path in found.items()}
 
 
 @pytest.fixture

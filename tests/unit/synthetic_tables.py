@@ -10,7 +10,7 @@ from typing import Any
 from unittest import mock
 
 import pandas as pd
-from synthetic_results import LABELS, METRICS_OF
+from synthetic_results import LABELS, METRICS_OF, MODELS, TASKS, write_study
 
 from layerscope import catalogue
 from layerscope.core.formats import read_table, write_table
@@ -177,3 +177,13 @@ def draw(name: str, tables: dict[str, Path], out: Path, task: str | None = None)
     given = [f"{table}={tables[table]}" for table in figure.tables]
     of_task = ["--task", task] if task else []
     run_program("draw", name, *of_task, "--tables", *given, "--out", out)
+
+
+#: Blocks and heads of the models of `make_tables`.
+SHAPES = {"minilm": (3, 2), "gpt-mini": (2, 3)}
+
+
+def make_tables(folder: Path) -> dict[str, Path]:
+    """Tables by name of a study of two models, two tasks, two fractions and two seeds."""
+    files = write_study(folder, TASKS, SHAPES, (10, 100), (1, 2))
+    return tabulate(files, {model: MODELS[model] for model in SHAPES}, folder / "tables")

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from gpu.table import page
+from running import server_of_jobs
 
 ROOT = Path(__file__).resolve().parents[2]
 GPU = ROOT / "benchmarks" / "gpu"
@@ -40,6 +41,8 @@ def test_a_part_holds_on_a_processor(
     """In this process, which has imported already what each part imports."""
     monkeypatch.syspath_prepend(GPU)
     environment = importlib.import_module("gpu.run").environment("cpu")
+    if part == "record":  # what it starts, nobody kills
+        environment |= server_of_jobs()
     for name, value in environment.items():  # of what it starts
         monkeypatch.setenv(name, value)
     arguments = ["--device", "cpu", "--tiny", "--out", str(tmp_path / "part.json")]

@@ -11,8 +11,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from synthetic_results import MODELS, TASKS, write_study
-from synthetic_tables import run_program, tabulate
+from synthetic_results import TASKS
+from synthetic_tables import SHAPES, run_program
 
 from layerscope.core.formats import read_table
 from layerscope.core.lineage import Origin, marked, running
@@ -20,7 +20,6 @@ from layerscope.explorer import page as page_module
 from layerscope.explorer.content import contents, measure_name, short
 from layerscope.explorer.page import embedded, page
 
-SHAPES = {"minilm": (3, 2), "gpt-mini": (2, 3)}
 FILES = Path(page_module.__file__).parent
 NAMES = (
     "scores",
@@ -60,10 +59,8 @@ def content_of(text: str) -> Row:
 
 
 @pytest.fixture(scope="module")
-def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("study")
-    files = write_study(folder, TASKS, SHAPES, (10, 100), (1, 2))
-    return tabulate(files, {m: MODELS[m] for m in SHAPES}, folder / "tables")
+def tables(made_tables: dict[str, Path]) -> dict[str, Path]:
+    return made_tables
 
 
 def write_page(tables: dict[str, Path], out: Path, names: tuple[str, ...] = NAMES) -> str:

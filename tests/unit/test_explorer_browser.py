@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import pytest
-from synthetic_results import MODELS, TASKS, write_study
-from synthetic_tables import run_program, tabulate
+from synthetic_tables import SHAPES, run_program
 
 from layerscope.core.formats import read_table
 from layerscope.core.table_files import read_frame
@@ -26,7 +25,6 @@ pytestmark = [
     pytest.mark.skipif(BROWSER is None, reason=f"none of {', '.join(BROWSERS)}"),
 ]
 
-SHAPES = {"minilm": (3, 2), "gpt-mini": (2, 3)}
 NAMES = (
     "scores",
     "probes",
@@ -99,10 +97,8 @@ def browse(page: Path, profile: Path, fragment: str = "") -> Shown:
 
 
 @pytest.fixture(scope="module")
-def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("study")
-    files = write_study(folder, TASKS, SHAPES, (10, 100), (1, 2))
-    return tabulate(files, {m: MODELS[m] for m in SHAPES}, folder / "tables")
+def tables(made_tables: dict[str, Path]) -> dict[str, Path]:
+    return made_tables
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from forking import run_program
+from running import server_of_jobs
 from tiny_models import TEXTS, Tiny, ner_table, nli_table, save_encoder
 
 import extract
@@ -92,7 +93,7 @@ def call(module: Any, monkeypatch: pytest.MonkeyPatch, *arguments: object) -> No
 
 def failure(name: str, *arguments: object) -> str:
     """What a program that must fail prints, from a process of its own."""
-    result = run_program(SCRIPTS / name, *arguments)
+    result = run_program(SCRIPTS / name, *arguments, environment=os.environ | server_of_jobs())
     assert result.returncode == 1, result.stderr
     assert result.stdout == ""
     return result.stderr

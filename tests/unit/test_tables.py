@@ -12,7 +12,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 from synthetic_results import MODELS, TASKS, write_study
-from synthetic_tables import CHOSEN, FILES, SETTINGS, records, run_program, tabulate
+from synthetic_tables import CHOSEN, FILES, SETTINGS, SHAPES, records, run_program, tabulate
 
 from layerscope import catalogue
 from layerscope.core.errors import UserError
@@ -29,14 +29,10 @@ from layerscope.tables.rows import (
     score_rows,
 )
 
-SHAPES = {"minilm": (3, 2), "gpt-mini": (2, 3)}
-
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("study")
-    files = write_study(folder, TASKS, SHAPES, (10, 100), (1, 2))
-    return tabulate(files, {m: MODELS[m] for m in SHAPES}, folder / "tables")
+def study(made_tables: dict[str, Path]) -> dict[str, Path]:
+    return made_tables
 
 
 def attention(values: dict[tuple[str, int, int, str], float | None]) -> pa.Table:

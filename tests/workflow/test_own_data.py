@@ -9,12 +9,13 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import yaml
-from running import ROOT, copy_workflow, environment, plan, with_downstream
+from running import ROOT, copy_workflow, environment, plan, server_of_jobs, with_downstream
 
 from layerscope.config import jobs
 from layerscope.config.load import validate
@@ -48,16 +49,16 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.text, encoding="utf-8")
     commands = "".join(block.text for block in BLOCKS if block.language == "bash")
-    _run(folder, commands, sys.executable, "workflow/scripts/fork_server.py")
+    _run(folder, commands, server_of_jobs())
     return folder
 
 
-def _run(folder: Path, commands: str, *under: str) -> None:
-    """Run commands as in an activated environment; `under`: another program that runs them."""
-    variables = environment()
+def _run(folder: Path, commands: str, given: Mapping[str, str] | None = None) -> None:
+    """Run commands as in an activated environment; `given`: further variables of it."""
+    variables = environment() | dict(given or {})
     variables["PATH"] = f"{Path(sys.executable).parent}:{variables['PATH']}"
     done = subprocess.run(
-        [*under, "bash", "-euc", commands],
+        ["bash", "-euc", commands],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
