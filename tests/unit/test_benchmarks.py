@@ -70,6 +70,7 @@ def test_the_page_has_every_stage_and_keeps_what_stands_around_the_tables(
         report.replaced("no markers", tables)
 
 
+@pytest.mark.slow
 def test_the_program_writes_a_file_a_stage_and_refuses_an_unknown_one(tmp_path: Path) -> None:
     command = [sys.executable, str(BENCHMARKS / "run.py"), "--smoke", "--results", str(tmp_path)]
     ran = subprocess.run([*command, "demo"], capture_output=True, text=True)

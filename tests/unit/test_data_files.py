@@ -307,6 +307,7 @@ needs_data = pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared/data b
 
 
 @needs_data
+@pytest.mark.slow
 def test_jnlpba(tmp_path):
     """Counts as README of the data and Collier and Kim (2004) give them."""
     folder = SHARED / "jnlpba" / "dataset"

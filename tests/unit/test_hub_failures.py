@@ -29,6 +29,8 @@ from fetching import (
 )
 from hub import Hub
 
+pytestmark = pytest.mark.slow
+
 # --- transfers that break ----------------------------------------------------------------------
 
 

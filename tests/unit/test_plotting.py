@@ -33,6 +33,8 @@ from layerscope.figures import (
 )
 from layerscope.figures.style import GREY, percent_looks, save
 
+pytestmark = pytest.mark.slow
+
 Row = dict[str, Any]
 #: Settings of the table of associations.
 ASSOCIATION = json.dumps({**json.loads(SETTINGS), "families": {}})

@@ -175,6 +175,7 @@ def test_agreement_needs_the_whole_interval_within_the_tolerance(
     assert judge(reference(value=0.8, tolerance=0.02), Ours(value, low, high)) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [3, 5])
 def test_what_is_off_by_the_tolerance_seldom_agrees(n: int) -> None:
     """The error of two one-sided tests is largest on the edge; what is near agrees."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from running import MINIATURE, PAPER, ROOT, read_config, snakemake, write_config
 
-pytestmark = pytest.mark.xdist_group("estimate")  # they share a plan
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("estimate")]  # they share a plan
 
 
 def _resources(text: str, rule: str) -> list[dict[str, str]]:

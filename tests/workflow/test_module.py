@@ -11,6 +11,8 @@ import yaml
 from rules import rules
 from running import MINIATURE, ROOT, Job, Plan, parse, plan, read_config, snakemake, write_config
 
+pytestmark = pytest.mark.slow
+
 OUTER = f"""
 configfile: "outer.yaml"
 

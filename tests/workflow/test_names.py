@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from running import MINIATURE, copy_workflow, read_config, snakemake, write_config
 
+pytestmark = pytest.mark.slow
+
 NOTE = "see {Smith2020}, {wildcards.x} and $(touch owned)"
 
 
