@@ -49,7 +49,8 @@ def test_each_figure_has_something_to_show(
         tables = {name: [str(miniature[1][name])] for name in each.tables}
         figure = module.figure(Drawn(tables, task if each.by_task else None))
         assert figure.axes
-        figure.draw_without_rendering()
+        if task == next(iter(TASKS)):
+            figure.draw_without_rendering()
 
 
 @pytest.mark.slow  # each figure is drawn and opened in the miniature study
