@@ -96,7 +96,8 @@ def server_of_jobs() -> Mapping[str, str]:
     with place.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not place.exists():
-            wait = f"echo ${VARIABLE}; while kill -0 {started}; do sleep 1; done; rm -f '{place}'*"
+            wait = f"echo ${VARIABLE}; while kill -0 {started}; do sleep 1; done"
+            wait += f"; rm -f '{place}' '{lock.name}'"
             process = subprocess.Popen(
                 [
                     sys.executable,

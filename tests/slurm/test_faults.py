@@ -85,7 +85,7 @@ def test_a_node_was_drained_and_the_controller_away(fault: str, troubled: Run) -
 
 
 def test_data_goes_together_and_asks_for_what_its_largest_rule_needs(troubled: Run) -> None:
-    """Data, a corpus and two fine-tunings; the calm run has all other groups."""
+    """Data, a corpus and two fine-tunings; the calm run has others."""
     (data,) = _namesakes(troubled, "away")
     assert data.cpus == 1
     assert data.memory.endswith("M")
