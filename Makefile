@@ -65,6 +65,7 @@ lint: lint-python lint-workflow
 lint-python: $(VENV)/.dev
 	ruff check .
 	ruff format --check .
+	codespell
 	mypy
 
 lint-workflow: $(VENV)/.dev
