@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
+import pandas as pd
+import pytest
 from matplotlib.colors import to_rgb
 
 from layerscope.core.looks import looks
 from layerscope.core.measures import chosen_measures
-from layerscope.figures.style import percent_looks
+from layerscope.figures import cross_model_similarity
+from layerscope.figures.style import bands, folded, percent_looks, share_y
 
 
 def test_models_look_different_and_keep_their_looks() -> None:
@@ -16,6 +21,37 @@ def test_models_look_different_and_keep_their_looks() -> None:
     assert len({look.colour for look in found.values()}) == 8
     assert len({look.marker for look in found.values()}) == 8
     assert looks(names[:3]) == {name: found[name] for name in names[:3]}
+    assert len(set(looks([f"m{i}" for i in range(64)]).values())) == 64
+
+
+def test_many_models_fold_into_bands_of_one_scale() -> None:
+    groups = folded([f"m{i}" for i in range(11)], 5)
+    assert groups == [[f"m{i}" for i in range(4 * k, min(4 * k + 4, 11))] for k in range(3)]
+    figure, found = bands(groups, (7.0, 2.0), 2)
+    share_y([band.grid for band in found], ["a", "b"])
+    assert len(figure.axes) == 2 * 11
+    found[0].grid[0, 0].set_ylim(0, 7)
+    assert {axes.get_ylim() for band in found for axes in band.grid[0]} == {(0, 7)}
+    assert found[2].grid[1, 2].get_ylim() != (0, 7)
+    assert figure.get_size_inches().tolist() == [7.0, 2.0 + 2 * 1.7]
+
+
+def test_more_pairs_than_looks_are_strips_by_similarity() -> None:
+    models = [f"m{i}" for i in range(5)]
+    rows = pd.DataFrame(
+        {"model": model, "other": other, "view": "word", "percent": 0, "seed": 1,
+         "depth": depth, "value": 0.1 * number + 0.01 * depth}
+        for number, (model, other) in enumerate(itertools.combinations(models, 2))
+        for depth in (0.0, 0.5, 1.0)
+    )  # fmt: skip
+    panel, _ = cross_model_similarity.draw(rows).axes
+    names = [text.get_text() for text in panel.get_yticklabels()]
+    assert names == [", ".join(pair) for pair in reversed([*itertools.combinations(models, 2)])]
+    drawn = panel.images[0].get_array()
+    assert drawn[0, [0, -1]].tolist() == pytest.approx([0.9, 0.91])
+    assert (
+        cross_model_similarity.draw(rows[rows["model"] != "m0"]).axes[0].lines
+    )  # six: a line each
 
 
 def _luminance(colour: str) -> float:

@@ -35,8 +35,8 @@ class Look(NamedTuple):
 
 
 def looks(models: Sequence[str]) -> dict[str, Look]:
-    """Colour and marker of each model, by its place."""
+    """Colour and marker of each model, by its place; no two of the first 64 have both the same."""
     return {
-        model: Look(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)])
+        model: Look(COLOURS[i % len(COLOURS)], MARKERS[(i + i // len(COLOURS)) % len(MARKERS)])
         for i, model in enumerate(models)
     }

@@ -110,7 +110,8 @@ export function axes(holder, label, height, x, y) {
 /* A model's marker, in the order of `core/looks.py`. */
 function marker(model, x, y, size, open) {
   const r = size / 2,
-    k = place(model) < 0 ? 0 : place(model) % 8;
+    p = Math.max(0, place(model)),
+    k = (p + Math.floor(p / 8)) % 8;
   const turned = (points) =>
     points.map(([a, b]) => `${(x + a * r).toFixed(1)},${(y + b * r).toFixed(1)}`).join("L");
   const cross = [

@@ -9,19 +9,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
 from layerscope.core.errors import UserError
 from layerscope.core.table_files import Drawn
 from layerscope.figures.style import (
+    COLUMNS,
     GREY,
     Missing,
+    bands,
     empty,
+    folded,
     layer_ticks,
     legend_below,
     missing_handles,
     models_of,
+    name_columns,
     percents_of,
     share_y,
     styled,
@@ -85,33 +89,34 @@ def draw(rows: pd.DataFrame, missing: Missing = MappingProxyType({})) -> Figure:
     largest = rows[rows["percent"] == percent]
     grids = {place: grid_of(own) for place, own in largest.groupby(["model", "measure"])}
     nothing = pd.DataFrame()
-    figure = Figure(figsize=(width_for(len(models)), 5.6), layout="constrained")
-    grid = figure.subplots(
-        4, len(models), sharex="col", squeeze=False, height_ratios=[1.35, 1, 1.35, 1]
+    groups = folded(models, COLUMNS)
+    figure, found = bands(
+        groups, (width_for(len(groups[0])), 5.6), 4, sharex="col", height_ratios=[1.35, 1, 1.35, 1]
     )
     drawn: set[str] = set()
     for index, (measure, name) in enumerate(_NAMES.items()):
-        maps, curves = grid[2 * index], grid[2 * index + 1]
-        _heat_maps(figure, maps, [grids.get((m, measure), nothing) for m in models], measure)
-        share_y(curves[None], [measure])
-        for axes, model in zip(curves, models, strict=True):
-            for ending, (_, style) in _REFERENCES.items():
-                reference = grids.get((model, f"{measure}_{ending}"), nothing)
-                if not reference.empty:
-                    drawn.add(ending)
-                    axes.plot(reference.columns, reference.mean(), markersize=3, **style)
-            values = grids.get((model, measure), nothing)
-            if not values.empty:
-                axes.vlines(values.columns, values.min(), values.max(), **_RANGE)
-                axes.plot(values.columns, values.mean(), color=_LINE, marker="o")
-                layer_ticks(axes, values.columns[0], values.columns[-1])
-        curves[0].set_ylabel(name)
-        maps[0].set_ylabel("Head")
-    for axes, model in zip(grid[0], models, strict=True):
-        axes.set_title(model)
-    for axes in grid[-1]:
-        axes.set_xlabel("Layer")
-    figure.align_ylabels(grid[:, 0])
+        limits = _limits([grids[m, measure] for m in models if (m, measure) in grids], measure)
+        share_y([band.grid[2 * index + 1][None] for band in found], [measure])
+        for band in found:
+            maps, curves = band.grid[2 * index], band.grid[2 * index + 1]
+            of_band = [grids.get((m, measure), nothing) for m in band.models]
+            _heat_maps(band.part, maps, of_band, measure, limits)
+            for axes, model in zip(curves, band.models, strict=True):
+                for ending, (_, style) in _REFERENCES.items():
+                    reference = grids.get((model, f"{measure}_{ending}"), nothing)
+                    if not reference.empty:
+                        drawn.add(ending)
+                        axes.plot(reference.columns, reference.mean(), markersize=3, **style)
+                values = grids.get((model, measure), nothing)
+                if not values.empty:
+                    axes.vlines(values.columns, values.min(), values.max(), **_RANGE)
+                    axes.plot(values.columns, values.mean(), color=_LINE, marker="o")
+                    layer_ticks(axes, values.columns[0], values.columns[-1])
+            curves[0].set_ylabel(name)
+            maps[0].set_ylabel("Head")
+    for band in found:
+        name_columns(band, "Layer")
+        band.part.align_ylabels(list(band.grid[:, 0]))
     handles = [
         Line2D([], [], color=_LINE, marker="o", label=f"before and after ({percent} %)"),
         Line2D([], [], label="range over heads", **_RANGE),
@@ -126,20 +131,27 @@ def draw(rows: pd.DataFrame, missing: Missing = MappingProxyType({})) -> Figure:
     return figure
 
 
+def _limits(grids: Sequence[pd.DataFrame], measure: str) -> tuple[float, float]:
+    """Least and greatest value of the colours of all heat maps of a measure."""
+    finite = pd.concat(grid.stack() for grid in grids)
+    low, high = (
+        (np.floor(finite.min() * 20) / 20, 1.0)
+        if measure == "cosine"
+        else (0.0, np.ceil(finite.max() * 20) / 20)
+    )
+    return low, max(high, low + 0.05)
+
+
 def _heat_maps(
-    figure: Figure,
+    part: Figure | SubFigure,
     panels: npt.NDArray[np.object_],
     grids: Sequence[pd.DataFrame],
     measure: str,
+    limits: tuple[float, float],
 ) -> None:
-    """One heat map a model, all with the same colours, and the colour bar at the end."""
-    finite = pd.concat(grid.stack() for grid in grids if not grid.empty)
+    """One heat map a model, and the colour bar at the end."""
     # Dark is always what fine-tuning changed most.
-    low, high, colours = (
-        (np.floor(finite.min() * 20) / 20, 1.0, "cividis")
-        if measure == "cosine"
-        else (0.0, np.ceil(finite.max() * 20) / 20, "cividis_r")
-    )
+    colours = "cividis" if measure == "cosine" else "cividis_r"
     image = None
     for axes, values in zip(panels, grids, strict=True):
         axes.grid(False)
@@ -148,14 +160,14 @@ def _heat_maps(
             continue
         heads, (first, last) = len(values), values.columns[[0, -1]]
         image = axes.imshow(
-            values, aspect="auto", cmap=colours, vmin=low, vmax=max(high, low + 0.05),
+            values, aspect="auto", cmap=colours, vmin=limits[0], vmax=limits[1],
             interpolation="nearest", extent=(first - 0.5, last + 0.5, heads - 0.5, -0.5),
         )  # fmt: skip
         step = max(1, -(-heads // 4))
         axes.set_yticks(range(0, heads, step))
         axes.spines[:].set_visible(False)
     if image is not None:
-        figure.colorbar(
+        part.colorbar(
             image, ax=list(panels), label=_NAMES[measure], fraction=0.05, pad=0.015, aspect=12
         )
 

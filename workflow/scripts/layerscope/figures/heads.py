@@ -16,13 +16,18 @@ from layerscope.core.errors import UserError
 from layerscope.core.table_files import Drawn
 from layerscope.figures.attention import grid_of
 from layerscope.figures.style import (
+    COLUMNS,
     GREY,
+    Band,
     Missing,
+    bands,
     empty,
+    folded,
     layer_ticks,
     legend_below,
     missing_handles,
     models_of,
+    name_columns,
     percents_of,
     share_y,
     styled,
@@ -67,31 +72,13 @@ def draw(rows: pd.DataFrame, missing: Missing = MappingProxyType({})) -> Figure:
     percent = percents_of(rows)[-1]
     rows = rows[rows["percent"] == percent]
     models = models_of(rows)
-    figure = Figure(figsize=(width_for(len(models)), 5.4), layout="constrained")
-    panels = figure.subplots(
-        1 + len(CHANGES), len(models), sharex="col", squeeze=False, height_ratios=[1.5, 1, 1, 1]
-    )
-    share_y(panels[1:], list(CHANGES))
+    groups = folded(models, COLUMNS)
+    size = (width_for(len(groups[0])), 5.4)
+    heights = [1.5, *[1] * len(CHANGES)]
+    figure, found = bands(groups, size, len(heights), sharex="col", height_ratios=heights)
+    share_y([band.grid[1:] for band in found], list(CHANGES))
     known = rows["ceiling"].notna().any()
-    marked = False
-    for column, model in zip(panels.T, models, strict=True):
-        own = rows[rows["model"] == model]
-        changed = own[["layer", "head"]].join(changes(own))
-        column[0].set_title(model)
-        image, dots = _heat_map(column[0], own)
-        marked |= dots > 0
-        for axes, name in zip(column[1:], CHANGES, strict=True):
-            _changes(axes, grid_of(changed, name))
-        layer_ticks(column[-1], own["layer"].min(), own["layer"].max())
-        column[-1].set_xlabel("Layer")
-    figure.colorbar(
-        image, ax=list(panels[0]), fraction=0.05, pad=0.015, aspect=12,
-        label=f"Relative change\n(0: {'two seeds' if known else 'no change'}, 1: other head)",
-    )  # fmt: skip
-    panels[0, 0].set_ylabel("Head")
-    for axes, label in zip(panels[1:, 0], CHANGES.values(), strict=True):
-        axes.set_ylabel(label)
-    figure.align_ylabels(panels[:, 0])
+    dots = sum(_band(band, rows, "two seeds" if known else "no change") for band in found)
     dot: dict[str, Any] = {"linestyle": "", "markeredgewidth": 0}
     handles = [
         Line2D(
@@ -99,12 +86,34 @@ def draw(rows: pd.DataFrame, missing: Missing = MappingProxyType({})) -> Figure:
         ),
         Line2D([], [], marker="o", markersize=2.6, color=_HEAD, label="one head", **dot),
     ]  # fmt: skip
-    if marked:
+    if dots:
         label = "exceeds difference between seeds"
         handles.append(Line2D([], [], marker=".", color="black", label=label, **dot))
     handles += missing_handles(missing, "attention")
     legend_below(figure, handles, 2 if len(models) <= 2 else 3)
     return figure
+
+
+def _band(band: Band, rows: pd.DataFrame, zero: str) -> int:
+    """The panels of a band, `zero` naming what a change of 0 is; how many heads have a dot."""
+    marked = 0
+    for column, model in zip(band.grid.T, band.models, strict=True):
+        own = rows[rows["model"] == model]
+        changed = own[["layer", "head"]].join(changes(own))
+        image, dots = _heat_map(column[0], own)
+        marked += dots
+        for axes, name in zip(column[1:], CHANGES, strict=True):
+            _changes(axes, grid_of(changed, name))
+        layer_ticks(column[-1], own["layer"].min(), own["layer"].max())
+    name_columns(band, "Layer")
+    band.part.colorbar(
+        image, ax=list(band.grid[0]), fraction=0.05, pad=0.015, aspect=12,
+        label=f"Relative change\n(0: {zero}, 1: other head)",
+    )  # fmt: skip
+    for axes, label in zip(band.grid[:, 0], ("Head", *CHANGES.values()), strict=True):
+        axes.set_ylabel(label)
+    band.part.align_ylabels(list(band.grid[:, 0]))
+    return marked
 
 
 def _heat_map(axes: Axes, rows: pd.DataFrame) -> tuple[AxesImage, int]:

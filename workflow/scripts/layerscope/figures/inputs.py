@@ -16,9 +16,13 @@ from layerscope.core.table_files import Drawn
 from layerscope.core.variants import PRETRAINED, RANDOM
 from layerscope.figures.scores import DASHES, line_of
 from layerscope.figures.style import (
+    COLUMNS,
     GREY,
+    bands,
+    folded,
     legend_below,
     models_of,
+    name_columns,
     percent_looks,
     percents_of,
     styled,
@@ -91,31 +95,30 @@ def draw(rows: pd.DataFrame, scores: pd.DataFrame) -> Figure:
         for percent, look in percents.items()
     }
     heights = [len(views) + 0.6 for views in known.values()]
-    figure = Figure(
-        figsize=(width_for(len(models) + 1), 1.1 + 0.3 * sum(heights)), layout="constrained"
-    )
-    grid = figure.subplots(
-        len(known), len(models), sharex=True, sharey="row", squeeze=False, height_ratios=heights
+    groups = folded(models, COLUMNS)
+    size = (width_for(len(groups[0]) + 1), 1.1 + 0.3 * sum(heights))
+    figure, found = bands(
+        groups, size, len(known), sharex=True, sharey="row", height_ratios=heights
     )
     lines = levels(scores, metric)
-    for line, (probe, views) in zip(grid, known.items(), strict=True):
-        for axes, model in zip(line, models, strict=True):
-            for name, level in lines.items():
-                axes.axvline(level, color=GREY, linewidth=0.9, dashes=DASHES[name], zorder=1)
-            for at, view in enumerate(views):
-                for number, (label, variant) in enumerate(variants.items()):
-                    if (place := (probe, view, model, variant)) in best:
-                        shift = 0.17 * (number - (len(variants) - 1) / 2)
-                        _mark(axes, best[place], at + shift, styles[label])
-            axes.set_ylim(len(views) - 0.4, -0.6)
-            axes.set_yticks(range(len(views)), [INPUTS[view] for view in views])
-            axes.tick_params(axis="y", length=0)
-            axes.locator_params(axis="x", nbins=4)
-        line[0].set_ylabel(probe)
-    for axes, model in zip(grid[0], models, strict=True):
-        axes.set_title(model)
-    for axes in grid[-1]:
-        axes.set_xlabel(f"{METRICS[metric]}, best layer")
+    for band in found:
+        for line, (probe, views) in zip(band.grid, known.items(), strict=True):
+            for axes, model in zip(line, band.models, strict=True):
+                for name, level in lines.items():
+                    axes.axvline(level, color=GREY, linewidth=0.9, dashes=DASHES[name], zorder=1)
+                for at, view in enumerate(views):
+                    for number, (label, variant) in enumerate(variants.items()):
+                        if (place := (probe, view, model, variant)) in best:
+                            shift = 0.17 * (number - (len(variants) - 1) / 2)
+                            _mark(axes, best[place], at + shift, styles[label])
+                axes.set_ylim(len(views) - 0.4, -0.6)
+                axes.set_yticks(range(len(views)), [INPUTS[view] for view in views])
+                axes.tick_params(axis="y", length=0)
+                axes.locator_params(axis="x", nbins=4)
+            line[0].set_ylabel(probe)
+        name_columns(band, f"{METRICS[metric]}, best layer")
+    for band in found[1:]:
+        band.grid[0, 0].sharex(found[0].grid[0, 0])
     handles = [Line2D([], [], linestyle="", label=name, **styles[name]) for name in variants]
     handles += [
         Line2D([], [], color=GREY, linewidth=0.9, dashes=DASHES[name], label=name) for name in lines

@@ -11,7 +11,17 @@ from layerscope.core.looks import looks
 from layerscope.core.table_files import Drawn
 from layerscope.core.variants import RANDOM, without_seed
 from layerscope.figures.curves import curve, draw_curve
-from layerscope.figures.style import legend_below, models_of, percents_of, styled, width_for
+from layerscope.figures.style import (
+    COLUMNS,
+    bands,
+    folded,
+    legend_below,
+    models_of,
+    name_columns,
+    percents_of,
+    styled,
+    width_for,
+)
 
 NAMES = {"reaches": "Depth of 95 %\nof the best", "expected_layer": "Expected depth"}
 
@@ -32,20 +42,19 @@ def draw(rows: pd.DataFrame) -> Figure:
     probes = list(rows[["probe", "view"]].drop_duplicates().itertuples(index=False, name=None))
     names = [probe if view == "word" else f"{probe}, {view}" for probe, view in probes]
     known = looks(names)
-    figure = Figure(figsize=(width_for(len(models)), 3.4), layout="constrained")
-    grid = figure.subplots(len(NAMES), len(models), sharex=True, sharey=True, squeeze=False)
-    for line, (measure, title) in zip(grid, NAMES.items(), strict=True):
-        for axes, model in zip(line, models, strict=True):
-            for (probe, view), look in zip(probes, known.values(), strict=True):
-                own = panels.get((measure, model, probe, view), rows.iloc[:0])
-                draw_curve(axes, curve(own, "place", "depth"), look, markersize=3)
-            axes.set_xticks(range(len(percents)), [str(percent) for percent in percents])
-            axes.set_ylim(-0.05, 1.05)
-        line[0].set_ylabel(title)
-    for axes, model in zip(grid[0], models, strict=True):
-        axes.set_title(model)
-    for axes in grid[-1]:
-        axes.set_xlabel("Training data (%)")
+    groups = folded(models, COLUMNS)
+    size = (width_for(len(groups[0])), 3.4)
+    figure, found = bands(groups, size, len(NAMES), sharex=True, sharey=True)
+    for band in found:
+        for line, (measure, title) in zip(band.grid, NAMES.items(), strict=True):
+            for axes, model in zip(line, band.models, strict=True):
+                for (probe, view), look in zip(probes, known.values(), strict=True):
+                    own = panels.get((measure, model, probe, view), rows.iloc[:0])
+                    draw_curve(axes, curve(own, "place", "depth"), look, markersize=3)
+                axes.set_xticks(range(len(percents)), [str(percent) for percent in percents])
+                axes.set_ylim(-0.05, 1.05)
+            line[0].set_ylabel(title)
+        name_columns(band, "Training data (%)")
     handles = [
         Line2D([], [], color=look.colour, marker=look.marker, label=name)
         for name, look in known.items()

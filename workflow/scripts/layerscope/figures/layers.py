@@ -6,17 +6,22 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from layerscope.core.looks import METRICS
+from layerscope.core.looks import METRICS, Look
 from layerscope.core.variants import PRETRAINED, RANDOM, without_seed
 from layerscope.figures.curves import curve, draw_curve, estimates
 from layerscope.figures.style import (
+    COLUMNS,
     GREY,
+    bands,
+    folded,
     layer_ticks,
     legend_below,
     models_of,
+    name_columns,
     percent_looks,
     percents_of,
     share_y,
@@ -39,40 +44,18 @@ def draw(rows: pd.DataFrame, wanted: Sequence[tuple[str, str, str]]) -> Figure:
     models = models_of(rows)
     percents = percent_looks(percents_of(rows))
     panels = dict(iter(rows.groupby(["model", "probe", "view", "metric"])))
-    figure = Figure(
-        figsize=(width_for(len(models)), 0.8 + 1.05 * len(wanted)), layout="constrained"
-    )
-    grid = figure.subplots(len(wanted), len(models), sharex="col", squeeze=False)
-    share_y(grid, [measure for _, _, measure in wanted])
-    for line, (probe, view, measure) in zip(grid, wanted, strict=True):
-        for axes, model in zip(line, models, strict=True):
-            own = panels.get((model, probe, view, measure), rows.iloc[:0])
-            for variant, style in _REFERENCES.items():
-                points = (
-                    estimates(own[own["variant"] == variant], "layer")
-                    if estimated
-                    else curve(own[own["variant"].map(without_seed) == variant], "layer")
-                )
-                if variant == PRETRAINED:
-                    shade = {"color": style["color"], "alpha": 0.1, "linewidth": 0}
-                    axes.fill_between(points.index, points["min"], points["max"], **shade)
-                axes.plot(points.index, points["mean"], **style)
-            for percent, look in percents.items():
-                of_percent = own[own["percent"] == percent]
-                points = (
-                    estimates(of_percent[of_percent["seed"].isna()], "layer")
-                    if estimated
-                    else curve(of_percent, "layer")
-                )
-                draw_curve(axes, points, look, alpha=0.2, markersize=2.6)
-            if len(own):
-                layer_ticks(axes, 0, int(own["layer"].max()))
-        title = f"{probe}, {view}" if view != "word" else probe
-        line[0].set_ylabel(f"{title}\n{METRICS[measure]}")
-    for axes, model in zip(grid[0], models, strict=True):
-        axes.set_title(model)
-    for axes in grid[-1]:
-        axes.set_xlabel("Layer (0: embeddings)")
+    groups = folded(models, COLUMNS)
+    size = (width_for(len(groups[0])), 0.8 + 1.05 * len(wanted))
+    figure, found = bands(groups, size, len(wanted), sharex="col")
+    share_y([band.grid for band in found], [measure for _, _, measure in wanted])
+    for band in found:
+        for line, (probe, view, measure) in zip(band.grid, wanted, strict=True):
+            for axes, model in zip(line, band.models, strict=True):
+                own = panels.get((model, probe, view, measure), rows.iloc[:0])
+                _panel(axes, own, percents, estimated)
+            title = f"{probe}, {view}" if view != "word" else probe
+            line[0].set_ylabel(f"{title}\n{METRICS[measure]}")
+        name_columns(band, "Layer (0: embeddings)")
     handles = [
         Line2D([], [], label=label, **_REFERENCES[variant])
         for variant, label in ((PRETRAINED, "pre-trained"), (RANDOM, "random weights"))
@@ -86,6 +69,30 @@ def draw(rows: pd.DataFrame, wanted: Sequence[tuple[str, str, str]]) -> Figure:
     ]  # fmt: skip
     legend_below(figure, handles, 2 if len(models) <= 2 else 5)
     return figure
+
+
+def _panel(axes: Axes, rows: pd.DataFrame, percents: dict[int, Look], estimated: bool) -> None:
+    """Curves of one model, probe, view and measure."""
+    for variant, style in _REFERENCES.items():
+        points = (
+            estimates(rows[rows["variant"] == variant], "layer")
+            if estimated
+            else curve(rows[rows["variant"].map(without_seed) == variant], "layer")
+        )
+        if variant == PRETRAINED:
+            shade = {"color": style["color"], "alpha": 0.1, "linewidth": 0}
+            axes.fill_between(points.index, points["min"], points["max"], **shade)
+        axes.plot(points.index, points["mean"], **style)
+    for percent, look in percents.items():
+        of_percent = rows[rows["percent"] == percent]
+        points = (
+            estimates(of_percent[of_percent["seed"].isna()], "layer")
+            if estimated
+            else curve(of_percent, "layer")
+        )
+        draw_curve(axes, points, look, alpha=0.2, markersize=2.6)
+    if len(rows):
+        layer_ticks(axes, 0, int(rows["layer"].max()))
 
 
 _REFERENCES: dict[str, dict[str, Any]] = {

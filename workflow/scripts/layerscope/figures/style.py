@@ -7,14 +7,14 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import matplotlib
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
 from layerscope.core.files import whole_file
@@ -147,6 +147,54 @@ def width_for(columns: int) -> float:
     return COLUMN if columns <= 2 else max(PAGE, 1.2 * columns)
 
 
+class Band(NamedTuple):
+    """Models that are drawn side by side, or in the same panels."""
+
+    models: list[str]
+    part: Figure | SubFigure  # the whole figure if there is one band
+    grid: npt.NDArray[np.object_]  # its panels, rows x columns
+
+
+#: Columns of panels that fit a page, and lines that can be told apart in one panel.
+COLUMNS, LINES = 5, 8
+
+
+def folded(models: Sequence[str], most: int) -> list[list[str]]:
+    """Models in their order, in as few groups of at most `most` as possible, of like size."""
+    size = -(-len(models) // -(-len(models) // most))
+    return [list(models[i : i + size]) for i in range(0, len(models), size)]
+
+
+def bands(
+    groups: Sequence[list[str]],
+    size: tuple[float, float],
+    rows: int,
+    columns: int | None = None,
+    **options: Any,
+) -> tuple[Figure, list[Band]]:
+    """A figure with a band of panels for each group of models, one below the other.
+
+    Args:
+        groups: as from `folded`.
+        size: width, and height with one band, in inches.
+        rows: of panels in a band.
+        columns: of panels in a band; None: one per model.
+        options: of `subplots`.
+    """
+    width, height = size
+    further = len(groups) - 1  # without a legend of their own
+    figure = Figure(figsize=(width, height + further * (height - 0.3)), layout="constrained")
+    parts = figure.subfigures(len(groups), 1, squeeze=False)[:, 0] if further else [figure]
+    found = []
+    for models, part in zip(groups, parts, strict=True):
+        grid = part.subplots(rows, columns or len(groups[0]), squeeze=False, **options)
+        used = columns or len(models)
+        for axes in grid[:, used:].flat:
+            axes.remove()
+        found.append(Band(models, part, grid[:, :used]))
+    return figure, found
+
+
 def model_handles(
     models: Sequence[str], known: dict[str, Look], line: Literal["-", ""] = "-"
 ) -> list[Line2D]:
@@ -164,19 +212,47 @@ def legend_below(figure: Figure, handles: Sequence[Any], columns: int) -> None:
     )
 
 
-def share_y(grid: npt.NDArray[np.object_], measures: Sequence[str]) -> None:
+def share_y(grids: Sequence[npt.NDArray[np.object_]], measures: Sequence[str]) -> None:
     """Give all panels of the same measure one scale, with numbers at the left alone.
 
     Args:
-        grid: rows x columns of panels.
-        measures: what each row shows.
+        grids: of each band, rows x columns of panels.
+        measures: what each row of a band shows.
     """
     first: dict[str, Axes] = {}
-    for line, measure in zip(grid, measures, strict=True):
-        for column, axes in enumerate(line):
-            if axes is not first.setdefault(measure, axes):
-                axes.sharey(first[measure])
-            axes.tick_params(labelleft=column == 0)
+    for grid in grids:
+        for line, measure in zip(grid, measures, strict=True):
+            for column, axes in enumerate(line):
+                if axes is not first.setdefault(measure, axes):
+                    axes.sharey(first[measure])
+                axes.tick_params(labelleft=column == 0)
+
+
+def name_columns(band: Band, bottom: str) -> None:
+    """Models above the columns of a band, and what their x-axes show below."""
+    for axes, model in zip(band.grid[0], band.models, strict=True):
+        axes.set_title(model)
+    for axes in band.grid[-1]:
+        axes.set_xlabel(bottom)
+
+
+def name_fractions(found: Sequence[Band], titles: Sequence[str]) -> None:
+    """Depth on the x-axes of bands of one scale, and a title above each column of the first.
+
+    The legend is for all bands; where there are several, each says which models it shows.
+    """
+    for band in found:
+        for line in band.grid:
+            for axes in line:
+                axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+        for axes in band.grid[-1]:
+            axes.set_xlabel("Depth (layer / last layer)")
+        for axes, title in zip(band.grid[0], titles, strict=True):
+            axes.set_title(title)
+        if band is not found[0]:
+            band.grid[0, 0].sharey(found[0].grid[0, 0])
+        if len(found) > 1:
+            band.part.suptitle(f"{band.models[0]} to {band.models[-1]}", fontweight="bold")
 
 
 def layer_ticks(axes: Axes, first: int, last: int) -> None:

@@ -11,11 +11,15 @@ from layerscope.core.looks import looks
 from layerscope.core.table_files import Drawn
 from layerscope.figures.curves import curve, draw_curve
 from layerscope.figures.style import (
+    LINES,
     Missing,
+    bands,
+    folded,
     legend_below,
     missing_handles,
     model_handles,
     models_of,
+    name_fractions,
     percents_of,
     styled,
     width_for,
@@ -40,22 +44,19 @@ def draw(rows: pd.DataFrame, missing: Missing = MappingProxyType({})) -> Figure:
     percents = percents_of(rows)
     known = looks(models_of(rows))
     panels = dict(iter(rows.groupby(["matrices", "percent", "model"])))
-    figure = Figure(
-        figsize=(width_for(len(percents)), 0.8 + 1.15 * len(PANELS)), layout="constrained"
+    size = (width_for(len(percents)), 0.8 + 1.15 * len(PANELS))
+    figure, found = bands(
+        folded(list(known), LINES), size, len(PANELS), len(percents), sharex=True, sharey=True
     )
-    grid = figure.subplots(len(PANELS), len(percents), sharex=True, sharey=True, squeeze=False)
-    for line, (matrices, label) in zip(grid, PANELS.items(), strict=True):
-        for axes, percent in zip(line, percents, strict=True):
-            for model, look in known.items():
-                own = panels.get((matrices, percent, model), rows.iloc[:0])
-                draw_curve(axes, curve(own, "depth"), look, markersize=2.8)
-            axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
-        line[0].set_ylabel(f"Relative change\n{label}")
-    for axes, percent in zip(grid[0], percents, strict=True):
-        axes.set_title(f"fine-tuned on {percent} %")
-    for axes in grid[-1]:
-        axes.set_xlabel("Depth (layer / last layer)")
-    grid[0][0].set_ylim(bottom=0)
+    for band in found:
+        for line, (matrices, label) in zip(band.grid, PANELS.items(), strict=True):
+            for axes, percent in zip(line, percents, strict=True):
+                for model in band.models:
+                    own = panels.get((matrices, percent, model), rows.iloc[:0])
+                    draw_curve(axes, curve(own, "depth"), known[model], markersize=2.8)
+            line[0].set_ylabel(f"Relative change\n{label}")
+    name_fractions(found, [f"fine-tuned on {percent} %" for percent in percents])
+    found[0].grid[0, 0].set_ylim(bottom=0)
     handles = model_handles(list(known), known) + missing_handles(missing, "change of weights")
     legend_below(figure, handles, 2 if len(percents) <= 2 else 4)
     return figure
