@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -46,10 +48,9 @@ def test_tables_and_models_are_read_by_others(finished: Finished, tmp_path: Path
 def test_what_is_derived_from_data_under_an_agreement_stays(
     finished: Finished, tmp_path: Path
 ) -> None:
-    results, study = finished.folder / "results" / "miniature", tmp_path / "miniature"
-    study.mkdir()
-    for path in results.iterdir():
-        (study / path.name).symlink_to(path)
+    results = finished.folder / "results" / "miniature"
+    study = tmp_path / "results" / "miniature"
+    shutil.copytree(results, study, copy_function=os.link)
     config = json.loads((results / "config.json").read_text())
     source = {"kind": "files", "credentialed": True, "folder": "/secret/place"}
     config["tasks"]["hpo-nli"]["source"] = source
@@ -65,7 +66,7 @@ def test_what_is_derived_from_data_under_an_agreement_stays(
     for arguments, words in [
         ((study, tmp_path / "out", []), "is there already"),
         ((study, tmp_path / "new", ["f9-s1"]), "variant 'f9-s1': .* allowed: f50-s1, f50-s2"),
-        ((tmp_path, tmp_path / "new", []), "allowed: a finished study's folder"),
+        ((study.parent, tmp_path / "new", []), "allowed: a finished study's folder"),
     ]:
         with pytest.raises(UserError, match=words):
             export(*arguments)
