@@ -177,3 +177,15 @@ def test_the_rules_do_name_environments() -> None:
     assert {("draw", "figures.scores"), ("write_config", None)} <= found["plot"]
     assert {"torch", "transformers"} <= third_party("finetune")
     assert "matplotlib" in third_party("draw", "figures.scores")
+
+
+@pytest.mark.parametrize("recipe", ["Dockerfile", "layerscope.def"])
+def test_an_image_installs_what_make_installs(recipe: str) -> None:
+    """By the same commands, from files that are copied into it."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    wanted = re.findall(r"^\t\$\(INSTALL\) (.*)$", makefile, re.MULTILINE)[:2]
+    text = (ROOT / "containers" / recipe).read_text(encoding="utf-8")
+    text = text.replace("/opt/layerscope/", "")
+    assert re.findall(r"pip install --no-cache-dir (.*?)(?: \\)?$", text, re.MULTILINE) == wanted
+    (image,) = re.findall(r"^(?:FROM|From:) (\S+)$", text, re.MULTILINE)
+    assert image == "python:3.11-slim-bookworm"
