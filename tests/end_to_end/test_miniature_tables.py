@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import notebooks
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -302,3 +303,15 @@ def test_pretraining_of_the_model_that_is_made_here(results: Path) -> None:
     assert {row["step"] for row in rows} >= {0, 4}
     for row in rows:
         assert row["value"] > 0
+
+
+def test_the_notebook_reads_and_draws_the_study(results: Path) -> None:
+    names = notebooks.run("study.ipynb", STUDY=str(results))
+    axes, curves = names["figure"].axes, names["curves"]
+    assert {axis.get_title() for axis in axes} == set(MODELS)
+    for axis in axes:
+        drawn = {line.get_label(): line for line in axis.lines}
+        assert set(drawn) == {"pretrained", "random", "f50"}
+        own = curves[(curves["model"] == axis.get_title()) & (curves["variant"] == "pretrained")]
+        assert list(drawn["pretrained"].get_ydata()) == list(own["value"])
+    assert len(names["most"]) == 3 * len(TASKS) * len(MODELS) * len(TUNED)
