@@ -38,7 +38,8 @@ def copy(finished: Finished, tmp_path: Path) -> Copy:
         record["command"] = " ".join([python, os.path.relpath(program, folder), options])
 
     assert record.is_file()
-    copied.edit(f"{RESULTS}/config.json", moved, forge=1)
+    for written in ("config.json", "tables/README.md"):  # the same record in both folders
+        copied.edit(f"{RESULTS}/{written}", moved, forge=1)
     return copied
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import itertools
 import math
+import re
 from pathlib import Path
 from typing import Any
 
+import notebooks
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -17,6 +19,7 @@ from running import Finished, read_config
 
 from layerscope import catalogue
 from layerscope.core.formats import SCHEMAS
+from layerscope.core.formats.dictionary import columns_of
 from layerscope.run_records.content import ENDING
 
 pytestmark = pytest.mark.xdist_group("miniature")
@@ -46,12 +49,34 @@ def test_columns_are_the_fixed_ones(table: str, results: Path) -> None:
     assert len(lines) == 1 + stored.num_rows
 
 
+@pytest.mark.parametrize("table", TABLES)
+def test_columns_hold_what_the_dictionary_says(table: str, results: Path) -> None:
+    """Nulls where they may be, values in their range; the file and the page beside it say so."""
+    stored = pq.read_table(results / "tables" / f"{table}.parquet")
+    page = (results / "tables" / "README.md").read_text(encoding="utf-8")
+    (described,) = re.findall(rf"^## {table}$(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
+    for column in columns_of(table):
+        assert stored.schema.field(column.name).metadata[b"about"].decode() == column.about
+        assert f"| `{column.name}` | {column.type} | {column.about} |" in described
+        values = stored[column.name].unique().to_pylist()
+        assert column.null or None not in values, column.name
+        known = [value for value in values if value is not None]
+        if known and column.range and column.type in ("integer", "number"):
+            low, high = column.range
+            assert low - 1e-6 <= min(known), column.name
+            assert max(known) <= high + 1e-6, column.name
+        elif column.range:
+            assert set(known) <= set(column.range), column.name
+
+
 def test_tables_are_all(results: Path) -> None:
     names = {path.name for path in (results / "tables").iterdir()}
     files = {f"{name}.{ending}" for name in TABLES for ending in ("parquet", "csv")}
     # One job makes scores and confusion, one the association and its points; each has one record.
     further = ("confusion", "association-points")
     records = {f"{name}.parquet{ENDING}" for name in TABLES if name not in further}
+    files.add("README.md")
+    records.add(f"README.md{ENDING}")
     assert names == files | records
 
 
@@ -278,3 +303,15 @@ def test_pretraining_of_the_model_that_is_made_here(results: Path) -> None:
     assert {row["step"] for row in rows} >= {0, 4}
     for row in rows:
         assert row["value"] > 0
+
+
+def test_the_notebook_reads_and_draws_the_study(results: Path) -> None:
+    names = notebooks.run("study.ipynb", STUDY=str(results))
+    axes, curves = names["figure"].axes, names["curves"]
+    assert {axis.get_title() for axis in axes} == set(MODELS)
+    for axis in axes:
+        drawn = {line.get_label(): line for line in axis.lines}
+        assert set(drawn) == {"pretrained", "random", "f50"}
+        own = curves[(curves["model"] == axis.get_title()) & (curves["variant"] == "pretrained")]
+        assert list(drawn["pretrained"].get_ydata()) == list(own["value"])
+    assert len(names["most"]) == 3 * len(TASKS) * len(MODELS) * len(TUNED)

@@ -18,7 +18,7 @@ from layerscope.config.load import read_yaml, validate
 from layerscope.config.mistakes import allowed
 from layerscope.config.schema import Study
 from layerscope.config.training import FineTuning
-from write_schema import schema_text
+from write_schema import GENERATED, schema_text
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "config" / "config.schema.json"
@@ -31,31 +31,29 @@ def validator() -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(schema)
 
 
-def test_the_stored_schema_is_up_to_date() -> None:
-    assert SCHEMA.read_text(encoding="utf-8") == schema_text(), (
-        "run workflow/scripts/write_schema.py"
-    )
+@pytest.mark.parametrize("name", GENERATED)
+def test_what_is_generated_is_up_to_date(name: str) -> None:
+    text = GENERATED[name]()
+    assert (ROOT / name).read_text(encoding="utf-8") == text, "run workflow/scripts/write_schema.py"
 
 
 def test_check_finds_drift_in_one_line_and_writing_mends_it(tmp_path: Path) -> None:
-    path = tmp_path / "schema.json"
+    path = tmp_path / "config" / "config.schema.json"
+    assert run_program(PROGRAM, "--root", str(tmp_path)).returncode == 0
+    assert path.read_text(encoding="utf-8") == schema_text()
+    fresh = run_program(PROGRAM, "--check", "--root", str(tmp_path))
+    assert (fresh.returncode, fresh.stderr) == (0, "")
     path.write_text(schema_text().replace("peak rate", "peek rate"), encoding="utf-8")
     before = path.read_bytes()
-    stale = run_program(PROGRAM, "--check", "--output", str(path))
+    stale = run_program(PROGRAM, "--check", "--root", str(tmp_path))
     assert stale.returncode == 1
     (line,) = stale.stderr.splitlines()
     assert line.startswith(f"error: {path}: differs")
     assert path.read_bytes() == before
-    assert run_program(PROGRAM, "--output", str(path)).returncode == 0
-    assert path.read_text(encoding="utf-8") == schema_text()
-    fresh = run_program(PROGRAM, "--check", "--output", str(path))
-    assert (fresh.returncode, fresh.stderr) == (0, "")
-
-
-def test_check_says_when_there_is_none(tmp_path: Path) -> None:
-    gone = run_program(PROGRAM, "--check", "--output", str(tmp_path / "none.json"))
+    path.unlink()
+    gone = run_program(PROGRAM, "--check", "--root", str(tmp_path))
     assert gone.returncode == 1
-    assert "none.json: no such file" in gone.stderr
+    assert "config.schema.json: no such file" in gone.stderr
     assert len(gone.stderr.splitlines()) == 1
 
 

@@ -1,4 +1,4 @@
-"""Imports point down only: programs, provenance, stages, what they share, the ground."""
+"""Imports point down only: programs, what people use, provenance, stages, shared code, ground."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ FLOORS = {
         "training",
     },
     "provenance": {"provenance"},
+    "interface": {"__main__", "interface"},
 }
-#: The one module that lies in no folder.
-FLAT = {"catalogue"}
+#: The modules that lie in no folder.
+FLAT = {"__main__", "catalogue"}
 ORDER = [*FLOORS, "programs"]
 HEAVY = {"torch", "transformers", "sklearn", "accelerate", "tokenizers", "safetensors"}
 #: Folders whose modules draw tables and know nothing of models.
@@ -122,7 +123,7 @@ def knowing_too_much(sources: Sources) -> list[str]:
         for module, imported in sources.items()
         for name in sorted(imported & WHOLE_CONFIGURATION)
         if module not in MAY_KNOW_THE_WHOLE
-        and first_level(module) not in ("config", "provenance", "resources")
+        and first_level(module) not in ("config", "interface", "provenance", "resources")
     ]
 
 

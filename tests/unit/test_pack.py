@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from recorded_studies import CODE, FIGURE, run_report, run_rest, run_study
 
+from layerscope.__main__ import parser
+from layerscope.config.load import validate
+from layerscope.config.targets import targets
 from layerscope.core.errors import UserError
 from layerscope.provenance.audit import Audit, whole
 from layerscope.provenance.audit_text import facts, verdict
@@ -68,6 +71,20 @@ def test_an_archive_verifies_by_its_own_programs_without_data_and_logs(unpacked:
         assert hashlib.sha256((unpacked / name).read_bytes()).hexdigest() == digest
     names = {path for path in unpacked.rglob("*") if path.is_file()}
     assert len(names) == len((unpacked / "SHA256SUMS").read_text().splitlines()) + 1
+
+
+def test_the_command_packs_what_the_configuration_asks_for(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "s.zip"
+    arguments = parser().parse_args(["pack", str(made / "results" / "s"), "--out", str(out)])
+    arguments.carry_out(arguments)
+    digest = hashlib.sha256(out.read_bytes()).hexdigest()
+    assert f"MB, sha256 {digest}\nreport.html is in it." in capsys.readouterr().out
+    study = validate(json.loads((made / "results/s/config.json").read_text()))
+    asked = {f"s/results/s/{path}" for paths in targets(study).values() for path in paths}
+    with zipfile.ZipFile(out) as archive:
+        assert asked <= set(archive.namelist())
 
 
 def test_what_is_changed_in_an_archive_is_found(unpacked: Path) -> None:

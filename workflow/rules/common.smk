@@ -34,7 +34,7 @@ from layerscope.config.paths import check_paths, resolve_paths
 from layerscope.config.references import read_references
 from layerscope.config.shared_names import check_shared_names
 from layerscope.core.errors import UserError
-from layerscope.core.files import canonical_json
+from layerscope.core.files import canonical_json, sha256_file
 from layerscope.core.measures import BASELINES_OF_KIND
 from layerscope.resources.layers import check_layers
 from layerscope.resources.rates import read_rates

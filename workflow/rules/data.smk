@@ -1,7 +1,7 @@
 """The configuration as read, labelled data, corpora and samples.
 
 Needs: the packages that data is derived from; files of the user's or of a hub.
-Gives: results/{study}/config.json (the resolved configuration),
+Gives: results/{study}/config.json (the resolved configuration), results/{study}/tables/README.md (what columns hold),
     results/{study}/data/{task}/{split}.parquet with report.json,
     results/{study}/corpora/{corpus}/{train,heldout}.parquet with report.json,
     results/{study}/samples/{task}/f{percent}-s{seed}.parquet (ids, nested within a seed),
@@ -21,9 +21,10 @@ CONFIGURED = (
 
 
 rule configuration:
-    """Keep the resolved configuration beside the results."""
+    """Keep the resolved configuration beside the results, and what columns of tables hold."""
     output:
-        f"{RESULTS}/config.json",
+        configuration=f"{RESULTS}/config.json",
+        columns=f"{TABLES}/README.md",
     log:
         f"{LOGS}/configuration.log",
     benchmark:
@@ -35,9 +36,12 @@ rule configuration:
     params:
         **job("configuration", "write_config", configuration=CONFIGURED),
         configuration=fixed(argument(canonical_json(STUDY.model_dump(mode="json")))),
+        tables=catalogue.table_names(ANALYSES),
+        words=sha256_file(f"{PROGRAMS}/layerscope/core/formats/columns.toml"),
     shell:
         "python {params.program:q} --configuration {params.configuration}"
-        " --out {output}"
+        " --tables {params.tables} --words {params.words}"
+        " --out {output.configuration} --columns {output.columns}"
         " --record {params.record} > {log} 2>&1"
 
 

@@ -17,14 +17,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="ZIP file")
     arguments = parser.parse_args()
 
-    from layerscope.core.files import sha256_file
-    from layerscope.provenance.pack import pack
+    from layerscope.provenance.pack import pack_and_say
     from layerscope.provenance.studies import read_study
 
-    said = pack(read_study(".", arguments.study), json.loads(arguments.targets), arguments.out)
-    size = arguments.out.stat().st_size / 1e6
-    print(f"{arguments.out}: {size:.1f} MB, sha256 {sha256_file(arguments.out)}")
-    print(f"{said} Its README.txt says how to verify it.")
+    targets = json.loads(arguments.targets)
+    print(pack_and_say(read_study(".", arguments.study), targets, arguments.out))
 
 
 if __name__ == "__main__":

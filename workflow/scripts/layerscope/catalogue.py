@@ -10,8 +10,8 @@ configuration, or of what `layerscope.config.jobs.analyses` adds to them: `model
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 #: What a study can turn off, and what it is.
@@ -47,7 +47,7 @@ class Table:
     part: Part | None = None  # None if it is whole, or joined from what another rule makes
     inputs: tuple[str, ...] = ()  # tables that it is computed from
     optional: tuple[str, ...] = ()  # tables that it is computed from too, if the study has them
-    also: tuple[str, ...] = ()  # further tables of the same job
+    also: Mapping[str, str] = field(default_factory=dict)  # further tables of its job, and what for
     settings: str | None = None  # `statistics`, `models` or `association`, of the configuration
     needs: tuple[str, ...] = ()
 
@@ -120,11 +120,11 @@ TABLES = (
     ),
     Table(
         "scores",
-        "Downstream scores of models and baselines, and confusion counts.",
+        "Downstream scores of models and baselines.",
         module="tables.scores",
         inputs=("training",),
         settings="models",
-        also=("confusion",),
+        also={"confusion": "How often each label was predicted as each."},
     ),
     Table(
         "probes",
@@ -210,7 +210,7 @@ TABLES = (
         inputs=("scores", "probes"),
         optional=("attention", "weight_change"),
         settings="association",
-        also=("association-points",),
+        also={"association-points": "What associations are of: a point per fine-tuned variant."},
     ),
     Table(
         "not_applicable",
@@ -321,6 +321,13 @@ def planned(entries: Iterable[Entry], chosen: set[str]) -> list[Entry]:
 def table_names(chosen: set[str]) -> list[str]:
     """Names of all tables that a study has; `chosen` as in `planned`."""
     return [name for table in planned(TABLES, chosen) for name in table.names]
+
+
+def about_tables(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Names of tables, each with what the table holds in a sentence."""
+    about = {table.name: table.about for table in TABLES}
+    about |= {name: text for table in TABLES for name, text in table.also.items()}
+    return [(name, about[name]) for name in names]
 
 
 def programs() -> dict[str, tuple[str, str | None]]:

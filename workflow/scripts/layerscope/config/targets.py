@@ -7,6 +7,8 @@ from layerscope.config.jobs import analyses
 from layerscope.config.schema import Study
 
 CONFIGURATION = "config.json"
+#: What each column of the tables holds.
+DICTIONARY = "tables/README.md"
 #: Made only when it is asked for.
 REPORT = "report.html"
 
@@ -28,5 +30,5 @@ def targets(study: Study) -> dict[str, list[str]]:
         "tables": [f"tables/{t}.{ending}" for t in tables for ending in ("parquet", "csv")],
         "data": [f"data/{task}/report.json" for task in study.tasks],
         "pages": [page.file for page in catalogue.planned(catalogue.PAGES, chosen)],
-        "configuration": [CONFIGURATION],
+        "configuration": [CONFIGURATION, DICTIONARY],
     }

@@ -117,6 +117,16 @@ def pack(
     return said
 
 
+def pack_and_say(study: Study, targets: Sequence[str], out: Path) -> str:
+    """Write the archive, as `pack` does; what was written, in two lines."""
+    said = pack(study, targets, out)
+    size = out.stat().st_size / 1e6
+    return (
+        f"{out}: {size:.1f} MB, sha256 {sha256_file(out)}\n"
+        f"{said} Its README.txt says how to verify it."
+    )
+
+
 def _checked_jobs(study: Study, targets: Sequence[str], code: Code) -> list[Kept]:
     """The jobs that made the targets; stops where one of them is out of date."""
     jobs = finished_jobs(study, targets)

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from layerscope.core.errors import UserError
 from layerscope.core.files import canonical_json, whole_file
+from layerscope.core.formats.dictionary import fields_of
 from layerscope.core.formats.schemas import METADATA_KEY, SCHEMAS, VERSION
 
 if TYPE_CHECKING:
@@ -29,9 +30,7 @@ VERIFIED = {"page_checksum_verification": True}
 
 def _schema(kind: str, metadata: Mapping[str, Any]) -> pa.Schema:
     described = {"kind": kind, "format": VERSION, **metadata}
-    return pa.schema(
-        list(SCHEMAS[kind].items()), metadata={METADATA_KEY: canonical_json(described).encode()}
-    )
+    return pa.schema(fields_of(kind), metadata={METADATA_KEY: canonical_json(described).encode()})
 
 
 @contextmanager
@@ -53,6 +52,8 @@ def write_blocks(
 ) -> None:
     """Write a Parquet file of a known kind block by block, whole or not at all.
 
+    Columns of a table carry what the data dictionary says of them (`fields_of`).
+
     Args:
         path, kind: the file, and a key of `SCHEMAS`.
         blocks: each a list of rows, a mapping of column name to values, a table or a data
@@ -60,7 +61,7 @@ def write_blocks(
         metadata: what readers should know besides kind and version; JSON.
 
     Raises:
-        UserError: a number is not finite.
+        UserError: a number is not finite, or the dictionary lacks a column of the table.
     """
     schema = _schema(kind, metadata or {})
     writing = {"compression": "zstd", **CHECKSUMS}

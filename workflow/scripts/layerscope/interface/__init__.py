@@ -1,0 +1,1 @@
+"""What people use: a study in a notebook, and the command `layerscope`."""
