@@ -5,27 +5,26 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from huggingface_hub import DatasetCard, ModelCard
-from running import ROOT, Finished
+from running import Finished
 from transformers import AutoModelForTokenClassification
 
+from layerscope.__main__ import parser
 from layerscope.core.errors import UserError
 from layerscope.provenance.hub_export import export
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("audit")]
-PROGRAM = ROOT / "workflow" / "scripts" / "export_hub.py"
 
 
 def test_tables_and_models_are_read_by_others(finished: Finished, tmp_path: Path) -> None:
     results, out = finished.folder / "results" / "miniature", tmp_path / "out"
-    command = [sys.executable, PROGRAM, results, "--out", out, "--variants", "f50-s1"]
-    subprocess.run([str(part) for part in command], check=True, capture_output=True)
+    command = ["export", results, "--out", out, "--variants", "f50-s1"]
+    arguments = parser().parse_args([str(part) for part in command])
+    arguments.carry_out(arguments)
     card = DatasetCard.load(out / "dataset" / "README.md")
     files = {each["config_name"]: each["data_files"] for each in card.data.configs}
     assert {f"tables/{path.name}" for path in (results / "tables").glob("*.parquet")} == {

@@ -1,11 +1,11 @@
-"""What people do with a study: verify, compare, pack and open it, ask what a run would do."""
+"""What people do with a study: verify, compare, pack, export and open it, ask what a run would do."""
 
 from __future__ import annotations
 
 import argparse
 from functools import partial
 
-from layerscope.interface import audit, compare, pack, pages, snakemake
+from layerscope.interface import audit, compare, export, pack, pages, snakemake
 from layerscope.runtime.program import run
 
 #: What each command is for, its options, and what carries it out.
@@ -15,6 +15,7 @@ COMMANDS = {
     "explain": (snakemake.EXPLAIN, snakemake.add_options, partial(snakemake.ask, "explain")),
     "estimate": (snakemake.ESTIMATE, snakemake.add_options, partial(snakemake.ask, "estimate")),
     "pack": (pack.__doc__, pack.add_options, pack.carry_out),
+    "export": (export.__doc__, export.add_options, export.carry_out),
     "open": (pages.__doc__, pages.add_options, pages.carry_out),
 }
 
