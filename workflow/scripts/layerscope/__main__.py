@@ -1,4 +1,4 @@
-"""What people do with a study: verify, compare, pack, export and open it, ask what a run would do."""
+"""What people do with a study: verify, compare, pack, export, open; ask what a run would do."""
 
 from __future__ import annotations
 
