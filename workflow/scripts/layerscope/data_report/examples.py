@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from layerscope.core.wording import counted
 from layerscope.data.iob import spans
 from layerscope.data.sampling import ordered_groups, strata
 from layerscope.data_report.elements import Markup, code, described, shown
@@ -81,7 +82,8 @@ def _cut(text: str) -> str:
 
 def _more(words: int) -> str:
     left = words - MOST_WORDS
-    return f' <span class="quiet">… and {left:,} more words</span>' if left > 0 else ""
+    told = f"… and {counted(left, 'more word')}"
+    return f' <span class="quiet">{told}</span>' if left > 0 else ""
 
 
 #: How an example of a kind is shown.

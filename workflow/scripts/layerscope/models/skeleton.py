@@ -12,7 +12,7 @@ from layerscope.models.families import body_class, prepared
 
 
 def skeleton(folder: str | Path) -> PreTrainedModel:
-    """The model of a folder, without a head, that takes no memory and cannot compute.
+    """The model of a folder, without a head, that takes little memory and cannot compute.
 
     Raises:
         UserError: the folder holds no model.
