@@ -16,7 +16,7 @@ from layerscope.core.pages import origin_elements
 from layerscope.data.iob import entity_labels
 from layerscope.data.prepared import SPLITS
 from layerscope.data_report import counts
-from layerscope.data_report.elements import Line, bullets, paragraph, table
+from layerscope.data_report.elements import Line, Markup, bullets, paragraph, table
 from layerscope.data_report.examples import SHOWN, chosen, rendered
 from layerscope.data_report.lengths import (
     Reader,
@@ -149,8 +149,9 @@ def _frequencies(caption: str, entry: str, names: Sequence[str], report: Report)
     return table(caption, ("", *SPLITS), [*lines, Line("all", totals)])
 
 
-def _of(count: int, total: int) -> str:
-    return f"{count:,} ({100 * count / total:.1f} %)" if total else str(count)
+def _of(count: int, total: int) -> Markup:
+    part = f' <span class="part">({100 * count / total:.1f} %)</span>' if total else ""
+    return Markup(f"{count:,}{part}")
 
 
 def _words(kind: str, report: Report, tables: Mapping[str, pa.Table]) -> str:
@@ -192,17 +193,17 @@ def _sub_words(kind: str, data: Described) -> str:
             Line(split, _measured(own, words[split], is_cut)) for split, own in splits.items()
         ]
     over = [f"Over limit, {use}" for use in _USES] + is_cut * [f"Words cut, {use}" for use in _USES]
-    columns = ("Split", "Median", "95 % at most", "Longest", "Per word", *over)
+    columns = ("Split", "Median", "95 % at most", "Longest", *over, "Per word")
     note = f"Special tokens are counted, except in sub-words per word. {_LONG[kind]}"
     if kind == "ner" and not is_cut:
-        note += " No word is."
+        note += " Here none is."
     return table("Sub-words of an example, by model", columns, lines) + paragraph(note, "quiet")
 
 
 def _measured(found: SubWords, words: int, with_cut: bool) -> list[object]:
     over = [found.long[use] for use in _USES]
     cut = [found.cut_words[use] for use in _USES] if with_cut else []
-    return [*spread(found.lengths), f"{found.own / words:.2f}", *over, *cut]
+    return [*spread(found.lengths), *over, *cut, f"{found.own / words:.2f}"]
 
 
 def _examples(kind: str, labels: Sequence[str], seed: int, data: Described, withheld: bool) -> str:
