@@ -26,7 +26,9 @@ from layerscope.data_report.examples import rendered
 from layerscope.data_report.lengths import readers
 from layerscope.data_report.page import Described, page
 
-DEMO = Path(__file__).parents[2] / "config" / "config.yaml"
+DEMO, PAPER = (
+    Path(__file__).parents[2] / "config" / f"{name}.yaml" for name in ("config", "paper")
+)
 EVIL = "</td><script>alert('&amp;')</script>"
 LIMIT = 14
 VOID = {"meta"}
@@ -369,8 +371,8 @@ def test_the_page_is_accessible_and_loads_nothing(ner: Described, encoder: Tiny)
     assert not re.search(r"url\(|@import|\ssrc=", text)
 
 
-def test_the_page_knows_whose_tokenizer_a_model_has_before_it_is_made() -> None:
-    """A model that is pre-trained further has that of its base."""
+def test_the_page_knows_whose_tokenizer_a_model_has_and_what_may_be_shown() -> None:
+    """A model that is pre-trained further has the tokenizer of its base."""
     settings = json.loads(description_settings(validate(read_yaml(DEMO)), "hpo-nli"))
     owners = {name: model["tokenizer"] for name, model in settings["models"].items()}
     assert owners == {
@@ -380,3 +382,8 @@ def test_the_page_knows_whose_tokenizer_a_model_has_before_it_is_made() -> None:
         "gpt-mini-hpo": "gpt-mini-hpo",
     }
     assert settings["credentialed"] is False
+    paper = validate({**read_yaml(PAPER), "references": None})
+    told = {
+        task: json.loads(description_settings(paper, task))["credentialed"] for task in paper.tasks
+    }
+    assert told == {"mednli": True, "jnlpba": False}

@@ -75,7 +75,7 @@ def origin(report: Report) -> str:
     source = take(report, "source", default={})
     digests = source.pop("sha256", {})
     if source.get("name") == "files":
-        source["name"] = "files of one's own"
+        source["name"] = "local files"
     credentialed = source.pop("credentialed", False)
     entries: dict[str, object] = {
         phrase: source.pop(name, None)
@@ -99,7 +99,7 @@ def _files(report: Report) -> str:
             told = {name: file.pop(name, None) for name in _OF_FILES if name in file}
             if told:
                 held = told.get("lines", told.get("rows"))
-                required = "checked" if told.get("digest_was_required") else "only recorded"
+                required = "as required" if told.get("digest_was_required") else "not required"
                 digest = Markup(f"{code(told.get('sha256'))} ({required})")
                 lines.append(
                     Line(code(told.get("file", split)), [split, digest, told.get("bytes"), held])
