@@ -157,7 +157,7 @@ def test_sub_words_are_those_of_the_model_s_own_tokenizer(ner: Described, encode
         middle = len(lengths) // 2
         median = (lengths[middle] + lengths[~middle]) / 2
         own = sum(lengths) - 2 * len(lengths)
-        row = found[f"m reads up to {LIMIT} in fine-tuning and {POSITIONS} in activations: {split}"]
+        row = found[f"m (limit {LIMIT} in fine-tuning, {POSITIONS} in activations): {split}"]
         assert [float(cell) for cell in row] == [
             *(median, lengths[-1], lengths[-1]),  # of so few, the longest is the 95th percentile
             sum(length > LIMIT for length in lengths),

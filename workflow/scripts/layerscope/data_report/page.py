@@ -187,8 +187,8 @@ def _sub_words(kind: str, data: Described) -> str:
     lines: list[Line] = []
     for names, splits in found.items():
         uses = data.readers[names].uses
-        limits = " and ".join(f"{uses[use].limit:,} in {use}" for use in _USES)
-        lines.append(Line(f"{names} reads up to {limits}"))
+        limits = ", ".join(f"{uses[use].limit:,} in {use}" for use in _USES)
+        lines.append(Line(f"{names} (limit {limits})"))
         lines += [
             Line(split, _measured(own, words[split], is_cut)) for split, own in splits.items()
         ]
