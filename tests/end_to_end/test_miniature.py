@@ -124,9 +124,12 @@ def test_the_report_has_every_figure_with_caption_category_and_labels(report: st
         *(f"{prefix}{name}.svg" for name in FIGURES),
         "results/miniature/explorer.html",
         "results/miniature/summary.md",
+        *(f"results/miniature/data/{task}/report.html" for task in TASKS),
     }
     for page in ("explorer.html", "summary.md"):
         assert figures.pop(f"results/miniature/{page}")["labels"]["figure"]
+    for task in TASKS:
+        assert figures.pop(f"results/miniature/data/{task}/report.html")["labels"]["task"] == task
     categories = _embedded(report, "categories")
     for path, figure in figures.items():
         name = Path(path).stem
@@ -145,6 +148,7 @@ def test_the_report_has_every_figure_with_caption_category_and_labels(report: st
         "Interventions",
         "Association",
         "Pre-training",
+        "Data",
     }
 
 

@@ -72,7 +72,9 @@ def grouped_jobs(study: Study) -> dict[str, list[Job]]:
     found += [(table.rule, {}) for table in catalogue.planned(catalogue.TABLES, on)]
     for figure in catalogue.planned(catalogue.FIGURES, on):
         found += [(figure.rule, {})] * (len(study.tasks) if figure.by_task else 1)
-    found += [(page.name, {}) for page in catalogue.planned(catalogue.PAGES, on)]
+    for page in catalogue.planned(catalogue.PAGES, on):
+        of_each = [{"task": task} for task in study.tasks] if page.by_task else [{}]
+        found += [(page.name, of) for of in of_each]
     groups: dict[str, list[Job]] = {}
     for rule, wildcards in found:
         groups.setdefault(str(group_of(rule)).format(**wildcards), []).append((rule, wildcards))

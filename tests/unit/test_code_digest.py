@@ -290,6 +290,7 @@ REACH: dict[str, set[str]] = {
     "layerscope/download/sources.py": {"fetch_model", "fetch_files"},
     "layerscope/data/hpo_ner.py": {"prepare_task"},
     "layerscope/data/rng.py": {
+        "describe_task",
         "prepare_task",
         "prepare_corpus",
         "subsample",
@@ -333,9 +334,12 @@ def test_files_of_a_page_count_for_what_draws_it_alone() -> None:
         if path.suffix in code.ASSETS
     }
     assert {Path(asset).suffix for asset in assets} == code.ASSETS
+    drawn = {"draw_explorer": "explorer", "describe_task": "data_report"}
     for program in REAL:
         found = assets & code.code_modules(program).keys()
-        assert found == (assets if program == "draw_explorer" else set()), program
+        own = {asset for asset in assets if Path(asset).parent.name == drawn.get(program)}
+        assert found == own, program
+    assert {Path(asset).parent.name for asset in assets} == set(drawn.values())
 
 
 def test_the_packages_that_all_import_hold_next_to_no_code() -> None:

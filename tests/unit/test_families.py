@@ -44,10 +44,11 @@ from layerscope.models.checks import require_layers
 from layerscope.models.families import body_class, require_language_model
 from layerscope.models.hooks import all_heads, heads_masked, resumed, states_captured
 from layerscope.models.inputs import encode_text
-from layerscope.models.load import load_model, load_with_fresh_head
+from layerscope.models.load import load_model, load_with_fresh_head, position_limit
 from layerscope.models.loaded import LoadedModel, load_base, load_fine_tuned
 from layerscope.models.maps import layer_maps, switch_to_maps
 from layerscope.models.parts import blocks, head_count, head_projections
+from layerscope.models.skeleton import skeleton
 from layerscope.models.tokenizers import load_tokenizer, require_embeddings
 from layerscope.resources.sizes import size_of_config
 from layerscope.training.finetuning import FineTuningData, finetune
@@ -192,6 +193,15 @@ def test_estimates_know_which_families_have_no_maps() -> None:
         size = size_of_config(json.loads(config_of(name, tokenizer_of(family)).to_json_string()))
         assert size is not None
         assert bool(size.why_no_maps) == ("attention" in family.missing), name
+
+
+def test_the_architecture_alone_says_how_much_is_read(base: tuple[str, Path]) -> None:
+    """As the page on a task's data asks, which loads no weights."""
+    name, folder = base
+    loaded = load_base(folder, FAMILIES[name].architecture)
+    bare = skeleton(folder)
+    assert "meta" in {each.device.type for each in bare.parameters()}  # XLNet has others too
+    assert position_limit(bare, 10**6) == position_limit(loaded.model, 10**6)
 
 
 def test_every_layer_has_vectors_that_padding_does_not_change(base: tuple[str, Path]) -> None:

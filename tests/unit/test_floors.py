@@ -19,6 +19,7 @@ FLOORS = {
     "shared": {"data", "download", "models", "statistics"},
     "stages": {
         "analysis",
+        "data_report",
         "evaluation",
         "explorer",
         "extraction",

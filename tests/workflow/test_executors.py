@@ -123,7 +123,7 @@ def test_small_rules_go_together_under_the_profile(profile: dict[str, Any], tmp_
         "scores_{task}": {"score", "part_significance"},
         "parts_{task}_{model}": parts - {"part_significance"},
         "tables": tables,
-        "figures": {"summary", "explorer", *figures},
+        "figures": {"summary", "explorer", "describe_task", *figures},
     }
 
 

@@ -326,7 +326,7 @@ GROWN: dict[str, Callable[[Config], None]] = {
 }
 #: What puts together, and draws, what others computed; and the same of one model, or of one task.
 TOGETHER = ("table_", "figure_", "explorer", "summary", "configuration", "all")
-PARTS = ("part_", "score", "compare_models")
+PARTS = ("part_", "score", "compare_models", "describe_task")
 
 
 @pytest.mark.slow

@@ -31,7 +31,7 @@ STAGES: Mapping[str, tuple[str, ...]] = {
     "scores": ("baseline", "score"),
     "tables": ("part_", "table_"),
     "figures": ("figure_",),
-    "pages": ("summary", "explorer", "audit", "report"),
+    "pages": ("summary", "explorer", "describe_task", "audit", "report"),
 }
 
 

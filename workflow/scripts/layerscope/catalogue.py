@@ -98,18 +98,25 @@ class Figure:
 
 @dataclass(frozen=True)
 class Page:
-    """A file for readers, made from the tables that the study has. Its rule has its name."""
+    """A file for readers, one for each task or one for all. Its rule has its name."""
 
     name: str
-    file: str
+    file: str  # below the study's results, with the wildcard `task` if it is a task's
     title: str
     category: str
-    tables: tuple[str, ...]
+    tables: tuple[str, ...] = ()  # that it is made from, as far as the study has them
+    needs: tuple[str, ...] = ()
 
     @property
-    def needs(self) -> tuple[str, ...]:
-        """Pages have switches of their own."""
-        return (self.name,)
+    def by_task(self) -> bool:
+        """Whether each task has one."""
+        return "{task}" in self.file
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Its labels in the report."""
+        task = {"task": "{task}"} if self.by_task else {}
+        return {"figure": self.title, **task}
 
 
 TABLES = (
@@ -292,6 +299,7 @@ SUMMARY = Page(
         *("scores", "training", "significance", "error_analysis", "probes", "similarity"),
         *("heads", "interventions", "association", "not_applicable"),
     ),
+    needs=("summary",),
 )
 EXPLORER = Page(
     "explorer",
@@ -302,8 +310,15 @@ EXPLORER = Page(
         *("scores", "probes", "attention", "association", "association-points"),
         *("similarity", "layer_localization", "not_applicable"),
     ),
+    needs=("explorer",),
 )
-PAGES = (SUMMARY, EXPLORER)
+DESCRIPTION = Page(
+    "describe_task",
+    "data/{task}/report.html",
+    "Examples, lengths and labels",
+    "Data",
+)
+PAGES = (SUMMARY, EXPLORER, DESCRIPTION)
 
 Entry = TypeVar("Entry", Table, Figure, Page)
 

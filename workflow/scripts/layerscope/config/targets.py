@@ -29,6 +29,10 @@ def targets(study: Study) -> dict[str, list[str]]:
         "figures": [f"figures/{f}.{ending}" for f in figures for ending in ("svg", "pdf", "png")],
         "tables": [f"tables/{t}.{ending}" for t in tables for ending in ("parquet", "csv")],
         "data": [f"data/{task}/report.json" for task in study.tasks],
-        "pages": [page.file for page in catalogue.planned(catalogue.PAGES, chosen)],
+        "pages": [
+            page.file.format(task=task)
+            for page in catalogue.planned(catalogue.PAGES, chosen)
+            for task in (study.tasks if page.by_task else [None])
+        ],
         "configuration": [CONFIGURATION, DICTIONARY],
     }

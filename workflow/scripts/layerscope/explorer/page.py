@@ -15,8 +15,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from layerscope.core.lineage import mark, of_this_run
 from layerscope.core.looks import looks
+from layerscope.core.pages import origin_elements
 
 #: In the order in which they run.
 _MODULES = ("state", "charts", "pointer", "heads", "curves", "association", "start")
@@ -40,7 +40,7 @@ def page(content: dict[str, Any]) -> str:
             there.
     """
     return Template(_read("explorer.html")).substitute(
-        origin=_origin(),
+        origin=origin_elements(),
         study=html.escape(content["study"]),
         style=_read("explorer.css") + _colours(),
         content=embedded(content),
@@ -56,17 +56,6 @@ def _without_modules(script: str) -> str:
     """A module as part of a script: its imports are gone, and what it exports is declared."""
     body = re.sub(r"^(?:import [^;]*;\n)+\n", "", script)
     return re.sub(r"^export ", "", body, flags=re.MULTILINE)
-
-
-def _origin() -> str:
-    """Where the page comes from, as figures carry it."""
-    origin = of_this_run()
-    if origin is None:
-        return ""
-    described = {"description": origin.statement, "identifier": mark(origin.lineage)}
-    return "".join(
-        f'<meta name="{name}" content="{html.escape(text)}">\n' for name, text in described.items()
-    )
 
 
 def _colours() -> str:

@@ -17,6 +17,7 @@ _GROUPS = {
     "part_significance": "scores_{task}",
     "summary": "figures",
     "explorer": "figures",
+    "describe_task": "figures",
 }
 
 

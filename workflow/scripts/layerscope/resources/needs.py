@@ -31,12 +31,11 @@ from layerscope.resources.memory import (
 )
 from layerscope.resources.probes import CORE, TORCH, fit, probe_of, sides
 from layerscope.resources.rates import read_rates
+from layerscope.resources.reading import describe_task, weight_change
 from layerscope.resources.sizes import SUBWORDS, USUAL_LABELS, ModelSize, Sizes, TaskSize
 
 #: MB of activations that are written in a second: a processor encodes them, whatever makes them.
 WRITTEN = 300.0
-#: MB of weights that are read and compared in a second.
-WEIGHTS_READ = 100.0
 #: Seconds in which the answer of a probe to a test row is read, counted and resampled.
 COUNTED = 5e-6
 #: Seconds to start a program: imports alone, and with a model.
@@ -115,7 +114,8 @@ def needs(study: Study, sizes: Sizes, rule: str, wildcards: Mapping[str, str]) -
     if rule == "table_scores":
         return _score_table(study, sizes)
     if rule == "part_weight_change":
-        return _weight_change(study, wildcards["model"], sizes.models[wildcards["model"]])
+        name = wildcards["model"]
+        return Needs(TABLE[0], TABLE[1] + weight_change(study, name, sizes.models[name]))
     if rule.startswith(("table_", "part_")):
         return Needs(*TABLE)
     if rule.startswith("figure_"):
@@ -125,6 +125,9 @@ def needs(study: Study, sizes: Sizes, rule: str, wildcards: Mapping[str, str]) -
         training = study.models[name].source.training  # type: ignore[union-attr]
         return _pretrain(sizes.models[name], training)
     task = sizes.tasks[wildcards["task"]]
+    if rule == "describe_task":
+        memory, seconds = describe_task(study, task)
+        return Needs(memory, START_MODEL + seconds)
     if rule == "score":
         return _scored(study, task, wildcards["task"], SCORED)
     if rule == "baseline":
@@ -346,16 +349,6 @@ def _compare(study: Study, sizes: Sizes, task: TaskSize, name: str) -> Needs:
     pairs = len(models) * (len(models) - 1) // 2
     layers = max(states_of(study, size) for size in models)
     return _similarity(study, models[-1], task, name, layers=pairs * layers)
-
-
-def _weight_change(study: Study, model: str, size: ModelSize) -> Needs:
-    """Two files of weights of each fine-tuned variant, of which some rows at a time are held.
-
-    Of an adapter it is one, its base's.
-    """
-    files = 1 if study.models[model].adapter else 2
-    read = files * 4 * size.parameters / 1e6 * len(jobs.finetuned_variants(study))
-    return Needs(TABLE[0], TABLE[1] + read / WEIGHTS_READ)
 
 
 def _scored(study: Study, task: TaskSize, name: str, cost: tuple[int, float, float]) -> Needs:

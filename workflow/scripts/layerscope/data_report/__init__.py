@@ -1,0 +1,1 @@
+"""The page that describes the prepared data of a task."""
