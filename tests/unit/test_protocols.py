@@ -37,7 +37,9 @@ def said(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-@pytest.mark.parametrize(("kind", "name"), [("nli", "inference"), ("ner", "entities")])
+@pytest.mark.parametrize(
+    ("kind", "name"), [("nli", "inference"), ("classification", "inference"), ("ner", "entities")]
+)
 def test_the_document_has_every_setting_of_fine_tuning(kind: str, name: str) -> None:
     rows = rows_below(f"Fine-tuning, {name} ")
     for place, protocol in enumerate(PROTOCOLS):
@@ -131,6 +133,7 @@ def test_what_a_study_says_itself_stands_before_its_protocol(config: dict[str, A
 
 def test_both_protocols_are_the_same_where_nothing_is_left_out() -> None:
     content = read_yaml(ROOT / "config" / "config.yaml")
+    content["finetuning"]["classification"] = dict(content["finetuning"]["nli"])
     for settings in content["finetuning"].values():
         settings |= {"weight_decay": 0.0, "warmup_ratio": 0.2, "schedule": "linear"}
     found = [
