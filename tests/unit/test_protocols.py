@@ -133,7 +133,6 @@ def test_what_a_study_says_itself_stands_before_its_protocol(config: dict[str, A
 
 def test_both_protocols_are_the_same_where_nothing_is_left_out() -> None:
     content = read_yaml(ROOT / "config" / "config.yaml")
-    content["finetuning"]["classification"] = dict(content["finetuning"]["nli"])
     for settings in content["finetuning"].values():
         settings |= {"weight_decay": 0.0, "warmup_ratio": 0.2, "schedule": "linear"}
     found = [

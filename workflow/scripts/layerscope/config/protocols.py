@@ -103,6 +103,8 @@ PROBE_ROWS: dict[Protocol, tuple[ProbeRows, ...]] = {
 def with_protocol(config: dict[str, Any]) -> dict[str, Any]:
     """A configuration with what its protocol gives where it says nothing itself.
 
+    Fine-tuning has settings for the kinds of the study's tasks alone.
+
     Args:
         config: as it was read, with mistakes if it has any; an unknown protocol counts as the
             recommended one, so that it is the only mistake that is reported.
@@ -112,7 +114,17 @@ def with_protocol(config: dict[str, Any]) -> dict[str, Any]:
     own = config.get("finetuning", {})
     if isinstance(own, dict):
         own = dict(own)
+        kinds = _kinds_of(config.get("tasks"))
         for kind, settings in given["finetuning"].items():
-            changes = {} if own.get(kind) is None else own[kind]
-            own[kind] = {**settings, **changes} if isinstance(changes, dict) else changes
+            changes = own.get(kind)
+            if changes is None and kind in kinds:
+                own[kind] = dict(settings)
+            elif isinstance(changes, dict):
+                own[kind] = {**settings, **changes}
     return {**given, **config, "finetuning": own}
+
+
+def _kinds_of(tasks: Any) -> list[Any]:
+    """Kinds of the tasks of a configuration as it was read."""
+    entries = tasks.values() if isinstance(tasks, dict) else ()
+    return [entry.get("kind") for entry in entries if isinstance(entry, dict)]

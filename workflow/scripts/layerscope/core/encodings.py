@@ -18,8 +18,6 @@ LAST = "-last"
 SEPARATE, TEXT = "separate", "text"
 #: Views that encode what the task is about: a pair, a text or a word.
 WHOLE = ("joint", TEXT, "word")
-#: Those that titles leave out, since their tasks have no other way to read the input.
-UNNAMED = (TEXT, "word")
 #: Parts of `separate` that see half of the input: controls.
 HALVES = ("premise", "hypothesis")
 #: What InferSent makes of the halves.

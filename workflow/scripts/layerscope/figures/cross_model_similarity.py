@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from layerscope.core.encodings import UNNAMED, main_views
+from layerscope.core.encodings import main_views
 from layerscope.core.looks import METRICS, looks
 from layerscope.core.table_files import Drawn
 from layerscope.figures.curves import curve, draw_curve
@@ -35,7 +35,7 @@ def draw(rows: pd.DataFrame) -> Figure:
                 own = panels.get((view, percent, model, other), rows.iloc[:0])
                 draw_curve(axes, curve(own, "depth"), look, markersize=2.8)
             axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
-        line[0].set_ylabel(METRICS["cka"] + (f"\n{view}" if view not in UNNAMED else ""))
+        line[0].set_ylabel(METRICS["cka"] + (f"\n{view}" if view != "word" else ""))
     for axes, percent in zip(grid[0], percents, strict=True):
         axes.set_title(f"fine-tuned on {percent} %" if percent else "pre-trained")
     for axes in grid[-1]:

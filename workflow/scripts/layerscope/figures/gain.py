@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from layerscope.core.encodings import UNNAMED, is_half
+from layerscope.core.encodings import is_half
 from layerscope.core.looks import METRICS, looks
 from layerscope.core.measures import of_first_split, task_metrics
 from layerscope.core.table_files import Drawn
@@ -45,7 +45,7 @@ def draw(rows: pd.DataFrame) -> Figure:
                 points = estimates(own, "depth", "gain", "gain_")
                 draw_curve(axes, points, look, alpha=0.13, markersize=2.8)
             axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
-        title = f"{probe}, {view}" if view not in UNNAMED else probe
+        title = f"{probe}, {view}" if view != "word" else probe
         line[0].set_ylabel(f"{title}\nΔ {METRICS[metric]}")
     for axes, percent in zip(grid[0], percents, strict=True):
         axes.set_title(f"fine-tuned on {percent} %")

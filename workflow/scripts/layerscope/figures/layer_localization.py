@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from layerscope.core.encodings import UNNAMED, is_half, of_main_views
+from layerscope.core.encodings import is_half, of_main_views
 from layerscope.core.looks import looks
 from layerscope.core.table_files import Drawn
 from layerscope.core.variants import RANDOM, without_seed
@@ -30,7 +30,7 @@ def draw(rows: pd.DataFrame) -> Figure:
     rows = rows.assign(place=rows["percent"].map(percents.index))
     panels = dict(iter(rows.groupby(["measure", "model", "probe", "view"])))
     probes = list(rows[["probe", "view"]].drop_duplicates().itertuples(index=False, name=None))
-    names = [probe if view in UNNAMED else f"{probe}, {view}" for probe, view in probes]
+    names = [probe if view == "word" else f"{probe}, {view}" for probe, view in probes]
     known = looks(names)
     figure = Figure(figsize=(width_for(len(models)), 3.4), layout="constrained")
     grid = figure.subplots(len(NAMES), len(models), sharex=True, sharey=True, squeeze=False)

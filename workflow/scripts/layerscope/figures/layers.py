@@ -9,7 +9,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from layerscope.core.encodings import UNNAMED
 from layerscope.core.looks import METRICS
 from layerscope.core.variants import PRETRAINED, RANDOM, without_seed
 from layerscope.figures.curves import curve, draw_curve, estimates
@@ -68,7 +67,7 @@ def draw(rows: pd.DataFrame, wanted: Sequence[tuple[str, str, str]]) -> Figure:
                 draw_curve(axes, points, look, alpha=0.2, markersize=2.6)
             if len(own):
                 layer_ticks(axes, 0, int(own["layer"].max()))
-        title = f"{probe}, {view}" if view not in UNNAMED else probe
+        title = f"{probe}, {view}" if view != "word" else probe
         line[0].set_ylabel(f"{title}\n{METRICS[measure]}")
     for axes, model in zip(grid[0], models, strict=True):
         axes.set_title(model)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from layerscope.core.encodings import UNNAMED, is_half, of_main_views
+from layerscope.core.encodings import is_half, of_main_views
 from layerscope.core.measures import BASELINES
 from layerscope.core.variants import PRETRAINED, RANDOM, without_seed
 from layerscope.summary.differences import sentences
@@ -59,7 +59,7 @@ def _at_best(rows: pd.DataFrame, chosen_by: str, metric: str) -> _Controls:
     """A metric at the layer where another is highest, of each probe and model."""
     found: _Controls = {}
     for (probe, view), own in rows.groupby(["probe", "view"], sort=False):
-        name = f"the {probe} probe" + (f" ({view})" if view not in UNNAMED else "")
+        name = f"the {probe} probe" + (f" ({view})" if view != "word" else "")
         for model, of_model in own.groupby("model", sort=False):
             values: dict[str, list[float]] = {}
             for variant, layers in of_model.groupby("variant", sort=False):

@@ -6,15 +6,7 @@ from collections.abc import Collection
 
 import pandas as pd
 
-from layerscope.core.encodings import (
-    COMBINED,
-    SEPARATE,
-    UNNAMED,
-    encoding,
-    is_half,
-    of_main_views,
-    part_of,
-)
+from layerscope.core.encodings import COMBINED, SEPARATE, encoding, is_half, of_main_views, part_of
 from layerscope.summary.intervals import (
     LEAST_SEEDS,
     Interval,
@@ -58,7 +50,7 @@ def probe_findings(rows: pd.DataFrame, metric: str) -> list[str]:
     for (probe, view), own in chosen.groupby(["probe", "view"], sort=False):
         gained = zip(own["gain"], own["gain_low"], own["gain_high"], strict=True)
         each = [(model, Interval(*gain)) for model, gain in zip(own["model"], gained, strict=True)]
-        named = f"the {probe} probe" + (f" ({view})" if view not in UNNAMED else "")
+        named = f"the {probe} probe" + (f" ({view})" if view != "word" else "")
         told = [f"{model} by {change}" for model, change in each if supported(change)]
         if told:
             any_told = True
@@ -151,7 +143,7 @@ def similarity_findings(rows: pd.DataFrame, confidence: float) -> list[str]:
             continue
         curves = own.pivot(index="seed", columns="layer", values="value")
         difference = over_seeds(curves[first] - curves[last], confidence)
-        name = f"{model}" + (f" ({view})" if view not in UNNAMED else "")
+        name = f"{model}" + (f" ({view})" if view != "word" else "")
         ends = (first == 1) and _whole(own)
         if supported(difference):
             names = [f"layer {first}", f"layer {last}"]
