@@ -164,13 +164,13 @@ def test_what_is_cut_is_counted_in_the_log(encoder: Tiny, caplog: pytest.LogCapt
     assert not caplog.messages
     long = nli_table([(TEXTS[0], TEXTS[1], "neutral"), ("fever", "pain", "neutral")])
     predicted(encoder, long, max_length=16)
-    assert caplog.messages == ["1 pairs cut to 16 sub-words"]
+    assert caplog.messages == ["pairs cut to 16 sub-words: 1"]
     caplog.clear()
     predicted(encoder, text_table([(TEXTS[0] * 3, "neutral")]), max_length=16)
-    assert caplog.messages == ["1 texts cut to 16 sub-words"]
+    assert caplog.messages == ["texts cut to 16 sub-words: 1"]
     caplog.clear()
     predicted(encoder, ner_table([(["t" * 60, "fever"], ["O", "O"])]), max_length=16)
-    assert caplog.messages == ["1 words cut to 16 sub-words"]
+    assert caplog.messages == ["words cut to 16 sub-words: 1"]
 
 
 def test_predictions_of_merged_tags_are_iob2(tiny: Tiny) -> None:

@@ -15,7 +15,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="prepared table")
     parser.add_argument("--kind", choices=KINDS, required=True)
     parser.add_argument("--split", default="validation", help="split of the rows")
-    parser.add_argument("--limit", required=True, help="examples (nli) or words (ner), or 'all'")
+    parser.add_argument("--limit", required=True, help="examples, or words (ner), or 'all'")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument(
         "--reserved", type=int, default=0, help="percent of training data that no model is tuned on"

@@ -2,7 +2,7 @@
 
 - Calibration: expected calibration error (Naeini et al. 2015), its bins, and the score of Brier
   (1950) for several classes. Confidence is the probability of what was predicted.
-- F1 of each label (NLI) or type of entity (NER, whole entities).
+- F1 of each label, or type of entity (NER, whole entities).
 - Entities that the training sample of the variant has with the same type and the same words in
   lower case (seen), and those that it has not (unseen; Augenstein et al. 2017). A predicted entity
   is seen or unseen by its own words and type, as a true one is: each split has its own precision.

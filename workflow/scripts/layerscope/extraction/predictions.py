@@ -156,7 +156,7 @@ def _inputs(
             for sequence in sequences
         ]
     if cut:
-        log.warning("%d %s cut to %d sub-words", cut, units(kind), limit)
+        log.warning("%s cut to %d sub-words: %d", units(kind), limit, cut)
     return sequences, wanted
 
 
