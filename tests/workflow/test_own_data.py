@@ -111,7 +111,7 @@ def test_reports_say_what_the_document_says(checkout: Path) -> None:
 
 def test_the_whole_study_is_there(checkout: Path) -> None:
     results = checkout / "results" / "my-study"
-    for figure in ("scores", "probes-genes", "attention-claims", "inputs-sections", "pretraining"):
+    for figure in ("scores", "probes-genes", "probes-claims", "inputs-sections", "pretraining"):
         assert (results / "figures" / f"{figure}.svg").stat().st_size > 0
     with (results / "tables" / "scores.csv").open(newline="") as handle:
         scored = {(row["task"], row["model"]) for row in csv.DictReader(handle)}

@@ -1,7 +1,7 @@
-"""Scores of both kinds of task, as statistics of summed counts.
+"""Scores of every kind of task, as statistics of summed counts.
 
 Every count array is rows x 3K: true positives of K classes, then false positives, then false
-negatives. A row is an example (NLI) or a word (NER). Counts of any set of examples are sums of
+negatives. A row is an example, or a word (NER). Counts of any set of examples are sums of
 rows, so a bootstrap over examples or groups is one matrix product, and every statistic here takes
 summed counts with any leading dimensions. Probes and fine-tuned models are scored by the same code.
 """
