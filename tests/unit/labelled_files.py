@@ -8,6 +8,7 @@ from layerscope.data.prepared import write_task
 
 EVERYTHING = {"train": None, "validation": None, "test": None}
 PAIRS = "premise,hypothesis,label\nIt rains.,It is wet.,yes\nIt is dry.,It rains.,no\n"
+TEXTS = "text,label\nIt rains.,yes\nIt is dry.,no\n"
 SENTENCES = "IL-2\tB-gene\nworks\tO\n\nNo\tO\nHeLa\tB-cell\ncells\tI-cell\n"
 #: A good file of each kind and format.
 GOOD = {
@@ -15,6 +16,10 @@ GOOD = {
     ("nli", "tsv"): PAIRS.replace(",", "\t"),
     ("nli", "jsonl"): '{"premise": "It rains.", "hypothesis": "It is wet.", "label": "yes"}\n'
     '{"premise": "It is dry.", "hypothesis": "It rains.", "label": "no"}\n',
+    ("classification", "csv"): TEXTS,
+    ("classification", "tsv"): TEXTS.replace(",", "\t"),
+    ("classification", "jsonl"): '{"text": "It rains.", "label": "yes"}\n'
+    '{"text": "It is dry.", "label": "no"}\n',
     ("ner", "conll"): SENTENCES,
     ("ner", "jsonl"): '{"tokens": ["IL-2", "works"], "tags": ["B-gene", "O"]}\n'
     '{"tokens": ["No", "HeLa", "cells"], "tags": ["O", "B-cell", "I-cell"]}\n',

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 from concept_erasure import LeaceEraser
-from tiny_models import TEXTS, Tiny, ner_table, nli_table
+from tiny_models import TEXTS, Tiny, ner_table, nli_table, text_table
 from transformers import PreTrainedModel
 
 from layerscope.analysis.interventions.erasure import (
@@ -22,7 +22,11 @@ from layerscope.config.extraction import Activations
 from layerscope.data.labels import TaskLabels
 from layerscope.models.load import load_with_head
 
-LABELS = {"nli": ["contradiction", "entailment", "neutral"], "ner": ["O", "B-drug", "I-drug"]}
+LABELS = {
+    "nli": ["contradiction", "entailment", "neutral"],
+    "classification": ["background", "methods", "results"],
+    "ner": ["O", "B-drug", "I-drug"],
+}
 WORDS = sorted({word for text in TEXTS for word in text.split()})
 PASSES = Activations(max_length=64, batch_tokens=256)
 
@@ -38,6 +42,9 @@ def examples(kind: str, count: int, seed: int) -> pa.Table:
             words = rng.choice(own[index % 3], size=int(rng.integers(4, 9)))
             rows.append((" ".join(words[:3]), " ".join(words[3:]), labels[index % 3]))
         return nli_table(rows)
+    if kind == "classification":
+        found = [rng.choice(own[index % 3], size=int(rng.integers(4, 9))) for index in range(count)]
+        return text_table([(" ".join(words), labels[at % 3]) for at, words in enumerate(found)])
     sentences = []
     for _ in range(count):
         codes = rng.integers(3, size=int(rng.integers(3, 9)))

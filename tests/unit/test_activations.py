@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from tiny_models import TEXTS, Tiny, ner_table, nli_table
+from tiny_models import TEXTS, Tiny, ner_table, nli_table, text_table
 
 from layerscope.config.extraction import Activations, EveryLayer, View
 from layerscope.core.errors import UserError
@@ -107,6 +107,21 @@ def test_joint_is_the_mean_of_the_pair(encoder: Tiny, decoder: Tiny, tmp_path: P
                 hidden = states(tiny, [*framed(tiny, premise), end, *framed(tiny, hypothesis)])
             for layer in range(3):
                 np.testing.assert_allclose(vectors[row, layer], hidden[layer].mean(axis=0), **CLOSE)
+
+
+def test_text_is_the_mean_of_the_text_and_text_last_its_end(tiny: Tiny, tmp_path: Path) -> None:
+    table = text_table(
+        list(zip(PAIRS["premise"].to_pylist(), PAIRS["label"].to_pylist(), strict=True))
+    )
+    mean = write(tiny, table, "text", tmp_path / "a.parquet")
+    last = write(tiny, table, "text-last", tmp_path / "b.parquet")
+    assert mean.shape == last.shape == (12, 3, 32)
+    for row, text in enumerate(table["text"].to_pylist()):
+        hidden = states(tiny, framed(tiny, text))
+        for layer in range(3):
+            np.testing.assert_allclose(mean[row, layer], hidden[layer].mean(axis=0), **CLOSE)
+            np.testing.assert_allclose(last[row, layer], hidden[layer][-1], **CLOSE)
+    assert read_keys(tmp_path / "a.parquet")["label"] == table["label"].to_pylist()
 
 
 def test_last_views_are_of_the_last_position_of_each_input(tiny: Tiny, tmp_path: Path) -> None:

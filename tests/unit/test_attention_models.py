@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from attention_loops import entropy_of, pair_of, part_of
-from tiny_models import TEXTS, Tiny, ner_table, nli_table
+from tiny_models import TEXTS, Tiny, ner_table, nli_table, text_table
 
 from layerscope.config.extraction import Attention
 from layerscope.extraction.attention import choose_examples, compare_attention
@@ -130,7 +130,7 @@ def test_examples_are_spread_over_the_table_and_sorted_by_length(encoder: Tiny) 
         assert encoded.ids == own
 
 
-@pytest.mark.parametrize("kind", ["nli", "ner"])
+@pytest.mark.parametrize("kind", ["nli", "classification", "ner"])
 def test_examples_that_do_not_fit_are_used_cut_where_others_are_too_few(
     encoder: Tiny, kind: str
 ) -> None:
@@ -138,6 +138,8 @@ def test_examples_that_do_not_fit_are_used_cut_where_others_are_too_few(
     words = [long if index % 2 else short for index in range(8)]
     if kind == "nli":
         table = nli_table([(" ".join(each), "pain", "x") for each in words])
+    elif kind == "classification":
+        table = text_table([(" ".join(each), "x") for each in words])
     else:
         table = ner_table([(each, ["O"] * len(each)) for each in words])
     ids = table["example_id"].to_pylist()
@@ -149,6 +151,8 @@ def test_examples_that_do_not_fit_are_used_cut_where_others_are_too_few(
     reader = (encoder.tokenizer, encoder.special_tokens)
     if kind == "nli":
         (whole,), _ = encode_pairs(*reader, [" ".join(long)], ["pain"], 20)
+    elif kind == "classification":
+        (whole,), _ = encode_text(*reader, [" ".join(long)], 20)
     else:
         ((whole, *_),), _ = encode_sentences(*reader, [long], 20)
     assert every[0][1] == whole

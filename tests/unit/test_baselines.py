@@ -7,11 +7,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
 import baseline
 from layerscope.core.errors import UserError
 from layerscope.core.formats import file_metadata, read_table, write_table
-from layerscope.evaluation.baselines import BASELINES, predict_baseline, word_features
+from layerscope.core.measures import BASELINES_OF_KIND
+from layerscope.evaluation.baselines import predict_baseline, word_features
 from layerscope.statistics import metrics
 
 CLASSES = ["entailment", "neutral", "contradiction"]
@@ -91,6 +95,28 @@ def test_premise_and_hypothesis_have_features_of_their_own() -> None:
     assert columns["predicted"] == columns["label"]
 
 
+def test_a_text_has_a_bag_of_words_as_scikit_learn_makes_it() -> None:
+    """And a majority, and no halves."""
+    made = [pairs(seed, "premise") for seed in (0, 1)]
+    train, test = (
+        table.drop_columns("hypothesis").rename_columns({"premise": "text"}) for table in made
+    )
+    found = {
+        name: predict_baseline(name, train, test, "classification", CLASSES)
+        for name in BASELINES_OF_KIND["classification"]
+    }
+    assert list(found) == ["majority", "bag-of-words"]
+    codes = [CLASSES.index(label) for label in train["label"].to_pylist()]
+    pipeline = make_pipeline(TfidfVectorizer(), LogisticRegression(max_iter=1000))
+    expected = pipeline.fit(train["text"].to_pylist(), codes).predict_proba(
+        test["text"].to_pylist()
+    )
+    np.testing.assert_allclose(found["bag-of-words"]["probabilities"], expected, atol=1e-6)
+    assert found["bag-of-words"]["label"] == test["label"].to_pylist()
+    with pytest.raises(UserError, match=r"'premise-only' .*'classification'; allowed: majority"):
+        predict_baseline("premise-only", train, test, "classification", CLASSES)
+
+
 def test_majority_gives_the_shares_of_the_training_labels() -> None:
     train = pairs(0, "")
     columns = predict_baseline("majority", train, pairs(1, ""), "nli", CLASSES)
@@ -103,7 +129,7 @@ def test_majority_gives_the_shares_of_the_training_labels() -> None:
 def test_ner_bag_of_words_beats_majority_and_majority_is_o() -> None:
     train, test = sentences(0), sentences(1)
     scores = {}
-    for name in BASELINES["ner"]:
+    for name in BASELINES_OF_KIND["ner"]:
         columns = predict_baseline(name, train, test, "ner", TAGS)
         assert columns["example_id"] == [f"s{i // 8}" for i in range(480)]
         assert columns["word_index"] == list(range(8)) * 60
@@ -167,12 +193,12 @@ def test_program_writes_a_file_a_baseline_as_a_model_does(
     arguments = ["--task", "t", "--kind", "nli", "--percent", "60", "--seed", "3"]
     for name in ("train", "sample", "test"):
         arguments += [f"--{name}", str(tmp_path / name)]
-    for name in BASELINES["nli"]:
+    for name in BASELINES_OF_KIND["nli"]:
         arguments += ["--baseline", f"{name}={tmp_path / name}"]
     monkeypatch.setattr("sys.argv", ["baseline.py", *arguments])
     baseline.main()
     sample = table.slice(0, 90)
-    for name in BASELINES["nli"]:
+    for name in BASELINES_OF_KIND["nli"]:
         described = file_metadata(tmp_path / name, "predictions")
         assert described["labels"] == CLASSES
         keys = ("task", "model", "variant", "kind_of_task")

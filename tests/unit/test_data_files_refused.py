@@ -227,13 +227,13 @@ def test_what_is_refused_is_one_line_with_file_and_line(tmp_path, case):
 @pytest.mark.parametrize(("kind", "layout"), GOOD)
 def test_a_label_that_training_has_not(tmp_path, kind, layout):
     good = GOOD[kind, layout]
-    other = good.replace("no", "maybe") if kind == "nli" else good.replace("-cell", "-organ")
+    other = good.replace("-cell", "-organ") if kind == "ner" else good.replace("no", "maybe")
     with pytest.raises(UserError) as error:
         read(tmp_path, kind, layout, good, good, other)
-    line = {"csv": 3, "tsv": 3, "jsonl": 2}[layout] if kind == "nli" else None
+    line = None if kind == "ner" else {"csv": 3, "tsv": 3, "jsonl": 2}[layout]
     line = line or {"csv": 4, "tsv": 4, "jsonl": 2, "conll": 4}[layout]
-    what = "label 'maybe'" if kind == "nli" else "entity type 'organ'"
-    allowed = "no, yes" if kind == "nli" else "cell, gene"
+    what = "entity type 'organ'" if kind == "ner" else "label 'maybe'"
+    allowed = "cell, gene" if kind == "ner" else "no, yes"
     assert str(error.value) == (
         f"{tmp_path / f'test.{layout}'} line {line}: {what} is not in the training data; "
         f"allowed: {allowed}, or a mapping in 'labels'"

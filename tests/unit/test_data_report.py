@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -247,6 +248,24 @@ def test_every_count_of_the_report_is_on_the_page(tmp_path: Path) -> None:
     assert changed["another_count"][1:] == ["0", "0"]
     assert {"new.inner", "splits.test.new_of_split"} == set(seen["Further entries"])
     assert list(seen)[-1] == "Further entries"
+
+
+def test_a_text_with_a_label_is_shown_and_measured(tmp_path: Path, encoder: Tiny) -> None:
+    rows = [
+        {"example_id": f"e{n}", "group_id": f"g{n}", "text": text, "label": ("b", "a")[n % 2]}
+        for n, text in enumerate(TEXTS)
+    ]
+    data = described(tmp_path, "classification", dict.fromkeys(SPLITS, rows), ("a", "b"))
+    text = page(read_by(data, encoder, ["text"], fine_tuning=5))
+    tokenizer = AutoTokenizer.from_pretrained(encoder.folder)
+    lengths = [len(tokenizer(text)["input_ids"]) for text in TEXTS]
+    found = Seen(text).tables["Sub-words of an example, by model"]
+    row = found[f"m (limit 5 in fine-tuning, {POSITIONS} in activations): test"]
+    assert [int(float(cell)) for cell in row[2:4]] == [
+        max(lengths),
+        sum(length > 5 for length in lengths),
+    ]
+    assert html.escape(TEXTS[0]) in text
 
 
 def test_lengths_in_words_are_those_of_the_report(ner: Described, nli: Described) -> None:

@@ -29,12 +29,12 @@ from layerscope.models.parts import blocks
 # --- erasure -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["nli", "ner"])
+@pytest.mark.parametrize("kind", ["nli", "classification", "ner"])
 def test_labels_go_with_their_words_over_windows(tiny: Tiny, kind: str) -> None:
     table = examples(kind, 12, 0)
     sequences, codes, tokens = inputs(tiny, with_head(tiny, kind), table, kind, limit=10)
     names = LABELS[kind]
-    expected = [table["label"].to_pylist()] if kind == "nli" else table["tags"].to_pylist()
+    expected = table["tags"].to_pylist() if kind == "ner" else [table["label"].to_pylist()]
     assert [names[code] for each in codes for code in each] == [t for ts in expected for t in ts]
     if kind == "ner":
         assert len(sequences) > 12

@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from scipy.stats import entropy
-from tiny_models import TEXTS, Tiny, ner_table, nli_table
+from tiny_models import TEXTS, Tiny, ner_table, nli_table, text_table
 from transformers import Trainer
 
 from layerscope.config.extraction import Activations
@@ -69,6 +69,8 @@ def sentences(count: int, seed: int, shuffle: bool = False) -> pa.Table:
 def task_of(table: pa.Table, merged: bool = False) -> TaskLabels:
     if "premise" in table.column_names:
         return TaskLabels("nli", CLASSES)
+    if "text" in table.column_names:
+        return TaskLabels("classification", CLASSES)
     return TaskLabels("ner", TAGS, merged)
 
 
@@ -82,7 +84,9 @@ def tuned(
         "settings": SETTINGS,
         "seed": 1,
     }
-    held = pairs(12, 5) if task.kind == "nli" else sentences(8, 5)
+    held = train
+    if task.kind != "classification":
+        held = pairs(12, 5) if task.kind == "nli" else sentences(8, 5)
     data = FineTuningData(train, held, task)
     return finetune(tiny.folder, out, data, **(defaults | options))
 
@@ -175,6 +179,20 @@ def test_the_history_counts_what_was_done(encoder: Tiny, tmp_path: Path) -> None
     assert history["seed"] == 1
     assert FineTuning.model_validate(history["settings"]) == settings
     assert all(one["step"] < two["step"] for one, two in pairwise(history["log"]))
+
+
+def test_a_text_is_tuned_on_as_its_tokenizer_cuts_it(tiny: Tiny, tmp_path: Path) -> None:
+    texts = [*TEXTS, f"{TEXTS[0]} {TEXTS[1]}"]
+    table = text_table([(text, CLASSES[at % 3]) for at, text in enumerate(texts)])
+    settings = SETTINGS.model_copy(update={"epochs": 1, "max_length": 16})
+    history = tuned(tiny, tmp_path / "f", table, settings=settings)
+    whole, cut = (
+        [len(ids) for ids in tiny.tokenizer(texts, **options)["input_ids"]]
+        for options in ({}, {"truncation": True, "max_length": 16})
+    )
+    assert history["cut_texts"] == sum(length > 16 for length in whole) > 0
+    assert history["sub_words"] == sum(cut)
+    assert (history["sequences"], history["steps"]) == (8, 1)
 
 
 def test_the_history_counts_windows_and_cut_words(encoder: Tiny, tmp_path: Path) -> None:

@@ -237,7 +237,10 @@ def test_rows_say_what_was_changed_and_by_how_much() -> None:
 # --- the program -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("kind", "merged"), [("nli", False), ("ner", False), ("ner", True)])
+@pytest.mark.parametrize(
+    ("kind", "merged"),
+    [("classification", False), ("ner", False), ("ner", True)],
+)
 def test_the_program_scores_the_model_as_the_workflow_does(
     encoder: Tiny, tmp_path: Path, kind: str, merged: bool
 ) -> None:
@@ -255,7 +258,7 @@ def test_the_program_scores_the_model_as_the_workflow_does(
     changes = {head: [0.1 * sum(head)] for head in all_heads(model)}
     write_table(tmp_path / "attention.parquet", "attention", attention(changes))
     settings = Interventions(
-        head_shares=[25, 50], random_draws=2, examples=20 if kind == "nli" else None
+        head_shares=[25, 50], random_draws=2, examples=None if kind == "ner" else 20
     )
     arguments = [
         *("--task", "t", "--name", "m", "--variant", "f100-s1", "--kind", kind),

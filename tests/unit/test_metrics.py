@@ -38,7 +38,7 @@ def flat(documents: list[list[tuple[str, str]]]) -> tuple[list[str], list[str], 
 @given(pairs(NAMES))
 def test_nli_equals_scikit_learn(rows: list[tuple[str, str]]) -> None:
     true, predicted = (list(column) for column in zip(*rows, strict=True))
-    values = metrics.values(metrics.nli_metrics(true, predicted, NAMES))
+    values = metrics.values(metrics.example_metrics(true, predicted, NAMES))
     assert values["accuracy"] == pytest.approx(accuracy_score(true, predicted))
     assert values["macro_f1"] == pytest.approx(f1_score(true, predicted, average="macro"))
 
@@ -107,6 +107,6 @@ def test_no_words_at_all() -> None:
 
 def test_unknown_label_is_named() -> None:
     with pytest.raises(UserError, match="'maybe'; allowed: entailment, neutral, contradiction"):
-        metrics.nli_counts(["maybe"], ["neutral"], NAMES)
+        metrics.example_counts(["maybe"], ["neutral"], NAMES)
     with pytest.raises(UserError, match="RNA"):
         metrics.entity_counts(["B-RNA"], ["O"], ["s"], TYPES)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from tiny_models import TEXTS, Tiny, ner_table, nli_table
-from transformers import PreTrainedModel
+from tiny_models import TEXTS, Tiny, ner_table, nli_table, text_table
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from layerscope.config.extraction import Activations
 from layerscope.core.formats import SCHEMAS
+from layerscope.core.kinds import KINDS
 from layerscope.data.iob import merge, unmerge
 from layerscope.data.labels import TaskLabels
 from layerscope.extraction.predictions import predict, unmerge_probabilities
@@ -39,15 +41,15 @@ SENTENCES = ner_table(
 
 def with_head(tiny: Tiny, kind: str) -> PreTrainedModel:
     torch.manual_seed(11)
-    return load_with_head(tiny.folder, tiny.tokenizer, kind, CLASSES if kind == "nli" else TAGS)
+    return load_with_head(tiny.folder, tiny.tokenizer, kind, TAGS if kind == "ner" else CLASSES)
 
 
 def predicted(
     tiny: Tiny, table: pa.Table, max_length: int = 64, batch_tokens: int = 4096
 ) -> dict[str, Any]:
-    kind = "nli" if "premise" in table.column_names else "ner"
+    kind = next(kind for kind in KINDS if table.column_names == list(SCHEMAS[kind]))
     loaded = replace(tiny, model=with_head(tiny, kind))
-    task = TaskLabels(kind, CLASSES if kind == "nli" else TAGS)
+    task = TaskLabels(kind, TAGS if kind == "ner" else CLASSES)
     settings = Activations(max_length=max_length, batch_tokens=batch_tokens)
     return predict(loaded, table, task, settings)
 
@@ -102,6 +104,27 @@ def test_a_pair_has_the_probabilities_of_a_direct_call(encoder: Tiny, decoder: T
             np.testing.assert_allclose(found["probabilities"][row], expected, rtol=1e-3, atol=1e-5)
 
 
+def test_a_text_has_the_probabilities_that_transformers_gives_it(
+    tiny: Tiny, tmp_path: Path
+) -> None:
+    """Of its own class, tokenizer and way of cutting, one text at a time."""
+    with_head(tiny, "classification").save_pretrained(tmp_path)
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
+    given = [*TEXTS, f"{TEXTS[0]} {TEXTS[1]}"]
+    texts = text_table([(text, CLASSES[row % 3]) for row, text in enumerate(given)])
+    limit = 16
+    found = predicted(tiny, texts, max_length=limit)
+    assert found["label"] == texts["label"].to_pylist()
+    lengths = []
+    for row, text in enumerate(given):
+        inputs = tiny.tokenizer(text, truncation=True, max_length=limit, return_tensors="pt")
+        with torch.no_grad():
+            expected = softmax(model(**inputs).logits[0].numpy())
+        np.testing.assert_allclose(found["probabilities"][row], expected, rtol=1e-3, atol=1e-5)
+        lengths.append(inputs["input_ids"].shape[1])
+    assert min(lengths) < limit == max(lengths)
+
+
 def test_a_word_of_an_encoder_is_labelled_by_its_first_sub_word(encoder: Tiny) -> None:
     found = predicted(encoder, SENTENCES)
     model = with_head(encoder, "ner")
@@ -141,10 +164,13 @@ def test_what_is_cut_is_counted_in_the_log(encoder: Tiny, caplog: pytest.LogCapt
     assert not caplog.messages
     long = nli_table([(TEXTS[0], TEXTS[1], "neutral"), ("fever", "pain", "neutral")])
     predicted(encoder, long, max_length=16)
-    assert caplog.messages == ["1 pairs or words cut to 16 sub-words"]
+    assert caplog.messages == ["pairs cut to 16 sub-words: 1"]
+    caplog.clear()
+    predicted(encoder, text_table([(TEXTS[0] * 3, "neutral")]), max_length=16)
+    assert caplog.messages == ["texts cut to 16 sub-words: 1"]
     caplog.clear()
     predicted(encoder, ner_table([(["t" * 60, "fever"], ["O", "O"])]), max_length=16)
-    assert caplog.messages == ["1 pairs or words cut to 16 sub-words"]
+    assert caplog.messages == ["words cut to 16 sub-words: 1"]
 
 
 def test_predictions_of_merged_tags_are_iob2(tiny: Tiny) -> None:

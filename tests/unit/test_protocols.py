@@ -37,7 +37,9 @@ def said(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-@pytest.mark.parametrize(("kind", "name"), [("nli", "inference"), ("ner", "entities")])
+@pytest.mark.parametrize(
+    ("kind", "name"), [("nli", "inference"), ("classification", "inference"), ("ner", "entities")]
+)
 def test_the_document_has_every_setting_of_fine_tuning(kind: str, name: str) -> None:
     rows = rows_below(f"Fine-tuning, {name} ")
     for place, protocol in enumerate(PROTOCOLS):

@@ -24,6 +24,7 @@ from layerscope.figures.inputs import INPUTS
         (["joint-last", "joint", "joint"], ["joint"]),
         (["separate", "joint-last"], ["separate", "joint-last"]),
         (["separate-last", "premise-last", "combined-last"], ["separate-last", "premise-last"]),
+        (["text", "text-last"], ["text"]),
         (["word", "word-last"], ["word"]),
         (["word-last"], ["word-last"]),
         ([], []),

@@ -164,6 +164,17 @@ def nli_table(rows: Sequence[tuple[str, str, str]]) -> pa.Table:
     return pa.table(columns, schema=pa.schema(list(SCHEMAS["nli"].items())))
 
 
+def text_table(rows: Sequence[tuple[str, str]]) -> pa.Table:
+    """A prepared table of (text, label)."""
+    columns = {
+        "example_id": [f"t{index}" for index in range(len(rows))],
+        "group_id": [f"g{index // 2}" for index in range(len(rows))],
+        "text": [row[0] for row in rows],
+        "label": [row[1] for row in rows],
+    }
+    return pa.table(columns, schema=pa.schema(list(SCHEMAS["classification"].items())))
+
+
 def ner_table(rows: Sequence[tuple[list[str], list[str]]]) -> pa.Table:
     """A prepared table of (tokens, tags)."""
     columns = {

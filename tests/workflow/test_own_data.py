@@ -85,6 +85,7 @@ def test_the_document_has_files_and_commands() -> None:
     assert {Path(block.path).parts[1] for block in BLOCKS if block.path} == {
         "genes",
         "claims",
+        "sections",
         "notes",
         "study.yaml",
     }
@@ -103,6 +104,11 @@ def test_reports_say_what_the_document_says(checkout: Path) -> None:
     genes = _report(checkout, "data/genes")
     assert genes["splits"]["train"]["entities"] == {"gene": 4, "cell": 3}
     assert genes["splits"]["test"]["examples"] == 2
+    sections = _report(checkout, "data/sections")
+    assert {split: own["labels"] for split, own in sections["splits"].items()} == {
+        split: dict.fromkeys(("background", "methods", "results"), each)
+        for split, each in (("train", 2), ("validation", 1), ("test", 1))
+    }
     notes = _report(checkout, "corpora/notes")
     assert notes["source"]["sentences_of_train_not_held_out"] == 1
     assert notes["train"]["documents"] == 2
@@ -110,11 +116,13 @@ def test_reports_say_what_the_document_says(checkout: Path) -> None:
 
 def test_the_whole_study_is_there(checkout: Path) -> None:
     results = checkout / "results" / "my-study"
-    for figure in ("scores", "probes-genes", "attention-claims", "pretraining"):
+    for figure in ("scores", "probes-genes", "probes-claims", "inputs-sections", "pretraining"):
         assert (results / "figures" / f"{figure}.svg").stat().st_size > 0
     with (results / "tables" / "scores.csv").open(newline="") as handle:
         scored = {(row["task"], row["model"]) for row in csv.DictReader(handle)}
-    assert {*itertools.product(("genes", "claims"), ("my-bert", "my-bert-notes"))} < scored
+    assert {
+        *itertools.product(("genes", "claims", "sections"), ("my-bert", "my-bert-notes"))
+    } < scored
 
 
 def test_a_changed_model_is_copied_again_and_a_statement_changes_nothing(checkout: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from layerscope.core.kinds import KINDS
 from layerscope.runtime.program import run
 
 
@@ -11,7 +12,7 @@ def main() -> None:
     """Read the arguments, predict with each baseline, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--task", required=True)
-    parser.add_argument("--kind", choices=["nli", "ner"], required=True, help="of the task")
+    parser.add_argument("--kind", choices=KINDS, required=True, help="of the task")
     parser.add_argument("--train", required=True, help="prepared table")
     parser.add_argument("--sample", required=True, help="ids of the training table to learn from")
     parser.add_argument("--test", required=True, help="prepared table")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from layerscope.core.kinds import KINDS
 from layerscope.runtime.gpus import use_gpus
 from layerscope.runtime.program import run
 
@@ -19,7 +20,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--task", required=True)
     parser.add_argument("--name", required=True, help="of the model")
     parser.add_argument("--variant", required=True)
-    parser.add_argument("--kind", choices=["nli", "ner"], required=True, help="of the task")
+    parser.add_argument("--kind", choices=KINDS, required=True, help="of the task")
     parser.add_argument("--architecture", choices=["encoder", "decoder"], required=True)
     parser.add_argument("--settings", required=True, help="JSON of the activation settings")
     parser.add_argument("--model", type=Path, required=True, help="folder of the variant's model")

@@ -6,6 +6,7 @@ import argparse
 from importlib.metadata import version
 from pathlib import Path
 
+from layerscope.core.kinds import KINDS
 from layerscope.runtime.gpus import use_gpus
 from layerscope.runtime.program import run
 
@@ -13,7 +14,7 @@ from layerscope.runtime.program import run
 def read_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kind", choices=["nli", "ner"], required=True, help="of the task")
+    parser.add_argument("--kind", choices=KINDS, required=True, help="of the task")
     parser.add_argument("--architecture", choices=["encoder", "decoder"], required=True)
     parser.add_argument("--settings", required=True, help="JSON of the fine-tuning settings")
     parser.add_argument("--seed", type=int, required=True)

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from layerscope.core.kinds import KINDS
 from layerscope.runtime.gpus import use_gpus
 from layerscope.runtime.program import run
 
@@ -16,7 +17,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--task", required=True)
     parser.add_argument("--name", required=True, help="of the model")
     parser.add_argument("--variant", required=True, help="fine-tuned")
-    parser.add_argument("--kind", choices=["nli", "ner"], required=True)
+    parser.add_argument("--kind", choices=KINDS, required=True)
     parser.add_argument("--architecture", choices=["encoder", "decoder"], required=True)
     parser.add_argument("--settings", required=True, help="JSON of the interventions' settings")
     parser.add_argument("--passes", required=True, help="JSON of the activation settings")
@@ -71,9 +72,8 @@ def main() -> None:
     loaded = load_fine_tuned(arguments.model, arguments.architecture, task, arguments.base, weights)
 
     def score(truth: Any, predicted: Any, examples: Any) -> dict[str, float]:
-        if task.kind == "nli":
-            return metrics.values(metrics.nli_metrics(truth, predicted, task.names))
-        return metrics.values(metrics.ner_metrics(truth, predicted, examples, task.names))
+        parts = metrics.metrics_of(task.kind, truth, predicted, examples, task.names)
+        return metrics.values(parts)
 
     name = f"{arguments.task} {arguments.name} {arguments.variant}"
     interventions, missing = interventions_of(

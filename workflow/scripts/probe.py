@@ -7,13 +7,14 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from layerscope.core.kinds import KINDS
 from layerscope.runtime.program import run
 
 
 def main() -> None:
     """Read the arguments, probe, write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kind", choices=["nli", "ner"], required=True, help="of the task")
+    parser.add_argument("--kind", choices=KINDS, required=True, help="of the task")
     parser.add_argument("--probe-settings", required=True, help="JSON of a probe")
     parser.add_argument(
         "--activations",

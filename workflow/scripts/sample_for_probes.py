@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from layerscope.core.kinds import KINDS
 from layerscope.runtime.program import run
 
 
@@ -12,9 +13,9 @@ def main() -> None:
     """Read the split's table, draw, write the ids."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="prepared table")
-    parser.add_argument("--kind", choices=["nli", "ner"], required=True)
+    parser.add_argument("--kind", choices=KINDS, required=True)
     parser.add_argument("--split", default="validation", help="split of the rows")
-    parser.add_argument("--limit", required=True, help="examples (nli) or words (ner), or 'all'")
+    parser.add_argument("--limit", required=True, help="examples, or words (ner), or 'all'")
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument(
         "--reserved", type=int, default=0, help="percent of training data that no model is tuned on"

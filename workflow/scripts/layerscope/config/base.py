@@ -61,7 +61,6 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
-TaskKind = Literal["nli", "ner"]
 Architecture = Literal["encoder", "decoder"]
 
 

@@ -10,7 +10,9 @@ from layerscope.config.base import Count, Section, distinct
 from layerscope.config.training import MaxLength, Precision
 from layerscope.core.errors import UserError
 
-View = Literal["separate", "joint", "word", "separate-last", "joint-last", "word-last"]
+View = Literal[
+    "separate", "joint", "text", "word", "separate-last", "joint-last", "text-last", "word-last"
+]
 Keep = Literal["all", "before-and-after", "none"]
 
 

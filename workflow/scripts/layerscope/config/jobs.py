@@ -23,7 +23,7 @@ from layerscope.config.models import (
     storing_model,
 )
 from layerscope.config.protocols import PROBE_ROWS, TAG_SCHEMES
-from layerscope.config.schema import Study
+from layerscope.config.schema import VIEWS_OF_KIND, Study
 from layerscope.config.tasks import HubDataset, HubFiles
 from layerscope.config.training import FineTuning
 from layerscope.core.errors import UserError
@@ -59,8 +59,9 @@ def ceiling_variant(study: Study, variant: str) -> str | None:
 
 
 def views(study: Study, task: str) -> list[str]:
-    """Views in which a task is encoded; `word` where none is named, which NER alone may do."""
-    return list(study.tasks[task].views or ["word"])
+    """Views in which a task is encoded; the first of its kind where none is named."""
+    entry = study.tasks[task]
+    return list(entry.views or VIEWS_OF_KIND[entry.kind][:1])
 
 
 def merges_tags(study: Study, task: str) -> bool:
@@ -295,7 +296,7 @@ def table_of(split: str) -> str:
 
 
 def probe_limit(study: Study, task: str, split: str) -> str:
-    """The most examples (nli) or words (ner) of a split that probes see, or `all`."""
+    """The most examples, or words (ner), of a split that probes see, or `all`."""
     entry = study.tasks[task]
     limit = entry.probe_test_limit if split == "test" else entry.probe_limit
     return "all" if limit is None else str(limit)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from layerscope.config.base import Count, Positive, Section, Seed, distinct
+from layerscope.core.kinds import KINDS, labels_examples
 
 
 def _show_spread(draws: int) -> int:
@@ -46,7 +47,7 @@ class LinearProbe(Section):
 class SvmProbe(Section):
     """RBF support vector machine, as published (scikit-learn's defaults)."""
 
-    kind: Literal["svm"] = Field(description="RBF support vector machine; NLI only")
+    kind: Literal["svm"] = Field(description="RBF support vector machine; not for NER")
     inverse_regularisation: Positive = Field(default=1.0, description="C of scikit-learn")
     row_draws: RowDraws = Field(default=5, description=_ROW_DRAWS)
 
@@ -78,7 +79,7 @@ ProbeRows = Literal["validation", "reserved", "train"]
 Probe = Annotated[LinearProbe | SvmProbe | BilstmCrfProbe, Field(discriminator="kind")]
 
 PROBE_TASKS: dict[str, tuple[str, ...]] = {
-    "linear": ("nli", "ner"),
-    "svm": ("nli",),
+    "linear": KINDS,
+    "svm": tuple(kind for kind in KINDS if labels_examples(kind)),
     "bilstm-crf": ("ner",),
 }

@@ -18,12 +18,34 @@ PROBES: dict[str, Any] = {
     "linear": {"kind": "linear"},
 }
 
-#: Of the recommended protocol, for both kinds of task.
+#: Of the recommended protocol, for every kind of task.
 RECIPE: dict[str, Any] = {
     "weight_decay": 0.01,
     "warmup_ratio": 0.1,
     "schedule": "linear",
     "precision": "auto",
+    "gradient_checkpointing": False,
+}
+
+#: Of tasks whose examples have one label: of the recommended protocol, and of the published one.
+LABELLED_TEXTS: dict[str, Any] = {
+    "learning_rate": 2.0e-5,
+    "epochs": 3,
+    "min_steps": 1000,
+    "batch_size": 32,
+    "max_length": 128,
+    **RECIPE,
+}
+PUBLISHED_TEXTS: dict[str, Any] = {
+    "learning_rate": 2.0e-5,
+    "epochs": 3,
+    "min_steps": 0,
+    "batch_size": 1,
+    "max_length": 128,
+    "weight_decay": 0.0,
+    "warmup_ratio": 0.0,
+    "schedule": "constant",
+    "precision": "float32",
     "gradient_checkpointing": False,
 }
 
@@ -33,14 +55,8 @@ SECTIONS: dict[Protocol, dict[str, Any]] = {
     # BERT's recipe (Devlin et al. 2019, A.3): rates of 2e-5 to 5e-5, batches of 16 or 32.
     "recommended": {
         "finetuning": {
-            "nli": {
-                "learning_rate": 2.0e-5,
-                "epochs": 3,
-                "min_steps": 1000,
-                "batch_size": 32,
-                "max_length": 128,
-                **RECIPE,
-            },
+            "nli": LABELLED_TEXTS,
+            "classification": LABELLED_TEXTS,
             "ner": {
                 "learning_rate": 5.0e-5,
                 "epochs": 5,
@@ -55,18 +71,8 @@ SECTIONS: dict[Protocol, dict[str, Any]] = {
     # From the study's code (Bonfigli et al. 2024): Adam for NLI, AdamW for NER, constant rates.
     "published": {
         "finetuning": {
-            "nli": {
-                "learning_rate": 2.0e-5,
-                "epochs": 3,
-                "min_steps": 0,
-                "batch_size": 1,
-                "max_length": 128,
-                "weight_decay": 0.0,
-                "warmup_ratio": 0.0,
-                "schedule": "constant",
-                "precision": "float32",
-                "gradient_checkpointing": False,
-            },
+            "nli": PUBLISHED_TEXTS,
+            "classification": PUBLISHED_TEXTS,
             "ner": {
                 "learning_rate": 1.0e-5,
                 "epochs": 5,
@@ -97,6 +103,8 @@ PROBE_ROWS: dict[Protocol, tuple[ProbeRows, ...]] = {
 def with_protocol(config: dict[str, Any]) -> dict[str, Any]:
     """A configuration with what its protocol gives where it says nothing itself.
 
+    Fine-tuning has settings for the kinds of the study's tasks alone.
+
     Args:
         config: as it was read, with mistakes if it has any; an unknown protocol counts as the
             recommended one, so that it is the only mistake that is reported.
@@ -106,7 +114,17 @@ def with_protocol(config: dict[str, Any]) -> dict[str, Any]:
     own = config.get("finetuning", {})
     if isinstance(own, dict):
         own = dict(own)
+        kinds = _kinds_of(config.get("tasks"))
         for kind, settings in given["finetuning"].items():
-            changes = {} if own.get(kind) is None else own[kind]
-            own[kind] = {**settings, **changes} if isinstance(changes, dict) else changes
+            changes = own.get(kind)
+            if changes is None and kind in kinds:
+                own[kind] = dict(settings)
+            elif isinstance(changes, dict):
+                own[kind] = {**settings, **changes}
     return {**given, **config, "finetuning": own}
+
+
+def _kinds_of(tasks: Any) -> list[Any]:
+    """Kinds of the tasks of a configuration as it was read."""
+    entries = tasks.values() if isinstance(tasks, dict) else ()
+    return [entry.get("kind") for entry in entries if isinstance(entry, dict)]

@@ -17,7 +17,7 @@ ANY = "any"
 #: `yes`: the same task and measure. `no`: shown beside ours, no verdict. `bound`: none of our
 #: models should be above it.
 COMPARABLE = ("yes", "no", "bound")
-METRICS = tuple(metric for metrics in TASK_METRICS.values() for metric in metrics)
+METRICS = tuple(dict.fromkeys(name for names in TASK_METRICS.values() for name in names))
 
 
 class Reference(NamedTuple):

@@ -17,7 +17,6 @@ from layerscope.config.base import (
     Name,
     Section,
     Seed,
-    TaskKind,
     distinct,
 )
 from layerscope.config.corpora import CorpusSource
@@ -30,10 +29,12 @@ from layerscope.config.statistics import Statistics
 from layerscope.config.tasks import Limit, TagScheme, TaskSource, check_source
 from layerscope.config.training import FineTuning, FineTuningOverride
 from layerscope.config.weights import Dtype, Lora, Quantisation
+from layerscope.core.kinds import TaskKind
 
-#: Views that each kind of task may have.
+#: Views that each kind of task may have; where `views` names none, it is the first, but for nli.
 VIEWS_OF_KIND: dict[TaskKind, tuple[View, ...]] = {
     "nli": ("separate", "joint", "separate-last", "joint-last"),
+    "classification": ("text", "text-last"),
     "ner": ("word", "word-last"),
 }
 
@@ -54,7 +55,10 @@ def _filled(values: dict[str, Any]) -> dict[str, Any]:
 class Task(Section):
     """A labelled data set, and the probes that run on it."""
 
-    kind: TaskKind = Field(description="nli: pairs of sentences; ner: entities in sentences")
+    kind: TaskKind = Field(
+        description="nli: pairs of texts with a label each; classification: single texts with a "
+        "label each; ner: entities in sentences"
+    )
     source: TaskSource = Field(description="where the examples come from")
     limit: Limit = Field(default=Limit(), description="maximum number of examples per split")
     probes: Annotated[list[Name], AfterValidator(distinct)] = Field(
@@ -73,17 +77,17 @@ class Task(Section):
     )
     probe_limit: Count | None = Field(
         default=None,
-        description="examples (nli) or words (ner) of each of these that a probe sees; null: all",
+        description="examples, or words (ner), of each of these that a probe sees; null: all",
     )
     probe_test_limit: Count | None = Field(
         default=None,
-        description="examples (nli) or words (ner) of the test data that probes and similarity "
-        "are measured on; null: all",
+        description="examples, or words (ner), of the test data that probes and similarity are "
+        "measured on; null: all",
     )
     views: Annotated[list[View], AfterValidator(distinct)] | None = Field(
         default=None,
-        description="means of premise and hypothesis apart (separate), of the pair (joint), or "
-        "of a word; with -last: the last sub-word instead; null: word (ner)",
+        description="means of premise and hypothesis apart (separate), of the pair (joint), of the "
+        "text or of a word; with -last: the last sub-word instead; null: text or word",
     )
     tag_scheme: TagScheme | None = Field(
         default=None,
@@ -115,9 +119,10 @@ class Task(Section):
                 ("reserved",),
                 f"{self.reserved}, but probe_rows has no 'reserved'; allowed: to be left out",
             )
-        if self.kind == "nli" and self.tag_scheme is not None:
+        if self.kind != "ner" and self.tag_scheme is not None:
             raise Invalid(
-                ("tag_scheme",), f"'{self.tag_scheme}' for kind 'nli'; allowed: to be left out"
+                ("tag_scheme",),
+                f"'{self.tag_scheme}' for kind '{self.kind}'; allowed: to be left out",
             )
         return self
 
@@ -136,6 +141,9 @@ class ModelFineTuning(Section):
 
     nli: FineTuningOverride = Field(
         default=FineTuningOverride(), description="what differs on tasks of kind 'nli'"
+    )
+    classification: FineTuningOverride = Field(
+        default=FineTuningOverride(), description="what differs on tasks of kind 'classification'"
     )
     ner: FineTuningOverride = Field(
         default=FineTuningOverride(), description="what differs on tasks of kind 'ner'"
@@ -205,6 +213,7 @@ class FineTuningByKind(Section):
     """The common fine-tuning settings of each kind of task."""
 
     nli: FineTuning | None = Field(default=None, description="null: the protocol's")
+    classification: FineTuning | None = Field(default=None, description="null: the protocol's")
     ner: FineTuning | None = Field(default=None, description="null: the protocol's")
 
 

@@ -20,14 +20,15 @@ from layerscope.config.base import (
     Section,
     Seed,
     Sha256,
-    TaskKind,
 )
+from layerscope.core.kinds import TaskKind
 
 TagScheme = Literal["iob2", "merged"]
 
 #: What a column of a file can stand for, by kind of task; the first ones are needed.
 COLUMNS: dict[TaskKind, tuple[str, ...]] = {
     "nli": ("premise", "hypothesis", "label", "example_id", "group_id"),
+    "classification": ("text", "label", "example_id", "group_id"),
     "ner": ("tokens", "tags", "example_id", "group_id"),
 }
 
@@ -226,7 +227,7 @@ def check_source(kind: TaskKind, source: HpoNli | HpoNer | InFiles) -> None:
     if source.format == "conll" and kind != "ner":
         raise Invalid(
             ("source", "format"),
-            "'conll' for kind 'nli'; allowed: 'jsonl', 'csv', 'tsv' or 'parquet'",
+            f"'conll' for kind '{kind}'; allowed: 'jsonl', 'csv', 'tsv' or 'parquet'",
         )
     for name in source.columns:
         if name not in COLUMNS[kind]:

@@ -38,7 +38,7 @@ class FineTuning(Section):
     )
     batch_size: Count = Field(description="examples in an optimiser step")
     max_length: MaxLength = Field(
-        description="sub-word limit; longer sentences are windowed (NER) or cut and counted (NLI)"
+        description="sub-word limit; longer sentences are windowed (NER), texts cut and counted"
     )
     weight_decay: Annotated[float, Field(ge=0)] = Field(default=0.01, description="of AdamW")
     warmup_ratio: Share = Field(default=0.1, description="fraction of the steps with a rising rate")

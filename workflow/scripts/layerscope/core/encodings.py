@@ -1,7 +1,8 @@
 """Names of views: what of an example a vector stands for.
 
-`separate`, `joint` and `word` are means over sub-words; with `-last` behind it a view is of the
-last one instead. Probes split `separate` into halves and combine them: parts have names like views.
+`separate`, `joint`, `text` and `word` are means over sub-words; with `-last` behind it a view is
+of the last one instead. Probes split `separate` into halves and combine them: parts have names
+like views.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
 
 #: Ends the name of a view of the last real sub-word.
 LAST = "-last"
-SEPARATE = "separate"
+SEPARATE, TEXT = "separate", "text"
+#: Views that encode what the task is about: a pair, a text or a word.
+WHOLE = ("joint", TEXT, "word")
 #: Parts of `separate` that see half of the input: controls.
 HALVES = ("premise", "hypothesis")
 #: What InferSent makes of the halves.

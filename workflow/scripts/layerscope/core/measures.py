@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
+from layerscope.core.encodings import WHOLE
 from layerscope.core.errors import UserError
+from layerscope.core.kinds import KINDS, labels_examples
 from layerscope.core.variants import PRETRAINED
 
 if TYPE_CHECKING:
     import pandas as pd
 
 #: The primary metric and the second one of each kind of task.
-TASK_METRICS = {"nli": ("accuracy", "macro_f1"), "ner": ("entity_f1", "token_macro_f1")}
+TASK_METRICS: dict[str, tuple[str, str]] = {
+    kind: ("accuracy", "macro_f1") if labels_examples(kind) else ("entity_f1", "token_macro_f1")
+    for kind in KINDS
+}
 
 #: Two models are said to differ where p of a paired test, after Holm's correction, is below this.
 LEVEL = 0.05
@@ -20,8 +25,10 @@ LEVEL = 0.05
 #: What stands in place of a model where no language model is used.
 BASELINES = ("majority", "bag-of-words", "premise-only", "hypothesis-only")
 
-#: Which of them each kind of task has: a sentence has no halves.
-BASELINES_OF_KIND = {"nli": BASELINES, "ner": BASELINES[:2]}
+#: Which of them each kind of task has: those of halves are for pairs.
+BASELINES_OF_KIND: dict[str, tuple[str, ...]] = {
+    kind: BASELINES if kind == "nli" else BASELINES[:2] for kind in KINDS
+}
 
 
 def task_metrics(names: Collection[str]) -> tuple[str, str]:
@@ -32,10 +39,10 @@ def task_metrics(names: Collection[str]) -> tuple[str, str]:
     Raises:
         UserError: `names` holds no primary metric.
     """
-    for kind in ("ner", "nli"):
-        if TASK_METRICS[kind][0] in names:
-            return TASK_METRICS[kind]
-    primary = ", ".join(metrics[0] for metrics in TASK_METRICS.values())
+    for metrics in (TASK_METRICS["ner"], TASK_METRICS["nli"]):
+        if metrics[0] in names:
+            return metrics
+    primary = ", ".join(dict.fromkeys(metrics[0] for metrics in TASK_METRICS.values()))
     raise UserError(f"metrics: {sorted(names)}; allowed: one of {primary} among them")
 
 
@@ -72,15 +79,18 @@ def last_layer(rows: pd.DataFrame) -> int:
     return round(layer / depth) if depth else int(layer)
 
 
+_WHOLE_VIEWS = tuple(f", {view} view" for view in WHOLE)
+
+
 def chosen_probe(probes: Collection[str]) -> str | None:
     """The probe and view that stands for all, of names such as `linear probe, joint view`.
 
-    The linear probe, or else the first, in the view that encodes what the task is about (joint or
-    word, or else the first); None of none.
+    The linear probe, or else the first, in the view that encodes what the task is about (`WHOLE`,
+    or else the first); None of none.
     """
     return min(
         dict.fromkeys(probes),
-        key=lambda p: (not p.startswith("linear"), not p.endswith(("joint view", "word view"))),
+        key=lambda p: (not p.startswith("linear"), not p.endswith(_WHOLE_VIEWS)),
         default=None,
     )
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from layerscope.config.base import TaskKind
 from layerscope.config.tasks import COLUMNS
 from layerscope.core.errors import UserError, show
+from layerscope.core.kinds import TaskKind, labels_examples
 from layerscope.data.textfile import TextFile, at
 
 _BLANKS = re.compile(r"[ \t]+")
@@ -56,7 +56,7 @@ def read_records(
     Args:
         file: its text.
         layout: `jsonl`, `csv`, `tsv` or `conll`.
-        kind: `nli` or `ner`. Delimited files of kind `ner` have one word a row, and the rows of a
+        kind: of the task. Delimited files of kind `ner` have one word a row, and the rows of a
             sentence follow each other with the same `example_id`.
         columns: our names of columns to the file's; what is left out has our name. Ids of examples
             and groups are read if the file has them.
@@ -73,7 +73,7 @@ def read_records(
     if layout == "jsonl":
         return _json_lines(file, columns, needed)
     delimiter = "," if layout == "csv" else "\t"
-    if kind == "nli":
+    if labels_examples(kind):
         return _delimited(file, delimiter, columns, needed)
     rows, skipped = _delimited(file, delimiter, columns, [*needed, "example_id"])
     return _sentences(rows), skipped

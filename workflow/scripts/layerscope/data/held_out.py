@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from layerscope.core.errors import UserError
+from layerscope.core.kinds import labels_examples
 from layerscope.data.prepared import SPLITS, Row, text_keys
 from layerscope.data.rows import Rows
 from layerscope.data.sampling import check_fraction, ordered_groups, strata
@@ -60,7 +61,7 @@ def _strata(kind: str, rows: Sequence[Row]) -> list[str]:
 
     Sechidis et al. 2011, On the Stratification of Multi-Label Data, divide rare labels first.
     """
-    if kind != "ner":
+    if labels_examples(kind):
         return strata(kind, rows)
     types = [sorted({tag[2:] for tag in row["tags"] if tag != "O"}) for row in rows]
     counts = Counter(name for own in types for name in own)

@@ -11,10 +11,10 @@ from glob import has_magic
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from layerscope.config.base import TaskKind
 from layerscope.config.tasks import HubDataset, InFiles, LocalFiles
 from layerscope.core.errors import UserError, show
 from layerscope.core.files import read_json_object, sha256_file
+from layerscope.core.kinds import TaskKind, labels_examples
 from layerscope.core.wording import few
 from layerscope.data.examples import Record, read_records
 from layerscope.data.held_out import hold_out, without_overlap
@@ -45,7 +45,7 @@ def read_task(
     """Read a task from its files.
 
     Args:
-        kind: `nli` or `ner`.
+        kind: of the task.
         source: files, format, columns, labels, and what the files have to be.
         folder: where the files lie.
         limit: the most examples of each split; whole groups are chosen, stratified.
@@ -292,7 +292,7 @@ def _required(source: InFiles, folder: Path) -> dict[str, Digests]:
 
 def _classes(kind: TaskKind, row: Row) -> Iterable[str]:
     """Label, or entity types, of a row."""
-    if kind == "nli":
+    if labels_examples(kind):
         return [row["label"]]
     return [tag[2:] for tag in row["tags"] if tag != "O"]
 
@@ -309,9 +309,10 @@ def _labels(
         UserError: fewer than two labels, no entity, or more labels than can be numbered.
     """
     found = {name for row in train for name in _classes(kind, row)}
-    if len(found) < (2 if kind == "nli" else 1):
-        what = "labels" if kind == "nli" else "entity types"
-        least = "two or more" if kind == "nli" else "one or more"
+    one_each = labels_examples(kind)
+    if len(found) < (2 if one_each else 1):
+        what = "labels" if one_each else "entity types"
+        least = "two or more" if one_each else "one or more"
         raise UserError(f"{path}: {what}: {', '.join(found) or 'none'}; allowed: {least}")
     named = mapping or {}
     values = sorted(named, key=lambda value: (len(value) if value.isdigit() else 0, value))
@@ -342,7 +343,7 @@ def _check_known(kind: TaskKind, labels: Sequence[str], read: Rows, left: str) -
     """
     if kind == "ner":
         labels = [label[2:] for label in labels if label.startswith("B-")]
-    what, known = "label" if kind == "nli" else "entity type", set(labels)
+    what, known = "label" if labels_examples(kind) else "entity type", set(labels)
     for row, place in zip(read.rows, read.places, strict=True):
         for name in _classes(kind, row):
             if name not in known:

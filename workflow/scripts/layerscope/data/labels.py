@@ -16,7 +16,7 @@ from layerscope.data.iob import merge_table, merged_labels
 class TaskLabels:
     """The kind of a task, the names of its labels, and its tag scheme."""
 
-    kind: str  # "nli" or "ner"
+    kind: str
     names: list[str]  # as in the prepared tables: classes, or IOB2 tags
     merged: bool = False  # models learn types (`iob.merged_labels`) in place of IOB2 tags
 

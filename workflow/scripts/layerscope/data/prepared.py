@@ -13,6 +13,7 @@ from typing import Any
 from layerscope.core.errors import UserError
 from layerscope.core.files import write_json
 from layerscope.core.formats import file_metadata, write_table
+from layerscope.core.kinds import KINDS, labels_examples, text_columns
 from layerscope.data.iob import repair_iob2, spans, validate
 from layerscope.data.text import text_key
 
@@ -20,12 +21,15 @@ SPLITS = ("train", "validation", "test")
 
 Row = dict[str, Any]
 
+#: What the report calls the texts in a column.
+_PLURALS = {"premise": "premises", "hypothesis": "hypotheses", "text": "texts"}
+
 
 @dataclass(frozen=True)
 class PreparedTask:
     """A labelled data set, ready to be written."""
 
-    kind: str  # nli or ner
+    kind: str
     labels: tuple[str, ...]  # in the order in which models number them
     splits: Mapping[str, Sequence[Row]]  # rows of the kind
     source: Mapping[str, Any]  # name, release, license, citation
@@ -87,8 +91,8 @@ def checked_rows(
         if row["example_id"] in seen:
             raise UserError(f"{where}: occurs twice; allowed: each id once")
         seen.add(row["example_id"])
-        if kind == "nli":
-            for name in ("premise", "hypothesis"):
+        if labels_examples(kind):
+            for name in text_columns(kind):
                 if not row[name].strip():
                     raise UserError(f"{where}: {name} is empty; allowed: text")
             if row["label"] not in known:
@@ -116,25 +120,25 @@ def checked_rows(
 
 def text_keys(kind: str, row: Row) -> dict[str, str]:
     """The texts of an example by what they are, as keys to compare by."""
-    if kind == "ner":
-        texts = {"sentences": " ".join(row["tokens"])}
+    if labels_examples(kind):
+        texts = {_PLURALS[name]: row[name] for name in text_columns(kind)}
     else:
-        texts = {"premises": row["premise"], "hypotheses": row["hypothesis"]}
+        texts = {"sentences": " ".join(row["tokens"])}
     return {name: text_key(text) or text for name, text in texts.items()}  # or: symbols alone
 
 
 def _words(kind: str, row: Row) -> int:
-    if kind == "ner":
-        return len(row["tokens"])
-    return len(row["premise"].split()) + len(row["hypothesis"].split())
+    if labels_examples(kind):
+        return sum(len(row[name].split()) for name in text_columns(kind))
+    return len(row["tokens"])
 
 
 def describe(kind: str, rows: Sequence[Row]) -> dict[str, Any]:
     """Counts of one split for the report.
 
-    Words are tokens (NER) or white-space words of both texts (NLI). A duplicate is an example
-    whose texts all are those of an earlier one. `most_uses` is how often the most frequent text of
-    each sort occurs.
+    Words are tokens (NER), or white-space words of all of an example's texts. A duplicate is an
+    example whose texts all are those of an earlier one. `most_uses` is how often the most frequent
+    text of each sort occurs.
     """
     texts = [text_keys(kind, row) for row in rows]
     lengths = [_words(kind, row) for row in rows]
@@ -153,7 +157,7 @@ def describe(kind: str, rows: Sequence[Row]) -> dict[str, Any]:
             "max": max(lengths),
         },
     }
-    if kind == "nli":
+    if labels_examples(kind):
         return {**described, "labels": dict(Counter(row["label"] for row in rows))}
     return {
         **described,
@@ -165,7 +169,7 @@ def describe(kind: str, rows: Sequence[Row]) -> dict[str, Any]:
 def overlap(kind: str, splits: Mapping[str, Sequence[Row]]) -> dict[str, dict[str, int]]:
     """How many ids, distinct groups and texts each two splits share; texts by `text_key`.
 
-    An example is shared (`pairs`) if all of its texts together are.
+    A pair is shared (`pairs`) if both of its texts together are.
     """
     held: dict[str, dict[str, set[str]]] = {}
     for split, rows in splits.items():
@@ -177,7 +181,7 @@ def overlap(kind: str, splits: Mapping[str, Sequence[Row]]) -> dict[str, dict[st
             texts = text_keys(kind, row)
             for name, key in texts.items():
                 sets.setdefault(name, set()).add(key)
-            if kind == "nli":
+            if len(texts) > 1:
                 sets.setdefault("pairs", set()).add("\n".join(texts.values()))
         held[split] = sets
     return {
@@ -187,14 +191,16 @@ def overlap(kind: str, splits: Mapping[str, Sequence[Row]]) -> dict[str, dict[st
 
 
 def task_kind(path: str | Path) -> str:
-    """The kind of a prepared table, `nli` or `ner`.
+    """The kind of task that a prepared table is of.
 
     Raises:
         UserError: the file is no prepared table.
     """
-    try:
-        file_metadata(path, "nli")
-    except UserError:
-        file_metadata(path, "ner")
-        return "ner"
-    return "nli"
+    for kind in KINDS[:-1]:
+        try:
+            file_metadata(path, kind)
+        except UserError:
+            continue
+        return kind
+    file_metadata(path, KINDS[-1])
+    return KINDS[-1]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from layerscope.core.errors import UserError, show
 from layerscope.core.files import sha256_text
+from layerscope.core.kinds import labels_examples, text_columns, units
 from layerscope.data.examples import Record
 from layerscope.data.prepared import Row
 from layerscope.data.schemes import without_ends
@@ -16,7 +17,7 @@ from layerscope.data.text import text_key
 
 LONG = 500  # words; a longer sentence or text is counted
 
-#: What pairs without an agreed label have in place of one: SNLI and MNLI, and their copies on hubs.
+#: What examples without an agreed label have in place of one: SNLI and MNLI, and copies on hubs.
 UNLABELLED = ("-", "-1")
 
 #: Characters that take no room: soft hyphens, zero-width spaces and joiners, marks of direction.
@@ -46,10 +47,10 @@ def make_rows(kind: str, split: str, records: Sequence[Record], labels: Mapped) 
     """Rows of one split.
 
     An example without an id of its own has the split's name and its number from 0; without a group
-    of its own, that of its premise (nli) or sentence (ner), by `text_key`.
+    of its own, that of its text, premise (nli) or sentence (ner), by `text_key`.
 
     Args:
-        kind: `nli` or `ner`.
+        kind: of the task.
         split: names the examples.
         records: its examples.
         labels: values of the file to labels or tags; None as value leaves the example out, None
@@ -72,13 +73,13 @@ def make_rows(kind: str, split: str, records: Sequence[Record], labels: Mapped) 
                 f"{where}: example_id {show(id_)} is that of {place} too; allowed: each id once"
             )
         seen[id_] = record
-        if kind == "nli":
-            row = _pair(record, where, labels, counts)
+        if labels_examples(kind):
+            row = _labelled(kind, record, labels, counts)
         else:
             row = _sentence(record, labels, counts, made.prefixes)
         if row is None:
             continue
-        text = row["premise"] if kind == "nli" else " ".join(row["tokens"])
+        text = row[text_columns(kind)[0]] if labels_examples(kind) else " ".join(row["tokens"])
         group = _name(record, "group_id", where) or sha256_text(text_key(text) or text)[:16]
         made.rows.append({"example_id": id_, "group_id": group, **row})
         made.places.append(where)
@@ -86,20 +87,19 @@ def make_rows(kind: str, split: str, records: Sequence[Record], labels: Mapped) 
     return made
 
 
-def _pair(record: Record, where: str, labels: Mapped, counts: Counter[str]) -> Row | None:
+def _labelled(kind: str, record: Record, labels: Mapped, counts: Counter[str]) -> Row | None:
     """Texts and label; None if the example is to be left out."""
+    where = record.where
     label = _mapped(record.cells["label"], "label", where, labels)
     if labels is None and label in UNLABELLED:
         raise UserError(
             f"{where}: label {label!r}, which usually means that there is no label; allowed: a "
-            "mapping 'labels' of all values, where null leaves such pairs out"
+            f"mapping 'labels' of all values, where null leaves such {units(kind)} out"
         )
     if label is None:
         counts["left_out_by_label"] += 1
         return None
-    texts = {
-        name: _text(record.cells[name], name, where, counts) for name in ("premise", "hypothesis")
-    }
+    texts = {name: _text(record.cells[name], name, where, counts) for name in text_columns(kind)}
     for name, text in texts.items():
         if not _ZERO_WIDTH.sub("", text).strip():
             raise UserError(f"{where}: {name} has zero-width characters only; allowed: text")

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from layerscope.core.errors import UserError
+from layerscope.core.kinds import labels_examples
 from layerscope.core.wording import counted
 from layerscope.data.iob import spans
 from layerscope.data.rng import seeded
@@ -22,8 +23,8 @@ def entity_stratum(tags: Sequence[str]) -> str:
 
 
 def strata(kind: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Stratum of each row of a prepared table: its label (nli) or `entity_stratum` (ner)."""
-    if kind == "nli":
+    """Stratum of each row of a prepared table: its label, or `entity_stratum` (ner)."""
+    if labels_examples(kind):
         return [row["label"] for row in rows]
     return [entity_stratum(row["tags"]) for row in rows]
 
@@ -190,7 +191,7 @@ def limited_rows(
 
     Args:
         kind: of the task.
-        rows: with `group_id`, and `label` (nli) or `tags` (ner).
+        rows: with `group_id`, and `label` or `tags` (ner).
         cap: the most; None for all.
         seed: of the choice.
         setting: that gives the cap, for the message.
@@ -220,12 +221,13 @@ def probe_sample(
     seed: int,
     setting: str = "probe_limit",
 ) -> list[str]:
-    """Ids of the rows that probes learn from or are tested on: groups of pairs, or sentences.
+    """Ids of the rows that probes learn from or are tested on: groups of texts or pairs, or
+    sentences.
 
     Args:
         kind: of the task.
         rows: of the prepared table.
-        cap: the most examples (nli) or words (ner); None for all.
+        cap: the most examples, or words (ner); None for all.
         seed: of the choice.
         setting: that gives the cap, for the message.
 
@@ -233,9 +235,9 @@ def probe_sample(
         UserError: the first group, or sentence, has more.
     """
     ids = [row["example_id"] for row in rows]
-    pairs = kind == "nli"
-    groups = [row["group_id"] for row in rows] if pairs else ids
-    sizes = None if pairs else [len(row["tokens"]) for row in rows]
+    whole = labels_examples(kind)
+    groups = [row["group_id"] for row in rows] if whole else ids
+    sizes = None if whole else [len(row["tokens"]) for row in rows]
     chosen = capped_sample(groups, strata(kind, rows), sizes, cap, seed)
     if not chosen:
         raise _none_fits(f"{setting} {cap}", groups, strata(kind, rows), sizes, seed)

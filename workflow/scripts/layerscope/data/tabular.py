@@ -12,9 +12,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from layerscope.config.base import TaskKind
 from layerscope.core.errors import UserError
 from layerscope.core.files import sha256_file
+from layerscope.core.kinds import TaskKind
 from layerscope.data.examples import Columns, Record, chosen_columns, needed_columns
 
 BATCH = 4096  # rows in memory as Python objects

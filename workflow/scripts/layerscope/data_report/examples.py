@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from layerscope.core.kinds import labels_examples, text_columns
 from layerscope.core.wording import counted
 from layerscope.data.iob import spans
 from layerscope.data.sampling import ordered_groups, strata
@@ -40,8 +41,9 @@ def rendered(kind: str, rows: Sequence[Row], types: Sequence[str]) -> str:
         rows: to show.
         types: of entities, whose places number their colours.
     """
+    shown_by = _texts(text_columns(kind)) if labels_examples(kind) else _sentence
     items = "".join(
-        f'<li>{_RENDER[kind](row, types)}<p class="quiet">{code(row["example_id"])}</p></li>\n'
+        f'<li>{shown_by(row, types)}<p class="quiet">{code(row["example_id"])}</p></li>\n'
         for row in rows
     )
     return f'<ol class="examples">\n{items}</ol>\n'
@@ -60,7 +62,7 @@ def _sentence(row: Row, types: Sequence[str]) -> str:
     return f'<p dir="auto">{" ".join(parts)}{_more(len(row["tokens"]))}</p>'
 
 
-def _texts(*columns: str) -> Callable[[Row, Sequence[str]], str]:
+def _texts(columns: Sequence[str]) -> Callable[[Row, Sequence[str]], str]:
     """How an example of texts with a label is shown."""
 
     def render(row: Row, _: Sequence[str]) -> str:
@@ -84,10 +86,3 @@ def _more(words: int) -> str:
     left = words - MOST_WORDS
     told = f"… and {counted(left, 'more word')}"
     return f' <span class="quiet">{told}</span>' if left > 0 else ""
-
-
-#: How an example of a kind is shown.
-_RENDER: Mapping[str, Callable[[Row, Sequence[str]], str]] = {
-    "nli": _texts("premise", "hypothesis"),
-    "ner": _sentence,
-}

@@ -13,6 +13,7 @@ import pyarrow as pa
 from transformers import PreTrainedTokenizerBase
 
 from layerscope.core.encodings import SEPARATE, encoding
+from layerscope.core.kinds import labels_examples, text_columns
 from layerscope.models.inputs import (
     SpecialTokens,
     encode_text,
@@ -26,8 +27,6 @@ from layerscope.models.tokenizers import load_tokenizer
 
 Row = dict[str, Any]
 
-#: Columns with the texts of an example, for kinds without tokens.
-TEXTS = {"nli": ("premise", "hypothesis")}
 #: Rows that are tokenised at once.
 BLOCK = 1000
 _UNLIMITED = 2**30
@@ -87,10 +86,10 @@ def rows_of(table: pa.Table) -> Iterator[Row]:
 
 
 def count_words(kind: str, row: Row) -> int:
-    """Words of an example: tokens (ner), or white-space words of its texts."""
-    if kind == "ner":
+    """Words of an example: its tokens, or white-space words of its texts."""
+    if not labels_examples(kind):
         return len(row["tokens"])
-    return sum(len(row[name].split()) for name in TEXTS[kind])
+    return sum(len(row[name].split()) for name in text_columns(kind))
 
 
 def readers(settings: Mapping[str, Any], folders: Mapping[str, str]) -> dict[str, Reader]:
@@ -139,10 +138,10 @@ def measure(kind: str, table: pa.Table, reader: Reader) -> SubWords:
     known: dict[str, int] = {}  # sub-words of the words so far
     for batch in table.to_batches(max_chunksize=BLOCK):
         columns = batch.to_pydict()
-        if kind == "ner":
-            _add_sentences(found, columns["tokens"], reader, known)
+        if labels_examples(kind):
+            _add_texts(found, [columns[name] for name in text_columns(kind)], reader)
         else:
-            _add_texts(found, [columns[name] for name in TEXTS[kind]], reader)
+            _add_sentences(found, columns["tokens"], reader, known)
     return found
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from layerscope.core.kinds import TaskKind, labels_examples
 from layerscope.core.pages import origin_elements
 from layerscope.data.iob import entity_labels
 from layerscope.data.prepared import SPLITS
@@ -30,10 +31,15 @@ from layerscope.data_report.lengths import (
 
 Report = dict[str, Any]
 
-KINDS = {"nli": "natural language inference", "ner": "named entity recognition"}
+KINDS: dict[TaskKind, str] = {
+    "nli": "natural language inference",
+    "classification": "classification of texts",
+    "ner": "named entity recognition",
+}
 _USES = ("fine-tuning", "activations")
 #: What is done with an example that is longer than a model reads.
-_LONG = {
+_LONG: dict[TaskKind, str] = {
+    "classification": "A text over the limit loses sub-words at its end: it is cut.",
     "nli": "A pair over the limit loses sub-words at the end of its longer text: it is cut.",
     "ner": "A sentence over the limit is read in several windows of whole words: nothing is lost. "
     "Of a word that is longer than a window, only the first sub-words are read: it is cut.",
@@ -103,7 +109,7 @@ def _read(name: str) -> str:
     return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
-def _lead(kind: str, report: Report) -> str:
+def _lead(kind: TaskKind, report: Report) -> str:
     train, validation, test = (report["splits"][split]["examples"] for split in SPLITS)
     return (
         f"{KINDS[kind].capitalize()}: {train:,} training, {validation:,} validation and {test:,} "
@@ -112,11 +118,11 @@ def _lead(kind: str, report: Report) -> str:
 
 
 def _labels(
-    kind: str, labels: Sequence[str], report: Report, tables: Mapping[str, pa.Table]
+    kind: TaskKind, labels: Sequence[str], report: Report, tables: Mapping[str, pa.Table]
 ) -> str:
     examples = [report["splits"][split]["examples"] for split in SPLITS]
     lines = [Line("Examples", examples), Line("Groups", counts.by_split(report, "groups"))]
-    if kind == "ner":
+    if not labels_examples(kind):
         without = [
             sum(all(tag == "O" for tag in row["tags"]) for row in rows_of(tables[split]))
             for split in SPLITS
@@ -124,7 +130,7 @@ def _labels(
         lines.append(Line("Sentences without an entity", without))
     sizes = table("Examples by split", ("", *SPLITS), lines)
     note = paragraph("A group is what samples and intervals keep together.", "quiet")
-    if kind != "ner":
+    if labels_examples(kind):
         return sizes + note + _frequencies("Examples by label", "labels", labels, report)
     types = _types(labels)
     found = _frequencies("Entities by type", "entities", types, report)
@@ -154,7 +160,7 @@ def _of(count: int, total: int) -> Markup:
     return Markup(f"{count:,}{part}")
 
 
-def _words(kind: str, report: Report, tables: Mapping[str, pa.Table]) -> str:
+def _words(kind: TaskKind, report: Report, tables: Mapping[str, pa.Table]) -> str:
     columns = {
         split: [count_words(kind, row) for row in rows_of(tables[split])] for split in SPLITS
     }
@@ -177,7 +183,7 @@ def _spread_lines(spreads: Sequence[Spread]) -> list[Line]:
     ]
 
 
-def _sub_words(kind: str, data: Described) -> str:
+def _sub_words(kind: TaskKind, data: Described) -> str:
     words = {split: data.report["splits"][split]["words"] for split in SPLITS}
     found = {
         names: {split: measure(kind, data.tables[split], reader) for split in SPLITS}
@@ -195,7 +201,7 @@ def _sub_words(kind: str, data: Described) -> str:
     over = [f"Over limit, {use}" for use in _USES] + is_cut * [f"Words cut, {use}" for use in _USES]
     columns = ("Split", "Median", "95 % at most", "Longest", *over, "Per word")
     note = f"Special tokens are counted, except in sub-words per word. {_LONG[kind]}"
-    if kind == "ner" and not is_cut:
+    if not (labels_examples(kind) or is_cut):
         note += " Here none is."
     return table("Sub-words of an example, by model", columns, lines) + paragraph(note, "quiet")
 
@@ -206,7 +212,9 @@ def _measured(found: SubWords, words: int, with_cut: bool) -> list[object]:
     return [*spread(found.lengths), *over, *cut, f"{found.own / words:.2f}"]
 
 
-def _examples(kind: str, labels: Sequence[str], seed: int, data: Described, withheld: bool) -> str:
+def _examples(
+    kind: TaskKind, labels: Sequence[str], seed: int, data: Described, withheld: bool
+) -> str:
     if withheld:
         return paragraph(
             "No example is shown: the data is under an agreement, and its texts stay in the "

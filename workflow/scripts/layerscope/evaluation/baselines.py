@@ -13,20 +13,16 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from layerscope.core.errors import UserError
+from layerscope.core.kinds import labels_examples, text_columns
+from layerscope.core.measures import BASELINES_OF_KIND
 from layerscope.statistics.metrics import encode
 
 Codes = npt.NDArray[np.int64]
 Probabilities = npt.NDArray[np.float64]
 
-#: Which columns of an NLI table each baseline reads.
-NLI_TEXTS = {
-    "bag-of-words": ("premise", "hypothesis"),
-    "premise-only": ("premise",),
-    "hypothesis-only": ("hypothesis",),
-}
 MAJORITY = "majority"
-#: Names of the baselines of each kind of task.
-BASELINES = {"nli": (MAJORITY, *NLI_TEXTS), "ner": (MAJORITY, "bag-of-words")}
+#: Which column of a table of pairs a baseline of one half reads.
+HALVES = {"premise-only": "premise", "hypothesis-only": "hypothesis"}
 #: C of scikit-learn: the default for TF-IDF, whose rows have length 1. Words and neighbours as 0 or
 #: 1 are mostly rare, and with the default hardly any entity is found.
 TEXT_C, WORD_C = 1.0, 10.0
@@ -115,9 +111,9 @@ def bag_of_neighbours(
 
 
 def _flat(table: pa.Table, kind: str) -> dict[str, list[Any]]:
-    """Key columns and labels, a row an example (NLI) or a word (NER)."""
+    """Key columns and labels, a row an example or a word (NER)."""
     keys = table.select(["example_id", "group_id"]).to_pydict()
-    if kind == "nli":
+    if labels_examples(kind):
         words = [0] * table.num_rows
         return {**keys, "word_index": words, "label": table.column("label").to_pylist()}
     tags = table.column("tags").to_pylist()
@@ -136,7 +132,7 @@ def predict_baseline(
     """Columns of kind `predictions` of one baseline.
 
     Args:
-        name: one of `BASELINES[kind]`.
+        name: one of `BASELINES_OF_KIND[kind]`.
         train: the rows of a prepared table to learn from.
         test: the prepared table to predict.
         kind: of the task.
@@ -145,18 +141,17 @@ def predict_baseline(
     Raises:
         UserError: the baseline does not fit the task, or a label is not among `names`.
     """
-    if name not in BASELINES[kind]:
-        raise UserError(
-            f"baseline '{name}' for a task of kind '{kind}'; allowed: {', '.join(BASELINES[kind])}"
-        )
+    if name not in BASELINES_OF_KIND[kind]:
+        allowed = ", ".join(BASELINES_OF_KIND[kind])
+        raise UserError(f"baseline '{name}' for a task of kind '{kind}'; allowed: {allowed}")
     labels = encode(_flat(train, kind)["label"], names)
     columns = _flat(test, kind)
     if not len(labels):
         raise UserError(f"baseline '{name}': no training rows; allowed: at least one")
     if name == MAJORITY:
         probabilities = majority(labels, len(columns["label"]), len(names))
-    elif kind == "nli":
-        texts = NLI_TEXTS[name]
+    elif labels_examples(kind):
+        texts = [HALVES[name]] if name in HALVES else text_columns(kind)
         probabilities = bag_of_texts(
             [train.column(text).to_pylist() for text in texts],
             labels,

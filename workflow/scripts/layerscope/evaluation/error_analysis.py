@@ -2,7 +2,7 @@
 
 - Calibration: expected calibration error (Naeini et al. 2015), its bins, and the score of Brier
   (1950) for several classes. Confidence is the probability of what was predicted.
-- F1 of each label (NLI) or type of entity (NER, whole entities).
+- F1 of each label, or type of entity (NER, whole entities).
 - Entities that the training sample of the variant has with the same type and the same words in
   lower case (seen), and those that it has not (unseen; Augenstein et al. 2017). A predicted entity
   is seen or unseen by its own words and type, as a true one is: each split has its own precision.
@@ -22,6 +22,7 @@ import pyarrow as pa
 from layerscope.config.statistics import Statistics
 from layerscope.core.errors import UserError
 from layerscope.core.formats import read_sample, read_table
+from layerscope.core.kinds import labels_examples
 from layerscope.core.table_files import Sources, Table
 from layerscope.data.iob import spans
 from layerscope.evaluation import calibration
@@ -166,9 +167,9 @@ def measures(
     """
     yield from _calibration(file)
     names, columns = file.described["labels"], file.columns
-    if file.described["kind_of_task"] == "nli":
+    if labels_examples(file.described["kind_of_task"]):
         classes = names
-        counts = metrics.nli_counts(columns["label"], columns["predicted"], names)
+        counts = metrics.example_counts(columns["label"], columns["predicted"], names)
     else:
         classes = metrics.entity_types(names)
         counts = metrics.entity_counts(
@@ -303,7 +304,7 @@ def tabulate(sources: Sources) -> dict[str, Table]:
     """
     settings = Statistics.model_validate_json(sources.settings)
     files = [read_predictions(path) for path in sources.files]
-    entities = files[0].described["kind_of_task"] == "ner"
+    entities = not labels_examples(files[0].described["kind_of_task"])
     data = {name: sources.paths.get(name, [None])[0] for name in ("test", "train")}
     samples = {Path(path).stem: path for path in sources.paths.get("samples", ())}
     for file in files if entities else []:

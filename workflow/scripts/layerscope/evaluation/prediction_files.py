@@ -125,12 +125,8 @@ def group_counts(file: Predictions) -> dict[str, metrics.Metric]:
     """
     columns, names = file.columns, file.described["labels"]
     try:
-        if file.described["kind_of_task"] == "nli":
-            parts = metrics.nli_metrics(columns["label"], columns["predicted"], names)
-        else:
-            parts = metrics.ner_metrics(
-                columns["label"], columns["predicted"], columns["example_id"], names
-            )
+        answers = columns["label"], columns["predicted"], columns["example_id"]
+        parts = metrics.metrics_of(file.described["kind_of_task"], *answers, names)
     except UserError as error:
         raise UserError(f"{file.path}: {error}") from None
     return {

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from layerscope.config.statistics import Statistics
+from layerscope.core.kinds import labels_examples
 from layerscope.evaluation.prediction_files import Predictions, check_same, group_counts
 from layerscope.statistics import metrics
 from layerscope.statistics.crossed import crossed_mean
@@ -17,7 +18,7 @@ Row = dict[str, Any]
 
 
 def confusion(file: Predictions) -> list[Row]:
-    """How often each label was predicted as each: NLI labels, or types of entity and `O`.
+    """How often each label was predicted as each: labels, or types of entity and `O`.
 
     Pairs that do not occur are left out, but not those of a label with itself: of many labels most
     pairs never occur.
@@ -27,7 +28,7 @@ def confusion(file: Predictions) -> list[Row]:
         file.columns["label"],
         file.columns["predicted"],
     )
-    if file.described["kind_of_task"] == "ner":
+    if not labels_examples(file.described["kind_of_task"]):
         names = [*metrics.entity_types(names), metrics.OUTSIDE]
         labels = [metrics.entity_type(tag) for tag in labels]
         predicted = [metrics.entity_type(tag) for tag in predicted]

@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from layerscope.core.encodings import is_half
+from layerscope.core.encodings import WHOLE, is_half
 from layerscope.core.formats import SCHEMAS
 from layerscope.core.looks import METRICS
 from layerscope.core.measures import chosen_measures, last_layer, of_main_rows, task_metrics
@@ -208,7 +208,7 @@ def _layers(
         return (
             not (probe and whole and metric in metrics[:1]),
             not probe.startswith("linear"),
-            view not in ("joint", "word"),
+            view not in WHOLE,
         )
 
     best = min(curves["key"], key=first, default=None)

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from layerscope.config.extraction import Activations, View
-from layerscope.core.encodings import SEPARATE, encoding, is_last
+from layerscope.core.encodings import SEPARATE, TEXT, encoding, is_last
 from layerscope.core.formats import ActivationWriter
 from layerscope.extraction.once import Once, Text, texts_of
 from layerscope.models.forward import forward
@@ -33,9 +33,11 @@ BLOCK = 256  # examples in memory at a time
 POOLING = {
     "separate": "mean over the real sub-words of premise and of hypothesis, concatenated",
     "joint": "mean over the real sub-words of the pair",
+    "text": "mean over the real sub-words of the text",
     "word": "mean over the sub-words of a word",
     "separate-last": "last real sub-word of premise and of hypothesis, concatenated",
     "joint-last": "last real sub-word of the pair",
+    "text-last": "last real sub-word of the text",
     "word-last": "last sub-word of a word",
 }
 
@@ -125,7 +127,7 @@ def write_activations(
         loaded: base model in evaluation mode.
         table: prepared rows; rows are written in their order.
         paths: the file to write of each view; the views share an encoding (`encoding`), which
-            is "separate" or "joint" (nli), or "word" (ner).
+            is "separate" or "joint" (nli), "text" (classification) or "word" (ner).
         settings: of the extraction.
         metadata: what readers should know besides pooling and shape.
         once: vectors of texts that this table shares with others; without it, of this table alone.
@@ -250,7 +252,7 @@ def _encoded(
         windows, cut = encode_sentences(*reader, texts, limit)
         vectors = word_vectors(loaded, list(chain.from_iterable(windows)), settings, pools)
         return np.split(vectors, np.cumsum([len(words) for words in texts])[:-1]), cut
-    if how == SEPARATE:
+    if how in (SEPARATE, TEXT):
         sequences, cut = encode_text(*reader, texts, limit)
     else:
         premises, hypotheses = ([pair[side] for pair in texts] for side in (0, 1))

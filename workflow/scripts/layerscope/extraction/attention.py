@@ -33,8 +33,9 @@ from layerscope.config.extraction import Attention
 from layerscope.core.applicability import described
 from layerscope.core.errors import NotApplicableError, UserError
 from layerscope.core.formats import SCHEMAS
+from layerscope.core.kinds import labels_examples
 from layerscope.models.batching import collate
-from layerscope.models.inputs import Encoded, encode_pairs, encode_sentences
+from layerscope.models.inputs import Encoded, encode_examples, encode_sentences
 from layerscope.models.load import position_limit
 from layerscope.models.loaded import LoadedModel
 from layerscope.models.maps import maps_side_by_side, switch_to_maps
@@ -48,7 +49,8 @@ def choose_examples(
 ) -> list[tuple[str, Encoded]]:
     """Examples evenly spaced over a table, of those that fit one window if they are enough.
 
-    If not, of all: a longer sentence is its first window, a longer pair is cut, as for predictions.
+    If not, of all: a longer sentence is its first window, a longer text or pair is cut, as for
+    predictions.
 
     Returns:
         Ids and inputs, longest first, so that neighbours are of similar length.
@@ -56,10 +58,9 @@ def choose_examples(
     limit = position_limit(loaded.model, settings.max_length)
     reader = (loaded.tokenizer, loaded.special_tokens)
     rows = table.to_pydict()
-    if kind == "nli":
-        pairs = rows["premise"], rows["hypothesis"]
-        inputs, _ = encode_pairs(*reader, *pairs, 2**30)
-        fits = [len(pair.ids) <= limit for pair in inputs]
+    if labels_examples(kind):
+        inputs, _ = encode_examples(*reader, rows, kind, 2**30)
+        fits = [len(each.ids) <= limit for each in inputs]
     else:
         sentences, _ = encode_sentences(*reader, rows["tokens"], limit)
         inputs = [windows[0] for windows in sentences]
@@ -67,8 +68,8 @@ def choose_examples(
     usable = [index for index, fit in enumerate(fits) if fit]
     if len(usable) < min(settings.examples, len(fits)):
         usable = list(range(len(fits)))
-        if kind == "nli":
-            inputs, _ = encode_pairs(*reader, *pairs, limit)
+        if labels_examples(kind):
+            inputs, _ = encode_examples(*reader, rows, kind, limit)
     places = np.linspace(0, len(usable) - 1, min(settings.examples, len(usable)))
     chosen = [usable[place] for place in places.round().astype(int)]
     chosen.sort(key=lambda index: (-len(inputs[index].ids), index))
@@ -287,7 +288,7 @@ def attention_table(
     Args:
         loaded, before, other_seed: as for `compare_attention`.
         table: prepared rows.
-        kind: "nli" or "ner".
+        kind: of the task.
         settings: how many examples, and how many in a pass.
 
     Returns:

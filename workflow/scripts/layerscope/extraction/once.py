@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from layerscope.core.encodings import SEPARATE
+from layerscope.core.encodings import SEPARATE, TEXT
 
 Vectors = npt.NDArray[np.float32]
 #: A text, the two texts of a pair, or the words of a sentence.
@@ -26,6 +26,9 @@ BETWEEN = "\x1f"  # of texts that are joined to be counted
 
 def texts_of(table: pa.Table, how: str) -> list[Text]:
     """What is encoded of prepared rows: `separate`, first all premises and then all hypotheses."""
+    if how == TEXT:
+        texts: list[Text] = table["text"].to_pylist()
+        return texts
     if how == "word":
         return [tuple(words) for words in table["tokens"].to_pylist()]
     premises, hypotheses = (table[name].to_pylist() for name in ("premise", "hypothesis"))
@@ -36,6 +39,8 @@ def texts_of(table: pa.Table, how: str) -> list[Text]:
 
 def _joined(table: pa.Table, how: str) -> pa.ChunkedArray:
     """The same as strings."""
+    if how == TEXT:
+        return table["text"]
     if how == "word":
         return pc.binary_join(table["tokens"], BETWEEN)
     premises, hypotheses = table["premise"], table["hypothesis"]
@@ -49,7 +54,7 @@ class Once:
 
     Args:
         tables: prepared rows, of all splits that are to agree.
-        how: their encoding: "separate", "joint" or "word".
+        how: their encoding: "separate", "joint", "text" or "word".
         file: empty; where vectors wait.
     """
 

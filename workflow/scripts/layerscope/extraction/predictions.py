@@ -1,4 +1,4 @@
-"""Predictions of a fine-tuned model: one row an example (NLI) or a word (NER)."""
+"""Predictions of a fine-tuned model: one row per example, or per word (NER)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ import torch
 from torch import nn
 
 from layerscope.config.extraction import Activations
+from layerscope.core.kinds import labels_examples, units
 from layerscope.data.iob import entity_labels, merged_labels
 from layerscope.data.labels import TaskLabels
 from layerscope.models.forward import forward
-from layerscope.models.inputs import Encoded, encode_pairs, encode_sentences, labelled_position
+from layerscope.models.inputs import Encoded, encode_examples, encode_sentences, labelled_position
 from layerscope.models.load import position_limit
 from layerscope.models.loaded import LoadedModel
 
@@ -63,7 +64,7 @@ def predict(
 ) -> dict[str, Any]:
     """Predict the label of every example or word of a prepared table.
 
-    Pairs and words that had to be cut are counted in the log.
+    Texts, pairs and words that had to be cut are counted in the log.
 
     Args:
         loaded: a model with its head, in evaluation mode.
@@ -140,11 +141,12 @@ def _predict(
 def _inputs(
     loaded: LoadedModel, rows: Mapping[str, list[Any]], kind: str, settings: Activations
 ) -> tuple[list[Encoded], list[list[int]]]:
-    """Sequences, and the positions of each whose outputs are wanted; 0 for a pair's only one."""
+    """Sequences, and the positions of each whose outputs are wanted; 0 for the only one of an
+    example with one label."""
     limit = position_limit(loaded.model, settings.max_length)
     reader = (loaded.tokenizer, loaded.special_tokens)
-    if kind == "nli":
-        sequences, cut = encode_pairs(*reader, rows["premise"], rows["hypothesis"], limit)
+    if labels_examples(kind):
+        sequences, cut = encode_examples(*reader, rows, kind, limit)
         wanted = [[0]] * len(sequences)
     else:
         windows, cut = encode_sentences(*reader, rows["tokens"], limit)
@@ -154,13 +156,13 @@ def _inputs(
             for sequence in sequences
         ]
     if cut:
-        log.warning("%d pairs or words cut to %d sub-words", cut, limit)
+        log.warning("%s cut to %d sub-words: %d", units(kind), limit, cut)
     return sequences, wanted
 
 
 def _keys(rows: Mapping[str, list[Any]], kind: str) -> dict[str, Any]:
-    """Key columns and true labels, one row per example (NLI) or word (NER)."""
-    if kind == "nli":
+    """Key columns and true labels, one row per example or word (NER)."""
+    if labels_examples(kind):
         truth, counts = rows["label"], [1] * len(rows["label"])
     else:
         truth = [tag for tags in rows["tags"] for tag in tags]

@@ -42,6 +42,8 @@ INPUTS = {
     "combined-last": "u, v, |u\N{MINUS SIGN}v|, u\N{MULTIPLICATION SIGN}v, last",
     "joint": "pair, mean",
     "joint-last": "pair, last",
+    "text": "text, mean",
+    "text-last": "text, last",
     "word": "word, mean",
     "word-last": "word, last",
 }

@@ -22,9 +22,10 @@ from transformers import (
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from layerscope.core.errors import UserError
+from layerscope.core.kinds import labels_examples
 from layerscope.models.reading import read_mask
 
-#: Heads for pairs that are not used: XLNet's reads the last place of a batch, padding or not;
+#: Heads for sequences that are not used: XLNet's reads the last place of a batch, padding or not;
 #: Longformer's gives the first token global attention, which it has in no other pass.
 _NOT_USED = frozenset({"xlnet", "longformer"})
 #: How configurations name the dropout before a head, in the order in which it is looked for.
@@ -97,20 +98,20 @@ def body_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
 
 
 def classifier_class(config: PreTrainedConfig, kind: str) -> type[PreTrainedModel]:
-    """The class of a model with a head for sequences (nli) or for their tokens (ner).
+    """The class of a model with a head for sequences, or for their tokens (ner).
 
     It is that of transformers, where there is one that fits, and else ours.
     """
     mapping = (
         MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
-        if kind == "nli"
+        if labels_examples(kind)
         else MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING
     )
     body: Any = body_class(config)
     theirs = _class_in(mapping, config)
     if _is_encoder_decoder(config) or theirs is None:
         return _with_head(body, kind)
-    if kind == "nli" and config.model_type in _NOT_USED:
+    if labels_examples(kind) and config.model_type in _NOT_USED:
         return _with_head(body, kind)
     return theirs
 
@@ -179,7 +180,7 @@ def _with_head(body: Any, kind: str) -> type[PreTrainedModel]:
         given = {"input_ids": input_ids, "attention_mask": attention_mask, **options}
         output = getattr(self, prefix)(**given)
         states = output.last_hidden_state
-        if kind == "nli":
+        if labels_examples(kind):
             states = states[read_mask(attention_mask, getattr(self.config, READS))]
         logits = self.classifier(self.dropout(states))
         return SequenceClassifierOutput(
@@ -189,7 +190,7 @@ def _with_head(body: Any, kind: str) -> type[PreTrainedModel]:
         )
 
     name = body.__name__.removesuffix("Model")
-    whole = "Sequence" if kind == "nli" else "Token"
+    whole = "Sequence" if labels_examples(kind) else "Token"
     members = {
         _OURS: True,
         "__init__": initialise,

@@ -16,10 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
 from layerscope.core.errors import UserError
+from layerscope.core.kinds import text_columns
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,30 @@ def encode_pairs(
         )
         encoded.append(Encoded(ids, start, special))
     return encoded, cut
+
+
+def encode_examples(
+    tokenizer: PreTrainedTokenizerBase,
+    special_tokens: SpecialTokens,
+    rows: Mapping[str, Sequence[Any]],
+    kind: str,
+    limit: int,
+) -> tuple[list[Encoded], int]:
+    """Encode the texts or pairs of a prepared table whose examples have one label.
+
+    Args:
+        tokenizer, special_tokens: of the model.
+        rows: the table's columns.
+        kind: of the task.
+        limit: sub-words of a sequence, special tokens included.
+
+    Returns:
+        The sequences, and how many had to be cut.
+    """
+    texts = [rows[name] for name in text_columns(kind)]
+    if len(texts) == 1:
+        return encode_text(tokenizer, special_tokens, texts[0], limit)
+    return encode_pairs(tokenizer, special_tokens, texts[0], texts[1], limit)
 
 
 def tokenise_words(

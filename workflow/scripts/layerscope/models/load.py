@@ -107,7 +107,7 @@ def load_with_head(
     labels: Sequence[str],
     dtype: torch.dtype = torch.float32,
 ) -> PreTrainedModel:
-    """A fine-tuned model with its classification head: of the sequence (nli) or of tokens (ner).
+    """A fine-tuned model with its classification head: of the sequence, or of tokens (ner).
 
     A head that the folder does not hold is initialised from torch's global generator.
 

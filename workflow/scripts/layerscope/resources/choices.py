@@ -10,7 +10,7 @@ from layerscope.config.schema import Study
 from layerscope.resources.estimate import Estimate, aligned, estimate, hours_text, size_text
 from layerscope.resources.sizes import Sizes
 
-#: Test rows (words, or pairs) of a capped choice, for tasks without a `probe_test_limit`.
+#: Test rows (words, texts or pairs) of a capped choice, for tasks without a `probe_test_limit`.
 CAP = 10_000
 #: The k of every k-th layer.
 EVERY = 4
@@ -76,7 +76,7 @@ def choices_in_words(study: Study, found: Sequence[Choice]) -> str:
     return "\n".join(
         [
             "Activations and hours of the whole study, by activations.layers and probe_test_limit",
-            f"(capped: each task's own limit, or {CAP:,} words or pairs):",
+            f"(capped: each task's own limit, or {CAP:,} words, texts or pairs):",
             "",
             *(line.rstrip() for line in aligned([titles, *rows])),
         ]

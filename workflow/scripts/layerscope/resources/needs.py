@@ -32,7 +32,7 @@ from layerscope.resources.memory import (
 from layerscope.resources.probes import CORE, TORCH, fit, probe_of, sides
 from layerscope.resources.rates import read_rates
 from layerscope.resources.reading import describe_task, weight_change
-from layerscope.resources.sizes import SUBWORDS, USUAL_LABELS, ModelSize, Sizes, TaskSize
+from layerscope.resources.sizes import SUBWORDS, USUAL_LABELS, ModelSize, Sizes, TaskSize, rows_in
 
 #: MB of activations that are written in a second: a processor encodes them, whatever makes them.
 WRITTEN = 300.0
@@ -161,7 +161,7 @@ def subwords(task: TaskSize, most: int) -> float:
 def probed_rows(study: Study, size: TaskSize, task: str) -> tuple[list[float], float]:
     """Rows of activations that a task's probes learn from, by split, and are tested on."""
     entry = study.tasks[task]
-    rows = size.words if entry.kind == "ner" else 1
+    rows = rows_in(entry, size)
     limit = entry.probe_limit or math.inf
     train, reserved = size.examples["train"], jobs.reserved(study, task) / 100
     examples = {**size.examples, "train": train * (1 - reserved), "reserved": train * reserved}
@@ -266,7 +266,7 @@ def _extract(
     views = jobs.views(study, name)
     tuned = parse_variant(wildcards["variant"])[0] > 0
     learned, test = probed_rows(study, task, name)
-    in_example = task.words if entry.kind == "ner" else 1
+    in_example = rows_in(entry, task)
     rows = sum(learned) + test
     examples = rows / in_example
     length = subwords(task, settings.max_length)
@@ -309,10 +309,10 @@ def _intervene(study: Study, model: Model, size: ModelSize, task: TaskSize, name
     masked = 0
     if settings and study.attention:
         masked = (len(settings.head_shares) + 1) * (2 + settings.random_draws)
-    ner = study.tasks[name].kind == "ner"
+    rows = rows_in(study.tasks[name], task)
     test = min(task.examples["test"], (settings and settings.examples) or math.inf)
     # Means of heads, erasers and their sizes from all reference rows; checks on some test rows.
-    reference = probed_rows(study, task, name)[0][0] / (task.words if ner else 1)
+    reference = probed_rows(study, task, name)[0][0] / rows
     reference = 3 * reference + min(test, 2000)
     length = subwords(task, passing.max_length)
     # With a layer erased, or its control, only what comes after it is computed: half on average.
@@ -326,7 +326,7 @@ def _intervene(study: Study, model: Model, size: ModelSize, task: TaskSize, name
     batch = 2 * size.layers * size.width * passing.batch_tokens * 4 / 1e6
     statistics = (4 * size.layers / max(gpu, 1) + 8) * size.width**2 * 8 / 1e6
     statistics += 2000 * size.layers * size.width * 8 / 1e6  # vectors that probes read
-    answers = (1 + masked + 4 * size.layers) * test * (task.words if ner else 1) * 100 / 1e6
+    answers = (1 + masked + 4 * size.layers) * test * rows * 100 / 1e6
     weights = _weights(model, size)
     device = Memory(weights / max(gpu, 1), activations=batch + statistics)
     memory = (CUDA if gpu else TORCH + batch + statistics) + answers
@@ -355,7 +355,7 @@ def _scored(study: Study, task: TaskSize, name: str, cost: tuple[int, float, flo
     """Counts of each label, of the test rows of one variant and of the examples of all."""
     variants = len(jobs.finetuned_variants(study))
     examples = task.examples["test"]
-    rows = examples * (task.words if study.tasks[name].kind == "ner" else 1)
+    rows = examples * rows_in(study.tasks[name], task)
     counts = 24 * task.labels * (2 * rows + variants * examples) / 1e6
     memory, seconds, each = cost
     return Needs(
@@ -368,7 +368,7 @@ def _score_table(study: Study, sizes: Sizes) -> Needs:
     systems = len(study.models) + max(map(len, BASELINES_OF_KIND.values()))
     rows = 0.0
     for name, task in sizes.tasks.items():
-        test = task.examples["test"] * (task.words if study.tasks[name].kind == "ner" else 1)
+        test = task.examples["test"] * rows_in(study.tasks[name], task)
         rows += min(task.labels**2, task.labels + test)
     rows *= systems * len(jobs.finetuned_variants(study))
     return Needs(int(max(TABLE[0], SMALL + 1.5e-3 * rows)), max(TABLE[1], START + 2e-5 * rows))

@@ -6,6 +6,7 @@ from layerscope.config import jobs
 from layerscope.config.probes import TOGETHER_MB, BilstmCrfProbe, LinearProbe
 from layerscope.config.schema import Study
 from layerscope.core.encodings import SEPARATE, encoding
+from layerscope.core.kinds import labels_examples
 from layerscope.resources.layers import states_of
 from layerscope.resources.sizes import ModelSize
 
@@ -63,7 +64,9 @@ def probe_of(
         # Of raw vectors and of standardised ones.
         fits = (2 + settings.row_draws) * machines
         one = 2 * 2 * train * (train + test) * width + fits * 1000 * train**2
-    kernels = 0 if kind == "ner" else 8 * train * (machines * (train + test) + train) / 1e6
+    kernels = 0.0
+    if labels_examples(kind):
+        kernels = 8 * train * (machines * (train + test) + train) / 1e6
     vectors = (train + test) * width * (4 + 4 + 8) / 1e6
     if isinstance(settings, BilstmCrfProbe):
         vectors += 3 * min(TOGETHER_MB, states * vectors / 4)  # of layers that are read together

@@ -23,6 +23,7 @@ from layerscope.config.tasks import InFiles
 from layerscope.core.errors import UserError
 from layerscope.core.files import read_json_object
 from layerscope.core.gguf import gguf_file, gguf_sizes
+from layerscope.core.kinds import KINDS, labels_examples
 from layerscope.core.packages import package_folders
 from layerscope.resources.attention import WITHOUT_HEADS, why_no_maps
 
@@ -37,8 +38,8 @@ DERIVED = {
     "hpo-nli": {"train": 10200, "validation": 1293, "test": 2493},
     "hpo-ner": {"train": 3946, "validation": 507, "test": 907},
 }
-#: Labels of NLI, and tags of five types of entity.
-USUAL_LABELS = {"nli": 3, "ner": 11}
+#: Labels of texts and pairs, and tags of five types of entity.
+USUAL_LABELS = {kind: 3 if labels_examples(kind) else 11 for kind in KINDS}
 #: Examples of files that nothing is said of.
 UNKNOWN = {"train": 20000, "validation": 2500, "test": 5000}
 
@@ -111,6 +112,11 @@ class TaskSize:
     words: float
     assumed: bool = False
     labels: int = 0  # 0: nothing is said of them
+
+
+def rows_in(task: Task, size: TaskSize) -> float:
+    """Labelled rows of an example: one, or one per word."""
+    return 1 if labels_examples(task.kind) else size.words
 
 
 @dataclass(frozen=True)
@@ -274,7 +280,7 @@ def _mapped_labels(task: Task) -> int:
     """Labels that the configuration names; 0 if it names none."""
     mapping = getattr(task.source, "labels", None) or {}
     named = {label for label in mapping.values() if label is not None}
-    if task.kind == "nli" or not named:
+    if labels_examples(task.kind) or not named:
         return len(named)
     return 1 + 2 * len({label[2:] for label in named if label != "O"})
 

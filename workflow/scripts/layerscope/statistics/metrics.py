@@ -1,7 +1,7 @@
-"""Scores of both kinds of task, as statistics of summed counts.
+"""Scores of every kind of task, as statistics of summed counts.
 
 Every count array is rows x 3K: true positives of K classes, then false positives, then false
-negatives. A row is an example (NLI) or a word (NER). Counts of any set of examples are sums of
+negatives. A row is an example, or a word (NER). Counts of any set of examples are sums of
 rows, so a bootstrap over examples or groups is one matrix product, and every statistic here takes
 summed counts with any leading dimensions. Probes and fine-tuned models are scored by the same code.
 """
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from layerscope.core.errors import UserError
+from layerscope.core.kinds import labels_examples
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
@@ -53,7 +54,7 @@ def _class_counts(true: Codes, predicted: Codes, classes: int) -> Floats:
     return np.hstack(parts).astype(float)
 
 
-def nli_counts(labels: Sequence[str], predicted: Sequence[str], names: Sequence[str]) -> Floats:
+def example_counts(labels: Sequence[str], predicted: Sequence[str], names: Sequence[str]) -> Floats:
     """Counts of each example and class: examples x 3K.
 
     Raises:
@@ -166,11 +167,11 @@ def macro_f1_of(counts: npt.ArrayLike) -> Floats:
 Metric = tuple[Floats, Any]
 
 
-def nli_metrics(
+def example_metrics(
     labels: Sequence[str], predicted: Sequence[str], names: Sequence[str]
 ) -> dict[str, Metric]:
     """`accuracy` and `macro_f1`, each as its counts and the statistic of their sums."""
-    counts = nli_counts(labels, predicted, names)
+    counts = example_counts(labels, predicted, names)
     return {"accuracy": (counts, accuracy_of), "macro_f1": (counts, macro_f1_of)}
 
 
@@ -186,6 +187,19 @@ def ner_metrics(
         "entity_f1": (entities, f1_of),
         "token_macro_f1": (token_counts(labels, predicted, names), macro_f1_of),
     }
+
+
+def metrics_of(
+    kind: str,
+    labels: Sequence[str],
+    predicted: Sequence[str],
+    examples: Sequence[str],
+    names: Sequence[str],
+) -> dict[str, Metric]:
+    """The metrics of a kind of task; `examples` are those of the words, where it labels words."""
+    if labels_examples(kind):
+        return example_metrics(labels, predicted, names)
+    return ner_metrics(labels, predicted, examples, names)
 
 
 def values(metrics: dict[str, Metric]) -> dict[str, float]:

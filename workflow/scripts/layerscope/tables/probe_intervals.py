@@ -99,10 +99,8 @@ class Scorer:
         by_seed: dict[str, list[tuple[float, Floats]]] = {}
         for place in places:
             answers = file.predicted(place, layer)
-            if file.described["kind_of_task"] == "nli":
-                parts = metrics.nli_metrics(keys["label"], answers, names)
-            else:
-                parts = metrics.ner_metrics(keys["label"], answers, keys["example_id"], names)
+            kind = file.described["kind_of_task"]
+            parts = metrics.metrics_of(kind, keys["label"], answers, keys["example_id"], names)
             for metric, (counts, statistic) in parts.items():
                 sums = group_sums(counts, keys["group_id"])
                 value = float(statistic(sums.sum(axis=0)))

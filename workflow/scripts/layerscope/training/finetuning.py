@@ -1,8 +1,8 @@
 """Fine-tuning with the Hugging Face Trainer: the whole model and a new classification head.
 
-Sequence classification for NLI; token classification for NER, where one sub-word stands for its
-word: the first for an encoder (Devlin et al. 2019), the last for a decoder, which has only then
-read the whole word.
+Sequence classification for single texts and pairs; token classification for NER, where one sub-word
+stands for its word: the first for an encoder (Devlin et al. 2019), the last for a decoder, which
+has only then read the whole word.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ from layerscope.config.training import FineTuning
 from layerscope.config.weights import Lora
 from layerscope.core.errors import UserError
 from layerscope.core.files import write_json
+from layerscope.core.kinds import labels_examples, units
 from layerscope.data.labels import TaskLabels
 from layerscope.models.adapters import add_adapter, save_adapter
 from layerscope.models.batching import collate
 from layerscope.models.inputs import (
     Encoded,
     SpecialTokens,
-    encode_pairs,
+    encode_examples,
     encode_sentences,
     labelled_position,
 )
@@ -59,12 +60,12 @@ from layerscope.training.trainer import (
 def _items(
     table: pa.Table, task: TaskLabels, loaded: LoadedModel, limit: int
 ) -> tuple[list[dict[str, Any]], int]:
-    """Training items of a prepared table, and how many pairs or words are cut."""
+    """Training items of a prepared table, and how many texts, pairs or words are cut."""
     number = {name: index for index, name in enumerate(task.learned)}
     reader = (loaded.tokenizer, loaded.special_tokens)
     rows = task.as_learned(table).to_pydict()
-    if task.kind == "nli":
-        encoded, cut = encode_pairs(*reader, rows["premise"], rows["hypothesis"], limit)
+    if labels_examples(task.kind):
+        encoded, cut = encode_examples(*reader, rows, task.kind, limit)
         targets: list[Any] = [number[label] for label in rows["label"]]
         pairs = zip(encoded, targets, strict=True)
         return [{"encoded": e, "target": t} for e, t in pairs], cut
@@ -139,7 +140,7 @@ def finetune(
     Args:
         folder: the pre-trained model.
         out: an existing folder to write to.
-        data: prepared rows (formats "nli" or "ner") and the labels of the task.
+        data: prepared rows and the labels of the task.
         architecture: "encoder" or "decoder".
         settings: of the training.
         seed: of the new head, the order of the examples and dropout.
@@ -259,7 +260,7 @@ def _train(
         "micro_batch_size": run.micro_batch,
         "sequences": len(items),
         "sub_words": sum(lengths),
-        "cut_pairs" if task.kind == "nli" else "cut_words": cut,
+        f"cut_{units(task.kind)}": cut,
         "epochs": epochs,
         "steps": trainer.state.global_step,
         "final_loss": mean,

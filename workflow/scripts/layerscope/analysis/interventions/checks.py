@@ -25,6 +25,7 @@ from layerscope.analysis.interventions.passes import Checked, Intervention
 from layerscope.analysis.probing.features import standardise
 from layerscope.analysis.probing.linear import predict_linear
 from layerscope.config.extraction import Activations
+from layerscope.core.kinds import labels_examples
 from layerscope.data.iob import unmerge
 from layerscope.data.labels import TaskLabels
 from layerscope.data.rng import seeded
@@ -44,7 +45,7 @@ log = logging.getLogger(__name__)
 
 
 class Sample(NamedTuple):
-    """Test rows that erasures are checked on, in their order: one row per pair or word."""
+    """Test rows that erasures are checked on, in their order: one row per example or word."""
 
     table: pa.Table
     inputs: Inputs
@@ -57,9 +58,9 @@ def sample_of(
     loaded: LoadedModel, table: pa.Table, task: TaskLabels, seed: int, settings: Activations
 ) -> Sample:
     """Whole groups of a table in a random order, as many as there is room for, in two halves."""
-    ner = task.kind == "ner"
+    words = not labels_examples(task.kind)
     groups = table["group_id"].to_pylist()
-    counts = [len(tokens) for tokens in table["tokens"].to_pylist()] if ner else [1] * len(table)
+    counts = [len(tokens) for tokens in table["tokens"].to_pylist()] if words else [1] * len(table)
     order = sorted(set(groups))
     seeded("groups that erasures are checked on", seed).shuffle(order)
     size = dict.fromkeys(order, 0)
@@ -75,7 +76,7 @@ def sample_of(
     repeats = [counts[place] for place in places]
     labels = (
         [tag for tags in chosen["tags"].to_pylist() for tag in tags]
-        if ner
+        if words
         else chosen["label"].to_pylist()
     )
     return Sample(

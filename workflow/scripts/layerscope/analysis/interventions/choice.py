@@ -10,12 +10,12 @@ import pyarrow as pa
 from layerscope.analysis.interventions.erasure import erased_layers, read_inputs
 from layerscope.analysis.interventions.heads import masked_heads, mean_outputs, ranked_heads
 from layerscope.analysis.interventions.passes import Intervention
-from layerscope.config.base import TaskKind
 from layerscope.config.extraction import Activations
 from layerscope.config.interventions import Interventions
 from layerscope.core.applicability import reasons_of
 from layerscope.core.errors import NotApplicableError
 from layerscope.core.formats import read_table
+from layerscope.core.kinds import TaskKind, labels_examples
 from layerscope.data.labels import TaskLabels
 from layerscope.data.sampling import limited_rows
 from layerscope.models.hooks import all_heads
@@ -78,7 +78,7 @@ def scored_examples(test: pa.Table, kind: TaskKind, settings: Interventions) -> 
     """
     if settings.examples is None:
         return test
-    columns = ["group_id", "label" if kind == "nli" else "tags"]
+    columns = ["group_id", "label" if labels_examples(kind) else "tags"]
     rows = test.select(columns).to_pylist()
     return test.take(
         limited_rows(kind, rows, settings.examples, settings.seed, "interventions.examples")

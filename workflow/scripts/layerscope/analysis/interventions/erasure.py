@@ -20,12 +20,13 @@ from concept_erasure import LeaceEraser, LeaceFitter
 from layerscope.analysis.interventions.passes import Intervention
 from layerscope.config.extraction import Activations
 from layerscope.core.errors import UserError
+from layerscope.core.kinds import labels_examples
 from layerscope.data.labels import TaskLabels
 from layerscope.data.rng import seeded
 from layerscope.models.batching import collate
 from layerscope.models.forward import forward
 from layerscope.models.hooks import states_captured
-from layerscope.models.inputs import Encoded, encode_pairs, encode_sentences, labelled_position
+from layerscope.models.inputs import Encoded, encode_examples, encode_sentences, labelled_position
 from layerscope.models.load import position_limit
 from layerscope.models.loaded import LoadedModel
 from layerscope.models.parts import blocks
@@ -48,7 +49,7 @@ class Inputs(NamedTuple):
     """Sequences as a model is fine-tuned on them, with their labels."""
 
     sequences: list[Encoded]
-    codes: list[Codes]  # of each sequence that of its label (nli), or of each word's (ner)
+    codes: list[Codes]  # of each sequence that of its label, or of each word's (ner)
     tokens: str  # which a head reads: first, last or all (of words, the labelled sub-word)
 
 
@@ -70,7 +71,7 @@ def read_inputs(
         raise UserError("reference rows: none; allowed: one or more that no variant learned from")
     limit = position_limit(loaded.model, settings.max_length)
     sequences, codes = labelled_inputs(loaded, table, task, limit)
-    if task.kind == "ner":
+    if not labels_examples(task.kind):
         return Inputs(sequences, codes, "all")
     device = next(loaded.model.parameters()).device
     batch = collate(sequences[:1], loaded.special_tokens, device)
@@ -87,9 +88,9 @@ def labelled_inputs(
     """
     rows = task.as_learned(table).to_pydict()
     reader = (loaded.tokenizer, loaded.special_tokens)
-    if task.kind == "nli":
-        pairs, _ = encode_pairs(*reader, rows["premise"], rows["hypothesis"], limit)
-        return pairs, list(encode(rows["label"], task.learned)[:, None])
+    if labels_examples(task.kind):
+        sequences, _ = encode_examples(*reader, rows, task.kind, limit)
+        return sequences, list(encode(rows["label"], task.learned)[:, None])
     sentences, _ = encode_sentences(*reader, rows["tokens"], limit)
     windows = [window for each in sentences for window in each]
     codes = encode([tag for tags in rows["tags"] for tag in tags], task.learned)
@@ -137,7 +138,7 @@ def pooled_states(
     """Vectors of each block's output, as it is where it can be edited.
 
     Yields:
-        Indices of a batch, and its vectors at the token read and at the mean over a sequence (nli)
+        Indices of a batch, and its vectors at the token read and at the mean over a sequence
         or over the sub-words of each word (ner): each rows x layers x width, float32; the first
         layer is the first block's.
     """

@@ -14,7 +14,6 @@ import numpy.typing as npt
 from layerscope.analysis.probing import controls
 from layerscope.analysis.probing.draws import Weights, draw_weights
 from layerscope.analysis.probing.features import Vectors, combined, standardise
-from layerscope.config.base import TaskKind
 from layerscope.config.probes import (
     PROBE_TASKS,
     TOGETHER_MB,
@@ -26,6 +25,7 @@ from layerscope.config.probes import (
 from layerscope.core.encodings import COMBINED, SEPARATE, encoding, part_of
 from layerscope.core.errors import UserError
 from layerscope.core.formats import activation_metadata, read_keys, read_layer, stored_layers
+from layerscope.core.kinds import TaskKind, labels_examples
 from layerscope.data.iob import merge, merged_labels, unmerge
 from layerscope.statistics import metrics
 
@@ -85,14 +85,14 @@ def _read_labels(path: str | Path, names: Sequence[str]) -> tuple[Keys, Codes]:
         raise UserError(f"{path}: {error}") from None
 
 
-def probe_nli(
+def probe_examples(
     train: str | Path, test: str | Path, probe: LinearProbe | SvmProbe
 ) -> Iterator[Probed]:
     """A probe on vectors of examples, layer by layer.
 
     The view `separate` is probed whole, and its halves as views `premise` and `hypothesis`; by a
     linear probe also with what compares the halves, as view `combined`. There is no control task:
-    pairs have no types that recur in the test data, so that no control label could be learned.
+    texts and pairs do not recur in the test data, so that no control label could be learned.
     """
     described = shared_metadata(train, test)
     names = described["labels"]
@@ -103,9 +103,9 @@ def probe_nli(
     else:
         answers = _by_svms(train, keys, labels, test, probe)
     for layer, view, (found, *drawn), standardised, lengths in answers:
-        values = _nli_scores(truth, found, names)
+        values = _example_scores(truth, found, names)
         if standardised is not None:
-            scores = _nli_scores(truth, standardised, names)
+            scores = _example_scores(truth, standardised, names)
             values |= {f"{metric}_standardised": value for metric, value in scores.items()}
         yield _told(Probed(view, layer, 0, values | lengths, found))
         for draw, codes in enumerate(drawn, 1):
@@ -170,9 +170,9 @@ def _by_svms(
             yield layer, view, list(raw), standardised, {}
 
 
-def _nli_scores(truth: Codes, predicted: Codes, names: Sequence[str]) -> dict[str, float]:
+def _example_scores(truth: Codes, predicted: Codes, names: Sequence[str]) -> dict[str, float]:
     answers = [names[code] for code in predicted]
-    return metrics.values(metrics.nli_metrics([names[code] for code in truth], answers, names))
+    return metrics.values(metrics.example_metrics([names[code] for code in truth], answers, names))
 
 
 def probe_ner(
@@ -386,9 +386,9 @@ def probe_layers(
     Raises:
         UserError: the probe does not fit the task, or the files do not go together.
     """
-    if kind == "nli" and isinstance(probe, LinearProbe | SvmProbe):
-        return probe_nli(train, test, probe)
-    if kind == "ner" and isinstance(probe, LinearProbe | BilstmCrfProbe):
+    if labels_examples(kind) and isinstance(probe, LinearProbe | SvmProbe):
+        return probe_examples(train, test, probe)
+    if not labels_examples(kind) and isinstance(probe, LinearProbe | BilstmCrfProbe):
         return probe_ner(train, test, probe, merge_tags)
     fitting = ", ".join(name for name, kinds in PROBE_TASKS.items() if kind in kinds)
     raise UserError(f"probe '{probe.kind}' on a task of kind '{kind}'; allowed: {fitting}")

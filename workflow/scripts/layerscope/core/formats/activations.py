@@ -39,7 +39,7 @@ def described_layers(layers: int, stored: Sequence[int] | None) -> dict[str, Any
 class ActivationWriter:
     """Streams pooled vectors of all layers into one Parquet file, whole or not at all.
 
-    A row is an example (NLI) or a word (NER). Columns: `example_id`, `group_id`, `word_index`
+    A row is an example, or a word (NER). Columns: `example_id`, `group_id`, `word_index`
     (0 for an example), `word` (empty for an example), `label`, and `layer_00` (embeddings) to
     `layer_NN`. A layer's cell is the vector's bytes (little-endian) in a fixed-size binary: it
     encodes several times faster than a list of float16; `dtype` and `width` are in the metadata.

@@ -30,6 +30,12 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
         "hypothesis": pa.string(),
         "label": pa.string(),
     },
+    "classification": {
+        "example_id": pa.string(),
+        "group_id": pa.string(),
+        "text": pa.string(),
+        "label": pa.string(),
+    },
     "ner": {
         "example_id": pa.string(),
         "group_id": pa.string(),
