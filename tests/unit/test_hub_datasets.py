@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,13 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from fetching import DATA, REVISION, fetched, refused
 from hub import Hub
+from pydantic import TypeAdapter
 
 from layerscope.config.base import Invalid
-from layerscope.config.tasks import HubDataset, InFiles, LocalFiles, check_source
+from layerscope.config.tasks import HubDataset, InFiles, LocalFiles, TaskSource, check_source
 from layerscope.core.errors import UserError
 from layerscope.core.files import read_json
 from layerscope.data.labelled import read_task
@@ -161,6 +164,49 @@ def test_a_branch_of_converted_files_has_a_folder_for_each_configuration(
     fetched(hub, tmp_path, settings(splits=names))
     assert read(dataset(splits=names), tmp_path / "out").splits == plain.splits
     assert all(name.startswith("bio/") for name in hub.files())
+
+
+def _of_the_document(kind: str) -> InFiles:
+    """The source that docs/own-data.md shows for the data set `diseases`."""
+    text = (Path(__file__).parents[2] / "docs" / "own-data.md").read_text(encoding="utf-8")
+    shown = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
+    (entry,) = [
+        one["tasks"]["diseases"]
+        for one in shown
+        if one.get("tasks", {}).get("diseases", {}).get("source", {}).get("kind") == kind
+    ]
+    source: InFiles = TypeAdapter(TaskSource).validate_python(entry["source"])
+    return source
+
+
+def test_what_the_document_shows_reads_the_same_from_a_hub_and_from_a_folder(
+    hub: Hub, tmp_path: Path, plain: Any
+) -> None:
+    features = datasets.Features(
+        tokens=datasets.List(datasets.Value("string")),
+        ner_tags=datasets.List(datasets.ClassLabel(names=CLASSES)),
+    )
+    saved = datasets.DatasetDict()
+    for split, (tokens, tags) in SENTENCES.items():
+        saved[split] = datasets.Dataset.from_dict({"tokens": tokens, "ner_tags": tags}, features)
+    source = _of_the_document("dataset")
+    assert isinstance(source, HubDataset)
+    names = source.splits.model_dump()
+    (tmp_path / "there").mkdir()
+    for split, rows in saved.items():
+        rows.to_parquet(tmp_path / "there" / f"{names[split]}.parquet")
+    files = [{"split": name, "path": f"{name}.parquet"} for name in names.values()]
+    card = {"configs": [{"config_name": source.configuration, "data_files": files}]}
+    (tmp_path / "there" / "README.md").write_text(f"---\n{yaml.safe_dump(card)}---\n")
+    hub.publish(f"datasets/{source.repository}", tmp_path / "there", source.revision)
+    asked = {"repository", "revision", "configuration", "splits"}
+    fetched(hub, tmp_path, {**source.model_dump(include=asked), "sha256": {}})
+    assert read(source, tmp_path / "out").splits == plain.splits
+
+    local = _of_the_document("files")
+    assert isinstance(local, LocalFiles)
+    saved.save_to_disk(tmp_path / local.folder)
+    assert read(local, tmp_path / local.folder).splits == plain.splits
 
 
 def test_a_folder_of_save_to_disk_is_read(tmp_path: Path, plain: Any) -> None:
