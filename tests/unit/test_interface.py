@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -209,3 +210,46 @@ def test_pack_says_what_is_not_finished(results: Path) -> None:
     with pytest.raises(UserError, match="tasks"):
         call("pack", results)
     assert not (results / "pack.zip").exists()
+
+
+def events(file: Path) -> list[tuple[int, str, float]]:
+    """Step, name and value of the scalars in an event file: length, its CRC, event, its CRC."""
+    event = pytest.importorskip("tensorboardX.proto.event_pb2").Event
+    content, at, found = file.read_bytes(), 0, []
+    while at < len(content):
+        (length,) = struct.unpack_from("<Q", content, at)
+        one = event.FromString(content[at + 12 : at + 12 + length])
+        found += [(one.step, each.tag, each.simple_value) for each in one.summary.value]
+        at += 12 + length + 4
+    return found
+
+
+def test_losses_are_event_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("tensorboardX")
+    results = study_of(tmp_path, {})
+    out = results.parent / "curves"
+    with pytest.raises(UserError, match="no training has ended"):
+        call("track", results, "--out", out)
+    log = [
+        {"step": 10, "loss": 0.5, "learning_rate": 0.25},
+        {"step": 20, "loss": 0.25, "learning_rate": 0.125},
+    ]
+    history = {"log": log, "validation_loss": 0.75, "steps": 25}
+    tuned = results / "finetuned" / "t" / "m" / "f10-s1"
+    tuned.mkdir(parents=True)
+    (tuned / "history.json").write_text(json.dumps(history))
+    (results / "pretrained").mkdir()
+    (results / "pretrained" / "m.json").write_text('{"evaluations": [{"step": 0, "loss": 8.0}]}')
+    call("track", results, "--out", out)
+    assert "2 trainings" in capsys.readouterr().out
+    found = {str(file.parent.relative_to(out)): events(file) for file in out.rglob("events.out.*")}
+    assert found == {
+        "finetuned/t/m/f10-s1": [
+            *((10, "loss", 0.5), (10, "learning_rate", 0.25)),
+            *((20, "loss", 0.25), (20, "learning_rate", 0.125)),
+            (25, "validation_loss", 0.75),
+        ],
+        "pretrained/m": [(0, "heldout_loss", 8.0)],
+    }
+    with pytest.raises(UserError, match="is there already"):
+        call("track", results, "--out", out)

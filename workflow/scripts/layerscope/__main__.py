@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from functools import partial
 
-from layerscope.interface import audit, compare, export, pack, pages, snakemake
+from layerscope.interface import audit, compare, export, pack, pages, snakemake, track
 from layerscope.runtime.program import run
 
 #: What each command is for, its options, and what carries it out.
@@ -16,6 +16,7 @@ COMMANDS = {
     "estimate": (snakemake.ESTIMATE, snakemake.add_options, partial(snakemake.ask, "estimate")),
     "pack": (pack.__doc__, pack.add_options, pack.carry_out),
     "export": (export.__doc__, export.add_options, export.carry_out),
+    "track": (track.__doc__, track.add_options, track.carry_out),
     "open": (pages.__doc__, pages.add_options, pages.carry_out),
 }
 
