@@ -65,7 +65,8 @@ def troubled(slurm: None, finished: Finished, tmp_path_factory: pytest.TempPathF
 
 def test_after_all_faults_the_study_is_complete(troubled: Run, finished: Finished) -> None:
     assert troubled.returncode == 0, troubled.output
-    made = [*MADE, f"{RESULTS}/data/hpo-nli"]
+    data = ("train.parquet", "validation.parquet", "test.parquet", "report.json")
+    made = [*MADE, *(f"{RESULTS}/data/hpo-nli/{name}" for name in data)]
     assert differing(troubled, finished, made) == []
     hidden = (troubled.study.folder / "results").rglob(".*")
     assert {path.name for path in hidden} <= {".snakemake_timestamp"}

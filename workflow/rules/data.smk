@@ -41,7 +41,7 @@ rule configuration:
     shell:
         "python {params.program:q} --configuration {params.configuration}"
         " --tables {params.tables} --words {params.words}"
-        " --out {output.configuration} --columns {output.columns}"
+        " --out {output.configuration} --out-columns {output.columns}"
         " --record {params.record} > {log} 2>&1"
 
 

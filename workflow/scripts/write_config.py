@@ -24,11 +24,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="JSON")
     parser.add_argument("--tables", nargs="+", default=[], help="names of the study's tables")
     parser.add_argument("--words", help="digest of the data dictionary, for the run record")
-    parser.add_argument("--columns", type=Path, help="what their columns hold: Markdown")
+    parser.add_argument("--out-columns", type=Path, help="what their columns hold: Markdown")
     arguments = parser.parse_args()
     configuration = json.loads(arguments.configuration)
     write_json(arguments.out, configuration)
-    if not arguments.columns:
+    if not arguments.out_columns:
         return
 
     from layerscope.catalogue import about_tables
@@ -36,7 +36,7 @@ def main() -> None:
 
     confidence = configuration["statistics"]["confidence"]
     opening = OPENING.format(study=configuration["study"], confidence=confidence)
-    with whole_file(arguments.columns) as partial:
+    with whole_file(arguments.out_columns) as partial:
         text = page("Tables", opening, about_tables(arguments.tables))
         partial.write_text(text, encoding="utf-8")
 
