@@ -18,6 +18,8 @@ from layerscope.provenance.comparison.inner import compare_attention, compare_pr
 from layerscope.provenance.comparison.words import studies_in_words
 from layerscope.provenance.studies import read_study
 
+pytestmark = pytest.mark.slow
+
 # --- settings ----------------------------------------------------------------------------------
 
 

@@ -14,6 +14,8 @@ from running import copy_workflow
 from layerscope.provenance.comparison.commits import compare_commits, find_commit
 from layerscope.provenance.comparison.words import commits_in_words
 
+pytestmark = pytest.mark.slow
+
 
 def git(folder: Path, *arguments: str) -> str:
     identity = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
@@ -111,7 +113,6 @@ def test_edits_of_code_settings_and_versions_are_found(repository: Path) -> None
     assert "rules that rerun: extract_base, " in text
 
 
-@pytest.mark.slow
 def test_a_default_that_changed_is_a_setting_that_changed(repository: Path) -> None:
     """Each commit's library resolves its own files."""
     library = repository / "workflow" / "scripts" / "layerscope"
@@ -123,7 +124,6 @@ def test_a_default_that_changed_is_a_setting_that_changed(repository: Path) -> N
     assert found["config/open-data.yaml"] == changed
 
 
-@pytest.mark.slow
 def test_a_configuration_that_is_refused_is_compared_as_it_stands(repository: Path) -> None:
     found = compared(repository, "edits", "refused")["configurations"]
     assert found["unresolved"] == ["config/config.yaml"]
@@ -132,7 +132,6 @@ def test_a_configuration_that_is_refused_is_compared_as_it_stands(repository: Pa
     }
 
 
-@pytest.mark.slow
 def test_the_program_compares_commits_of_its_checkout(repository: Path, tmp_path: Path) -> None:
     program = repository / "workflow" / "scripts" / "compare.py"
     done = run("comments", "edits", "--json", program=program)

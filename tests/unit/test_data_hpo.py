@@ -15,6 +15,8 @@ from layerscope.data.hpo import FAMILY_SIZE, SHARES, _families, _main_parent, as
 from layerscope.data.iob import spans
 from layerscope.data.ontology import ROOT, installed_file, provenance, read_ontology
 
+pytestmark = pytest.mark.slow
+
 SEEDS = [0, 7, 11]
 END = r"(?<=[.!?])[)\]\"”]*(?:\s+|$)"
 

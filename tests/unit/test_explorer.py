@@ -20,6 +20,8 @@ from layerscope.explorer import page as page_module
 from layerscope.explorer.content import contents, measure_name, short
 from layerscope.explorer.page import embedded, page
 
+pytestmark = pytest.mark.slow
+
 FILES = Path(page_module.__file__).parent
 NAMES = (
     "scores",

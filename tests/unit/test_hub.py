@@ -29,6 +29,8 @@ from layerscope.download.hub import look_up
 from layerscope.download.shards import INDEX
 from layerscope.download.sources import model_files
 
+pytestmark = pytest.mark.slow
+
 NEEDED = ["config.json", "model.safetensors", "tokenizer_config.json", "vocab.txt"]
 
 

@@ -26,6 +26,8 @@ from layerscope.models.load import fuse_activations, load_language_model, load_m
 from layerscope.models.tokenizers import load_tokenizer
 from layerscope.runtime import program
 
+pytestmark = pytest.mark.slow
+
 SCRIPTS = Path(program.__file__).parents[2]
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 
@@ -151,7 +153,6 @@ for sys.argv in calls:
 """
 
 
-@pytest.mark.slow
 def test_what_comes_later_asks_no_hub(
     hub: Hub, fetch: Callable[[str], Path], tmp_path: Path
 ) -> None:

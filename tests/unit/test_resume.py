@@ -27,6 +27,8 @@ from layerscope.training import checkpoints as checkpoints_module
 from layerscope.training import trainer
 from layerscope.training.checkpoints import Checkpoints, newest, until_success
 
+pytestmark = pytest.mark.slow
+
 BRIEF = SETTINGS.model_copy(update={"epochs": 3})  # 26 examples: 4 steps an epoch, the last of 2
 STEPS = 12
 

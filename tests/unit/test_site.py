@@ -31,7 +31,7 @@ def test_the_site_is_built_without_a_warning_and_loads_nothing_from_elsewhere(
 def test_the_page_on_the_library_names_what_there_is() -> None:
     text = (ROOT / "docs" / "library.md").read_text(encoding="utf-8")
     names = re.findall(r"^\| `(layerscope\.[\w.]+)` \|", text, re.MULTILINE)
-    assert len(names) > 20
+    assert len(names) >= 20
     for name in names:
         module, _, function = name.rpartition(".")
         assert getattr(import_module(module), function).__doc__, name
