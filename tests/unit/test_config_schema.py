@@ -37,6 +37,7 @@ def test_what_is_generated_is_up_to_date(name: str) -> None:
     assert (ROOT / name).read_text(encoding="utf-8") == text, "run workflow/scripts/write_schema.py"
 
 
+@pytest.mark.slow
 def test_check_finds_drift_in_one_line_and_writing_mends_it(tmp_path: Path) -> None:
     path = tmp_path / "config" / "config.schema.json"
     assert run_program(PROGRAM, "--root", str(tmp_path)).returncode == 0

@@ -30,6 +30,8 @@ from layerscope.core.files import read_json
 from layerscope.data.labelled import read_task
 from layerscope.download.dataset import layout
 
+pytestmark = pytest.mark.slow
+
 NO_LIMIT: dict[str, int | None] = dict.fromkeys(("train", "validation", "test"))
 CLASSES = ["O", "B-gene", "I-gene", "B-cell"]
 SENTENCES: dict[str, tuple[list[list[str]], list[list[int]]]] = {

@@ -43,6 +43,7 @@ def results(tmp_path: Path, made_tables: dict[str, Path]) -> Path:
 # --- a study in a notebook -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_study_s_tables_are_data_frames(results: Path, made_tables: dict[str, Path]) -> None:
     study = layerscope.open_study(results)
     assert (study.name, study.folder) == ("s", results)
@@ -63,6 +64,7 @@ def test_a_study_s_tables_are_data_frames(results: Path, made_tables: dict[str, 
     assert study.describe("heads").loc["jsd", "range"] == "0 to 1"  # made or not
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -95,6 +95,7 @@ def test_drawing_needs_no_model_library() -> None:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_attention_without_a_second_seed_has_no_ceiling(
     miniature: tuple[Path, dict[str, Path]],
 ) -> None:

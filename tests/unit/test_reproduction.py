@@ -276,6 +276,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {"reproduction": table}
 
 
+@pytest.mark.slow
 def test_the_table_has_a_row_a_reference_and_a_csv(study: dict[str, Path]) -> None:
     table = read_table(study["reproduction"], "reproduction-table")
     assert table.column_names == list(SCHEMAS["reproduction-table"])

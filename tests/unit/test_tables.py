@@ -272,6 +272,7 @@ def test_of_a_task_only_the_measures_asked_for_are_read(study: dict[str, Path]) 
     assert not read_frame(study["attention"], "attention-table", "one-ner", ("none",)).size
 
 
+@pytest.mark.slow
 def test_the_same_files_give_the_same_bytes(tmp_path: Path) -> None:
     made = []
     for name in ("a", "b"):
@@ -340,6 +341,7 @@ def test_csv_says_what_the_table_says(tmp_path: Path) -> None:
     assert line == '"t","a ""quoted"", one","f1-s1",1,,7,"\'=1+1","",-3'
 
 
+@pytest.mark.slow
 def test_a_table_of_parts_is_that_of_all_files_at_once(tmp_path: Path) -> None:
     """The same rows in the same order, and the same CSV, as of one part that holds everything."""
     files = write_study(tmp_path, {"a": "nli", "b": "ner"}, SHAPES, (10,), (1,), examples=3)

@@ -145,10 +145,10 @@ def _passing_activations(config: Config) -> Config:
     [
         _miniature,
         _demo,
-        _paper,
         *(
             pytest.param(study, marks=pytest.mark.slow)
             for study in (
+                _paper,
                 _one_task,
                 _fetched_models_alone,
                 _more_fractions_and_seeds,
