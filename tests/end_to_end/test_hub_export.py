@@ -15,16 +15,18 @@ from transformers import AutoModelForTokenClassification
 
 from layerscope.__main__ import parser
 from layerscope.core.errors import UserError
-from layerscope.provenance.hub_export import export
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("audit")]
 
 
+def call(*words: object) -> None:
+    arguments = parser().parse_args(["export", *map(str, words)])
+    arguments.carry_out(arguments)
+
+
 def test_tables_and_models_are_read_by_others(finished: Finished, tmp_path: Path) -> None:
     results, out = finished.folder / "results" / "miniature", tmp_path / "out"
-    command = ["export", results, "--out", out, "--variants", "f50-s1"]
-    arguments = parser().parse_args([str(part) for part in command])
-    arguments.carry_out(arguments)
+    call(results, "--out", out, "--variants", "f50-s1")
     card = DatasetCard.load(out / "dataset" / "README.md")
     files = {each["config_name"]: each["data_files"] for each in card.data.configs}
     assert {f"tables/{path.name}" for path in (results / "tables").glob("*.parquet")} == {
@@ -44,29 +46,21 @@ def test_tables_and_models_are_read_by_others(finished: Finished, tmp_path: Path
     assert str(finished.folder) not in "".join(p.read_text() for p in out.rglob("*.md"))
 
 
-def test_what_is_derived_from_data_under_an_agreement_stays(
-    finished: Finished, tmp_path: Path
-) -> None:
-    results = finished.folder / "results" / "miniature"
-    study = tmp_path / "results" / "miniature"
-    shutil.copytree(results, study, copy_function=os.link)
-    config = json.loads((results / "config.json").read_text())
-    source = {"kind": "files", "credentialed": True, "folder": "/secret/place"}
-    config["tasks"]["hpo-nli"]["source"] = source
-    (study / "config.json").unlink()
-    (study / "config.json").write_text(json.dumps(config))
-    found = export(study, tmp_path / "out", ["f50-s2"])
-    assert found.models == ["hpo-ner-bert-tiny-f50-s2", "hpo-ner-gpt-tiny-f50-s2"]
-    assert found.left_out == dict.fromkeys(
-        ("hpo-nli-bert-tiny-f50-s2", "hpo-nli-gpt-tiny-f50-s2"),
-        "derived from hpo-nli, which is under an agreement",
-    )
-    assert "/secret" not in (tmp_path / "out" / "dataset" / "config.json").read_text()
-    for arguments, words in [
-        ((study, tmp_path / "out", []), "is there already"),
-        ((study, tmp_path / "new", ["f9-s1"]), "variant 'f9-s1': .* allowed: f50-s1, f50-s2"),
-        ((study.parent, tmp_path / "new", []), "allowed: a finished study's folder"),
+def test_what_cannot_be_exported_is_said(finished: Finished, tmp_path: Path) -> None:
+    results = tmp_path / "results" / "miniature"
+    shutil.copytree(finished.folder / "results", tmp_path / "results", copy_function=os.link)
+    (tmp_path / "resources").symlink_to(finished.folder / "resources")
+    for words, message in [
+        ([results, "--out", tmp_path], "is there already"),
+        ([results, "--out", tmp_path / "new", "--variants", "f9-s1"], "allowed: f50-s1, f50-s2"),
+        ([results.parent, "--out", tmp_path / "new"], "not a study"),
     ]:
-        with pytest.raises(UserError, match=words):
-            export(*arguments)
+        with pytest.raises(UserError, match=message):
+            call(*words)
+    figure = results / "figures" / "scores.svg"
+    edited = figure.read_bytes().replace(b"svg", b"SVG")
+    figure.unlink()
+    figure.write_bytes(edited)
+    with pytest.raises(UserError, match="not what its run record says"):
+        call(results, "--out", tmp_path / "new")
     assert not (tmp_path / "new").exists()

@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgb
 
 from layerscope.core.looks import looks
 from layerscope.core.measures import chosen_measures
-from layerscope.figures import cross_model_similarity
+from layerscope.figures import cross_model_similarity, weight_change
 from layerscope.figures.style import bands, folded, percent_looks, share_y
 
 
@@ -34,6 +34,23 @@ def test_many_models_fold_into_bands_of_one_scale() -> None:
     assert {axes.get_ylim() for band in found for axes in band.grid[0]} == {(0, 7)}
     assert found[2].grid[1, 2].get_ylim() != (0, 7)
     assert figure.get_size_inches().tolist() == [7.0, 2.0 + 2 * 1.7]
+
+
+def test_lines_of_many_models_have_one_scale_in_all_bands() -> None:
+    """Half of the models change a hundred times more than the others."""
+    rows = pd.DataFrame(
+        {"model": f"m{model}", "matrices": matrices, "percent": percent, "seed": 1,
+         "depth": depth, "value": depth * (1 if model < 5 else 100)}
+        for model in range(10)
+        for matrices in weight_change.PANELS
+        for percent in (10, 100)
+        for depth in (0.0, 0.5, 1.0)
+    )  # fmt: skip
+    panels = weight_change.draw(rows).axes
+    assert len(panels) == 2 * 3 * 2
+    ((low, high),) = {axes.get_ylim() for axes in panels}
+    assert low == 0
+    assert high > 100
 
 
 def test_more_pairs_than_looks_are_strips_by_similarity() -> None:

@@ -96,7 +96,7 @@ def readers(settings: Mapping[str, Any], folders: Mapping[str, str]) -> dict[str
     """How the models of a study read a task, those together that read it alike.
 
     Args:
-        settings: as from `layerscope.config.jobs.description_settings`.
+        settings: as from `layerscope.config.description.description_settings`.
         folders: of the models whose tokenizers the study has, by name; no weights are looked at.
 
     Returns:

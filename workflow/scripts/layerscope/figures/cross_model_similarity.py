@@ -72,7 +72,8 @@ def _strips(rows: pd.DataFrame, views: Sequence[str], percents: Sequence[int]) -
     grid = figure.subplots(len(views), len(percents), sharex=True, sharey=True, squeeze=False)
     for line, view in zip(grid, views, strict=True):
         for axes, percent in zip(line, percents, strict=True):
-            strips = dict(iter(panels[view, percent].groupby(["model", "other"])))
+            own = panels.get((view, percent), rows.iloc[:0])
+            strips = dict(iter(own.groupby(["model", "other"])))
             cells = [_strip(strips.get(pair)) for pair in mean.index]
             image = axes.imshow(
                 cells, aspect="auto", cmap="cividis", vmin=low, vmax=high,

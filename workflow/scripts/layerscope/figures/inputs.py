@@ -119,8 +119,6 @@ def draw(rows: pd.DataFrame, scores: pd.DataFrame) -> Figure:
                 axes.locator_params(axis="x", nbins=4)
             line[0].set_ylabel(probe)
         name_columns(band, f"{METRICS[metric]}, best layer")
-    for band in found[1:]:
-        band.grid[0, 0].sharex(found[0].grid[0, 0])
     handles = [Line2D([], [], linestyle="", label=name, **styles[name]) for name in variants]
     handles += [
         Line2D([], [], color=GREY, linewidth=0.9, dashes=DASHES[name], label=name) for name in lines

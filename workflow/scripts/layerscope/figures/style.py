@@ -192,6 +192,10 @@ def bands(
         for axes in grid[:, used:].flat:
             axes.remove()
         found.append(Band(models, part, grid[:, :used]))
+        # Before anything is drawn: limits that are known are not joined any more.
+        for axis in ("x", "y"):
+            if further and models is not groups[0] and options.get(f"share{axis}") is True:
+                getattr(grid[0, 0], f"share{axis}")(found[0].grid[0, 0])
     return figure, found
 
 
@@ -249,8 +253,6 @@ def name_fractions(found: Sequence[Band], titles: Sequence[str]) -> None:
             axes.set_xlabel("Depth (layer / last layer)")
         for axes, title in zip(band.grid[0], titles, strict=True):
             axes.set_title(title)
-        if band is not found[0]:
-            band.grid[0, 0].sharey(found[0].grid[0, 0])
         if len(found) > 1:
             band.part.suptitle(f"{band.models[0]} to {band.models[-1]}", fontweight="bold")
 

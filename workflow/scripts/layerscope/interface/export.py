@@ -1,6 +1,6 @@
 """Write a study's tables and figures, and models of it, as folders with cards for a hub.
 
-Nothing is uploaded. Models fine-tuned on data under an agreement are left out.
+Nothing is uploaded. Models that learned from data under an agreement are left out.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ def carry_out(arguments: argparse.Namespace) -> None:
     """Write the folders; say what is in them, and what is not."""
     from layerscope.interface.places import require_study
     from layerscope.provenance.hub_export import export
+    from layerscope.provenance.studies import read_study
 
-    found = export(require_study(arguments.study)[2], arguments.out, arguments.variants)
+    study = read_study(*require_study(arguments.study))
+    found = export(study, arguments.out, arguments.variants)
     print(f"{arguments.out}/dataset: tables and figures, with a card")
     for name in found.models:
         print(f"{arguments.out}/models/{name}: a model, with a card")

@@ -1,7 +1,7 @@
 """A finished study as folders that can be uploaded to a hub: its tables and figures, its models.
 
-Nothing is uploaded. Models fine-tuned on data under an agreement are left out, since texts can be
-recovered from their weights; so are data, activations and predictions.
+Nothing is uploaded. Models that learned from data under an agreement are left out, since texts can
+be recovered from their weights; so are data, activations and predictions.
 """
 
 from __future__ import annotations
@@ -14,16 +14,25 @@ from typing import Any, NamedTuple
 import pandas as pd
 import yaml
 
+from layerscope.catalogue import SUMMARY
+from layerscope.config.jobs import base_of, corpus_of, finetuned_variants
+from layerscope.config.load import validate
+from layerscope.config.schema import Study as Settings
+from layerscope.config.targets import CONFIGURATION
 from layerscope.core.errors import UserError
-from layerscope.core.files import read_json, whole_directory, write_json
+from layerscope.core.files import read_json, sha256_file, whole_directory, write_json
+from layerscope.core.kinds import labels_examples
 from layerscope.core.looks import METRICS
-from layerscope.run_records.content import find_record
+from layerscope.provenance.comparison.contents import commits
+from layerscope.provenance.expected import expected
+from layerscope.provenance.finished import check_outputs, finished_jobs
+from layerscope.provenance.studies import Study
+from layerscope.run_records.content import output_entry
 
-#: Of transformers, by the kind of a task with one label per word; all others have one per example.
-_WORDS = "ner"
 _NOT_STATED = "not stated"
-#: Entries of a configuration that name places on the maker's machine.
-_PLACES = ("folder", "path", "references", "obtain")
+ADAPTER = "adapter_config.json"
+#: Entries of a source, by kind, that name or tell of places on the maker's machine.
+_PLACES = {"files": ("folder", "files", "obtain", "train", "heldout"), "folder": ("path",)}
 
 _DATASET = """\
 # {study}
@@ -53,15 +62,21 @@ steps, seed {seed}) as part of the study `{study}`.
 |---|---|---|
 {scores}
 
-Intervals are over groups of test examples. The model is one variant of a study of inner changes:
-it was not tuned to be the best that this architecture can do, and was tested on this data alone.
+Intervals, where stated, are over groups of test examples. The model is one variant of a study of
+inner changes: it was not tuned to be the best that this architecture can do, and was tested on this
+data alone.
 
 ## How it was made
 
-By the workflow layerscope, commit {commit}, with {settings}.
+{adapter}By the workflow layerscope, commit {commit}, with {settings}.
 Lineage, the digest of everything that the weights depend on: `{lineage}`.
 
 Data: {source}. License of the data: {license}. To be cited: {citation}.
+"""
+_ADAPTER = """\
+The weights are an adapter beside the base model, which is not part of this folder; `base.json` has
+the digest of the base's files.
+
 """
 
 
@@ -72,89 +87,104 @@ class Exported(NamedTuple):
     left_out: dict[str, str]
 
 
-def export(results: Path, out: Path, variants: Sequence[str]) -> Exported:
+def export(study: Study, out: Path, variants: Sequence[str]) -> Exported:
     """Write `dataset/` and `models/{task}-{model}-{variant}/`, each with a README.md card.
 
     Args:
-        results: folder of a finished study.
+        study: finished, with its records.
         out: new folder.
         variants: of the models to export, such as `f100-s1`; none: no models.
 
     Raises:
-        UserError: the folder is no finished study, `out` is there already, or a variant is not.
+        UserError: the study is not finished or not what its records say, `out` is there already,
+            or there is no such variant.
     """
-    if not (results / "config.json").is_file() or not (results / "tables").is_dir():
-        raise UserError(f"{results}: no config.json and tables; allowed: a finished study's folder")
     if out.exists():
         raise UserError(f"{out}: is there already; allowed: a new folder")
-    config = read_json(results / "config.json")
-    folders = _folders(results, config, variants)
+    asked = expected(study)
+    if isinstance(asked, str):
+        raise UserError(f"{study.results}: {asked}")
+    jobs = finished_jobs(study, asked.results)
+    check_outputs(study.root, jobs)
+    made_by = ", ".join(commits(kept.record for kept in jobs))
+    config = read_json(study.results / CONFIGURATION)
+    settings = validate(config)
+    places = _places(study, settings, variants)
     found = Exported([], {})
     with whole_directory(out) as folder:
-        _write_dataset(results, config, folder / "dataset")
-        for task, model, variant in folders:
-            name = f"{task}-{model}-{variant}"
-            if config["tasks"][task]["source"].get("credentialed"):
-                found.left_out[name] = f"derived from {task}, which is under an agreement"
+        _write_dataset(study, asked.results, config, made_by, folder / "dataset")
+        for place in places:
+            name = "-".join(place)
+            reason = withheld(settings, *place[:2])
+            if reason:
+                found.left_out[name] = reason
                 continue
-            _write_model(results, config, (task, model, variant), folder / "models" / name)
+            _write_model(study, config, place, folder / "models" / name)
             found.models.append(name)
     return found
 
 
-def _folders(
-    results: Path, config: Mapping[str, Any], variants: Sequence[str]
+def withheld(settings: Settings, task: str, model: str) -> str | None:
+    """Why a fine-tuned model may not be published: data under an agreement that it learned from."""
+    if getattr(settings.tasks[task].source, "credentialed", False):
+        return f"fine-tuned on {task}, which is under an agreement"
+    before: str | None = model
+    while before is not None:
+        corpus = corpus_of(settings, before)
+        if corpus is not None and getattr(settings.corpora[corpus].source, "credentialed", False):
+            return f"pre-trained on {corpus}, which is under an agreement"
+        before = base_of(settings, before)
+    return None
+
+
+def _places(
+    study: Study, settings: Settings, variants: Sequence[str]
 ) -> list[tuple[str, str, str]]:
-    """Task, model and variant of each model that is asked for and there."""
-    all_folders = [
-        (task, model, folder.name)
-        for task in config["tasks"]
-        for model in config["models"]
-        for folder in sorted((results / "finetuned" / task / model).glob("f*"))
-        if folder.is_dir()
-    ]
-    known = sorted({variant for *_, variant in all_folders})
+    """Task, model and variant of each model that is asked for."""
+    known = finetuned_variants(settings)
     for variant in variants:
         if variant not in known:
-            allowed = ", ".join(known) or "none, since the study has no fine-tuned models"
-            raise UserError(f"variant '{variant}': not in {results}; allowed: {allowed}")
-    return [place for place in all_folders if place[2] in variants]
-
-
-def _write_dataset(results: Path, config: Mapping[str, Any], out: Path) -> None:
-    """Tables, figures, configuration and summary, and the card of a data set."""
-    tables = sorted((results / "tables").glob("*.parquet"))
-    figures = [
-        path
-        for path in sorted((results / "figures").glob("*"))
-        if path.suffix in (".svg", ".pdf", ".png")
+            raise UserError(f"variant '{variant}': allowed: {', '.join(known)}")
+    return [
+        (task, model, variant)
+        for task in settings.tasks
+        for model in settings.models
+        for variant in variants
     ]
-    for name, files in (("tables", tables), ("figures", figures)):
-        (out / name).mkdir(parents=True)
-        for file in files:
-            shutil.copyfile(file, out / name / file.name)
-    for name in ("summary.md", "tables/README.md"):
-        if (results / name).is_file():
-            shutil.copyfile(results / name, out / name)
-    write_json(out / "config.json", _without_places(config))
+
+
+def _write_dataset(
+    study: Study, results: Sequence[str], config: Mapping[str, Any], made_by: str, out: Path
+) -> None:
+    """Tables, figures, configuration and summary, and the card of a data set."""
+    top = f"results/{study.name}/"
+    wanted = [path.removeprefix(top) for path in results]
+    for name in wanted:
+        if name.startswith(("tables/", "figures/")) or name == SUMMARY.file:
+            if name.endswith(".csv"):
+                continue
+            entry = output_entry(study.made[top + name].record, top + name) or {}
+            file = study.place(top + name)
+            if sha256_file(file) != entry.get("sha256"):
+                raise UserError(f"{file}: not what its run record says; allowed: no edits")
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, out / name)
+    write_json(out / CONFIGURATION, without_places(config))
+    domains = {model["domain"] for model in config["models"].values()}
     header = {
         "pretty_name": f"layerscope: {config['study']}",
         "license": "other",
-        "tags": ["layerscope", "probing", "interpretability", "biomedical"],
+        "tags": ["layerscope", "probing", "interpretability", *sorted(domains)],
         "configs": [
-            {"config_name": table.stem, "data_files": f"tables/{table.name}"} for table in tables
+            {"config_name": table.stem, "data_files": f"tables/{table.name}"}
+            for table in sorted((out / "tables").glob("*.parquet"))
         ],
     }
     body = _DATASET.format(
         study=config["study"],
-        commit=_commit(results / "config.json"),
+        commit=made_by,
         tasks=_lines(
-            (
-                name,
-                task["kind"],
-                _stated(results, name)["license"],
-                _source(task["source"]),
-            )
+            (name, task["kind"], _stated(study, name)["license"], _source(task["source"]))
             for name, task in config["tasks"].items()
         ),
         models=_lines(
@@ -166,24 +196,25 @@ def _write_dataset(results: Path, config: Mapping[str, Any], out: Path) -> None:
 
 
 def _write_model(
-    results: Path, config: Mapping[str, Any], place: tuple[str, str, str], out: Path
+    study: Study, config: Mapping[str, Any], place: tuple[str, str, str], out: Path
 ) -> None:
     """Files of a fine-tuned model or adapter, and its card."""
     task, model, variant = place
-    folder = results / "finetuned" / task / model / variant
-    record = find_record(folder)
-    if record is None:
-        raise UserError(f"{folder}: no run record; allowed: a model that the study fine-tuned")
+    path = f"results/{study.name}/finetuned/{task}/{model}/{variant}"
+    if path not in study.made:
+        raise UserError(f"{path}: no run record; allowed: a model that the study fine-tuned")
+    folder, record = study.place(path), study.made[path].record
     shutil.copytree(folder, out, ignore=shutil.ignore_patterns(".*"))
     history = read_json(folder / "history.json")
     about, source = config["models"][model], config["tasks"][task]["source"]
-    stated = _stated(results, task)
-    scores = _scores(results / "tables" / "scores.parquet", place)
-    words = config["tasks"][task]["kind"] == _WORDS
-    kind = "token-classification" if words else "text-classification"
+    stated = _stated(study, task)
+    is_adapter = (folder / ADAPTER).is_file()
+    scores = _scores(study.results / "tables" / "scores.parquet", place)
+    texts = labels_examples(config["tasks"][task]["kind"])
+    kind = "text-classification" if texts else "token-classification"
     header = {
         "license": "other",
-        "library_name": "peft" if (folder / "adapter_config.json").is_file() else "transformers",
+        "library_name": "peft" if is_adapter else "transformers",
         "pipeline_tag": kind,
         "tags": ["layerscope", about["domain"]],
         **(
@@ -206,7 +237,8 @@ def _write_model(
             for row in scores.itertuples()
         ),
         confidence=f"{100 * config['statistics']['confidence']:g} %",
-        commit=record["commit"],
+        adapter=_ADAPTER if is_adapter else "",
+        commit=", ".join(commits([record])),
         lineage=record["lineage"],
         settings=", ".join(f"{name} {value}" for name, value in history["settings"].items()),
         source=_source(source),
@@ -254,27 +286,33 @@ def _source(source: Mapping[str, Any]) -> str:
     return {"files": "files", "folder": "a folder"}.get(kind, kind)
 
 
-def _stated(results: Path, task: str) -> dict[str, str]:
+def _stated(study: Study, task: str) -> dict[str, str]:
     """License and citation of a task's data, as its report has them."""
-    source = read_json(results / "data" / task / "report.json")["source"]
+    source = read_json(study.results / "data" / task / "report.json")["source"]
     return {name: source.get(name, _NOT_STATED) for name in ("license", "citation")}
 
 
-def _without_places(entry: Any) -> Any:
+def without_places(config: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration without the folders and files of the maker's machine."""
-    if isinstance(entry, dict):
-        kept = {key: value for key, value in entry.items() if key not in _PLACES}
-        return {key: _without_places(value) for key, value in kept.items()}
-    return [_without_places(each) for each in entry] if isinstance(entry, list) else entry
-
-
-def _commit(output: Path) -> str:
-    record = find_record(output)
-    return str(record["commit"]) if record else _NOT_STATED
+    kept = {**config, "references": None}
+    for section in ("tasks", "corpora", "models"):
+        kept[section] = {
+            name: {
+                **entry,
+                "source": {
+                    key: value
+                    for key, value in entry["source"].items()
+                    if key not in _PLACES.get(entry["source"]["kind"], ())
+                },
+            }
+            for name, entry in config[section].items()
+        }
+    return kept
 
 
 def _lines(rows: Iterable[Sequence[str]]) -> str:
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    cells = ([cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows)
+    return "\n".join("| " + " | ".join(row) + " |" for row in cells)
 
 
 def _write_card(folder: Path, header: Mapping[str, Any], body: str) -> None:

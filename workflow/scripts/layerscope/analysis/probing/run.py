@@ -92,7 +92,7 @@ def probe_examples(
 
     The view `separate` is probed whole, and its halves as views `premise` and `hypothesis`; by a
     linear probe also with what compares the halves, as view `combined`. There is no control task:
-    texts and pairs do not recur in the test data, so that no control label could be learned.
+    texts and pairs hardly recur in the test data, so that no control label could be learned.
     """
     described = shared_metadata(train, test)
     names = described["labels"]
