@@ -17,8 +17,6 @@ from labelled_files import prepared
 from tiny_models import POSITIONS, TEXTS, Tiny
 from transformers import AutoTokenizer
 
-from layerscope.config.description import description_settings
-from layerscope.config.load import read_yaml, validate
 from layerscope.core.files import read_json
 from layerscope.core.formats import read_table
 from layerscope.core.lineage import Origin, marked, running
@@ -27,9 +25,6 @@ from layerscope.data_report.examples import rendered
 from layerscope.data_report.lengths import readers
 from layerscope.data_report.page import Described, page
 
-DEMO, PAPER = (
-    Path(__file__).parents[2] / "config" / f"{name}.yaml" for name in ("config", "paper")
-)
 EVIL = "</td><script>alert('&amp;')</script>"
 LIMIT = 14
 VOID = {"meta"}
@@ -388,21 +383,3 @@ def test_the_page_is_accessible_and_loads_nothing(ner: Described, encoder: Tiny)
     policy = [each["content"] for each in seen.named("meta") if "http-equiv" in each]
     assert policy == ["default-src 'none'; style-src 'unsafe-inline'"]
     assert not re.search(r"url\(|@import|\ssrc=", text)
-
-
-def test_the_page_knows_whose_tokenizer_a_model_has_and_what_may_be_shown() -> None:
-    """A model that is pre-trained further has the tokenizer of its base."""
-    settings = json.loads(description_settings(validate(read_yaml(DEMO)), "hpo-nli"))
-    owners = {name: model["tokenizer"] for name, model in settings["models"].items()}
-    assert owners == {
-        "minilm": "minilm",
-        "minilm-hpo": "minilm",
-        "gpt-mini": "gpt-mini",
-        "gpt-mini-hpo": "gpt-mini-hpo",
-    }
-    assert settings["credentialed"] is False
-    paper = validate({**read_yaml(PAPER), "references": None})
-    told = {
-        task: json.loads(description_settings(paper, task))["credentialed"] for task in paper.tasks
-    }
-    assert told == {"mednli": True, "jnlpba": False}

@@ -66,6 +66,20 @@ def save(path: Path, split: str, rows: slice = slice(None)) -> None:
     pq.write_table(pa.table({"tokens": tokens[rows], "ner_tags": tags[rows]}), path)
 
 
+def named_sentences() -> Any:
+    """The sentences as a `DatasetDict` that knows the names of its classes."""
+    features = datasets.Features(
+        tokens=datasets.List(datasets.Value("string")),
+        ner_tags=datasets.List(datasets.ClassLabel(names=CLASSES)),
+    )
+    return datasets.DatasetDict(
+        {
+            split: datasets.Dataset.from_dict({"tokens": tokens, "ner_tags": tags}, features)
+            for split, (tokens, tags) in SENTENCES.items()
+        }
+    )
+
+
 @pytest.fixture
 def repository(hub: Hub) -> Path:
     """A data set of two configurations, described in its README; training data in two files."""
@@ -153,13 +167,8 @@ def test_a_branch_of_converted_files_has_a_folder_for_each_configuration(
     """As the hub converts a data set to Parquet: no description, names in the files."""
     for path in [*repository.rglob("*.*")]:
         path.unlink()
-    features = datasets.Features(
-        tokens=datasets.List(datasets.Value("string")),
-        ner_tags=datasets.List(datasets.ClassLabel(names=CLASSES)),
-    )
-    for split, (tokens, tags) in SENTENCES.items():
+    for split, made in named_sentences().items():
         for name in ("bio", "other"):
-            made = datasets.Dataset.from_dict({"tokens": tokens, "ner_tags": tags}, features)
             (repository / name / split).mkdir(parents=True)
             made.to_parquet(repository / name / split / "0000.parquet")
     names = dict(zip(SENTENCES, SENTENCES, strict=True))
@@ -184,13 +193,7 @@ def _of_the_document(kind: str) -> InFiles:
 def test_what_the_document_shows_reads_the_same_from_a_hub_and_from_a_folder(
     hub: Hub, tmp_path: Path, plain: Any
 ) -> None:
-    features = datasets.Features(
-        tokens=datasets.List(datasets.Value("string")),
-        ner_tags=datasets.List(datasets.ClassLabel(names=CLASSES)),
-    )
-    saved = datasets.DatasetDict()
-    for split, (tokens, tags) in SENTENCES.items():
-        saved[split] = datasets.Dataset.from_dict({"tokens": tokens, "ner_tags": tags}, features)
+    saved = named_sentences()
     source = _of_the_document("dataset")
     assert isinstance(source, HubDataset)
     names = source.splits.model_dump()
@@ -212,13 +215,7 @@ def test_what_the_document_shows_reads_the_same_from_a_hub_and_from_a_folder(
 
 
 def test_a_folder_of_save_to_disk_is_read(tmp_path: Path, plain: Any) -> None:
-    features = datasets.Features(
-        tokens=datasets.List(datasets.Value("string")),
-        ner_tags=datasets.List(datasets.ClassLabel(names=CLASSES)),
-    )
-    saved = datasets.DatasetDict()
-    for split, (tokens, tags) in SENTENCES.items():
-        saved[split] = datasets.Dataset.from_dict({"tokens": tokens, "ner_tags": tags}, features)
+    saved = named_sentences()
     saved.save_to_disk(tmp_path / "saved", num_shards={"train": 2, "validation": 1, "test": 1})
     files = {split: f"{split}/data-*.arrow" for split in SENTENCES}
     source = LocalFiles(kind="files", files=files, format="arrow", columns=COLUMNS)

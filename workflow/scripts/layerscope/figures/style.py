@@ -192,7 +192,7 @@ def bands(
         for axes in grid[:, used:].flat:
             axes.remove()
         found.append(Band(models, part, grid[:, :used]))
-        # Before anything is drawn: limits that are known are not joined any more.
+        # Now, because matplotlib leaves limits apart that it has computed before axes are shared.
         for axis in ("x", "y"):
             if further and models is not groups[0] and options.get(f"share{axis}") is True:
                 getattr(grid[0, 0], f"share{axis}")(found[0].grid[0, 0])
@@ -241,7 +241,7 @@ def name_columns(band: Band, bottom: str) -> None:
 
 
 def name_fractions(found: Sequence[Band], titles: Sequence[str]) -> None:
-    """Depth on the x-axes of bands of one scale, and a title above each column of the first.
+    """Depth on the x-axes of all bands, a title above each column, and whose bands they are.
 
     The legend is for all bands; where there are several, each says which models it shows.
     """
