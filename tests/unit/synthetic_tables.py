@@ -106,10 +106,13 @@ def _weight_change(scores: Path) -> list[dict[str, Any]]:
         keys = {name: row[name] for name in ("task", "model", "variant", "percent", "seed")}
         for layer in range(3):
             for matrices in ("all", "attention", "feed-forward") if layer else ("all",):
-                found.append(
+                moved = row["value"] * layer / 20
+                found += [
                     keys | {"layer": layer, "depth": layer / 2, "matrices": matrices,
-                            "measure": "relative_change", "value": row["value"] * layer / 20}
-                )  # fmt: skip
+                            "measure": measure, "value": value}
+                    for measure, value in (("relative_change", moved), ("spectral_change", moved),
+                                           ("stable_rank", 1 + layer))
+                ]  # fmt: skip
     return found
 
 

@@ -18,7 +18,7 @@ from tiny_families import FAMILIES, config_of, tokenizer_of
 from tiny_models import TEXTS, Tiny, save_encoder
 from transformers.models.bert.modeling_bert import BertIntermediate
 
-from layerscope.analysis.weight_change import relative_changes
+from layerscope.analysis.weight_change import FROBENIUS, STABLE_RANK, weight_changes
 from layerscope.config.extraction import Activations, Attention
 from layerscope.config.weights import Lora
 from layerscope.core.errors import UserError
@@ -109,11 +109,12 @@ def test_base_and_adapter_are_the_model_that_peft_merges(
             assert one.weight.shape == other.weight.shape
             break
     merged.save_pretrained(tmp_path / "merged")
-    changed = relative_changes(tiny.folder, out)
+    changed = weight_changes(tiny.folder, out)
     assert changed == pytest.approx(
-        relative_changes(tiny.folder, tmp_path / "merged"), rel=1e-4, abs=1e-9
+        weight_changes(tiny.folder, tmp_path / "merged"), rel=1e-4, abs=1e-9, nan_ok=True
     )
-    assert changed[1, "attention"] > 0.01
+    assert changed[1, "attention", FROBENIUS] > 0.01
+    assert 1 <= changed[1, "attention", STABLE_RANK] <= ADAPTER.rank
 
 
 def test_in_bfloat16_the_adapter_is_read_as_it_was_trained(

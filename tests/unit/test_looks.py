@@ -39,15 +39,15 @@ def test_many_models_fold_into_bands_of_one_scale() -> None:
 def test_lines_of_many_models_have_one_scale_in_all_bands() -> None:
     """Half of the models change a hundred times more than the others."""
     rows = pd.DataFrame(
-        {"model": f"m{model}", "matrices": matrices, "percent": percent, "seed": 1,
-         "depth": depth, "value": depth * (1 if model < 5 else 100)}
+        {"model": f"m{model}", "measure": measure, "matrices": matrices, "percent": percent,
+         "seed": 1, "depth": depth, "value": depth * (1 if model < 5 else 100)}
         for model in range(10)
-        for matrices in weight_change.PANELS
+        for measure, matrices in weight_change.PANELS
         for percent in (10, 100)
         for depth in (0.0, 0.5, 1.0)
     )  # fmt: skip
     panels = weight_change.draw(rows).axes
-    assert len(panels) == 2 * 3 * 2
+    assert len(panels) == 2 * 5 * 2
     ((low, high),) = {axes.get_ylim() for axes in panels}
     assert low == 0
     assert high > 100

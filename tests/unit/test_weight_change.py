@@ -26,8 +26,8 @@ from transformers import (
     LlamaForTokenClassification,
 )
 
-from layerscope.analysis import weight_change
-from layerscope.analysis.weight_change import relative_changes
+from layerscope.analysis import weight_change, weight_files
+from layerscope.analysis.weight_change import FROBENIUS, SPECTRAL, STABLE_RANK, weight_changes
 from layerscope.core.applicability import missing_models
 from layerscope.core.errors import UserError
 from layerscope.core.formats import read_table, write_blocks
@@ -57,6 +57,11 @@ def write(folder: Path, tensors: Tensors) -> Path:
     folder.mkdir(parents=True)
     save_file(tensors, folder / "model.safetensors")
     return folder
+
+
+def relative_changes(before: Path, after: Path) -> dict[tuple[int, str], float]:
+    found = weight_changes(before, after)
+    return {key[:2]: value for key, value in found.items() if key[2] == FROBENIUS}
 
 
 def finetuned(tensors: Tensors) -> Tensors:
@@ -89,15 +94,44 @@ def test_a_block_is_the_norm_of_its_matrices_together(tmp_path: Path) -> None:
     assert found[1, "feed-forward"] == 0
 
 
+def test_spectral_change_and_stable_rank_are_those_of_numpy(tmp_path: Path) -> None:
+    """A change of three directions in one matrix, and of one in the other."""
+    draw = torch.Generator().manual_seed(3)
+    before = {
+        BLOCK.format(0, ATTENTION): torch.randn(40, 30, generator=draw),
+        BLOCK.format(0, FEED_FORWARD): torch.randn(20, 50, generator=draw),
+    }
+    after = {
+        name: tensor
+        + torch.randn(len(tensor), rank, generator=draw)
+        @ torch.randn(rank, tensor.shape[1], generator=draw)
+        for rank, (name, tensor) in zip((3, 1), before.items(), strict=True)
+    }
+    found = weight_changes(write(tmp_path / "a", before), write(tmp_path / "b", after))
+    ratios, ranks = [], []
+    for name, tensor in before.items():
+        singular = np.linalg.svd((after[name] - tensor).double().numpy(), compute_uv=False)
+        ratios.append(singular[0] / np.linalg.svd(tensor.double().numpy(), compute_uv=False)[0])
+        ranks.append(np.sum(singular**2) / singular[0] ** 2)
+    assert 1 < ranks[0] < 3
+    assert ranks[1] == pytest.approx(1, rel=1e-5)
+    for number, kind in enumerate(("attention", "feed-forward")):
+        assert found[1, kind, SPECTRAL] == pytest.approx(ratios[number], rel=1e-5)
+        assert found[1, kind, STABLE_RANK] == pytest.approx(ranks[number], rel=1e-5)
+    assert found[1, "all", SPECTRAL] == pytest.approx(np.mean(ratios), rel=1e-5)
+    assert found[1, "all", STABLE_RANK] == pytest.approx(np.mean(ranks), rel=1e-5)
+
+
 def test_what_is_read_in_pieces_is_what_is_read_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, after = (write(tmp_path / name, finetuned(model())) for name in ("a", "b"))
     changed = finetuned({n: t + 0.1 if t.is_floating_point() else t for n, t in model().items()})
     save_file(changed, after / "model.safetensors")
-    once = relative_changes(before, after)
-    monkeypatch.setattr(weight_change, "_BLOCK_SIZE", 12)
-    assert relative_changes(before, after) == pytest.approx(once, rel=1e-12)
+    once = weight_changes(before, after)
+    monkeypatch.setattr(weight_files, "_BLOCK_SIZE", 12)
+    monkeypatch.setattr(weight_change, "_HELD", 0)
+    assert weight_changes(before, after) == pytest.approx(once, rel=1e-7)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
@@ -147,7 +181,7 @@ def test_names_of_bases_and_of_models_with_a_head_are_matched(
     }  # fmt: skip
     assert set(found.values()) == {0.0}
     matrices = [p for p in block.parameters() if p.ndim == 2]
-    in_files = [m for place, m in weight_change.read_matrices(tmp_path / "before").items()
+    in_files = [m for place, m in weight_files.read_matrices(tmp_path / "before").items()
                 if place.layer == 2]  # fmt: skip
     assert sorted(tuple(p.shape) for p in matrices) == sorted(m.shape for m in in_files)
 
@@ -161,9 +195,12 @@ def test_the_table_has_a_row_a_layer_and_kind_of_each_variant(tmp_path: Path) ->
     path = tmp_path / "part.parquet"
     write_blocks(path, "weight_change-table", made["weight_change"].blocks)
     rows = read_table(path, "weight_change-table").to_pylist()
-    assert [(row["percent"], row["seed"]) for row in rows] == [(10, 1)] * 10 + [(100, 2)] * 10
-    assert [row["depth"] for row in rows[:10]] == [0.0, *np.repeat([1 / 3, 2 / 3, 1.0], 3)]
-    assert {(row["task"], row["model"], row["value"]) for row in rows} == {("t", "m", 0.0)}
+    assert [(row["percent"], row["seed"]) for row in rows] == [(10, 1)] * 30 + [(100, 2)] * 30
+    depths = np.repeat([0.0, 1 / 3, 2 / 3, 1.0], [3, 9, 9, 9])
+    assert [row["depth"] for row in rows[:30]] == [*depths]
+    assert {(row["task"], row["model"]) for row in rows} == {("t", "m")}
+    assert {row["value"] for row in rows if row["measure"] != STABLE_RANK} == {0.0}
+    assert {row["value"] for row in rows if row["measure"] == STABLE_RANK} == {None}
 
 
 def test_other_matrices_and_damaged_files_are_refused(tmp_path: Path) -> None:
@@ -215,6 +252,6 @@ def test_a_model_in_shards_is_read_whole(tmp_path: Path) -> None:
     for number, chosen in enumerate((names[::2], names[1::2]), start=1):
         tensors = {name: model()[name] for name in chosen}
         save_file(tensors, parts / f"model-{number:05d}-of-00002.safetensors")
-    expected, found = (weight_change.read_matrices(folder) for folder in (whole, parts))
+    expected, found = (weight_files.read_matrices(folder) for folder in (whole, parts))
     assert found.keys() == expected.keys()
     assert set(relative_changes(whole, parts).values()) == {0.0}

@@ -231,5 +231,5 @@ def _attention(sources: Sources, task: str) -> pd.DataFrame:
 def _weights(sources: Sources, task: str) -> pd.DataFrame:
     """The task's rows of the table of changes of weights, none where there is no such table."""
     if "weight_change" in sources.paths and task in sources.tasks("weight_change"):
-        return sources.table("weight_change", task)
+        return sources.table("weight_change", task, ["relative_change"])
     return pd.DataFrame(columns=["model", "variant", "layer", "matrices", "value"])

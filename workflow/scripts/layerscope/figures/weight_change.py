@@ -1,4 +1,4 @@
-"""How far fine-tuning moves the weights of each block."""
+"""How far fine-tuning moves the weights of each block, and in how many directions."""
 
 from __future__ import annotations
 
@@ -21,17 +21,25 @@ from layerscope.figures.style import (
     models_of,
     name_fractions,
     percents_of,
+    share_y,
     styled,
     width_for,
 )
 
-#: Rows of panels: what the matrices are for, and how the axis calls them.
-PANELS = {"all": "all matrices", "attention": "attention", "feed-forward": "feed-forward"}
+#: Rows of panels: measure and what the matrices are for, and how the axis calls them.
+PANELS = {
+    ("relative_change", "all"): "Relative change\nall matrices",
+    ("relative_change", "attention"): "Relative change\nattention",
+    ("relative_change", "feed-forward"): "Relative change\nfeed-forward",
+    ("spectral_change", "all"): "Spectral change\nall matrices",
+    ("stable_rank", "all"): "Stable rank\nof the change",
+}
 
 
 @styled()
 def draw(rows: pd.DataFrame, missing: Missing = MappingProxyType({})) -> Figure:
-    """Draw one column per training fraction, one row per kind of matrix, one line per model.
+    """Draw one column per training fraction, one row per measure and kind of
+    matrix, one line per model.
 
     Args:
         rows: one task's rows of the table of changes of weights.
@@ -43,20 +51,20 @@ def draw(rows: pd.DataFrame, missing: Missing = MappingProxyType({})) -> Figure:
         return figure
     percents = percents_of(rows)
     known = looks(models_of(rows))
-    panels = dict(iter(rows.groupby(["matrices", "percent", "model"])))
+    panels = dict(iter(rows.groupby(["measure", "matrices", "percent", "model"])))
     size = (width_for(len(percents)), 0.8 + 1.15 * len(PANELS))
-    figure, found = bands(
-        folded(list(known), LINES), size, len(PANELS), len(percents), sharex=True, sharey=True
-    )
+    figure, found = bands(folded(list(known), LINES), size, len(PANELS), len(percents), sharex=True)
+    share_y([band.grid for band in found], [measure for measure, _ in PANELS])
     for band in found:
-        for line, (matrices, label) in zip(band.grid, PANELS.items(), strict=True):
+        for line, (shown, label) in zip(band.grid, PANELS.items(), strict=True):
             for axes, percent in zip(line, percents, strict=True):
                 for model in band.models:
-                    own = panels.get((matrices, percent, model), rows.iloc[:0])
+                    own = panels.get((*shown, percent, model), rows.iloc[:0])
                     draw_curve(axes, curve(own, "depth"), known[model], markersize=2.8)
-            line[0].set_ylabel(f"Relative change\n{label}")
+            line[0].set_ylabel(label)
     name_fractions(found, [f"fine-tuned on {percent} %" for percent in percents])
-    found[0].grid[0, 0].set_ylim(bottom=0)
+    for axes in found[0].grid[[0, 3, 4], 0]:
+        axes.set_ylim(bottom=0)
     handles = model_handles(list(known), known) + missing_handles(missing, "change of weights")
     legend_below(figure, handles, 2 if len(percents) <= 2 else 4)
     return figure

@@ -8,7 +8,7 @@ from layerscope.resources.probes import TORCH
 from layerscope.resources.sizes import ModelSize, TaskSize
 
 #: MB of weights that are read and compared in a second.
-WEIGHTS_READ = 100.0
+WEIGHTS_READ = 60.0
 #: Words of a data set that a tokenizer takes apart in a second.
 TOKENISED = 5e4
 #: MB of a word of the data, and of its lengths.
@@ -18,7 +18,8 @@ WORD = 3e-4
 def weight_change(study: Study, model: str, size: ModelSize) -> float:
     """Seconds in which two files of weights of each fine-tuned variant are read.
 
-    Of an adapter it is one file, its base's. Some rows at a time are in memory.
+    Of an adapter it is one file, its base's. One matrix is in memory, of a very large one some rows
+    at a time.
     """
     files = 1 if study.models[model].adapter else 2
     read = files * 4 * size.parameters / 1e6 * len(jobs.finetuned_variants(study))
