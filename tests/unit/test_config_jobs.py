@@ -204,6 +204,25 @@ def test_models_derived_from_one_another_are_one_family(config: dict[str, Any]) 
     assert found == json.loads(jobs.statistics_settings(validate(config)))
 
 
+def test_a_model_that_its_makers_derived_from_another_is_of_its_family() -> None:
+    """BioBERT began as BERT; so does whatever has BioBERT's weights, or began as BioBERT."""
+    config = read_yaml(DEMO.with_name("paper.yaml"))
+    models = config["models"]
+    models["a-clinical"] = copy.deepcopy(models["gpt2-medium"]) | {
+        "architecture": "encoder", "derived_from": "biobert-lora"
+    }  # fmt: skip
+    models["a-clinical"]["source"]["repository"] = "owner/clinical"
+    del models["biobert"]["derived_from"]
+    models["biobert-lora"] = copy.deepcopy(models["biobert"]) | {
+        "adapter": {"kind": "lora"}, "derived_from": "bert"
+    }  # fmt: skip
+    found = json.loads(jobs.association_settings(validate(config)))["families"]
+    assert {name for name, family in found.items() if family == "bert"} == {
+        "bert", "biobert", "biobert-lora", "a-clinical"
+    }  # fmt: skip
+    assert found["biogpt"] == "biogpt"
+
+
 def test_overrides_of_fine_tuning_merge(config: dict[str, Any]) -> None:
     config["models"]["minilm"]["finetuning"] = {
         "nli": {"learning_rate": 3.0e-5, "precision": "bfloat16"},

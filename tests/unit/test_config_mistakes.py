@@ -324,6 +324,21 @@ def test_a_circle_in_pretraining_is_named() -> None:
     assert "; allowed: a model that is not made from this one" in line
 
 
+@pytest.mark.parametrize(
+    ("model", "base", "line"),
+    [
+        ("minilm", "bert", "models.minilm.derived_from: 'bert' is not a model; "),
+        ("minilm", "minilm", "models.minilm.derived_from: 'minilm' is circular"),
+        ("minilm", "minilm-hpo", "models.minilm-hpo.source.base: 'minilm' is circular"),
+        ("gpt-mini", "minilm", "models.gpt-mini.derived_from: 'minilm' for a model that the study"),
+    ],
+)
+def test_a_model_can_be_derived_from_another_one_alone(model: str, base: str, line: str) -> None:
+    config = demo()
+    config["models"][model]["derived_from"] = base
+    assert line in "\n".join(mistake_lines(config))
+
+
 def test_a_name_that_yaml_reads_as_a_number() -> None:
     config = demo()
     config["probes"][3] = {"kind": "linear"}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import (
     BertConfig,
     BertForMaskedLM,
@@ -53,14 +53,25 @@ def wordpiece(
     specials: dict[str, str], template: str, pair: str, **options: Any
 ) -> PreTrainedTokenizerFast:
     """A lower-casing WordPiece tokenizer of BERT's kind with a frame of one's choice."""
-    tokenizer = Tokenizer(models.WordPiece(unk_token=specials["unk_token"]))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     names = sorted(set(specials.values()))
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=220, special_tokens=names, show_progress=False, min_frequency=1
+    normalizer = normalizers.BertNormalizer(lowercase=True)
+    splitter = pre_tokenizers.BertPreTokenizer()
+    words = {
+        word
+        for text in TEXTS
+        for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text))
+    }
+    letters = sorted({letter for word in words for letter in word})
+    # Not trained: of equally frequent pairs, the trainer takes any, and tests would learn or not.
+    pieces = dict.fromkeys([*names, *letters, *(f"##{each}" for each in letters), *sorted(words)])
+    tokenizer = Tokenizer(
+        models.WordPiece(
+            {piece: number for number, piece in enumerate(pieces)}, unk_token=specials["unk_token"]
+        )
     )
-    tokenizer.train_from_iterator(TEXTS, trainer)
+    tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = splitter
+    tokenizer.add_special_tokens(names)
     tokenizer.post_processor = processors.TemplateProcessing(
         single=template,
         pair=pair,

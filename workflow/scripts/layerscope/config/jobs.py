@@ -384,5 +384,8 @@ def statistics_settings(study: Study) -> str:
 
 def association_settings(study: Study) -> str:
     """What the table of associations depends on: statistics, and which models are related."""
-    related = families({name: model.source for name, model in study.models.items()})
+    related = families(
+        {name: model.source for name, model in study.models.items()},
+        {name: model.base for name, model in study.models.items()},
+    )
     return canonical_json({**study.statistics.model_dump(mode="json"), "families": related})

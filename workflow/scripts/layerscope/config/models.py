@@ -117,22 +117,32 @@ def origin(source: ModelSource) -> dict[str, Any]:
     return found
 
 
-def families(sources: Mapping[str, ModelSource]) -> dict[str, str]:
+def families(
+    sources: Mapping[str, ModelSource], bases: Mapping[str, str | None]
+) -> dict[str, str]:
     """The model that each model is derived from in the end: itself, or the base of its base.
 
     Models of one family are not independent of each other. Of several with the same weights, which
     are fine-tuned or read texts differently, it is the first by name.
+
+    Args:
+        sources: of each model.
+        bases: the model that each model is made from, if any.
     """
     weights = {
         name: {key: value for key, value in origin(source).items() if key != "lower_case"}
         for name, source in sources.items()
     }
+
+    def same(name: str) -> list[str]:
+        return sorted(each for each in sources if weights[each] == weights[name])
+
     found = {}
     for name in sources:
         root = name
-        while isinstance(source := sources[root], ContinuedModel):
-            root = source.base
-        found[name] = min(each for each in sources if weights[each] == weights[root])
+        while base := next((bases[each] for each in same(root) if bases[each]), None):
+            root = base
+        found[name] = same(root)[0]
     return found
 
 

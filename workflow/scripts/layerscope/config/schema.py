@@ -163,6 +163,10 @@ class Model(Section):
         default=None, description="what readers of its results must know; follows its name"
     )
     source: ModelSource = Field(description="where the model comes from")
+    derived_from: Name | None = Field(
+        default=None,
+        description="the model of the study whose weights its makers started from",
+    )
     finetuning: ModelFineTuning = Field(
         default=ModelFineTuning(), description="what differs from the common fine-tuning settings"
     )
@@ -177,8 +181,19 @@ class Model(Section):
         default=1, description="GPUs that share its layers, in jobs that run on GPUs"
     )
 
+    @property
+    def base(self) -> str | None:
+        """The model of the study that it is made from, here or by its makers."""
+        return self.source.base if isinstance(self.source, ContinuedModel) else self.derived_from
+
     @model_validator(mode="after")
     def _weights(self) -> Model:
+        if self.derived_from is not None and isinstance(self.source, ContinuedModel | ScratchModel):
+            raise Invalid(
+                ("derived_from",),
+                f"'{self.derived_from}' for a model that the study pre-trains itself; "
+                "allowed: null (its source says what it starts from)",
+            )
         if self.adapter and isinstance(self.source, ContinuedModel | ScratchModel):
             raise Invalid(
                 ("adapter",),
@@ -330,8 +345,8 @@ class Study(Section):
                     ("models", name, "architecture"),
                     f"'{model.architecture}' for a GPT-2 model from scratch; allowed: 'decoder'",
                 )
+            self._check_chain(name)
             if isinstance(source, ContinuedModel):
-                self._check_chain(name)
                 base = self.models[source.base]
                 if base.architecture != model.architecture:
                     raise Invalid(
@@ -342,23 +357,23 @@ class Study(Section):
         return self
 
     def _check_chain(self, name: str) -> None:
-        """Follow `base` from `name` until a model that is not continued.
+        """Follow what a model is made from until a model that is made from no other.
 
         Raises:
             Invalid: a base is unknown, or the chain comes back to a model it has passed.
         """
         chain = [name]
-        while isinstance(source := self.models[chain[-1]].source, ContinuedModel):
-            where = ("models", chain[-1], "source", "base")
-            if source.base not in self.models:
+        while base := self.models[chain[-1]].base:
+            continued = isinstance(self.models[chain[-1]].source, ContinuedModel)
+            entry = ("source", "base") if continued else ("derived_from",)
+            where = ("models", chain[-1], *entry)
+            if base not in self.models:
                 others = [model for model in self.models if model not in chain]
-                raise Invalid(
-                    where, f"'{source.base}' is not a model; {_suggest(source.base, others)}"
-                )
-            if source.base in chain:
+                raise Invalid(where, f"'{base}' is not a model; {_suggest(base, others)}")
+            if base in chain:
                 raise Invalid(
                     where,
-                    f"'{source.base}' is circular ({' from '.join([*chain, source.base])}); "
+                    f"'{base}' is circular ({' from '.join([*chain, base])}); "
                     "allowed: a model that is not made from this one",
                 )
-            chain.append(source.base)
+            chain.append(base)
