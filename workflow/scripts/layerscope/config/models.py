@@ -117,9 +117,7 @@ def origin(source: ModelSource) -> dict[str, Any]:
     return found
 
 
-def families(
-    sources: Mapping[str, ModelSource], bases: Mapping[str, str | None]
-) -> dict[str, str]:
+def families(sources: Mapping[str, ModelSource], bases: Mapping[str, str | None]) -> dict[str, str]:
     """The model that each model is derived from in the end: itself, or the base of its base.
 
     Models of one family are not independent of each other. Of several with the same weights, which
