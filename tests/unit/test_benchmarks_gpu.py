@@ -93,6 +93,7 @@ def test_an_unknown_part_and_a_missing_package_are_one_line(tmp_path: Path) -> N
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_without_a_gpu_one_line_says_so() -> None:
     ran = run("kill")

@@ -86,6 +86,7 @@ def test_the_paired_interval_is_that_of_discordant_answers(
     assert row["high"] == pytest.approx(change.mean() + half, abs=0.004)
 
 
+@pytest.mark.slow
 def test_the_unpaired_interval_is_nearly_normal(predictions: Callable[..., Predictions]) -> None:
     labels_a, labels_b = (np.random.default_rng(n).integers(3, size=n) for n in (1500, 2500))
     row = accuracy(

@@ -125,6 +125,7 @@ def test_a_real_difference_is_found() -> None:
     assert np.mean([each.low <= 0.131 <= each.high for each in found]) > 0.8
 
 
+@pytest.mark.slow
 def test_the_interval_of_a_mean_over_seeds_covers_it() -> None:
     rng = np.random.default_rng(7)
     expected = scipy.stats.norm.cdf(0.67 * 2**0.5 / (2 + 2 * 0.1**2) ** 0.5)

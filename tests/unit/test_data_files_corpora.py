@@ -80,6 +80,7 @@ def prepare(folder, source):
     return run_program(SCRIPTS / "prepare_corpus.py", *arguments, cwd=folder)
 
 
+@pytest.mark.slow
 def test_the_program_writes_tables_and_a_report(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbf" + TRAIN.replace("\n", "\r\n").encode())
     (tmp_path / "b.txt").write_text(HELDOUT)

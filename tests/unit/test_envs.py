@@ -164,6 +164,7 @@ def third_party(program: str, part: str | None = None) -> set[str]:
     return {canonicalize_name(MODULES.get(name, name)) for name in names}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_an_environment_has_what_its_programs_import(name: str) -> None:
     installed = pins(pip_entries(name)).keys()

@@ -133,6 +133,7 @@ def test_a_fresh_probe_is_at_chance_where_the_direction_is_erased_and_not_after_
     assert accuracy["control"] > accuracy["before"] - 0.1 > 0.6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["nli", "ner"])
 def test_a_check_says_how_far_tokens_move_and_what_is_left(tiny: Tiny, kind: str) -> None:
     """On rows that the eraser was not fitted to, at the token that the head reads."""

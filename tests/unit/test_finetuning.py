@@ -99,6 +99,7 @@ def accuracy(folder: Path, architecture: str, table: pa.Table, merge_tags: bool 
     return float(np.mean([found["label"][at] == found["predicted"][at] for at in asked]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["nli", "ner"])
 def test_a_planted_signal_is_learnt(tiny: Tiny, kind: str, tmp_path: Path) -> None:
     make = pairs if kind == "nli" else sentences
@@ -109,6 +110,7 @@ def test_a_planted_signal_is_learnt(tiny: Tiny, kind: str, tmp_path: Path) -> No
     assert history["validation_loss"] < 0.7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["nli", "ner"])
 def test_nothing_is_learnt_from_shuffled_labels(encoder: Tiny, kind: str, tmp_path: Path) -> None:
     make = pairs if kind == "nli" else sentences
@@ -318,6 +320,7 @@ def test_what_cannot_be_trained_gives_one_line(encoder: Tiny, tmp_path: Path) ->
         tuned(missing, tmp_path / "c", table)
 
 
+@pytest.mark.slow
 def test_merged_tags_are_learnt_and_predicted_as_iob2(encoder: Tiny, tmp_path: Path) -> None:
     history = tuned(encoder, tmp_path / "f", sentences(180, 1), merge_tags=True)
     assert history["labels"] == ["O", "drug"]

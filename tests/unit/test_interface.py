@@ -149,6 +149,7 @@ def test_it_runs_without_installation(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_open_names_pages_and_opens_the_report(
     results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

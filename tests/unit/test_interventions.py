@@ -237,6 +237,7 @@ def test_rows_say_what_was_changed_and_by_how_much() -> None:
 # --- the program -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "merged"),
     [("classification", False), ("ner", False), ("ner", True)],

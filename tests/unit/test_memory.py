@@ -141,6 +141,7 @@ def test_fine_tuning_in_smaller_passes_learns_the_same(
     assert warnings[1].endswith("restarts with 2; 4 passes make up a batch of 8 as before")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["encoder", "decoder"])
 def test_pre_training_in_smaller_passes_learns_the_same(
     architecture: str, limit: dict[str, Any], plain: None, tmp_path: Path
@@ -172,6 +173,7 @@ def test_a_batch_is_halved_to_its_next_divisor(
     assert history["micro_batch_size"] == 5
 
 
+@pytest.mark.slow
 def test_a_resumed_job_keeps_its_micro_batch(
     encoder: Tiny,
     limit: dict[str, Any],

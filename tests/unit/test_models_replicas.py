@@ -17,6 +17,7 @@ from layerscope.models.load import load_language_model, load_model, load_with_he
 from layerscope.models.tokenizers import load_tokenizer
 
 
+@pytest.mark.slow
 def test_published_weights_land_where_they_belong(published: dict[str, Tiny]) -> None:
     # As the hub has them: names of TensorFlow in BERT, no prefix in BioBERT and GPT-2.
     for name, tiny in published.items():
@@ -86,6 +87,7 @@ def test_a_tokenizer_in_python_without_its_files_or_package_gives_one_line(
         load_tokenizer(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_replicas_are_the_same_every_time_and_pickled_hold_the_same_weights(
     kind: str, published: dict[str, Tiny], tmp_path: Path

@@ -55,6 +55,7 @@ def seen(folder: Path) -> Audit:
     return whole(read_study(folder, "s"), Code(folder / "workflow" / "scripts", None))
 
 
+@pytest.mark.slow
 def test_an_archive_verifies_by_its_own_programs_without_data_and_logs(unpacked: Path) -> None:
     found = seen(unpacked)
     assert found.findings == []
@@ -87,6 +88,7 @@ def test_the_command_packs_what_the_configuration_asks_for(
         assert asked <= set(archive.namelist())
 
 
+@pytest.mark.slow
 def test_what_is_changed_in_an_archive_is_found(unpacked: Path) -> None:
     (unpacked / "results/s/tables/t.parquet").write_text("forged")
     (unpacked / FIGURE).unlink()

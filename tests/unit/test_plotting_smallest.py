@@ -105,6 +105,7 @@ def test_attention_without_a_second_seed_has_no_ceiling(
     assert "ceiling: two seeds" not in labels
 
 
+@pytest.mark.slow
 def test_heads_of_one_seed_have_no_ceiling_and_no_dots(
     miniature: tuple[Path, dict[str, Path]],
 ) -> None:

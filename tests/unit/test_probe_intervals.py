@@ -96,6 +96,7 @@ def test_intervals_cover_the_score_of_further_rows_to_learn_from(seeds: int) -> 
     assert shares[False] > (0.2 if seeds == 1 else 0.05)
 
 
+@pytest.mark.slow
 def test_no_gain_is_claimed_in_the_last_layer_but_often_in_the_best() -> None:
     """Before, the last of seven layers alone has the signal; after, all have it: no gain in either.
 

@@ -207,12 +207,14 @@ def test_finds_a_tag_that_only_the_neighbour_tells() -> None:
     assert np.mean(predicted == truth) > 0.95
 
 
+@pytest.mark.slow
 def test_shuffled_tags_teach_nothing() -> None:
     labels = np.random.default_rng(3).permutation(tagged_sentences(0)[1])
     predicted, truth = tag(0, labels)
     assert np.mean(predicted == truth) <= np.mean(truth == 0) + 0.05
 
 
+@pytest.mark.slow
 def test_same_seed_same_tags_and_the_global_generator_is_left_alone() -> None:
     torch.manual_seed(123)
     before = torch.get_rng_state()

@@ -105,6 +105,7 @@ def test_nli_signal_is_found_where_it_was_planted(tmp_path: Path, probe: Probe) 
                 assert abs(accuracy - 1 / 3) < 0.12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("probe", [LINEAR, SVM, BILSTM], ids=["linear", "svm", "bilstm-crf"])
 def test_draws_of_the_rows_have_answers_alone_and_find_the_signal_too(
     tmp_path: Path, probe: Probe
@@ -218,6 +219,7 @@ def test_vectors_of_word_types_solve_the_control_and_nothing_else(tmp_path: Path
     assert found["selectivity"] == found["accuracy"] - 1
 
 
+@pytest.mark.slow
 def test_metrics_of_each_probe(tmp_path: Path) -> None:
     pairs, words = write_pairs(tmp_path / "p.parquet", 0), write_words(tmp_path / "w.parquet", 0)
     control = {"control_accuracy", "selectivity"}
@@ -350,6 +352,7 @@ def write_memorised(path: Path, seed: int, tuned: bool, seen: bool) -> Path:
     return write(path, rows, vectors, view="joint", labels=CLASSES)
 
 
+@pytest.mark.slow
 def test_memorised_rows_look_like_a_gain_if_probes_learn_from_them_and_only_then(
     tmp_path: Path,
 ) -> None:

@@ -292,6 +292,7 @@ def test_the_table_has_a_row_a_reference_and_a_csv(study: dict[str, Path]) -> No
     assert len(csv) == 1 + len(verdicts)
 
 
+@pytest.mark.slow
 def test_the_figure_shows_each_reference_and_our_value(study: dict[str, Path]) -> None:
     rows = read_frame(study["reproduction"], "reproduction-table")
     drawn = figure.draw(rows)
@@ -315,6 +316,7 @@ def test_the_figure_shows_each_reference_and_our_value(study: dict[str, Path]) -
             assert all(left <= x <= right for x in marks if x is not None), at
 
 
+@pytest.mark.slow
 def test_the_program_draws_three_files_and_the_same_bytes_twice(
     study: dict[str, Path], tmp_path: Path
 ) -> None:

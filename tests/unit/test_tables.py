@@ -286,6 +286,7 @@ def test_the_same_files_give_the_same_bytes(tmp_path: Path) -> None:
     assert {r["low"] for r in rows} == {None}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "table",
     [t for t in catalogue.planned(catalogue.TABLES, CHOSEN) if t.inputs and t.name not in FILES],
@@ -314,6 +315,7 @@ def test_rows_of_a_task_are_made_from_that_task_alone(
         pd.testing.assert_frame_equal(alone, read_frame(study[name], f"{name}-table", task))
 
 
+@pytest.mark.slow
 def test_a_study_without_changes_of_weights_has_the_other_placebos(
     study: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -144,10 +144,10 @@ def _passing_activations(config: Config) -> Config:
     "study",
     [
         _miniature,
-        _demo,
         *(
             pytest.param(study, marks=pytest.mark.slow)
             for study in (
+                _demo,
                 _paper,
                 _one_task,
                 _fetched_models_alone,
