@@ -163,9 +163,7 @@ def interventions(family: str, device: torch.device) -> Arrays:
     return {"heads masked": stacked[1], "label erased": stacked[2:]}
 
 
-def everything(
-    device: torch.device, precision: str, families: Sequence[str] = FAMILIES
-) -> dict[str, Arrays]:
+def everything(device: torch.device, precision: str, families: Sequence[str]) -> dict[str, Arrays]:
     """All of it for each family."""
     found: dict[str, Arrays] = {}
     for family in families:
@@ -178,14 +176,20 @@ def everything(
     return found
 
 
+def families_of(setting: Setting) -> Sequence[str]:
+    """An encoder and a decoder at tiny shapes, or all."""
+    return FAMILIES[:2] if setting.tiny else FAMILIES
+
+
 @contextmanager
-def on_the_processor() -> Iterator[Callable[[], dict[str, Arrays]]]:
+def on_the_processor(families: Sequence[str]) -> Iterator[Callable[[], dict[str, Arrays]]]:
     """The reference, by a process that sees no GPU and runs meanwhile: waited for when called."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "reference.npz")
         # Small shapes gain nothing from threads, and what runs beside it would wait for them.
         hidden = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
-        process = subprocess.Popen([sys.executable, __file__, REFERENCE, str(out)], env=hidden)
+        words = [sys.executable, __file__, REFERENCE, str(out), *families]
+        process = subprocess.Popen(words, env=hidden)
 
         def read() -> dict[str, Arrays]:
             if process.wait():
@@ -229,10 +233,10 @@ def compare(found: dict[str, Arrays], expected: dict[str, Arrays], half: bool) -
     return rows
 
 
-def padding(setting: Setting) -> list[Row]:
+def padding(setting: Setting, families: Sequence[str]) -> list[Row]:
     """Vectors of a text alone and beside longer ones."""
     rows = []
-    for family in FAMILIES:
+    for family in families:
         made = small(family, setting.device)
         texts = [" ".join(words) for words in shapes.sentences(PAIRS)]
         sequences, _ = encode_text(made.tokenizer, made.special_tokens, texts, shapes.LIMIT)
@@ -246,12 +250,12 @@ def padding(setting: Setting) -> list[Row]:
 
 def run(setting: Setting) -> dict[str, Any]:
     """Compare on the device."""
-    with on_the_processor() as reference:
-        exact = everything(setting.device, "float32")
+    families = families_of(setting)
+    with on_the_processor(families) as reference:
+        exact = everything(setting.device, "float32", families)
         # A processor computes bfloat16 slowly: at tiny shapes one family has to do.
-        families = FAMILIES[:1] if setting.tiny else FAMILIES
-        half = everything(setting.device, "bfloat16", families)
-        rows = padding(setting)
+        half = everything(setting.device, "bfloat16", families[:1] if setting.tiny else families)
+        rows = padding(setting, families)
         expected = reference()
     rows = compare(exact, expected, half=False) + compare(half, expected, half=True) + rows
     finite = all(
@@ -262,7 +266,7 @@ def run(setting: Setting) -> dict[str, Any]:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == [REFERENCE]:
-        arrays = everything(torch.device("cpu"), "float32")
+        arrays = everything(torch.device("cpu"), "float32", sys.argv[3:])
         named = {f"{f}/{name}": v for f, each in arrays.items() for name, v in each.items()}
         np.savez(sys.argv[2], **{name: np.asarray(array) for name, array in named.items()})
     else:

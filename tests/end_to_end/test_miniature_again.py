@@ -31,7 +31,7 @@ PART = (
     "results/miniature/scores/hpo-nli/gpt-tiny.json",
     *(
         f"results/miniature/parts/{table}/hpo-nli/gpt-tiny.parquet"
-        for table in ("training", "attention", "similarity", "weight_change")
+        for table in ("training", "weight_change")
     ),
     *TRAINED,
     "results/miniature/tables/pretraining.parquet",
