@@ -24,10 +24,10 @@ def linked(source: Path, to: Path) -> Path:
     return to
 
 
-def make(study: Finished, folder: Path) -> tuple[int, str]:
-    result = snakemake(
-        study.workflow, folder, "crate", "--cores", 1, "--configfile", study.config, "--nocolor"
-    )
+def make(study: Finished, folder: Path, *beside: str) -> tuple[int, str]:
+    """Make the crate, and `beside` it what further targets are."""
+    options = ("--cores", 1, "--configfile", study.config, "--nocolor")
+    result = snakemake(study.workflow, folder, "crate", *beside, *options)
     return result.returncode, result.stdout
 
 

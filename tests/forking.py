@@ -92,6 +92,15 @@ def run_program(
     return of_programs().run(given, cwd or Path.cwd(), environment or os.environ)
 
 
+def run_layerscope(
+    scripts: Path, *arguments: object, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the command `layerscope` of the library in `scripts`, without installation."""
+    given = ["-m", "layerscope", *map(str, arguments)]
+    variables = os.environ | {"PYTHONPATH": str(scripts)}
+    return of_programs().run(given, cwd or Path.cwd(), variables)
+
+
 def _serve(requests: socket.socket, imports: str) -> None:
     """Fork for each request, until nobody can ask any more. A child returns from here."""
     import gc

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forking import run_layerscope
 from running import Finished, Job, copy_finished, copy_workflow
 from tampering import CASES, FIGURE, RESULTS, TABLE, TUNED, Copy
 
@@ -143,7 +144,9 @@ def test_a_figure_in_another_folder_named_results_is_traced(copy: Copy, tmp_path
     away = tmp_path / "results" / "talks" / "one.svg"
     away.parent.mkdir(parents=True)
     away.write_bytes(copy.read(FIGURE))
-    assert f"{away} is {FIGURE} of study miniature." in copy.run("audit", away).stdout
+    scripts = copy.workflow / "workflow" / "scripts"
+    found = run_layerscope(scripts, "audit", away, cwd=copy.folder)
+    assert f"{away} is {FIGURE} of study miniature." in found.stdout
 
 
 def test_what_cannot_be_traced_gets_one_line(copy: Copy, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import re
 import shlex
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -50,9 +51,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("crate")]
 
 @pytest.fixture(scope="module")
 def folder(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Working directory of a finished study that has its crate."""
+    """Working directory of a finished study that has its crate, and its archive."""
     folder = linked(finished.folder, tmp_path_factory.mktemp("crate") / "run")
-    code, output = make(finished, folder)
+    code, output = make(finished, folder, "pack")
     assert code == 0, output
     return folder
 
@@ -289,7 +290,10 @@ def test_digests_are_those_of_the_files(
 
 
 def test_what_is_contained(crate: Path, finished: Finished) -> None:
-    """Figures, tables, reports, the configuration and the workflow; no data and no predictions."""
+    """Figures, tables, reports, the configuration and the workflow; no data and no predictions.
+
+    The archive that `snakemake pack` made has these results too.
+    """
     there = {str(path.relative_to(crate)) for path in crate.rglob("*") if path.is_file()}
     (everything,) = (job for job in finished.everything if job.rule == "all")
     wanted = {path for path in everything.inputs if path.endswith((".svg", ".csv", ".json"))}
@@ -299,6 +303,8 @@ def test_what_is_contained(crate: Path, finished: Finished) -> None:
     assert there == wanted | rules | own
     size = sum((crate / path).stat().st_size for path in there)
     assert size < 10_000_000
+    with zipfile.ZipFile(crate.with_name("pack.zip")) as archive:
+        assert {f"miniature/{path}" for path in wanted} <= {*archive.namelist()}
 
 
 def test_every_reference_leads_somewhere(graph: dict[str, Entity]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +69,19 @@ def test_the_page_has_every_stage_and_keeps_what_stands_around_the_tables(
         assert f"| {name} |" in once
     with pytest.raises(ValueError, match="allowed"):
         report.replaced("no markers", tables)
+
+
+def test_the_pages_have_what_was_measured_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages = [ROOT / "docs" / "performance.md", ROOT / "docs" / "gpu.md"]
+    copies = [shutil.copy(page, tmp_path) for page in pages]
+    monkeypatch.setattr(
+        sys, "argv", ["report.py", "--page", str(copies[0]), "--gpu-page", str(copies[1])]
+    )
+    report.main()
+    for page, copy in zip(pages, copies, strict=True):
+        assert Path(copy).read_text("utf-8") == page.read_text("utf-8"), "run benchmarks/report.py"
 
 
 @pytest.mark.slow

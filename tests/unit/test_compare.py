@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_studies import CONFIG, LABELS, answers, run, study
+from forking import run_layerscope
+from made_studies import CONFIG, LABELS, PROGRAM, answers, run, study
 from recorded_studies import run_study, whole_record
 
 from layerscope.core.formats import write_table
@@ -245,7 +246,7 @@ def test_the_program_prints_text_or_json(tmp_path: Path) -> None:
     assert found["statistics"]["resamples"] == 100  # of the study
     assert f"{row['difference']:+.4f}  [{row['low']:+.4f}, {row['high']:+.4f}] *" in text.stdout
     assert text.stdout == studies_in_words(found) + "\n"
-    assert run(*sides).stdout == text.stdout
+    assert run_layerscope(PROGRAM.parent, "compare", *sides).stdout == text.stdout
 
 
 def test_a_study_is_compared_wherever_it_lies_and_whatever_it_is_called(tmp_path: Path) -> None:

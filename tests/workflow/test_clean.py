@@ -1,4 +1,4 @@
-"""`snakemake remove_leftovers` on the finished miniature, some of which is no longer asked for."""
+"""`snakemake clean` and `remove_leftovers`: some of the finished miniature is not asked for now."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ def test_figures_of_an_analysis_that_is_turned_off_are_removed(
     config["analyses"] = config.get("analyses", {}) | {"heads": False}
     given = ("--cores", "1", "--configfile", write_config(tmp_path / "less.yaml", config))
     before = {str(path.relative_to(folder)) for path in (folder / "results").rglob("*")}
+    listed = snakemake(finished.workflow, folder, "clean", *given)
+    assert "results/miniature/figures/heads-hpo-nli.svg" in listed.stdout, listed.stdout
+    assert before == {str(path.relative_to(folder)) for path in (folder / "results").rglob("*")}
     result = snakemake(finished.workflow, folder, "remove_leftovers", *given)
     assert result.returncode == 0, result.stdout
     gone = before - {str(path.relative_to(folder)) for path in (folder / "results").rglob("*")}

@@ -267,7 +267,7 @@ def test_without_records_snakemake_s_word_is_told(study: Finished, tmp_path: Pat
     ]
 
 
-def test_without_snakemake_s_notes_the_end_of_a_run_tells_what_is_out_of_date(
+def test_without_snakemake_s_notes_a_run_tells_what_is_out_of_date(
     study: Finished, tmp_path: Path
 ) -> None:
     shutil.rmtree(study.folder / ".snakemake")
@@ -278,7 +278,10 @@ def test_without_snakemake_s_notes_the_end_of_a_run_tells_what_is_out_of_date(
     assert "\n3 finished jobs are out of date" in text
     assert all(f"\n  {line}\n" in text for line in FASTER)
     again = "results/miniature/finetuned/hpo-nli/gpt-tiny/f50-s"
-    assert f"--forcerun configuration {again}1 {again}2\n" in text
+    advice = ("--forcerun", "configuration", f"{again}1", f"{again}2")
+    assert f"{' '.join(advice)}\n" in text
+    rules = count(plan(study.workflow, study.folder, changed.config, *advice))
+    assert (rules["configuration"], rules["finetune"]) == (1, 2)
 
 
 def test_a_study_that_never_ran(tmp_path: Path) -> None:

@@ -104,11 +104,13 @@ def test_files_of_the_user_have_no_prefix(planned: Plan) -> None:
 
 
 def test_its_jobs_run(other: Path) -> None:
-    result = snakemake(other, other, "--cores", "1", CHEAP)
+    result = snakemake(other, other, "--cores", "1", CHEAP, "layerscope_estimate")
     assert result.returncode == 0, result.stdout
     assert (other / CHEAP).is_file()
-    again = snakemake(other, other, "--dry-run", CHEAP)
-    assert "Nothing to be done" in again.stdout, again.stdout
+    assert (other / "probing/logs/miniature/estimate.log").read_text("utf-8") in result.stdout
+    again = snakemake(other, other, "--dry-run", "--nocolor", CHEAP, "layerscope_download")
+    left = {job.rule for job in parse(again.stdout)}
+    assert left == {"layerscope_fetch_model", "layerscope_download"}
 
 
 def test_some_of_its_rules_alone(other: Path, tmp_path: Path) -> None:
