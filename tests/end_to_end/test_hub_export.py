@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from frictionless import Package
 from huggingface_hub import DatasetCard, ModelCard
 from running import Finished
 from transformers import AutoModelForTokenClassification
 
 from layerscope.__main__ import parser
 from layerscope.core.errors import UserError
+from layerscope.provenance import data_package
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("audit")]
 
@@ -44,6 +46,37 @@ def test_tables_and_models_are_read_by_others(finished: Finished, tmp_path: Path
     assert AutoModelForTokenClassification.from_pretrained(folder).config.num_labels == len(labels)
     assert len([*(out / "models").iterdir()]) == 4
     assert str(finished.folder) not in "".join(p.read_text() for p in out.rglob("*.md"))
+
+
+def test_tables_are_what_their_description_says(
+    finished: Finished,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As frictionless reads them. Without it, all else is exported, and a line says so."""
+    results, out = finished.folder / "results" / "miniature", tmp_path / "out"
+    call(results, "--out", out)
+    file = out / "dataset" / data_package.FILE
+    package = Package(file)
+    tables = {path.stem for path in (results / "tables").glob("*.csv")}
+    assert {resource.name for resource in package.resources} == tables
+    assert package.validate().flatten(["type", "note"]) == []
+    scores = out / "dataset" / "tables" / "scores.csv"
+    table = pd.read_csv(scores)
+    table.loc[0, ["value", "architecture"]] = [1.5, "perceptron"]
+    table.to_csv(scores, index=False)
+    found = package.get_resource("scores").validate().flatten(["rowNumber", "fieldName"])
+    assert [error for error in found if error[1]] == [[2, "architecture"], [2, "value"]]
+    assert len(found) > 2  # its digest
+
+    monkeypatch.setattr(data_package, "find_spec", lambda name: None)
+    capsys.readouterr()
+    call(results, "--out", tmp_path / "less")
+    (line,) = [text for text in capsys.readouterr().out.splitlines() if data_package.FILE in text]
+    assert line.endswith("not installed; `pip install frictionless -c constraints.txt`")
+    left = {path.relative_to(tmp_path / "less") for path in (tmp_path / "less").rglob("*")}
+    assert {path.relative_to(out) for path in out.rglob("*")} - left == {file.relative_to(out)}
 
 
 def test_what_cannot_be_exported_is_said(finished: Finished, tmp_path: Path) -> None:

@@ -25,12 +25,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def carry_out(arguments: argparse.Namespace) -> None:
     """Write the folders; say what is in them, and what is not."""
     from layerscope.interface.places import require_study
+    from layerscope.provenance.data_package import FILE, MISSING, can_describe
     from layerscope.provenance.hub_export import export
     from layerscope.provenance.studies import read_study
 
     study = read_study(*require_study(arguments.study))
     found = export(study, arguments.out, arguments.variants)
     print(f"{arguments.out}/dataset: tables and figures, with a card")
+    described = "what each column holds" if can_describe() else f"not written: {MISSING}"
+    print(f"{arguments.out}/dataset/{FILE}: {described}")
     for name in found.models:
         print(f"{arguments.out}/models/{name}: a model, with a card")
     for name, reason in found.left_out.items():

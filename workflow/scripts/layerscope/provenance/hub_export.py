@@ -24,6 +24,7 @@ from layerscope.core.files import read_json, sha256_file, whole_directory, write
 from layerscope.core.kinds import labels_examples
 from layerscope.core.looks import METRICS
 from layerscope.provenance.comparison.contents import commits
+from layerscope.provenance.data_package import can_describe, describe_tables
 from layerscope.provenance.expected import expected
 from layerscope.provenance.finished import check_outputs, finished_jobs
 from layerscope.provenance.studies import Study
@@ -48,9 +49,10 @@ by the workflow layerscope, commit {commit}.
 |---|---|---|---|
 {models}
 
-`tables/` has the numbers, one Parquet file per table, `figures/` what is drawn from them,
+`tables/` has the numbers, each table as Parquet and as CSV, `figures/` what is drawn from them,
 `config.json` every setting but the places of files, and `summary.md`, if it is there, the findings
-in sentences. Prepared data, activations, predictions and models are not part of this folder.
+in sentences. `datapackage.json`, if it is there, describes the columns of the CSV files, and the
+metadata of each Parquet file those of its own. Prepared data, activations, predictions and models are not part of this folder.
 """
 _MODEL = """\
 # {name}
@@ -161,8 +163,6 @@ def _write_dataset(
     wanted = [path.removeprefix(top) for path in results]
     for name in wanted:
         if name.startswith(("tables/", "figures/")) or name == SUMMARY.file:
-            if name.endswith(".csv"):
-                continue
             entry = output_entry(study.made[top + name].record, top + name) or {}
             file = study.place(top + name)
             if sha256_file(file) != entry.get("sha256"):
@@ -170,6 +170,8 @@ def _write_dataset(
             (out / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, out / name)
     write_json(out / CONFIGURATION, without_places(config))
+    if can_describe():
+        describe_tables(out, config["study"], f"layerscope: {config['study']}")
     domains = {model["domain"] for model in config["models"].values()}
     header = {
         "pretty_name": f"layerscope: {config['study']}",
