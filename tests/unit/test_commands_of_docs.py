@@ -135,6 +135,7 @@ OTHERS = {
         "git clone",
         "git pull",
         "hf upload",
+        "make .venv/.ready",
         "npx",
         "pip download",
         "pip install",
@@ -144,7 +145,7 @@ OTHERS = {
     "a cluster": ["sbatch", "sinfo", "snakemake --retries --set-resources on slurm", "squeue"],
     "a GPU": ["make bench-gpu", "make bench-gpu PARTS", "snakemake --resources"],
     "a container engine": ["apptainer build", "docker build"],
-    "another package": ["tensorboard", "tmux"],
+    "another package": ["jupyter", "tensorboard", "tmux"],
     "a long time": [
         "bash .ci/run",
         "make bench",
@@ -310,7 +311,8 @@ def test_a_line_that_is_no_known_command_is_found() -> None:
 
 def test_targets_and_variables_of_make() -> None:
     text = (ROOT / "Makefile").read_text("utf-8")
-    targets = set(re.findall(r"^([a-z-]+):", text, re.MULTILINE))
+    text = text.replace("$(VENV)", ".venv")
+    targets = set(re.findall(r"^([a-z./-]+):", text, re.MULTILINE))
     variables = set(re.findall(r"^(\w+) \?=", text, re.MULTILINE))
     for command in of("make"):
         for word in command.words[1:]:
@@ -363,7 +365,7 @@ def test_snakemake_takes_what_is_shown() -> None:
             own = name in rules() or name.removeprefix("layerscope_") in rules()
             assert own or name.startswith("results/"), f"{command}: no rule {name!r}"
         for name in map(str, options.configfile or []):
-            written = f"```yaml {name}\n" in (ROOT / command.page).read_text("utf-8")
+            written = f"`{name}`\n\n```yaml" in (ROOT / command.page).read_text("utf-8")
             known = name in OWN_STUDIES or written or (ROOT / name).is_file()
             assert known, f"{command}: no configuration {name!r}"
         for name in options.profile or []:

@@ -22,6 +22,8 @@ def test_the_site_is_built_without_a_warning_and_loads_nothing(
     pages = [path.read_text(encoding="utf-8") for path in tmp_path.rglob("*.html")]
     assert len(pages) > len([*(ROOT / "docs").glob("*.md")])  # and the page for what is not there
     for page in pages:
+        assert "```" not in page  # a block that is read as text, as are lists in the next line
+        assert not re.findall(r"<p>(?:[-*]|\d+\.) .*", page)
         assert not re.findall(r'<(?:script|img|iframe)\b[^>]*\bsrc="?(?:https?:)?//', page)
         assert not re.findall(
             r'<link\b[^>]*rel="?(?:stylesheet|preconnect)[^>]*href="?https?:', page

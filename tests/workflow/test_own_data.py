@@ -31,15 +31,16 @@ DOCUMENT = (ROOT / "docs" / "own-data.md").read_text(encoding="utf-8")
 
 
 class Block(NamedTuple):
-    """A fenced block: its language, the file that it is to be, if any, and what stands in it."""
+    """A fenced block: the file that it is to be, named above it, if any; language; content."""
 
-    language: str
     path: str
+    language: str
     text: str
 
 
 BLOCKS = [
-    Block(*found) for found in re.findall(r"^```(\w+) ?(\S*)\n(.*?)^```$", DOCUMENT, re.M | re.S)
+    Block(*found)
+    for found in re.findall(r"^(?:`(\S+)`\n\n)?```(\w+)\n(.*?)^```$", DOCUMENT, re.M | re.S)
 ]
 
 
