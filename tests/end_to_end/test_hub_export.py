@@ -63,8 +63,8 @@ def test_tables_are_what_their_description_says(
     assert {resource.name for resource in package.resources} == tables
     assert package.validate().flatten(["type", "note"]) == []
     scores = out / "dataset" / "tables" / "scores.csv"
-    table = pd.read_csv(scores)
-    table.loc[0, ["value", "architecture"]] = [1.5, "perceptron"]
+    table = pd.read_csv(scores, dtype=str, keep_default_na=False)
+    table.loc[0, ["value", "architecture"]] = ["1.5", "perceptron"]
     table.to_csv(scores, index=False)
     found = package.get_resource("scores").validate().flatten(["rowNumber", "fieldName"])
     assert [error for error in found if error[1]] == [[2, "architecture"], [2, "value"]]

@@ -52,7 +52,8 @@ by the workflow layerscope, commit {commit}.
 `tables/` has the numbers, each table as Parquet and as CSV, `figures/` what is drawn from them,
 `config.json` every setting but the places of files, and `summary.md`, if it is there, the findings
 in sentences. `datapackage.json`, if it is there, describes the columns of the CSV files, and the
-metadata of each Parquet file those of its own. Prepared data, activations, predictions and models are not part of this folder.
+metadata of each Parquet file those of its own. Prepared data, activations, predictions and models
+are not part of this folder.
 """
 _MODEL = """\
 # {name}
