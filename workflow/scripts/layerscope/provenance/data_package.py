@@ -20,9 +20,7 @@ from layerscope.core.formats.dictionary import Column, columns_of
 
 FILE = "datapackage.json"
 #: Why there is none.
-MISSING = (
-    "the package frictionless is not installed; `pip install frictionless -c constraints.txt`"
-)
+MISSING = "the package frictionless is not installed; `pip install frictionless -c constraints.txt`"
 _TYPES = {"text": "string", "true or false": "boolean", "integer": "integer", "number": "number"}
 #: A computed number may lie beyond its range by as much.
 _ROUNDING = 1e-6
