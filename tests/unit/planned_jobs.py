@@ -49,7 +49,9 @@ def some_jobs(study: Study) -> list[Job]:
             if tuned:
                 percent, seed = jobs.parse_variant(variant)
                 found.append(("finetune", both | {"percent": str(percent), "seed": str(seed)}))
-        found += [("intervene", both | {"variant": v}) for v in jobs.intervened_variants(study)]
+        causal = ("intervene", "patch") if study.analyses.patching else ("intervene",)
+        changed = jobs.intervened_variants(study)
+        found += [(rule, both | {"variant": v}) for rule in causal for v in changed]
     return found
 
 

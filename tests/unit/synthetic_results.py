@@ -64,12 +64,13 @@ def write_study(
 
     Returns:
         The files of each kind: `scores`, `probes`, `attention`, `similarity`,
-        `cross_model_similarity`, `interventions`, `evaluations`, `training` (folders of models).
+        `cross_model_similarity`, `interventions`, `patching`, `evaluations`, `training` (folders of
+        models).
     """
     rng = np.random.default_rng(5)
     kinds = (
         "scores", "probes", "attention", "similarity", "cross_model_similarity", "interventions",
-        "evaluations", "training",
+        "patching", "evaluations", "training",
     )  # fmt: skip
     files: dict[str, list[Path]] = {kind: [] for kind in kinds}
     for task, kind in tasks.items():
@@ -99,6 +100,10 @@ def write_study(
                 _interventions(
                     folder, task, kind, model, f"f{p}-s{s}", shape[0], skill[p, s], rng
                 )
+                for p, s in skill if p == max(percents)
+            ]  # fmt: skip
+            files["patching"] += [
+                _patching(folder, task, kind, model, f"f{p}-s{s}", shape[0], skill[p, s])
                 for p, s in skill if p == max(percents)
             ]  # fmt: skip
         largest = [f"f{max(percents)}-s{seed}" for seed in seeds]
@@ -286,6 +291,34 @@ def _interventions(
             rows.append(every | {"metric": metric, "value": score + found, "change": found})
     path = folder / "interventions" / task / model / f"{variant}.parquet"
     write_table(path, "intervention", rows)
+    return path
+
+
+def _patching(
+    folder: Path, task: str, kind: str, model: str, variant: str, last: int, score: float
+) -> Path:
+    """The model before scores 0.3; each block owes as much as its number, embeddings nothing."""
+    gained, total = score - 0.3, last * (last + 1) / 2
+    changes: list[tuple[dict[str, object], float]] = []
+    for direction, own, sign in (("into-finetuned", score, -1), ("into-pretrained", 0.3, 1)):
+        put = {"direction": direction, "own": own}
+        changes.append((put | {"patch": "none"}, 0.0))
+        for layer in range(last + 1):
+            owed = {"one-layer": layer, "up-to-layer": layer * (layer + 1) / 2}
+            changes += [
+                (put | {"patch": patch, "layer": layer}, sign * gained * each / total)
+                for patch, each in owed.items()
+            ]
+    for at in (0.0, 0.25, 0.5, 0.75, 1.0):
+        changes.append(({"patch": "line", "weight": at, "own": score}, gained * (at**2 - 1)))
+    rows = [
+        {name: known.get(name) for name in SCHEMAS["patch"]}
+        | {"metric": metric, "value": known["own"] + change, "change": change}
+        for known, change in changes
+        for metric in METRICS[kind]
+    ]
+    path = folder / "patching" / task / model / f"{variant}.parquet"
+    write_table(path, "patch", rows)
     return path
 
 

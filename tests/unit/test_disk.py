@@ -16,7 +16,8 @@ from layerscope.core.errors import UserError
 from layerscope.resources.choices import choices, choices_in_words
 from layerscope.resources.estimate import estimate, in_words
 from layerscope.resources.layers import check_layers
-from layerscope.resources.needs import WRITTEN, needs, probed_rows
+from layerscope.resources.needs import WRITTEN, needs
+from layerscope.resources.rows import probed_rows
 from layerscope.resources.sizes import USUAL, Sizes, TaskSize, read_sizes
 
 

@@ -17,13 +17,13 @@ from synthetic_tables import run_program
 from tiny_models import Tiny
 from transformers import PreTrainedModel
 
-from layerscope.analysis.interventions.choice import scored_examples
 from layerscope.analysis.interventions.erasure import (
     erased_layers,
     read_inputs,
 )
 from layerscope.analysis.interventions.heads import masked_heads, mean_outputs, ranked_heads
 from layerscope.analysis.interventions.passes import Checked, Intervened, Intervention, rows_of
+from layerscope.analysis.interventions.scored import scored_examples
 from layerscope.config.interventions import Interventions
 from layerscope.config.statistics import Statistics
 from layerscope.core.errors import UserError

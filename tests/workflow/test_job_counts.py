@@ -68,6 +68,7 @@ def expected(config: Config) -> dict[str, int]:
         "baseline": baselines * tuned,
         "score": pairs + baselines,
         "intervene": pairs * largest * causal,
+        "patch": pairs * largest * (causal and "patching" in on),
         **{
             page.name: len(tasks) if page.by_task else 1
             for page in catalogue.planned(catalogue.PAGES, on)
@@ -118,6 +119,7 @@ def _fewer_analyses(config: Config) -> Config:
 
 def _other_analyses(config: Config) -> Config:
     off = ("layer_localization", "significance", "error_analysis", "weight_change", "explorer")
+    off += ("patching",)
     return config | {"analyses": dict.fromkeys(off, False), "attention": None}
 
 
@@ -204,7 +206,7 @@ def test_the_formula_in_plain_numbers() -> None:
     costly = ("pretrain", "finetune", "extract_base", "extract_finetuned", "probe")
     assert [miniature[rule] for rule in costly] == [1, 8, 8, 8, 32]
     assert [demo[rule] for rule in costly] == [3, 32, 16, 32, 96]
-    assert sum(miniature.values()) == 203
+    assert sum(miniature.values()) == 218
 
 
 def test_merged_tags_are_for_what_learns_from_entities(tmp_path: Path) -> None:

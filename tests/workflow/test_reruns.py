@@ -180,7 +180,10 @@ CASES: dict[str, tuple[Change, Chosen]] = {
     ),
     "how scores are computed: `statistics/metrics.py`": (
         edited("layerscope/statistics/metrics.py"),
-        any_of(*map(of_rule, ("probe", "baseline", "score", "intervene", "part_error_analysis"))),
+        any_of(
+            *map(of_rule, ("probe", "baseline", "score", "intervene", "patch")),
+            of_rule("part_error_analysis"),
+        ),
     ),
     "how tags are read: `data/iob.py`": (edited("layerscope/data/iob.py"), made_from_text),
     "code used by all programs: `runtime/program.py`": (

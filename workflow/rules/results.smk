@@ -106,6 +106,7 @@ PART_FILES = {
     "training": finetuned_models,
     "weight_change": finetuned_models,
     "interventions": of_variants("interventions", INTERVENED),
+    "patching": of_variants("patching", INTERVENED),
     "error_analysis": of_variants("predictions", FINETUNED),
     "significance": compared_predictions,
 }

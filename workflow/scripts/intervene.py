@@ -51,8 +51,9 @@ def main() -> None:
     use_gpus(arguments.gpus)
 
     from layerscope.analysis.interventions.checks import check, sample_of
-    from layerscope.analysis.interventions.choice import interventions_of, scored_examples
+    from layerscope.analysis.interventions.choice import interventions_of
     from layerscope.analysis.interventions.passes import Intervened, rows_of
+    from layerscope.analysis.interventions.scored import scored_examples
     from layerscope.config.extraction import Activations
     from layerscope.config.interventions import Interventions
     from layerscope.core import applicability

@@ -27,7 +27,7 @@ STAGES: Mapping[str, tuple[str, ...]] = {
     "extraction": ("extract_",),
     "probes": ("probe",),
     "similarity": ("similarity", "compare_models"),
-    "interventions": ("intervene",),
+    "interventions": ("intervene", "patch"),
     "scores": ("baseline", "score"),
     "tables": ("part_", "table_"),
     "figures": ("figure_",),

@@ -22,6 +22,7 @@ SWITCHES = {
     "significance": "tests between models, and of gains of more data",
     "error_analysis": "calibration, F1 of each class, and of seen and unseen entities",
     "weight_change": "how far fine-tuning moves the weights of each layer",
+    "patching": "what the score owes to the change of each layer",
     "summary": "findings in sentences",
     "explorer": "the interactive page",
 }
@@ -211,6 +212,12 @@ TABLES = (
         needs=("interventions",),
     ),
     Table(
+        "patching",
+        "Scores with layers exchanged between the models before and after fine-tuning.",
+        part=Part("Scores with layers exchanged, of one model on one task.", "tables.patching"),
+        needs=("patching", "interventions"),
+    ),
+    Table(
         "association",
         "Which inner measures are associated with downstream scores, beside placebos.",
         module="evaluation.association",
@@ -223,7 +230,7 @@ TABLES = (
         "not_applicable",
         "Which analyses are not applicable to which models, and why.",
         module="tables.not_applicable",
-        optional=("attention", "weight_change", "interventions"),
+        optional=("attention", "weight_change", "interventions", "patching"),
     ),
     Table(
         "pretraining",
@@ -287,6 +294,9 @@ FIGURES = (
            needs=("error_analysis",)),
     Figure("interventions", "Interventions", "Heads masked, label erased", ("interventions",),
            "How much score masked heads and an erased label cost.", needs=("interventions",)),
+    Figure("patching", "Interventions", "Layers of before and after exchanged", ("patching",),
+           "What the score owes to the change of each layer.",
+           needs=("patching", "interventions")),
 )
 # fmt: on
 
@@ -297,7 +307,7 @@ SUMMARY = Page(
     "Summary",
     (
         *("scores", "training", "significance", "error_analysis", "probes", "similarity"),
-        *("heads", "interventions", "association", "not_applicable"),
+        *("heads", "interventions", "patching", "association", "not_applicable"),
     ),
     needs=("summary",),
 )

@@ -359,6 +359,12 @@ def intervention_settings(study: Study) -> str:
     return _json(study.interventions) if study.interventions else "null"
 
 
+def scored_settings(study: Study) -> str:
+    """Which test examples causal checks are scored on; `null` if none are made."""
+    asked = study.interventions
+    return canonical_json({"examples": asked.examples, "seed": asked.seed}) if asked else "null"
+
+
 def analyses(study: Study) -> set[str]:
     """What `layerscope.catalogue` asks of a study: names of its analyses and other conditions.
 

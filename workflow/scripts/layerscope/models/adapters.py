@@ -198,7 +198,7 @@ def require_base(folder: str | Path, base: str | Path | None) -> Path:
     return Path(base)
 
 
-class _LowRank(nn.Module):
+class LowRank(nn.Module):
     """What an adapter adds to what a linear layer gives."""
 
     def __init__(self, down: torch.Tensor, up: torch.Tensor, scale: float) -> None:
@@ -238,7 +238,7 @@ def apply_adapter(model: PreTrainedModel, folder: str | Path) -> PreTrainedModel
                 place = name.removesuffix(_DOWN)
                 module: Any = model.get_submodule(place)
                 up, where = tensors[f"{place}{_UP}"], module.weight.device
-                module.adapter = _LowRank(tensor, up, scale).to(where)
+                module.adapter = LowRank(tensor, up, scale).to(where)
                 module.register_forward_hook(_add)
             elif not name.endswith(_UP):
                 place, _, own = name.rpartition(".")

@@ -32,7 +32,8 @@ from layerscope.resources.memory import (
 from layerscope.resources.probes import CORE, TORCH, fit, probe_of, sides
 from layerscope.resources.rates import read_rates
 from layerscope.resources.reading import describe_task, weight_change
-from layerscope.resources.sizes import SUBWORDS, USUAL_LABELS, ModelSize, Sizes, TaskSize, rows_in
+from layerscope.resources.rows import probed_rows, subwords
+from layerscope.resources.sizes import USUAL_LABELS, ModelSize, Sizes, TaskSize, rows_in
 
 #: MB of activations that are written in a second: a processor encodes them, whatever makes them.
 WRITTEN = 300.0
@@ -148,25 +149,11 @@ def needs(study: Study, sizes: Sizes, rule: str, wildcards: Mapping[str, str]) -
         return _extract(study, model, size, task, wildcards)
     if rule == "intervene":
         return _intervene(study, model, size, task, wildcards["task"])
+    if rule == "patch":
+        return _patch(study, model, size, task, wildcards["task"])
     if rule == "probe":
         return _probe(study, size, task, wildcards["task"], wildcards["probe"])
     raise ValueError(f"rule {rule!r} has no needs")
-
-
-def subwords(task: TaskSize, most: int) -> float:
-    """Sub-words of an example on average, special tokens included."""
-    return min(task.words * SUBWORDS, most)
-
-
-def probed_rows(study: Study, size: TaskSize, task: str) -> tuple[list[float], float]:
-    """Rows of activations that a task's probes learn from, by split, and are tested on."""
-    entry = study.tasks[task]
-    rows = rows_in(entry, size)
-    limit = entry.probe_limit or math.inf
-    train, reserved = size.examples["train"], jobs.reserved(study, task) / 100
-    examples = {**size.examples, "train": train * (1 - reserved), "reserved": train * reserved}
-    learned = [min(examples[s] * rows, limit) for s in jobs.probe_rows(study, task)]
-    return learned, min(size.examples["test"] * rows, entry.probe_test_limit or math.inf)
 
 
 def _compute(
@@ -332,6 +319,23 @@ def _intervene(study: Study, model: Model, size: ModelSize, task: TaskSize, name
     memory = (CUDA if gpu else TORCH + batch + statistics) + answers
     memory += 2 * _read_mb(model, size)
     return Needs(int(memory), seconds, gpu, device=device)
+
+
+def _patch(study: Study, model: Model, size: ModelSize, task: TaskSize, name: str) -> Needs:
+    """Of most mixtures of two models' layers only what comes after the first that differs."""
+    settings, passing = study.interventions, study.activations
+    test = min(task.examples["test"], (settings and settings.examples) or math.inf)
+    mixtures, length = 4 * size.layers + 3, subwords(task, passing.max_length)
+    operations = 2 * size.body * length * test * (2 * size.layers + 7)
+    batches = mixtures * test * length / passing.batch_tokens * size.layers
+    seconds, gpu = _compute(operations, batches, START_MODEL, model)
+    batch = 4 * size.layers * size.width * passing.batch_tokens * 4 / 1e6
+    # A whole model beside that of before, and a mixture of both; an adapter beside its base.
+    weights = _weights(model, size) + (0 if model.adapter else 2 * _read_mb(model, size))
+    memory = CUDA if gpu else TORCH + batch + weights
+    memory += mixtures * test * rows_in(study.tasks[name], task) * 100 / 1e6
+    device = Memory(weights / max(gpu, 1), activations=batch)
+    return Needs(int(memory + 2 * _read_mb(model, size)), seconds, gpu, device=device)
 
 
 def _similarity(study: Study, size: ModelSize, task: TaskSize, name: str, layers: int) -> Needs:

@@ -18,6 +18,7 @@ from layerscope.summary.models import (
     baseline_findings,
     domain_findings,
 )
+from layerscope.summary.patching import patching_findings
 from layerscope.summary.scores import calibration_findings, novelty_findings, score_findings
 
 METRICS = {"accuracy": "accuracy", "entity_f1": "F1 of entities"}
@@ -35,8 +36,8 @@ def summarise(
     Args:
         study: its name.
         tables: rows of `scores`, `training`, `probes` and `association`, and of those of
-            `significance`, `error_analysis`, `similarity`, `heads` and `interventions` that the
-            study has.
+            `significance`, `error_analysis`, `similarity`, `heads`, `interventions` and
+            `patching` that the study has.
         confidence: of intervals.
         notes: what readers must know of a model, in words that follow its name.
         missing: which analyses are not applicable to which models, and why.
@@ -102,5 +103,7 @@ def _task_findings(own: Mapping[str, pd.DataFrame], confidence: float) -> dict[s
         parts["What the score depends on"] = intervention_findings(
             own["interventions"], metric, confidence
         )
+    if "patching" in own:
+        parts["Where the change matters"] = patching_findings(own["patching"], metric, confidence)
     parts["Inner measures and the score"] = association_findings(own["association"], metric)
     return parts

@@ -15,9 +15,7 @@ from layerscope.config.interventions import Interventions
 from layerscope.core.applicability import reasons_of
 from layerscope.core.errors import NotApplicableError
 from layerscope.core.formats import read_table
-from layerscope.core.kinds import TaskKind, labels_examples
 from layerscope.data.labels import TaskLabels
-from layerscope.data.sampling import limited_rows
 from layerscope.models.hooks import all_heads
 from layerscope.models.loaded import LoadedModel
 from layerscope.models.parts import blocks
@@ -68,21 +66,6 @@ def interventions_of(
             reasons[MASKED] = str(error)
     erased = erased_layers(loaded, inputs, task, name, settings.seed, passes)
     return [*masked, *erased], reasons
-
-
-def scored_examples(test: pa.Table, kind: TaskKind, settings: Interventions) -> pa.Table:
-    """The test rows that interventions are scored on: whole groups, stratified, in their order.
-
-    Raises:
-        UserError: the first group that is drawn has more rows than are allowed.
-    """
-    if settings.examples is None:
-        return test
-    columns = ["group_id", "label" if labels_examples(kind) else "tags"]
-    rows = test.select(columns).to_pylist()
-    return test.take(
-        limited_rows(kind, rows, settings.examples, settings.seed, "interventions.examples")
-    )
 
 
 def _known(attention: str | Path) -> pa.Table:

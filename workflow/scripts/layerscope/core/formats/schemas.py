@@ -193,6 +193,27 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
         "change": pa.float64(),
         **_ERASED,
     },
+    # Of exchanged layers: which (`patch`), into which model, and the weight on the straight line.
+    "patch": {
+        "patch": pa.string(),
+        "direction": pa.string(),
+        "layer": pa.int32(),
+        "weight": pa.float64(),
+        "metric": pa.string(),
+        "value": pa.float64(),
+        "change": pa.float64(),
+    },
+    "patching-table": {
+        **_VARIANT,
+        "patch": pa.string(),
+        "direction": pa.string(),
+        "layer": pa.int32(),
+        "depth": pa.float64(),
+        "weight": pa.float64(),
+        "metric": pa.string(),
+        "value": pa.float64(),
+        "change": pa.float64(),
+    },
     "cross_model_similarity-table": {
         "task": pa.string(),
         "variant": pa.string(),

@@ -20,6 +20,7 @@ KINDS = frozenset(
             "similarity",
             "cross_model_similarity",
             "interventions",
+            "patching",
             "scores",
         ),
         *("parts", "tables", "figures"),
