@@ -30,6 +30,8 @@ TABLES = catalogue.table_names(
 )
 
 Row = dict[str, Any]
+#: What a row of patches is of.
+_KNOWN = ("task", "model", "variant", "metric", "patch", "direction")
 
 
 def _rows(results: Path, table: str) -> list[Row]:
@@ -261,6 +263,38 @@ def test_interventions_of_every_tuned_model_start_from_its_score(results: Path) 
         for name in ("heads-most", "heads-least", "heads-random")
         for ablation in ("zero", "mean")
     }
+
+
+def test_patches_of_every_tuned_model_lie_between_its_score_and_that_of_before(
+    results: Path,
+) -> None:
+    rows = _rows(results, "patching")
+    assert _distinct(rows, "task", "model", "variant", "patch", "direction", "layer") == {
+        (task, model, variant, patch, direction, layer)
+        for task, (model, last), variant in itertools.product(TASKS, MODELS.items(), TUNED)
+        for direction in ("into-finetuned", "into-pretrained", None)
+        for patch in (("none", "one-layer", "up-to-layer") if direction else ("line",))
+        for layer in (range(last + 1) if "layer" in patch else [None])
+    }
+    untouched = {
+        (row["task"], row["model"], row["variant"], row["metric"]): row["value"]
+        for row in _rows(results, "interventions")
+        if row["intervention"] == "none"
+    }
+    values = {tuple(row[name] for name in (*_KNOWN, "layer", "weight")): row["value"]
+              for row in rows}  # fmt: skip
+    for known, value in untouched.items():
+        last = MODELS[known[1]]
+        before = values[*known, "none", "into-pretrained", None, None]
+        for whole, patched in (
+            (value, ("none", "into-finetuned", None, None)),
+            (value, ("up-to-layer", "into-pretrained", last, None)),
+            (value, ("line", None, None, 1.0)),
+            (before, ("up-to-layer", "into-finetuned", last, None)),
+            (before, ("line", None, None, 0.0)),
+        ):
+            assert values[*known, *patched] == whole
+    assert any(row["change"] for row in rows)
 
 
 def test_the_evaluation_counts_each_entity_once_and_words_for_calibration(results: Path) -> None:

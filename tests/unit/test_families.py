@@ -26,6 +26,7 @@ from transformers import AutoConfig, AutoModel
 
 from layerscope.analysis.interventions.choice import interventions_of
 from layerscope.analysis.interventions.passes import Intervened
+from layerscope.analysis.patching import Patched, mixed, patches_on
 from layerscope.analysis.weight_change import FROBENIUS, weight_changes
 from layerscope.config.extraction import Attention
 from layerscope.config.interventions import Interventions
@@ -45,7 +46,7 @@ from layerscope.models.families import body_class, require_language_model
 from layerscope.models.hooks import all_heads, heads_masked, resumed, states_captured
 from layerscope.models.inputs import encode_text
 from layerscope.models.load import load_model, load_with_fresh_head, position_limit
-from layerscope.models.loaded import LoadedModel, load_base, load_fine_tuned
+from layerscope.models.loaded import LoadedModel, load_base, load_body, load_fine_tuned
 from layerscope.models.maps import layer_maps, switch_to_maps
 from layerscope.models.parts import blocks, head_count, head_projections
 from layerscope.models.skeleton import skeleton
@@ -57,7 +58,7 @@ TUNED = FineTuning(
     learning_rate=1e-2, epochs=1, batch_size=8, max_length=48, warmup_ratio=0.0, weight_decay=0.0
 )
 #: What a study is asked for, by the name under which docs/models.md lists it.
-ANALYSES = ("attention", "masked heads", "erased label")
+ANALYSES = ("attention", "masked heads", "erased label", "patching", "one layer patched")
 
 
 class Study(NamedTuple):
@@ -276,7 +277,7 @@ def test_interventions_or_the_reason_why_not(study: Study, tmp_path: Path) -> No
         loaded, examples(study.kind, 24, 6), task, "m",
         Interventions(head_shares=[25], random_draws=1), PASSES, attention,
     )  # fmt: skip
-    assert set(reasons) == set(missing) - {"attention"}
+    assert set(reasons) == set(missing) & {"masked heads", "erased label"}
     answers = predict_each(Intervened(loaded.model, found), loaded, table, task, PASSES)
     plain, *changed = [np.stack(each["probabilities"]) for each in answers]
     expected = np.stack(predict(loaded, table, task, PASSES)["probabilities"])
@@ -284,6 +285,34 @@ def test_interventions_or_the_reason_why_not(study: Study, tmp_path: Path) -> No
     for each, own in zip(found, changed, strict=True):
         if each.name in ("heads-most", "erased") and each.ablation != "mean":
             assert np.abs(own - plain).max() > 1e-6, each
+
+
+def test_layers_are_exchanged_or_the_reason_why_not(study: Study) -> None:
+    """Up to a layer by weights and by states; what comes before it computed, and not."""
+    loaded, missing = study.loaded, FAMILIES[study.name].missing
+    model, tokenizer, special_tokens = loaded.model, loaded.tokenizer, loaded.special_tokens
+    layers, patches, reasons = patches_on(loaded, load_body(study.base, loaded.without_head()))
+    assert set(reasons) == set(missing) & {"patching", "one layer patched"}
+    if "patching" in missing:
+        return
+    batch = collate(encode_text(tokenizer, special_tokens, TEXTS[:3], 48)[0], special_tokens)
+    real = batch["attention_mask"].bool() if study.kind == "ner" else slice(None)
+    mixtures = [patch.mixture for patch in patches]
+    before, after = (0.0,) * (LAYERS + 1), (1.0,) * (LAYERS + 1)
+    with torch.inference_mode():
+        found = dict(zip(mixtures, Patched(model, layers, mixtures)(**batch), strict=True))
+        with mixed(layers, before), states_captured(model) as states:
+            plain = model(**batch).logits
+        torch.testing.assert_close(found[before], plain)
+        torch.testing.assert_close(found[after], model(**batch).logits)
+        for mixture in found:
+            with mixed(layers, mixture):
+                torch.testing.assert_close(found[mixture][real], model(**batch).logits[real])
+        with resumed(model, 1, states[0], states.beside[0]):
+            put_in = model(**batch).logits
+    if study.name not in ("DeBERTa-v2", "MPNet"):  # all of whose blocks read what layer 0 has
+        torch.testing.assert_close(put_in[real], found[0.0, 0.0, 1.0][real])
+    assert (found[before] - found[after])[real].abs().max() > 1e-4
 
 
 def test_a_masked_head_is_one_that_the_projection_takes_nothing_from(study: Study) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from planned_jobs import need, paper
 from planted import LABELS, PASSES, examples, with_head
 from synthetic_tables import run_program
 from tiny_families import save_family
@@ -48,6 +49,8 @@ from layerscope.models.inputs import encode_text
 from layerscope.models.load import load_model, load_with_fresh_head
 from layerscope.models.loaded import LoadedModel, load_fine_tuned
 from layerscope.models.parts import blocks
+from layerscope.resources.probes import CORE
+from layerscope.resources.sizes import SUBWORDS, read_sizes
 from layerscope.statistics import metrics
 
 #: Of the tiny models; what follows their blocks, and which block a weight is of.
@@ -253,6 +256,22 @@ def test_rows_say_from_which_model_the_score_has_changed() -> None:
         (UP_TO, INTO_PRETRAINED, 1, None, 0.5),
         (LINE, None, None, 0.25, -0.375),
     ]
+
+
+def test_the_estimate_counts_passes() -> None:
+    """For N layers the time of 2 N + 7, on the examples that interventions are scored on."""
+    patched = {"task": "jnlpba", "model": "bert", "variant": "f100-s1"}
+
+    def seconds(examples: int) -> float:
+        return need(paper(interventions={"examples": examples}), "patch", **patched).seconds
+
+    study = paper()
+    size, task = read_sizes(study).models["bert"], read_sizes(study).tasks["jnlpba"]
+    each = 2 * size.body * task.words * SUBWORDS / CORE
+    # So few that no GPU is asked for.
+    assert seconds(20) - seconds(10) == pytest.approx(10 * each * (2 * size.layers + 7))
+    assert need(study, "patch", **patched).gpu == 1
+    assert not study.analyses.patching  # which was not published
 
 
 @pytest.mark.parametrize(("kind", "merged"), [("classification", False), ("ner", True)])

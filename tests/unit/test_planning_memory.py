@@ -86,7 +86,7 @@ def test_a_decoder_of_8b_with_an_adapter_fits_a_gpu_of_80_gb() -> None:
     assert tuned.device.optimiser == 8 * adapter / 1e6
     kept = 2 * (2 * 4096 + 4096 + 2 * 1024 + 4096 + 3 * 14336) + 3 * (6 * 4096 + 14336)
     assert tuned.device.activations == 32 * 32 * 128 * kept / 1e6
-    for rule in ("finetune", "extract_finetuned", "intervene"):
+    for rule in ("finetune", "extract_finetuned", "intervene", "patch"):
         found = of_8b(rule, **weights)
         assert found.device is not None
         assert 15_000 < found.device.total < 80_000, rule

@@ -57,7 +57,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "ELECTRA": _encoder("electra", embedding_size=16),
     "ModernBERT": _encoder("modernbert", local_attention=8, global_attn_every_n_layers=2),
-    "ALBERT": _encoder("albert", embedding_size=16),
+    "ALBERT": _encoder("albert", ("one layer patched",), embedding_size=16),
     "DeBERTa-v2": _encoder(
         "deberta-v2", relative_attention=True, pos_att_type=["c2p", "p2c"], conv_kernel_size=3,
         position_buckets=16,
@@ -90,8 +90,8 @@ FAMILIES: dict[str, Family] = {
         "after", missing=_NO_ATTENTION,
     ),
     "SqueezeBERT": _encoder(
-        "squeezebert", (*_NO_ATTENTION, "erased label"), embedding_size=WIDTH, q_groups=2,
-        k_groups=2, v_groups=2, intermediate_groups=2, output_groups=2,
+        "squeezebert", (*_NO_ATTENTION, "erased label", "patching"), embedding_size=WIDTH,
+        q_groups=2, k_groups=2, v_groups=2, intermediate_groups=2, output_groups=2,
     ),
     "GPT-2": Family(
         "gpt2", "decoder",

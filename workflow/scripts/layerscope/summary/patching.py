@@ -58,8 +58,9 @@ def _of(rows: pd.DataFrame, direction: str, confidence: float) -> Iterator[str]:
             continue
         most = max(told, key=lambda layer: told[layer].value)
         yield (
-            f"In {model}, {what} {changes} the score at {len(told)} of {by_layer.shape[1]} layers (from 0, "
-            f"the embeddings), on average most at layer {most}: by {told[most]}."
+            f"In {model}, {what} {changes} the score at {len(told)} of {by_layer.shape[1]} layers "
+            f"(from 0, the embeddings), on average most at layer {most}: by {told[most]}."
         )
     if silent:
-        yield f"{what.capitalize()} {changes} the score significantly at no layer: {listed(silent)}."
+        start = f"{what.capitalize()} {changes} the score"
+        yield f"{start} significantly at no layer: {listed(silent)}."
