@@ -52,6 +52,9 @@ def test_each_panel_has_the_means_of_its_patches() -> None:
             drawn = [list(each.get_ydata()) for each in axes.lines]
             assert pytest.approx(mean(patch=patch, direction=direction)) in drawn
             assert [0, 0] in drawn
+        low, high = line[0].get_ylim()
+        values = own.loc[own["direction"].isin([direction, None]), "change"]
+        assert low < values.min() < values.max() < high
         whole = mean(patch="up-to-layer", direction=direction)[-1]
         assert pytest.approx([whole]) in [list(each.get_ydata()) for each in line[0].lines]
     assert pytest.approx(mean(patch="line")) in [list(e.get_ydata()) for e in panels[0, 2].lines]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -43,6 +45,8 @@ TITLES = {
 DEPTH, SHARE = "Depth (layer / last layer)", "Fine-tuned share of the weights"
 #: Where all layers stand beside the depth of one.
 ALL = 1.15
+#: The least change that axes reach to on both sides, so that next to nothing does not look large.
+LEAST = 0.02
 
 
 def draw_all(axes: Axes, changes: pd.Series, look: Look) -> None:
@@ -66,7 +70,8 @@ def draw_model(line: list[Axes], rows: pd.DataFrame, look: Look) -> None:
     draw_all(line[0], up_to.loc[up_to["depth"] == 1, "change"], look)
 
 
-def _finish(grid: list[list[Axes]], metric: str) -> None:
+def _finish(grid: npt.NDArray[np.object_], metric: str) -> None:
+    """Titles, names of axes, and the line of no change."""
     for line, words in zip(grid, DIRECTIONS.values(), strict=True):
         for axes in line:
             axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
@@ -96,6 +101,7 @@ def draw(rows: pd.DataFrame, missing: Missing = MappingProxyType({})) -> Figure:
     models = models_of(rows)
     known = looks(models)
     figure, found = bands(folded(models, LINES), (PAGE, 3.9), len(DIRECTIONS), len(TITLES))
+    share_y([band.grid for band in found], list(DIRECTIONS))
     for band in found:
         band.grid[1, 2].set_axis_off()  # the line has no direction
         for line, direction in zip(band.grid, DIRECTIONS, strict=True):
@@ -105,7 +111,9 @@ def draw(rows: pd.DataFrame, missing: Missing = MappingProxyType({})) -> Figure:
         _finish(band.grid, metric)
         if len(found) > 1:
             band.part.suptitle(f"{band.models[0]} to {band.models[-1]}", fontweight="bold")
-    share_y([band.grid for band in found], list(DIRECTIONS))
+    for axes in found[0].grid[:, 0]:  # whose scales all others have
+        low, high = axes.get_ylim()
+        axes.set_ylim(min(low, -LEAST), max(high, LEAST))
     handles = [
         *model_handles(models, known),
         Line2D([], [], color="black", linewidth=0.8, label="the model that is patched, as it is"),
