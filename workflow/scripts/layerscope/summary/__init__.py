@@ -11,6 +11,7 @@ is said to be so, and what the study cannot conclude comes first:
 - Seen and unseen entities differ where the interval of their difference excludes 0.
 - What has one value per seed (probes, similarity, how far heads change, what interventions cost)
   has Student's interval of the mean over seeds. With few seeds only large effects are significant.
+  That of one layer that is exchanged holds for all layers of the model at once (Bonferroni).
 - Random weights, selectivity, compression and features before fine-tuning have no interval: their
   values are given, and a sentence says so.
 - A head differs from before by more than two seeds do where its interval over examples lies above
