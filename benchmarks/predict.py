@@ -32,10 +32,11 @@ from layerscope.config import jobs
 from layerscope.config.load import read_yaml, validate
 from layerscope.config.schema import Study
 from layerscope.core.variants import parse_variant
-from layerscope.resources.needs import START, START_MODEL
+from layerscope.resources.needs import START_MODEL
 from layerscope.resources.rates import ASSUMED as NOT_MEASURED
 from layerscope.resources.rates import read_rates
 from layerscope.resources.rows import probed_rows, subwords
+from layerscope.resources.scoring import START
 from layerscope.resources.sizes import ModelSize, Sizes, read_sizes
 
 PEAK = 989e12  # operations a second in bfloat16 that the maker of the H100 (SXM) states

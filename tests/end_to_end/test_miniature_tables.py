@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import json
 import math
 import re
 from pathlib import Path
@@ -295,6 +296,41 @@ def test_patches_of_every_tuned_model_lie_between_its_score_and_that_of_before(
         ):
             assert values[*known, *patched] == whole
     assert any(row["change"] for row in rows)
+
+
+def test_the_head_lens_ends_at_the_model_s_own_scores(results: Path) -> None:
+    """And its maps learn from no group of the test rows."""
+    rows = _rows(results, "head_lens")
+    keys = ("task", "model", "variant", "metric")
+    scores = {tuple(row[name] for name in keys): row["value"] for row in _rows(results, "scores")}
+    own = {tuple(r[name] for name in keys): r["value"] for r in rows if r["lens"] == "none"}
+    assert own == {key: scores[key] for key in own}
+    assert {key[:3] for key in own} == {*itertools.product(TASKS, MODELS, TUNED)}
+    last = [row for row in rows if row["depth"] == 1 and row["lens"] != "shuffled"]
+    ends = {"agreement": 1.0, "kl": 0.0}
+    for row in last:
+        expected = own.get(tuple(row[name] for name in keys), ends.get(row["metric"]))
+        assert row["value"] == expected, row
+    assert _distinct(rows, "model", "lens", "layer") == {
+        (model, lens, layer)
+        for model, layers in MODELS.items()
+        for lens in ("plain", "tuned", "shuffled")
+        for layer in range(layers + 1)
+    } | {(model, "none", None) for model in MODELS}
+    for task in TASKS:
+        learned, tested = (
+            set(pq.read_table(results / "data" / task / f"{split}.parquet")["group_id"].to_pylist())
+            for split in ("validation", "test")
+        )
+        assert learned.isdisjoint(tested)
+        record = json.loads(
+            (results / "head_lens" / task / f"bert-tiny/f50-s1.parquet{ENDING}").read_text()
+        )
+        read = {entry["path"].split("/", 2)[2] for entry in record["inputs"]}
+        assert {
+            f"data/{task}/validation.parquet",
+            f"samples/{task}/probe-validation.parquet",
+        } <= read
 
 
 def test_the_evaluation_counts_each_entity_once_and_words_for_calibration(results: Path) -> None:

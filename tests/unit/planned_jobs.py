@@ -52,6 +52,7 @@ def some_jobs(study: Study) -> list[Job]:
         causal = ("intervene", "patch") if study.analyses.patching else ("intervene",)
         changed = jobs.intervened_variants(study)
         found += [(rule, both | {"variant": v}) for rule in causal for v in changed]
+        found += [("head_lens", both | {"variant": v}) for v in jobs.lensed_variants(study)]
     return found
 
 

@@ -64,13 +64,13 @@ def write_study(
 
     Returns:
         The files of each kind: `scores`, `probes`, `attention`, `similarity`,
-        `cross_model_similarity`, `interventions`, `patching`, `evaluations`, `training` (folders of
-        models).
+        `cross_model_similarity`, `interventions`, `patching`, `head_lens`, `evaluations`,
+        `training` (folders of models).
     """
     rng = np.random.default_rng(5)
     kinds = (
         "scores", "probes", "attention", "similarity", "cross_model_similarity", "interventions",
-        "patching", "evaluations", "training",
+        "patching", "head_lens", "evaluations", "training",
     )  # fmt: skip
     files: dict[str, list[Path]] = {kind: [] for kind in kinds}
     for task, kind in tasks.items():
@@ -104,6 +104,10 @@ def write_study(
             ]  # fmt: skip
             files["patching"] += [
                 _patching(folder, task, kind, model, f"f{p}-s{s}", shape[0], skill[p, s])
+                for p, s in skill if p == max(percents)
+            ]  # fmt: skip
+            files["head_lens"] += [
+                _head_lens(folder, task, kind, model, f"f{p}-s{s}", shape[0], skill[p, s])
                 for p, s in skill if p == max(percents)
             ]  # fmt: skip
         largest = [f"f{max(percents)}-s{seed}" for seed in seeds]
@@ -319,6 +323,27 @@ def _patching(
     ]
     path = folder / "patching" / task / model / f"{variant}.parquet"
     write_table(path, "patch", rows)
+    return path
+
+
+def _head_lens(
+    folder: Path, task: str, kind: str, model: str, variant: str, blocks: int, score: float
+) -> Path:
+    """The tuned lens is the model after half of the layers, the plain one at the last alone."""
+    found: list[tuple[str, int | None, float]] = [("none", None, 1.0)]
+    for layer in range(blocks + 1):
+        depth = layer / blocks
+        found += [("plain", layer, 0.3 + 0.7 * depth**3), ("shuffled", layer, 0.3)]
+        found.append(("tuned", layer, min(1.0, 0.5 + depth)))
+    rows: list[dict[str, object]] = []
+    for lens, layer, agreement in found:
+        values = dict.fromkeys(METRICS[kind], score * agreement)
+        if layer is not None:
+            values |= {"agreement": agreement, "kl": 1 - agreement}
+        known = {"lens": lens, "layer": layer}
+        rows += [known | {"metric": metric, "value": value} for metric, value in values.items()]
+    path = folder / "head_lens" / task / model / f"{variant}.parquet"
+    write_table(path, "head_lens", rows)
     return path
 
 

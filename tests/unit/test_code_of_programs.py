@@ -30,7 +30,7 @@ def test_digests_of_programs_differ() -> None:
 REACH: dict[str, set[str]] = {
     "extract.py": {"extract"},
     "layerscope/extraction/attention.py": {"extract"},
-    "layerscope/models/batching.py": {"extract", "finetune", "intervene", "patch"},
+    "layerscope/models/batching.py": {"extract", "finetune", "intervene", "patch", "head_lens"},
     "layerscope/training/trainer.py": {"pretrain", "finetune"},
     "layerscope/training/checkpoints.py": {"pretrain", "finetune"},
     "layerscope/training/finetuning.py": {"finetune"},
@@ -46,6 +46,7 @@ REACH: dict[str, set[str]] = {
         "finetune",
         "intervene",
         "patch",
+        "head_lens",
     },
     "layerscope/analysis/probing/svm.py": {"probe"},
     "layerscope/config/probes.py": {"probe"},

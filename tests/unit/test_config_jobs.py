@@ -319,6 +319,22 @@ def test_variants_follow_the_grid(config: dict[str, Any]) -> None:
     assert jobs.smallest_variants(validate(config)) == []  # no smaller one to compare with
 
 
+def test_the_head_lens_is_of_the_same_variants_and_of_what_is_scored_alone() -> None:
+    config = read_yaml(DEMO)
+    study = validate(config)
+    assert jobs.lensed_variants(study) == jobs.intervened_variants(study) != []
+    for causal, same in (
+        ({"head_shares": [10], "random_draws": 9}, True),
+        (None, True),
+        ({"examples": 5}, False),
+        ({"seed": 3}, False),
+    ):
+        changed = validate(config | {"interventions": causal})
+        assert (jobs.scored_settings(changed) == jobs.scored_settings(study)) == same
+        assert jobs.lensed_variants(changed) == jobs.lensed_variants(study)
+    assert jobs.lensed_variants(validate(config | {"analyses": {"head_lens": False}})) == []
+
+
 @pytest.mark.parametrize(
     ("protocol", "scheme", "merged"),
     [

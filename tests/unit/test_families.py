@@ -24,6 +24,7 @@ from tiny_families import (
 from tiny_models import TEXTS
 from transformers import AutoConfig, AutoModel
 
+from layerscope.analysis.head_lens.lens import lens
 from layerscope.analysis.interventions.choice import interventions_of
 from layerscope.analysis.interventions.passes import Intervened
 from layerscope.analysis.patching import Patched, mixed, patches_on
@@ -58,7 +59,9 @@ TUNED = FineTuning(
     learning_rate=1e-2, epochs=1, batch_size=8, max_length=48, warmup_ratio=0.0, weight_decay=0.0
 )
 #: What a study is asked for, by the name under which docs/models.md lists it.
-ANALYSES = ("attention", "masked heads", "erased label", "patching", "one layer patched")
+ANALYSES = (
+    *("attention", "masked heads", "erased label", "patching", "one layer patched", "head lens"),
+)
 
 
 class Study(NamedTuple):
@@ -313,6 +316,20 @@ def test_layers_are_exchanged_or_the_reason_why_not(study: Study) -> None:
     if study.name not in ("DeBERTa-v2", "MPNet"):  # all of whose blocks read what layer 0 has
         torch.testing.assert_close(put_in[real], found[0.0, 0.0, 1.0][real])
     assert (found[before] - found[after])[real].abs().max() > 1e-4
+
+
+def test_the_head_lens_or_the_reason_why_not(study: Study) -> None:
+    """At the last layer the model itself, and elsewhere something else."""
+    loaded, given = study.loaded, (examples(study.kind, 24, 6), examples(study.kind, 12, 5))
+    if "head lens" in FAMILIES[study.name].missing:
+        with pytest.raises(NotApplicableError):
+            lens(loaded, *given, task_of(study), "m", 0, PASSES)
+        return
+    rows = lens(loaded, *given, task_of(study), "m", 0, PASSES)
+    kl = {(r["lens"], r["layer"]): r["value"] for r in rows if r["metric"] == "kl"}
+    assert len(kl) == 3 * (LAYERS + 1)
+    assert kl["plain", LAYERS] == kl["tuned", LAYERS] == pytest.approx(0, abs=1e-7)
+    assert max(kl["plain", 0], kl["plain", 1]) > 1e-6
 
 
 def test_a_masked_head_is_one_that_the_projection_takes_nothing_from(study: Study) -> None:

@@ -345,7 +345,7 @@ def test_light_rules_never_ask_for_a_gpu() -> None:
     study = paper()
     sizes = read_sizes(study)
     asked = {rule for rule, w in some_jobs(study) if needs(study, sizes, rule, w).gpu}
-    assert asked == {"finetune", "extract_base", "extract_finetuned", "intervene"}
+    assert asked == {"finetune", "extract_base", "extract_finetuned", "intervene", "head_lens"}
 
 
 def test_a_scheduler_is_asked_for_more_time_than_is_estimated() -> None:

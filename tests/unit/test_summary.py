@@ -105,6 +105,7 @@ def test_what_a_study_has_no_table_of_is_not_spoken_of() -> None:
         "heads": "Attention heads",
         "interventions": "What the score depends on",
         "patching": "Where the change matters",
+        "head_lens": "Where the answer is formed",
     }
     tables: dict[str, list[Row]] = {name: [] for name in ("probes", "association", *titles)}
     tables["scores"] = [score("bert", 100, 0.8, 0.02), score("gpt", 100, 0.5, 0.02)]

@@ -90,7 +90,9 @@ FAMILIES: dict[str, Family] = {
         "after", missing=_NO_ATTENTION,
     ),
     "SqueezeBERT": _encoder(
-        "squeezebert", (*_NO_ATTENTION, "erased label", "patching"), embedding_size=WIDTH,
+        "squeezebert",
+        (*_NO_ATTENTION, "erased label", "patching", "head lens"),
+        embedding_size=WIDTH,
         q_groups=2, k_groups=2, v_groups=2, intermediate_groups=2, output_groups=2,
     ),
     "GPT-2": Family(

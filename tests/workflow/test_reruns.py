@@ -181,7 +181,7 @@ CASES: dict[str, tuple[Change, Chosen]] = {
     "how scores are computed: `statistics/metrics.py`": (
         edited("layerscope/statistics/metrics.py"),
         any_of(
-            *map(of_rule, ("probe", "baseline", "score", "intervene", "patch")),
+            *map(of_rule, ("probe", "baseline", "score", "intervene", "patch", "head_lens")),
             of_rule("part_error_analysis"),
         ),
     ),

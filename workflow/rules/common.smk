@@ -107,6 +107,7 @@ BASES = [variant for variant in VARIANTS if variant not in FINETUNED]
 COMPARED = jobs.compared_variants(STUDY)
 SMALLEST = jobs.smallest_variants(STUDY)
 INTERVENED = jobs.intervened_variants(STUDY)
+LENSED = jobs.lensed_variants(STUDY)
 #: Variants whose activations stay, and those whose activations go once every probe has read them.
 KEPT = jobs.kept_variants(STUDY)
 TRANSIENT = jobs.transient_variants(STUDY)

@@ -107,6 +107,7 @@ PART_FILES = {
     "weight_change": finetuned_models,
     "interventions": of_variants("interventions", INTERVENED),
     "patching": of_variants("patching", INTERVENED),
+    "head_lens": of_variants("head_lens", LENSED),
     "error_analysis": of_variants("predictions", FINETUNED),
     "significance": compared_predictions,
 }

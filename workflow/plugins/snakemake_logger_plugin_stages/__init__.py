@@ -28,6 +28,7 @@ STAGES: Mapping[str, tuple[str, ...]] = {
     "probes": ("probe",),
     "similarity": ("similarity", "compare_models"),
     "interventions": ("intervene", "patch"),
+    "head lens": ("head_lens",),
     "scores": ("baseline", "score"),
     "tables": ("part_", "table_"),
     "figures": ("figure_",),

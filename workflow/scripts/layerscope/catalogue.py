@@ -23,6 +23,7 @@ SWITCHES = {
     "error_analysis": "calibration, F1 of each class, and of seen and unseen entities",
     "weight_change": "how far fine-tuning moves the weights of each layer",
     "patching": "what the score owes to the change of each layer",
+    "head_lens": "the head of fine-tuned models put on each layer",
     "summary": "findings in sentences",
     "explorer": "the interactive page",
 }
@@ -218,6 +219,12 @@ TABLES = (
         needs=("patching", "interventions"),
     ),
     Table(
+        "head_lens",
+        "Scores with the head of fine-tuned models put on each layer.",
+        part=Part("Scores of the head on each layer of one model on one task.", "tables.head_lens"),
+        needs=("head_lens",),
+    ),
+    Table(
         "association",
         "Which inner measures are associated with downstream scores, beside placebos.",
         module="evaluation.association",
@@ -230,7 +237,7 @@ TABLES = (
         "not_applicable",
         "Which analyses are not applicable to which models, and why.",
         module="tables.not_applicable",
-        optional=("attention", "weight_change", "interventions", "patching"),
+        optional=("attention", "weight_change", "interventions", "patching", "head_lens"),
     ),
     Table(
         "pretraining",
@@ -297,6 +304,8 @@ FIGURES = (
     Figure("patching", "Interventions", "Layers of before and after exchanged", ("patching",),
            "What the score owes to the change of each layer.",
            needs=("patching", "interventions")),
+    Figure("head_lens", "Layers", "Head put on each layer", ("head_lens",),
+           "At which layer the answer of a fine-tuned model is formed.", needs=("head_lens",)),
 )
 # fmt: on
 
@@ -307,7 +316,7 @@ SUMMARY = Page(
     "Summary",
     (
         *("scores", "training", "significance", "error_analysis", "probes", "similarity"),
-        *("heads", "interventions", "patching", "association", "not_applicable"),
+        *("heads", "interventions", "patching", "head_lens", "association", "not_applicable"),
     ),
     needs=("summary",),
 )

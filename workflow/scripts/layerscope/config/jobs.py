@@ -12,6 +12,7 @@ from typing import Any
 from layerscope.config.base import Section
 from layerscope.config.checksums import RequiredChecksums
 from layerscope.config.corpora import PackageDocs, TextFiles
+from layerscope.config.interventions import Interventions
 from layerscope.config.models import (
     ContinuedModel,
     HubModel,
@@ -349,9 +350,7 @@ def attention_settings(study: Study) -> str:
 
 def intervened_variants(study: Study) -> list[str]:
     """Variants for causal checks: those of the largest training fraction, if there are any."""
-    if study.interventions is None:
-        return []
-    return [variant for variant in compared_variants(study) if variant != PRETRAINED]
+    return compared_variants(study)[1:] if study.interventions else []
 
 
 def intervention_settings(study: Study) -> str:
@@ -359,10 +358,15 @@ def intervention_settings(study: Study) -> str:
     return _json(study.interventions) if study.interventions else "null"
 
 
+def lensed_variants(study: Study) -> list[str]:
+    """Variants whose head is put on each layer: those of the largest training fraction."""
+    return compared_variants(study)[1:] if study.analyses.head_lens else []
+
+
 def scored_settings(study: Study) -> str:
-    """Which test examples causal checks are scored on; `null` if none are made."""
-    asked = study.interventions
-    return canonical_json({"examples": asked.examples, "seed": asked.seed}) if asked else "null"
+    """Which test rows causal checks, patches and lenses are scored on, and their seed."""
+    settings = study.interventions or Interventions()
+    return canonical_json(settings.model_dump(mode="json", include={"examples", "seed"}))
 
 
 def analyses(study: Study) -> set[str]:
@@ -390,8 +394,7 @@ def statistics_settings(study: Study) -> str:
 
 def association_settings(study: Study) -> str:
     """What the table of associations depends on: statistics, and which models are related."""
-    related = families(
-        {name: model.source for name, model in study.models.items()},
-        {name: model.base for name, model in study.models.items()},
-    )
+    sources = {name: model.source for name, model in study.models.items()}
+    bases = {name: model.base for name, model in study.models.items()}
+    related = families(sources, bases)
     return canonical_json({**study.statistics.model_dump(mode="json"), "families": related})

@@ -19,9 +19,9 @@ from layerscope.config import jobs
 from layerscope.config.schema import Model, Study
 from layerscope.config.training import FineTuning, PreTraining
 from layerscope.core.encodings import encoding
-from layerscope.core.measures import BASELINES_OF_KIND
 from layerscope.core.variants import parse_variant
 from layerscope.resources.layers import states_of
+from layerscope.resources.lens import head_lens
 from layerscope.resources.memory import (
     BYTES,
     Memory,
@@ -33,20 +33,29 @@ from layerscope.resources.probes import CORE, TORCH, fit, probe_of, sides
 from layerscope.resources.rates import read_rates
 from layerscope.resources.reading import describe_task, weight_change
 from layerscope.resources.rows import probed_rows, subwords
+from layerscope.resources.scoring import (
+    ANALYSED,
+    SCORED,
+    SMALL,
+    START,
+    TABLE,
+    score_table,
+    scored,
+)
 from layerscope.resources.sizes import USUAL_LABELS, ModelSize, Sizes, TaskSize, rows_in
 
 #: MB of activations that are written in a second: a processor encodes them, whatever makes them.
 WRITTEN = 300.0
 #: Seconds in which the answer of a probe to a test row is read, counted and resampled.
 COUNTED = 5e-6
-#: Seconds to start a program: imports alone, and with a model.
-START, START_MODEL = 5.0, 10.0
+#: Seconds to start a program with a model.
+START_MODEL = 10.0
 #: A job that would keep one core busy for longer than this requests a GPU.
 GPU_FROM = 1800.0
 #: Time asked for over time estimated, and minutes that every job of a scheduler gets.
 MARGIN, LEAST_MINUTES = 3, 10
-#: MB of a process that has imported pyarrow and scikit-learn; torch, transformers and CUDA.
-SMALL, CUDA = 600, 4000
+#: MB of a process that has imported torch, transformers and CUDA.
+CUDA = 4000
 
 #: Rows at most whose similarity is measured (`layerscope.analysis.similarity`).
 COMPARED = 10_000
@@ -64,10 +73,8 @@ LIGHT: dict[str, tuple[int, float]] = {
     "explorer": (2000, 30),
     "report_page": (2000, 60),
 }
-#: The same of all tables and of all figures.
-TABLE, FIGURE = (2000, 30.0), (1000, 10.0)
-#: The same of scores and of the analysis of errors, and seconds for each label and row.
-SCORED, ANALYSED = (2000, 60.0, 1e-6), (2000, 120.0, 3e-6)
+#: The same of all figures.
+FIGURE = (1000, 10.0)
 #: Features of a bag of words at most, and bytes that L-BFGS holds for each of them and label.
 FEATURES, HELD = 50_000, 240
 
@@ -111,9 +118,9 @@ def needs(study: Study, sizes: Sizes, rule: str, wildcards: Mapping[str, str]) -
     if rule == "part_probes":
         return _probe_table(study, sizes, wildcards["task"], wildcards["model"])
     if rule == "part_error_analysis":
-        return _scored(study, sizes.tasks[wildcards["task"]], wildcards["task"], ANALYSED)
+        return Needs(*scored(study, sizes.tasks[wildcards["task"]], wildcards["task"], ANALYSED))
     if rule == "table_scores":
-        return _score_table(study, sizes)
+        return Needs(*score_table(study, sizes))
     if rule == "part_weight_change":
         name = wildcards["model"]
         return Needs(TABLE[0], TABLE[1] + weight_change(study, name, sizes.models[name]))
@@ -130,7 +137,7 @@ def needs(study: Study, sizes: Sizes, rule: str, wildcards: Mapping[str, str]) -
         memory, seconds = describe_task(study, task)
         return Needs(memory, START_MODEL + seconds)
     if rule == "score":
-        return _scored(study, task, wildcards["task"], SCORED)
+        return Needs(*scored(study, task, wildcards["task"], SCORED))
     if rule == "baseline":
         words = task.examples["train"] * task.words
         held = HELD * min(words, FEATURES) * task.labels / 1e6
@@ -151,6 +158,8 @@ def needs(study: Study, sizes: Sizes, rule: str, wildcards: Mapping[str, str]) -
         return _intervene(study, model, size, task, wildcards["task"])
     if rule == "patch":
         return _patch(study, model, size, task, wildcards["task"])
+    if rule == "head_lens":
+        return _head_lens(study, model, size, task, wildcards["task"])
     if rule == "probe":
         return _probe(study, size, task, wildcards["task"], wildcards["probe"])
     raise ValueError(f"rule {rule!r} has no needs")
@@ -338,6 +347,18 @@ def _patch(study: Study, model: Model, size: ModelSize, task: TaskSize, name: st
     return Needs(int(memory + 2 * _read_mb(model, size)), seconds, gpu, device=device)
 
 
+def _head_lens(study: Study, model: Model, size: ModelSize, task: TaskSize, name: str) -> Needs:
+    settings, passing = study.interventions, study.activations
+    rows, length = rows_in(study.tasks[name], task), subwords(task, passing.max_length)
+    test = min(task.examples["test"], (settings and settings.examples) or math.inf)
+    learned = probed_rows(study, task, name)[0][0]
+    work = head_lens(size, rows, learned, test, length, passing.batch_tokens)
+    seconds, gpu = _compute(work.operations, work.batches, START_MODEL, model)
+    device = Memory(_weights(model, size) / max(gpu, 1), activations=work.device_mb)
+    memory = (CUDA if gpu else TORCH + work.device_mb) + work.memory_mb + 2 * _read_mb(model, size)
+    return Needs(int(memory), seconds, gpu, device=device)
+
+
 def _similarity(study: Study, size: ModelSize, task: TaskSize, name: str, layers: int) -> Needs:
     """Products of the vectors of two states, in float64, for so many pairs of states a view."""
     views = jobs.views(study, name)
@@ -353,29 +374,6 @@ def _compare(study: Study, sizes: Sizes, task: TaskSize, name: str) -> Needs:
     pairs = len(models) * (len(models) - 1) // 2
     layers = max(states_of(study, size) for size in models)
     return _similarity(study, models[-1], task, name, layers=pairs * layers)
-
-
-def _scored(study: Study, task: TaskSize, name: str, cost: tuple[int, float, float]) -> Needs:
-    """Counts of each label, of the test rows of one variant and of the examples of all."""
-    variants = len(jobs.finetuned_variants(study))
-    examples = task.examples["test"]
-    rows = examples * rows_in(study.tasks[name], task)
-    counts = 24 * task.labels * (2 * rows + variants * examples) / 1e6
-    memory, seconds, each = cost
-    return Needs(
-        int(max(memory, SMALL + counts)), max(seconds, START + each * task.labels * rows * variants)
-    )
-
-
-def _score_table(study: Study, sizes: Sizes) -> Needs:
-    """Rows of confusions of all systems: each label, and each row that is predicted otherwise."""
-    systems = len(study.models) + max(map(len, BASELINES_OF_KIND.values()))
-    rows = 0.0
-    for name, task in sizes.tasks.items():
-        test = task.examples["test"] * rows_in(study.tasks[name], task)
-        rows += min(task.labels**2, task.labels + test)
-    rows *= systems * len(jobs.finetuned_variants(study))
-    return Needs(int(max(TABLE[0], SMALL + 1.5e-3 * rows)), max(TABLE[1], START + 2e-5 * rows))
 
 
 def _probe_table(study: Study, sizes: Sizes, task: str, model: str) -> Needs:

@@ -12,6 +12,8 @@ is said to be so, and what the study cannot conclude comes first:
 - What has one value per seed (probes, similarity, how far heads change, what interventions cost)
   has Student's interval of the mean over seeds. With few seeds only large effects are significant.
   That of one layer that is exchanged holds for all layers of the model at once (Bonferroni).
+- From which layer on the tuned lens gives a model's answers is stated with the range over three
+  seeds or more, and counted beyond the answers of a control.
 - Random weights, selectivity, compression and features before fine-tuning have no interval: their
   values are given, and a sentence says so.
 - A head differs from before by more than two seeds do where its interval over examples lies above

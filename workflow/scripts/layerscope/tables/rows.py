@@ -97,7 +97,7 @@ def similarity_rows(
 
 
 def intervention_rows(table: pa.Table, task: str, model: str, variant: str) -> list[Row]:
-    """Rows of one file of interventions or patches; depth is the layer over the last layer."""
+    """Rows of one file of interventions, patches or the head lens; depth is relative."""
     keys = variant_keys(task, model, variant)
     last = max(pc.max(table["layer"]).as_py() or 0, 1)
     return [

@@ -214,6 +214,21 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
         "value": pa.float64(),
         "change": pa.float64(),
     },
+    # A row per lens, layer (0: embeddings) and metric; of the model itself (`none`), no layer.
+    "head_lens": {
+        "lens": pa.string(),
+        "layer": pa.int32(),
+        "metric": pa.string(),
+        "value": pa.float64(),
+    },
+    "head_lens-table": {
+        **_VARIANT,
+        "lens": pa.string(),
+        "layer": pa.int32(),
+        "depth": pa.float64(),
+        "metric": pa.string(),
+        "value": pa.float64(),
+    },
     "cross_model_similarity-table": {
         "task": pa.string(),
         "variant": pa.string(),

@@ -21,6 +21,7 @@ KINDS = frozenset(
             "cross_model_similarity",
             "interventions",
             "patching",
+            "head_lens",
             "scores",
         ),
         *("parts", "tables", "figures"),
