@@ -32,8 +32,12 @@ def drawing(modules: Mapping[str, str]) -> str:
 
 
 def study_digest(configuration: Mapping[str, Any]) -> str:
-    """Digest of what a study is asked for: its configuration, less defaults, checksums, paths."""
+    """Digest of what a study is asked for: its configuration, less defaults, checksums, paths.
+
+    Which analyses it has is left out too: a picture is of one that it has.
+    """
     asked = validate(configuration).model_dump(mode="json", exclude_defaults=True)
+    asked.pop("analyses", None)
     for entry in (*asked["models"].values(), *asked["tasks"].values()):
         source = entry["source"]
         source.pop("sha256", None)

@@ -39,10 +39,11 @@ from layerscope.resources.scoring import (
     SMALL,
     START,
     TABLE,
+    bag_of_words,
     score_table,
     scored,
 )
-from layerscope.resources.sizes import USUAL_LABELS, ModelSize, Sizes, TaskSize, rows_in
+from layerscope.resources.sizes import ModelSize, Sizes, TaskSize, rows_in
 
 #: MB of activations that are written in a second: a processor encodes them, whatever makes them.
 WRITTEN = 300.0
@@ -75,8 +76,6 @@ LIGHT: dict[str, tuple[int, float]] = {
 }
 #: The same of all figures.
 FIGURE = (1000, 10.0)
-#: Features of a bag of words at most, and bytes that L-BFGS holds for each of them and label.
-FEATURES, HELD = 50_000, 240
 
 
 @dataclass(frozen=True)
@@ -139,11 +138,7 @@ def needs(study: Study, sizes: Sizes, rule: str, wildcards: Mapping[str, str]) -
     if rule == "score":
         return Needs(*scored(study, task, wildcards["task"], SCORED))
     if rule == "baseline":
-        words = task.examples["train"] * task.words
-        held = HELD * min(words, FEATURES) * task.labels / 1e6
-        usual = USUAL_LABELS[study.tasks[wildcards["task"]].kind]
-        seconds = 2e-4 * words * max(1, task.labels / usual)
-        return Needs(int(1000 + 0.004 * words + held), START + seconds)
+        return Needs(*bag_of_words(task, study.tasks[wildcards["task"]].kind))
     if rule == "compare_models":
         return _compare(study, sizes, task, wildcards["task"])
     model, size = study.models[wildcards["model"]], sizes.models[wildcards["model"]]
@@ -154,12 +149,9 @@ def needs(study: Study, sizes: Sizes, rule: str, wildcards: Mapping[str, str]) -
         return _finetune(model, size, task, settings, int(wildcards["percent"]))
     if rule in ("extract_base", "extract_finetuned"):
         return _extract(study, model, size, task, wildcards)
-    if rule == "intervene":
-        return _intervene(study, model, size, task, wildcards["task"])
-    if rule == "patch":
-        return _patch(study, model, size, task, wildcards["task"])
-    if rule == "head_lens":
-        return _head_lens(study, model, size, task, wildcards["task"])
+    answered = {"intervene": _intervene, "patch": _patch, "head_lens": _head_lens}
+    if rule in answered:
+        return answered[rule](study, model, size, task, wildcards["task"])
     if rule == "probe":
         return _probe(study, size, task, wildcards["task"], wildcards["probe"])
     raise ValueError(f"rule {rule!r} has no needs")

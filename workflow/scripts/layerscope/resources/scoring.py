@@ -5,7 +5,7 @@ from __future__ import annotations
 from layerscope.config import jobs
 from layerscope.config.schema import Study
 from layerscope.core.measures import BASELINES_OF_KIND
-from layerscope.resources.sizes import Sizes, TaskSize, rows_in
+from layerscope.resources.sizes import USUAL_LABELS, Sizes, TaskSize, rows_in
 
 #: Seconds to start a program, and MB of one that has imported pyarrow and scikit-learn.
 START, SMALL = 5.0, 600
@@ -13,6 +13,21 @@ START, SMALL = 5.0, 600
 TABLE = (2000, 30.0)
 #: The same of scores and of the analysis of errors, and seconds for each label and row.
 SCORED, ANALYSED = (2000, 60.0, 1e-6), (2000, 120.0, 3e-6)
+#: Features of a bag of words at most, and bytes that L-BFGS holds for each of them and label.
+FEATURES, HELD = 50_000, 240
+
+
+def bag_of_words(task: TaskSize, kind: str) -> tuple[int, float]:
+    """MB and seconds of a baseline.
+
+    Args:
+        task: its size.
+        kind: of the task.
+    """
+    words = task.examples["train"] * task.words
+    held = HELD * min(words, FEATURES) * task.labels / 1e6
+    seconds = 2e-4 * words * max(1, task.labels / USUAL_LABELS[kind])
+    return int(1000 + 0.004 * words + held), START + seconds
 
 
 def scored(
