@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from layerscope.config import jobs
 from layerscope.config.schema import Study
+from layerscope.core.kinds import TaskKind
 from layerscope.core.measures import BASELINES_OF_KIND
 from layerscope.resources.sizes import USUAL_LABELS, Sizes, TaskSize, rows_in
 
@@ -17,7 +18,7 @@ SCORED, ANALYSED = (2000, 60.0, 1e-6), (2000, 120.0, 3e-6)
 FEATURES, HELD = 50_000, 240
 
 
-def bag_of_words(task: TaskSize, kind: str) -> tuple[int, float]:
+def bag_of_words(task: TaskSize, kind: TaskKind) -> tuple[int, float]:
     """MB and seconds of a baseline.
 
     Args:
