@@ -1,7 +1,8 @@
 """Pooled hidden states of every layer, from one forward pass, streamed to Parquet.
 
 `hidden_states[0]` of transformers is the embeddings, `hidden_states[i]` the output of block i; in
-GPT-2 and BioGPT the last one has been through the final LayerNorm and the others have not.
+GPT-2 and BioGPT the last one has been through the final LayerNorm and the others have not. What is
+otherwise in some families is put in this order (`layerscope.models.hooks.embeddings_first`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from layerscope.core.encodings import SEPARATE, TEXT, encoding, is_last
 from layerscope.core.formats import ActivationWriter
 from layerscope.extraction.once import Once, Text, texts_of
 from layerscope.models.forward import forward
+from layerscope.models.hooks import embeddings_first
 from layerscope.models.inputs import Encoded, encode_pairs, encode_sentences, encode_text
 from layerscope.models.load import position_limit
 from layerscope.models.loaded import LoadedModel
@@ -58,16 +60,16 @@ def _vectors(
     """Vectors of each batch on the host, those of several pools side by side."""
 
     stored = _stored(loaded, settings)
+    with embeddings_first(loaded.model) as layers:
 
-    def pooled(indices: list[int], batch: Mapping[str, Any], output: Any) -> Vectors:
-        at = places(indices, batch)
-        states = [output.hidden_states[layer] for layer in stored]
-        found = [pool(states, at).cpu().numpy() for pool in pools]
-        return np.concatenate(found, axis=2)
+        def pooled(indices: list[int], batch: Mapping[str, Any], output: Any) -> Vectors:
+            at, found = places(indices, batch), layers(output.hidden_states)
+            states = [found[layer] for layer in stored]
+            return np.concatenate([pool(states, at).cpu().numpy() for pool in pools], axis=2)
 
-    given = (loaded.model, sequences, loaded.special_tokens)
-    options = (settings.batch_tokens, settings.precision, pooled)
-    yield from forward(*given, *options, output_hidden_states=True)
+        given = (loaded.model, sequences, loaded.special_tokens)
+        options = (settings.batch_tokens, settings.precision, pooled)
+        yield from forward(*given, *options, output_hidden_states=True)
 
 
 def _stored(loaded: LoadedModel, settings: Activations) -> list[int]:

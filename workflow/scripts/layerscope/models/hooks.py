@@ -19,6 +19,10 @@ from layerscope.models.parts import (
     unknown,
 )
 
+#: Model types whose `hidden_states` begin with what the first block gives, and end with what the
+#: last one gives before and after the final norm.
+_WITHOUT_EMBEDDINGS = frozenset({"falcon_mamba", "mamba", "mamba2", "rwkv"})
+
 #: A head: its layer, counted from 1, and its place in the layer, counted from 0.
 Head = tuple[int, int]
 
@@ -31,6 +35,31 @@ class States(list[torch.Tensor]):
         #: What each gave besides, such as T5's biases of positions; None where it gives a state
         #: alone, and not a tuple.
         self.beside: list[tuple[Any, ...] | None] = [None] * count
+
+
+@contextmanager
+def embeddings_first(
+    model: PreTrainedModel,
+) -> Iterator[Callable[[Sequence[torch.Tensor]], Sequence[torch.Tensor]]]:
+    """While it lasts, a function makes `hidden_states` of a pass those of N + 1 layers.
+
+    These are the embeddings, and what each block gives; of the last one after the final norm, if
+    the model has one. Most families have them so.
+    """
+    if model.config.model_type not in _WITHOUT_EMBEDDINGS:
+        yield lambda states: states
+        return
+    embedded = torch.empty(0)
+
+    def keep(_: nn.Module, inputs: Any) -> None:
+        nonlocal embedded
+        embedded = inputs[0]
+
+    handle = blocks(model)[0].register_forward_pre_hook(keep)
+    try:
+        yield lambda states: (embedded, *states[:-2], states[-1])
+    finally:
+        handle.remove()
 
 
 def all_heads(model: PreTrainedModel) -> list[Head]:
