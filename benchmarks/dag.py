@@ -37,7 +37,10 @@ def large_study(models: int, tasks: int, seeds: int) -> dict[str, Any]:
         study[section] = {}
         for number in range(count):
             name, entry = entries[number % len(entries)]
-            study[section][f"{name}-{number // len(entries) + 1}"] = copy.deepcopy(entry)
+            turn, entry = number // len(entries) + 1, copy.deepcopy(entry)
+            if "derived_from" in entry:
+                entry["derived_from"] += f"-{turn}"
+            study[section][f"{name}-{turn}"] = entry
     study["variants"]["seeds"] = list(range(1, seeds + 1))
     del study["references"]
     return study
