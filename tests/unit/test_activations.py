@@ -11,23 +11,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from tiny_families import FAMILIES, save_family
 from tiny_models import TEXTS, Tiny, ner_table, nli_table, text_table
 
 from layerscope.config.extraction import Activations, EveryLayer, View
 from layerscope.core.errors import UserError
 from layerscope.core.formats import activation_metadata, read_keys, read_layer, stored_layers
 from layerscope.extraction import activations
-from layerscope.extraction.activations import (
-    sequence_vectors,
-    write_activations,
-    write_all_activations,
-)
+from layerscope.extraction.activations import write_activations, write_all_activations
 from layerscope.extraction.once import Once, texts_of
-from layerscope.models.inputs import encode_text
 from layerscope.models.load import random_model
-from layerscope.models.loaded import load_base
-from layerscope.models.parts import blocks
 
 EXACT = Activations(dtype="float32", batch_tokens=4096, max_length=64)
 CLOSE = {"rtol": 1e-4, "atol": 2e-5}
@@ -400,20 +392,3 @@ def test_random_weights_give_other_vectors_the_same_for_a_seed(tiny: Tiny, tmp_p
     for layer in range(3):
         assert np.abs(found["a"][:, layer] - found["c"][:, layer]).max() > 0.05
         assert np.abs(found["a"][:, layer] - trained[:, layer]).max() > 0.05
-
-
-@pytest.mark.parametrize("name", ["BERT", "GPT-2", "Mamba"])
-def test_layers_are_what_the_first_block_reads_and_gives(name: str, tmp_path: Path) -> None:
-    """Mamba's `hidden_states` begin with what the first block gives."""
-    loaded = load_base(save_family(name, tmp_path / "model"), FAMILIES[name].architecture)
-    seen: list[torch.Tensor] = []
-
-    def keep(_: object, inputs: Any, output: Any) -> None:
-        seen.extend((inputs[0], output[0] if isinstance(output, tuple) else output))
-
-    blocks(loaded.model)[0].register_forward_hook(keep)
-    sequences, _ = encode_text(loaded.tokenizer, loaded.special_tokens, TEXTS[:1], 48)
-    found = sequence_vectors(loaded, sequences, Activations())
-    assert found.shape[1] == 3
-    expected = [state[0].mean(dim=0).numpy() for state in seen]
-    np.testing.assert_allclose(found[0, :2], expected, atol=1e-5)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from tiny_families import FAMILIES, save_family
 from tiny_models import TEXTS, Tiny
 from torch import nn
 from transformers import (
@@ -14,7 +18,9 @@ from transformers import (
     PreTrainedModel,
 )
 
+from layerscope.config.extraction import Activations
 from layerscope.core.errors import NotApplicableError
+from layerscope.extraction.activations import sequence_vectors
 from layerscope.models.batching import collate
 from layerscope.models.hooks import (
     all_heads,
@@ -24,6 +30,7 @@ from layerscope.models.hooks import (
     states_captured,
 )
 from layerscope.models.inputs import encode_text
+from layerscope.models.loaded import load_base
 from layerscope.models.parts import blocks, head_projections
 
 HEADS = 4
@@ -186,3 +193,20 @@ def test_an_architecture_whose_parts_are_not_found_is_refused() -> None:
     model.encoder = nn.ModuleDict({"layers": encoder})
     with pytest.raises(NotApplicableError, match="AlbertModel: its attention heads are not found"):
         head_projections(model)
+
+
+@pytest.mark.parametrize("name", ["BERT", "GPT-2", "Mamba"])
+def test_layers_are_what_the_first_block_reads_and_gives(name: str, tmp_path: Path) -> None:
+    """Mamba's `hidden_states` begin with what the first block gives."""
+    loaded = load_base(save_family(name, tmp_path / "model"), FAMILIES[name].architecture)
+    seen: list[torch.Tensor] = []
+
+    def keep(_: object, inputs: Any, output: Any) -> None:
+        seen.extend((inputs[0], output[0] if isinstance(output, tuple) else output))
+
+    blocks(loaded.model)[0].register_forward_hook(keep)
+    sequences, _ = encode_text(loaded.tokenizer, loaded.special_tokens, TEXTS[:1], 48)
+    found = sequence_vectors(loaded, sequences, Activations())
+    assert found.shape[1] == 3
+    expected = [state[0].mean(dim=0).numpy() for state in seen]
+    np.testing.assert_allclose(found[0, :2], expected, atol=1e-5)
