@@ -32,7 +32,7 @@ from layerscope.config import jobs
 from layerscope.config.load import read_yaml, validate
 from layerscope.config.schema import Study
 from layerscope.core.variants import parse_variant
-from layerscope.resources.needs import START_MODEL
+from layerscope.resources.computing import START_MODEL
 from layerscope.resources.rates import ASSUMED as NOT_MEASURED
 from layerscope.resources.rates import read_rates
 from layerscope.resources.rows import probed_rows, subwords

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import csv
 import itertools
-import json
 import math
 import re
 from pathlib import Path
-from typing import Any
 
 import notebooks
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from miniature import BASELINES, MODELS, TASKS, TUNED, VARIANTS, VIEWS
+from miniature import BASELINES, MODELS, TASKS, TUNED, VARIANTS, VIEWS, distinct, rows_of
 from running import Finished, read_config
 
 from layerscope import catalogue
@@ -29,15 +27,6 @@ pytestmark = pytest.mark.xdist_group("miniature")
 TABLES = catalogue.table_names(
     {*catalogue.SWITCHES, "models", "attention", "interventions", "pretrained-here"}
 )
-
-Row = dict[str, Any]
-#: What a row of patches is of.
-_KNOWN = ("task", "model", "variant", "metric", "patch", "direction")
-
-
-def _rows(results: Path, table: str) -> list[Row]:
-    rows: list[Row] = pq.read_table(results / "tables" / f"{table}.parquet").to_pylist()
-    return rows
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -83,18 +72,14 @@ def test_tables_are_all(results: Path) -> None:
     assert names == files | records
 
 
-def _distinct(rows: list[Row], *columns: str) -> set[tuple[Any, ...]]:
-    return {tuple(row[column] for column in columns) for row in rows}
-
-
 def test_scores_of_every_model_and_baseline(results: Path) -> None:
     """Of fine-tuned variants alone: the head of a model that is not fine-tuned is untrained."""
-    rows = _rows(results, "scores")
-    assert _distinct(rows, "task", "model") == {
+    rows = rows_of(results, "scores")
+    assert distinct(rows, "task", "model") == {
         (task, name) for task in TASKS for name in {*MODELS, *BASELINES[task]}
     }
     of_models = [row for row in rows if row["model"] in MODELS]
-    assert _distinct(of_models, "variant", "percent", "seed") >= {
+    assert distinct(of_models, "variant", "percent", "seed") >= {
         ("f50-s1", 50, 1),
         ("f50-s2", 50, 2),
     }
@@ -115,7 +100,7 @@ def test_scores_agree_with_the_predictions(results: Path) -> None:
             right = pc.mean(pc.cast(pc.equal(table["label"], table["predicted"]), pa.float64()))
             rows = [
                 row
-                for row in _rows(results, "scores")
+                for row in rows_of(results, "scores")
                 if (row["task"], row["model"], row["variant"]) == ("hpo-nli", model, variant)
                 and row["metric"] == "accuracy"
             ]
@@ -124,7 +109,7 @@ def test_scores_agree_with_the_predictions(results: Path) -> None:
 
 def test_confusion_counts_every_test_example(results: Path) -> None:
     test = pq.read_table(results / "data" / "hpo-nli" / "test.parquet").num_rows
-    rows = [row for row in _rows(results, "confusion") if row["task"] == "hpo-nli"]
+    rows = [row for row in rows_of(results, "confusion") if row["task"] == "hpo-nli"]
     for model in MODELS:
         for variant in TUNED:
             counts = [
@@ -135,7 +120,7 @@ def test_confusion_counts_every_test_example(results: Path) -> None:
 
 
 def test_probes_of_every_layer_of_every_variant(results: Path, finished: Finished) -> None:
-    rows = _rows(results, "probes")
+    rows = rows_of(results, "probes")
     config = read_config(finished.config)
     expected = {
         (task, model, variant, probe, layer)
@@ -150,7 +135,7 @@ def test_probes_of_every_layer_of_every_variant(results: Path, finished: Finishe
         for row in rows
         if row["layer"] is not None and (row["seed"] is not None or row["variant"] == "pretrained")
     ]
-    assert _distinct(single, "task", "model", "variant", "probe", "layer") == expected
+    assert distinct(single, "task", "model", "variant", "probe", "layer") == expected
     assert {row["rows"] for row in rows if row["task"] == "hpo-nli"} == {"validation"}
     assert {row["rows"] for row in rows if row["task"] == "hpo-ner"} == {
         "validation", "train", "train - validation",
@@ -167,7 +152,7 @@ def test_probes_of_every_layer_of_every_variant(results: Path, finished: Finishe
 
 
 def test_similarity_of_every_layer_of_every_variant_and_pair_of_models(results: Path) -> None:
-    rows = _rows(results, "similarity")
+    rows = rows_of(results, "similarity")
     expected = {
         (task, model, variant, view, layer)
         for task in TASKS
@@ -176,20 +161,20 @@ def test_similarity_of_every_layer_of_every_variant_and_pair_of_models(results: 
         for view in VIEWS[task]
         for layer in range(layers + 1)
     }
-    assert _distinct(rows, "task", "model", "variant", "view", "layer") == expected
+    assert distinct(rows, "task", "model", "variant", "view", "layer") == expected
     for row in rows:
         assert -1.2 <= row["value"] <= 1.2, row  # unbiased estimates pass the bounds a little
     compared = {row["variant"] for row in rows if row["measure"] == "cka"}
     assert compared == set(VARIANTS) - {"pretrained"}
-    models = _rows(results, "cross_model_similarity")
-    assert _distinct(models, "model", "other") == {tuple(sorted(MODELS))}
-    assert _distinct(models, "task", "variant") == {
+    models = rows_of(results, "cross_model_similarity")
+    assert distinct(models, "model", "other") == {tuple(sorted(MODELS))}
+    assert distinct(models, "task", "variant") == {
         (task, variant) for task in TASKS for variant in ("pretrained", "f50-s1", "f50-s2")
     }
 
 
 def test_attention_of_every_head_of_every_variant(results: Path) -> None:
-    rows = _rows(results, "attention")
+    rows = rows_of(results, "attention")
     heads = {"bert-tiny": 4, "gpt-tiny": 2}
     expected = {
         (task, model, variant, layer, head)
@@ -199,7 +184,7 @@ def test_attention_of_every_head_of_every_variant(results: Path) -> None:
         for layer in range(1, layers + 1)
         for head in range(heads[model])
     }
-    assert _distinct(rows, "task", "model", "variant", "layer", "head") == expected
+    assert distinct(rows, "task", "model", "variant", "layer", "head") == expected
     for row in rows:
         assert row["low"] <= row["high"], row
         if "cosine" in row["measure"]:
@@ -219,7 +204,7 @@ def test_attention_of_every_head_of_every_variant(results: Path) -> None:
 def test_every_head_has_its_rank_and_its_place_between_seeds_and_other_heads(
     results: Path,
 ) -> None:
-    rows = _rows(results, "heads")
+    rows = rows_of(results, "heads")
     for task, model, variant in itertools.product(TASKS, MODELS, TUNED):
         of_one = [
             row
@@ -237,104 +222,8 @@ def test_every_head_has_its_rank_and_its_place_between_seeds_and_other_heads(
             assert 0 <= row[share] <= 1, row
 
 
-def test_interventions_of_every_tuned_model_start_from_its_score(results: Path) -> None:
-    rows = _rows(results, "interventions")
-    scores = {
-        (row["task"], row["model"], row["variant"], row["metric"]): row["value"]
-        for row in _rows(results, "scores")
-    }
-    untouched = [row for row in rows if row["intervention"] == "none"]
-    assert _distinct(untouched, "task", "model", "variant") == {
-        *itertools.product(TASKS, MODELS, TUNED)
-    }
-    for row in untouched:
-        known = (row["task"], row["model"], row["variant"], row["metric"])
-        assert (row["value"], row["change"]) == (scores[known], 0), row
-    for name, fitted in itertools.product(("erased", "erased-control"), ("read", "mean")):
-        chosen = [row for row in rows if (row["intervention"], row["fitted"]) == (name, fitted)]
-        assert all(row["edit"] > 0 and 0 <= row["probe"] <= 1 for row in chosen)
-        assert _distinct(chosen, "task", "model", "variant", "layer") == {
-            (task, model, variant, layer)
-            for task, variant in itertools.product(TASKS, TUNED)
-            for model, layers in MODELS.items()
-            for layer in range(1, layers + 1)
-        }
-    assert _distinct(rows, "intervention", "ablation", "share") >= {
-        (name, ablation, 50)
-        for name in ("heads-most", "heads-least", "heads-random")
-        for ablation in ("zero", "mean")
-    }
-
-
-def test_patches_of_every_tuned_model_lie_between_its_score_and_that_of_before(
-    results: Path,
-) -> None:
-    rows = _rows(results, "patching")
-    assert _distinct(rows, "task", "model", "variant", "patch", "direction", "layer") == {
-        (task, model, variant, patch, direction, layer)
-        for task, (model, last), variant in itertools.product(TASKS, MODELS.items(), TUNED)
-        for direction in ("into-finetuned", "into-pretrained", None)
-        for patch in (("none", "one-layer", "up-to-layer") if direction else ("line",))
-        for layer in (range(last + 1) if "layer" in patch else [None])
-    }
-    untouched = {
-        (row["task"], row["model"], row["variant"], row["metric"]): row["value"]
-        for row in _rows(results, "interventions")
-        if row["intervention"] == "none"
-    }
-    values = {tuple(row[name] for name in (*_KNOWN, "layer", "weight")): row["value"]
-              for row in rows}  # fmt: skip
-    for known, value in untouched.items():
-        last = MODELS[known[1]]
-        before = values[*known, "none", "into-pretrained", None, None]
-        for whole, patched in (
-            (value, ("none", "into-finetuned", None, None)),
-            (value, ("up-to-layer", "into-pretrained", last, None)),
-            (value, ("line", None, None, 1.0)),
-            (before, ("up-to-layer", "into-finetuned", last, None)),
-            (before, ("line", None, None, 0.0)),
-        ):
-            assert values[*known, *patched] == whole
-    assert any(row["change"] for row in rows)
-
-
-def test_the_head_lens_ends_at_the_model_s_own_scores(results: Path) -> None:
-    """And its maps learn from no group of the test rows."""
-    rows = _rows(results, "head_lens")
-    keys = ("task", "model", "variant", "metric")
-    scores = {tuple(row[name] for name in keys): row["value"] for row in _rows(results, "scores")}
-    own = {tuple(r[name] for name in keys): r["value"] for r in rows if r["lens"] == "none"}
-    assert own == {key: scores[key] for key in own}
-    assert {key[:3] for key in own} == {*itertools.product(TASKS, MODELS, TUNED)}
-    last = [row for row in rows if row["depth"] == 1 and row["lens"] != "shuffled"]
-    ends = {"agreement": 1.0, "kl": 0.0}
-    for row in last:
-        expected = own.get(tuple(row[name] for name in keys), ends.get(row["metric"]))
-        assert row["value"] == expected, row
-    assert _distinct(rows, "model", "lens", "layer") == {
-        (model, lens, layer)
-        for model, layers in MODELS.items()
-        for lens in ("plain", "tuned", "shuffled")
-        for layer in range(layers + 1)
-    } | {(model, "none", None) for model in MODELS}
-    for task in TASKS:
-        learned, tested = (
-            set(pq.read_table(results / "data" / task / f"{split}.parquet")["group_id"].to_pylist())
-            for split in ("validation", "test")
-        )
-        assert learned.isdisjoint(tested)
-        record = json.loads(
-            (results / "head_lens" / task / f"bert-tiny/f50-s1.parquet{ENDING}").read_text()
-        )
-        read = {entry["path"].split("/", 2)[2] for entry in record["inputs"]}
-        assert {
-            f"data/{task}/validation.parquet",
-            f"samples/{task}/probe-validation.parquet",
-        } <= read
-
-
 def test_the_evaluation_counts_each_entity_once_and_words_for_calibration(results: Path) -> None:
-    rows = [row for row in _rows(results, "error_analysis") if row["seed"] is not None]
+    rows = [row for row in rows_of(results, "error_analysis") if row["seed"] is not None]
     words = pq.read_table(
         results / "predictions" / "hpo-ner" / "bert-tiny" / "f50-s1.parquet"
     ).num_rows
@@ -353,7 +242,7 @@ def test_the_evaluation_counts_each_entity_once_and_words_for_calibration(result
 
 
 def test_association_of_both_tasks(results: Path) -> None:
-    rows = _rows(results, "association")
+    rows = rows_of(results, "association")
     assert {row["task"] for row in rows} == set(TASKS)
     assert {row["inner measure"] for row in rows if row["placebo"]} >= {
         "training fraction", "pre-trained model's probe", "change of weights",
@@ -368,7 +257,7 @@ def test_association_of_both_tasks(results: Path) -> None:
 
 
 def test_pretraining_of_the_model_that_is_made_here(results: Path) -> None:
-    rows = _rows(results, "pretraining")
+    rows = rows_of(results, "pretraining")
     assert {row["model"] for row in rows} == {"gpt-tiny"}
     assert {row["step"] for row in rows} >= {0, 4}
     for row in rows:

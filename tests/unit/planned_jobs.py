@@ -12,9 +12,10 @@ from layerscope.config import jobs
 from layerscope.config.load import read_yaml, validate
 from layerscope.config.schema import Study
 from layerscope.core.measures import BASELINES_OF_KIND
+from layerscope.resources.computing import Needs
 from layerscope.resources.estimate import Estimate, estimate
 from layerscope.resources.groups import group_of
-from layerscope.resources.needs import Needs, needs
+from layerscope.resources.needs import needs
 from layerscope.resources.sizes import (
     read_sizes,
 )

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import synthetic_checks
+from synthetic_checks import METRICS
 
 from layerscope.core.files import write_json
-from layerscope.core.formats import SCHEMAS, write_table
+from layerscope.core.formats import write_table
 from layerscope.core.formats.probe_predictions import Answers, write_probe_predictions
 from layerscope.core.table_files import variant_keys
 
@@ -31,7 +33,6 @@ METRICS_OF = {
     "entity_f1": "entity_f1",
     "token_macro_f1": "entity_f1",
 }
-METRICS = {"nli": ("accuracy", "macro_f1"), "ner": ("entity_f1", "token_macro_f1")}
 PROBES = {
     "nli": {
         "svm": ["separate", "joint"],
@@ -97,17 +98,21 @@ def write_study(
                         )
                     )
             files["interventions"] += [
-                _interventions(
+                synthetic_checks.interventions(
                     folder, task, kind, model, f"f{p}-s{s}", shape[0], skill[p, s], rng
                 )
                 for p, s in skill if p == max(percents)
             ]  # fmt: skip
             files["patching"] += [
-                _patching(folder, task, kind, model, f"f{p}-s{s}", shape[0], skill[p, s])
+                synthetic_checks.patching(
+                    folder, task, kind, model, f"f{p}-s{s}", shape[0], skill[p, s]
+                )
                 for p, s in skill if p == max(percents)
             ]  # fmt: skip
             files["head_lens"] += [
-                _head_lens(folder, task, kind, model, f"f{p}-s{s}", shape[0], skill[p, s])
+                synthetic_checks.head_lens(
+                    folder, task, kind, model, f"f{p}-s{s}", shape[0], skill[p, s]
+                )
                 for p, s in skill if p == max(percents)
             ]  # fmt: skip
         largest = [f"f{max(percents)}-s{seed}" for seed in seeds]
@@ -263,87 +268,6 @@ def _models(
                 ]  # fmt: skip
     path = folder / "cross_model_similarity" / task / f"{variant}.parquet"
     write_table(path, "cross_model_similarity-table", rows)
-    return path
-
-
-def _interventions(
-    folder: Path, task: str, kind: str, model: str, variant: str, blocks: int, score: float,
-    rng: np.random.Generator,
-) -> Path:  # fmt: skip
-    changes: list[tuple[dict[str, object], float]] = [({"intervention": "none"}, 0.0)]
-    for ablation, shares in (("zero", (10, 25, 50)), ("mean", (25,))):
-        for share in shares:
-            lost = -0.006 * share * (1 if ablation == "zero" else 0.5)
-            known: dict[str, object] = {"ablation": ablation, "share": share}
-            changes.append((known | {"intervention": "heads-most"}, lost))
-            changes.append((known | {"intervention": "heads-least"}, 0.1 * lost))
-            for draw in range(2):
-                changes.append((known | {"intervention": "heads-random", "draw": draw}, 0.4 * lost))
-    for fitted in ("read", "mean"):
-        for layer in range(1, blocks + 1):
-            depth = layer / blocks
-            known = {"fitted": fitted, "layer": layer, "edit": 0.3, "probe": 0.35}
-            known |= {"probe_before": 0.4 + 0.3 * depth, "probe_chance": 0.33}
-            changes.append((known | {"intervention": "erased"}, -0.3 * depth))
-            control = known | {"intervention": "erased-control", "probe": 0.38 + 0.3 * depth}
-            changes.append((control, -0.02))
-    rows = []
-    for known, change in changes:
-        for metric in METRICS[kind]:
-            found = change + (0.01 * rng.standard_normal() if change else 0)
-            every = dict.fromkeys(SCHEMAS["intervention"]) | known
-            rows.append(every | {"metric": metric, "value": score + found, "change": found})
-    path = folder / "interventions" / task / model / f"{variant}.parquet"
-    write_table(path, "intervention", rows)
-    return path
-
-
-def _patching(
-    folder: Path, task: str, kind: str, model: str, variant: str, last: int, score: float
-) -> Path:
-    """The model before scores 0.3; each block owes as much as its number, embeddings nothing."""
-    gained, total = score - 0.3, last * (last + 1) / 2
-    changes: list[tuple[dict[str, object], float]] = []
-    for direction, own, sign in (("into-finetuned", score, -1), ("into-pretrained", 0.3, 1)):
-        put = {"direction": direction, "own": own}
-        changes.append((put | {"patch": "none"}, 0.0))
-        for layer in range(last + 1):
-            owed = {"one-layer": layer, "up-to-layer": layer * (layer + 1) / 2}
-            changes += [
-                (put | {"patch": patch, "layer": layer}, sign * gained * each / total)
-                for patch, each in owed.items()
-            ]
-    for at in (0.0, 0.25, 0.5, 0.75, 1.0):
-        changes.append(({"patch": "line", "weight": at, "own": score}, gained * (at**2 - 1)))
-    rows = [
-        {name: known.get(name) for name in SCHEMAS["patch"]}
-        | {"metric": metric, "value": known["own"] + change, "change": change}
-        for known, change in changes
-        for metric in METRICS[kind]
-    ]
-    path = folder / "patching" / task / model / f"{variant}.parquet"
-    write_table(path, "patch", rows)
-    return path
-
-
-def _head_lens(
-    folder: Path, task: str, kind: str, model: str, variant: str, blocks: int, score: float
-) -> Path:
-    """The tuned lens is the model after half of the layers, the plain one at the last alone."""
-    found: list[tuple[str, int | None, float]] = [("none", None, 1.0)]
-    for layer in range(blocks + 1):
-        depth = layer / blocks
-        found += [("plain", layer, 0.3 + 0.7 * depth**3), ("shuffled", layer, 0.3)]
-        found.append(("tuned", layer, min(1.0, 0.5 + depth)))
-    rows: list[dict[str, object]] = []
-    for lens, layer, agreement in found:
-        values = dict.fromkeys(METRICS[kind], score * agreement)
-        if layer is not None:
-            values |= {"agreement": agreement, "kl": 1 - agreement}
-        known = {"lens": lens, "layer": layer}
-        rows += [known | {"metric": metric, "value": value} for metric, value in values.items()]
-    path = folder / "head_lens" / task / model / f"{variant}.parquet"
-    write_table(path, "head_lens", rows)
     return path
 
 

@@ -41,8 +41,9 @@ from layerscope.config.schema import Study
 from layerscope.core.errors import UserError
 from layerscope.core.packages import package_folders
 from layerscope.resources import rates
+from layerscope.resources.computing import GPU_FROM
 from layerscope.resources.estimate import in_words
-from layerscope.resources.needs import GPU_FROM, needs
+from layerscope.resources.needs import needs
 from layerscope.resources.sizes import (
     USUAL,
     ModelSize,

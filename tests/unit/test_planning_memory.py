@@ -23,9 +23,10 @@ from layerscope.config.load import read_yaml
 from layerscope.config.schema import Study
 from layerscope.config.weights import Lora
 from layerscope.models.adapters import add_adapter
+from layerscope.resources.computing import Needs
 from layerscope.resources.estimate import estimate, in_words
 from layerscope.resources.memory import of_training
-from layerscope.resources.needs import Needs, needs
+from layerscope.resources.needs import needs
 from layerscope.resources.sizes import Sizes, read_sizes, size_of_config
 
 

@@ -14,9 +14,10 @@ from planned_jobs import DEMO, ROOT, Job, grouped_jobs, paper, some_jobs
 from layerscope.config.load import read_yaml, validate
 from layerscope.config.schema import Study
 from layerscope.core.errors import UserError
+from layerscope.resources.computing import LEAST_MINUTES
 from layerscope.resources.estimate import submitted_in_words
 from layerscope.resources.groups import group_of
-from layerscope.resources.needs import LEAST_MINUTES, needs
+from layerscope.resources.needs import needs
 from layerscope.resources.sizes import Sizes, read_sizes
 from layerscope.resources.submissions import Submission, kinds, misfits, partitions_of
 

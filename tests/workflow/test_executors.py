@@ -11,7 +11,7 @@ import yaml
 from running import MINIATURE, ROOT, snakemake
 
 from layerscope import catalogue
-from layerscope.resources.needs import LEAST_MINUTES
+from layerscope.resources.computing import LEAST_MINUTES
 
 pytestmark = pytest.mark.xdist_group("executors")  # they share a plan
 

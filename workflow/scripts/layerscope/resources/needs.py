@@ -13,24 +13,21 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from layerscope.config import jobs
 from layerscope.config.schema import Model, Study
 from layerscope.config.training import FineTuning, PreTraining
 from layerscope.core.encodings import encoding
 from layerscope.core.variants import parse_variant
+from layerscope.resources.computing import CUDA, START_MODEL, Needs, compute, model_mb, read_mb
+from layerscope.resources.fine_tuned import ANSWERED
 from layerscope.resources.layers import states_of
-from layerscope.resources.lens import head_lens
 from layerscope.resources.memory import (
-    BYTES,
     Memory,
     adapter_parameters,
     of_training,
-    weights_mb,
 )
-from layerscope.resources.probes import CORE, TORCH, fit, probe_of, sides
-from layerscope.resources.rates import read_rates
+from layerscope.resources.probes import CORE, TORCH, probe_of, sides
 from layerscope.resources.reading import describe_task, weight_change
 from layerscope.resources.rows import probed_rows, subwords
 from layerscope.resources.scoring import (
@@ -49,15 +46,6 @@ from layerscope.resources.sizes import ModelSize, Sizes, TaskSize, rows_in
 WRITTEN = 300.0
 #: Seconds in which the answer of a probe to a test row is read, counted and resampled.
 COUNTED = 5e-6
-#: Seconds to start a program with a model.
-START_MODEL = 10.0
-#: A job that would keep one core busy for longer than this requests a GPU.
-GPU_FROM = 1800.0
-#: Time asked for over time estimated, and minutes that every job of a scheduler gets.
-MARGIN, LEAST_MINUTES = 3, 10
-#: MB of a process that has imported torch, transformers and CUDA.
-CUDA = 4000
-
 #: Rows at most whose similarity is measured (`layerscope.analysis.similarity`).
 COMPARED = 10_000
 
@@ -76,28 +64,6 @@ LIGHT: dict[str, tuple[int, float]] = {
 }
 #: The same of all figures.
 FIGURE = (1000, 10.0)
-
-
-@dataclass(frozen=True)
-class Needs:
-    """What a job needs: MB of memory, seconds of a core or of GPUs, GPUs, MB left on disk."""
-
-    mem_mb: int
-    seconds: float
-    gpu: int = 0
-    activations_mb: float = 0.0  # of the disk, what the policy `keep` may throw away
-    other_mb: float = 0.0
-    device: Memory | None = None  # of a model, on each GPU if there are any
-
-    @property
-    def minutes(self) -> int:
-        """Minutes to ask a scheduler for, for a job of its own or the first of a group."""
-        return LEAST_MINUTES + self.further_minutes
-
-    @property
-    def further_minutes(self) -> int:
-        """Minutes that a further job adds to a group."""
-        return math.ceil(MARGIN * self.seconds / 60)
 
 
 def needs(study: Study, sizes: Sizes, rule: str, wildcards: Mapping[str, str]) -> Needs:
@@ -149,39 +115,11 @@ def needs(study: Study, sizes: Sizes, rule: str, wildcards: Mapping[str, str]) -
         return _finetune(model, size, task, settings, int(wildcards["percent"]))
     if rule in ("extract_base", "extract_finetuned"):
         return _extract(study, model, size, task, wildcards)
-    answered = {"intervene": _intervene, "patch": _patch, "head_lens": _head_lens}
-    if rule in answered:
-        return answered[rule](study, model, size, task, wildcards["task"])
+    if rule in ANSWERED:
+        return ANSWERED[rule](study, model, size, task, wildcards["task"])
     if rule == "probe":
         return _probe(study, size, task, wildcards["task"], wildcards["probe"])
     raise ValueError(f"rule {rule!r} has no needs")
-
-
-def _compute(
-    operations: float,
-    batches: float,
-    fixed: float,
-    model: Model | None = None,
-    *,
-    training: bool = False,
-) -> tuple[float, int]:
-    """Seconds, and GPUs: those of the model if a core would be busy for too long.
-
-    Of several GPUs one computes at a time, each with its own layers.
-
-    Args:
-        operations: of the matrix products.
-        batches: passes or steps, times the layers of each.
-        fixed: seconds that do not depend on the device.
-        model: that computes, if it may need a GPU in any case.
-        training: whether the operations are those of training steps.
-    """
-    on_core = fixed + operations / CORE
-    if on_core < GPU_FROM and not (model and model.quantisation):
-        return on_core, 0
-    rates = read_rates()
-    rate, least = (rates.training, rates.step) if training else (rates.inference, rates.batch)
-    return fixed + operations / rate + least * batches, model.gpus if model else 1
 
 
 def _train_memory(model: Memory, read: float, trained: float, gpu: int) -> int:
@@ -202,7 +140,7 @@ def _pretrain(size: ModelSize, settings: PreTraining) -> Needs:
     seen = settings.steps * settings.batch_size * settings.sequence_length
     operations = 6 * seen * (size.body + size.vocabulary * size.width)
     steps = settings.steps * size.layers
-    seconds, gpu = _compute(operations, steps, START_MODEL, training=True)
+    seconds, gpu = compute(operations, steps, START_MODEL, training=True)
     tokens = settings.batch_size * settings.sequence_length
     model = of_training(size, settings, tokens, mixed=_mixed(settings.precision, gpu))
     weights = 4 * size.parameters / 1e6
@@ -226,24 +164,15 @@ def _finetune(
     each = (4 if model.adapter else 6) + 2 * settings.gradient_checkpointing
     operations = size.body * length * (each * examples + 2 * held_out)
     batches = (examples + held_out) / settings.batch_size * size.layers
-    seconds, gpu = _compute(operations, batches, START_MODEL, model, training=True)
+    seconds, gpu = compute(operations, batches, START_MODEL, model, training=True)
     device = of_training(
         size, settings, settings.batch_size * settings.max_length,
         adapter=model.adapter, dtype=model.dtype, quantisation=model.quantisation,
         mixed=_mixed(settings.precision, gpu),
     )  # fmt: skip
     trained = device.gradients
-    memory = _train_memory(device, _read_mb(model, size), trained, gpu)
+    memory = _train_memory(device, read_mb(model, size), trained, gpu)
     return Needs(memory, seconds, gpu, other_mb=trained, device=device.on_each(gpu))
-
-
-def _read_mb(model: Model, size: ModelSize) -> float:
-    """MB of a model's weights as they are read, before any are quantised."""
-    return BYTES[model.dtype] * size.parameters / 1e6
-
-
-def _weights(model: Model, size: ModelSize) -> float:
-    return weights_mb(size, model.adapter, model.dtype, model.quantisation)
 
 
 def _extract(
@@ -265,7 +194,7 @@ def _extract(
     # Without a GPU the maps cost more than the products: every entry is read a dozen times.
     operations += 400 * compared * size.layers * size.heads * length**2
     batches = passes * length / settings.batch_tokens * size.layers
-    seconds, gpu = _compute(operations, batches, START_MODEL, model)
+    seconds, gpu = compute(operations, batches, START_MODEL, model)
 
     states = states_of(study, size)
     vector = states * size.width * (2 if settings.dtype == "float16" else 4)
@@ -278,9 +207,9 @@ def _extract(
     held = attention.batch_examples if attention else 0
     maps = 12 * size.layers * size.heads * held * length**2 * 4 / 1e6
     # The variant itself, and what its maps are compared with: adapters of one base share it.
-    weights, models = _weights(model, size), 3 * _read_mb(model, size)
+    weights, models = model_mb(model, size), 3 * read_mb(model, size)
     if model.adapter:
-        models = 2 * _read_mb(model, size)
+        models = 2 * read_mb(model, size)
     if tuned and attention:
         adapter = model.adapter
         weights += 4 * adapter_parameters(size, adapter) / 1e6 if adapter else 2 * weights
@@ -289,66 +218,6 @@ def _extract(
     measures = attention.examples * (14 if tuned else 4) if attention else 0
     measured = measures * size.layers * size.heads * 8 / 1e6
     return Needs(int(memory), seconds, gpu, activations_mb=stored, other_mb=measured, device=device)
-
-
-def _intervene(study: Study, model: Model, size: ModelSize, task: TaskSize, name: str) -> Needs:
-    settings, passing = study.interventions, study.activations
-    # Each fraction of heads, and once more with means; four erasures of a layer.
-    masked = 0
-    if settings and study.attention:
-        masked = (len(settings.head_shares) + 1) * (2 + settings.random_draws)
-    rows = rows_in(study.tasks[name], task)
-    test = min(task.examples["test"], (settings and settings.examples) or math.inf)
-    # Means of heads, erasers and their sizes from all reference rows; checks on some test rows.
-    reference = probed_rows(study, task, name)[0][0] / rows
-    reference = 3 * reference + min(test, 2000)
-    length = subwords(task, passing.max_length)
-    # With a layer erased, or its control, only what comes after it is computed: half on average.
-    passes = reference + test * (1 + masked + 2 * size.layers)
-    batches = (reference + test * (1 + masked + 4 * size.layers)) * length / passing.batch_tokens
-    batches *= size.layers
-    fitted = 4 * size.layers * 30 * size.width**3  # matrices of the erasers, in float64
-    probed = 9 * size.layers * 2 * fit(1000, size.width, task.labels, chosen=False)
-    operations = 2 * size.body * length * passes + fitted + probed
-    seconds, gpu = _compute(operations, batches, START_MODEL, model)
-    batch = 2 * size.layers * size.width * passing.batch_tokens * 4 / 1e6
-    statistics = (4 * size.layers / max(gpu, 1) + 8) * size.width**2 * 8 / 1e6
-    statistics += 2000 * size.layers * size.width * 8 / 1e6  # vectors that probes read
-    answers = (1 + masked + 4 * size.layers) * test * rows * 100 / 1e6
-    weights = _weights(model, size)
-    device = Memory(weights / max(gpu, 1), activations=batch + statistics)
-    memory = (CUDA if gpu else TORCH + batch + statistics) + answers
-    memory += 2 * _read_mb(model, size)
-    return Needs(int(memory), seconds, gpu, device=device)
-
-
-def _patch(study: Study, model: Model, size: ModelSize, task: TaskSize, name: str) -> Needs:
-    """Of most mixtures of two models' layers only what comes after the first that differs."""
-    settings, passing = study.interventions, study.activations
-    test = min(task.examples["test"], (settings and settings.examples) or math.inf)
-    mixtures, length = 4 * size.layers + 3, subwords(task, passing.max_length)
-    operations = 2 * size.body * length * test * (2 * size.layers + 7)
-    batches = mixtures * test * length / passing.batch_tokens * size.layers
-    seconds, gpu = _compute(operations, batches, START_MODEL, model)
-    batch = 4 * size.layers * size.width * passing.batch_tokens * 4 / 1e6
-    # A whole model beside that of before, and a mixture of both; an adapter beside its base.
-    weights = _weights(model, size) + (0 if model.adapter else 2 * _read_mb(model, size))
-    memory = CUDA if gpu else TORCH + batch + weights
-    memory += mixtures * test * rows_in(study.tasks[name], task) * 100 / 1e6
-    device = Memory(weights / max(gpu, 1), activations=batch)
-    return Needs(int(memory + 2 * _read_mb(model, size)), seconds, gpu, device=device)
-
-
-def _head_lens(study: Study, model: Model, size: ModelSize, task: TaskSize, name: str) -> Needs:
-    settings, passing = study.interventions, study.activations
-    rows, length = rows_in(study.tasks[name], task), subwords(task, passing.max_length)
-    test = min(task.examples["test"], (settings and settings.examples) or math.inf)
-    learned = probed_rows(study, task, name)[0][0]
-    work = head_lens(size, rows, learned, test, length, passing.batch_tokens)
-    seconds, gpu = _compute(work.operations, work.batches, START_MODEL, model)
-    device = Memory(_weights(model, size) / max(gpu, 1), activations=work.device_mb)
-    memory = (CUDA if gpu else TORCH + work.device_mb) + work.memory_mb + 2 * _read_mb(model, size)
-    return Needs(int(memory), seconds, gpu, device=device)
 
 
 def _similarity(study: Study, size: ModelSize, task: TaskSize, name: str, layers: int) -> Needs:
