@@ -54,7 +54,9 @@ OFF = (
 FIGURES = [
     figure.stem.format(task=task)
     for figure in catalogue.FIGURES
-    if not {*OFF, "pretrained-here", "interventions", "models"}.intersection(figure.needs)
+    if not {*OFF, "pretrained-here", "interventions", "models", "adapter-pairs"}.intersection(
+        figure.needs
+    )
     for task in (("mednli", "jnlpba") if figure.by_task else [None])
 ]
 NOWHERE = "http://127.0.0.1:9"

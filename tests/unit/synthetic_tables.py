@@ -18,7 +18,10 @@ from layerscope.core.table_files import read_frame
 from layerscope.evaluation.significance import families
 
 #: What the made-up study has: everything but published values.
-CHOSEN = {*catalogue.SWITCHES, "models", "attention", "interventions", "pretrained-here"}
+CHOSEN = {
+    *catalogue.SWITCHES,
+    *("models", "attention", "interventions", "adapter-pairs", "pretrained-here"),
+}
 #: Names of the made-up files that a table is made from as a whole.
 FILES = {"scores": "scores", "pretraining": "evaluations"}
 SETTINGS = json.dumps({"resamples": 200, "confidence": 0.95, "seed": 0})
@@ -58,7 +61,8 @@ def _differences(scores: Path) -> list[dict[str, Any]]:
                     {"task": task, "metric": metric, "model": one[0], "percent": one[1],
                      "other": other[0], "other_percent": other[1], "value": change,
                      "low": change - 0.04, "high": change + 0.04, "p": 0.01,
-                     "holm": 0.02 if number % 2 else 0.4, "seeds": 2, "groups": 100}
+                     "holm": 0.02 if number % 2 else 0.4, "p_equivalent": 0.04,
+                     "seeds": 2, "groups": 100}
                 )  # fmt: skip
     return found
 
@@ -124,16 +128,22 @@ _FROM_SCORES = {
 }
 
 
+def settings_for(models: dict[str, dict[str, str]]) -> dict[str, str]:
+    """Settings of tables by name: no models are related, but the second is the first's adapter."""
+    statistics, names = json.loads(SETTINGS), list(models)
+    return {
+        "statistics": SETTINGS,
+        "models": json.dumps(models),
+        "association": json.dumps({**statistics, "families": {name: name for name in names}}),
+        "adapters": json.dumps({**statistics, "pairs": [names[:2]] if names[1:] else []}),
+    }
+
+
 def tabulate(
     files: dict[str, list[Path]], models: dict[str, dict[str, str]], out: Path
 ) -> dict[str, Path]:
     """Make all tables with the programs, as the rules do; paths by name of the table."""
-    families = {name: name for name in models}
-    settings = {
-        "statistics": SETTINGS,
-        "models": json.dumps(models),
-        "association": json.dumps({**json.loads(SETTINGS), "families": families}),
-    }
+    settings = settings_for(models)
     made = {name: out / f"{name}.parquet" for name in catalogue.table_names(CHOSEN)}
     for table in catalogue.planned(catalogue.TABLES, CHOSEN):
         if table.name in _FROM_SCORES:

@@ -12,7 +12,14 @@ from layerscope.core.code import code_modules
 from layerscope.core.formats import SCHEMAS
 
 ROOT = Path(__file__).parents[2]
-CONDITIONS = {"models", "attention", "interventions", "references", "pretrained-here"}
+CONDITIONS = {
+    "models",
+    "attention",
+    "interventions",
+    "references",
+    "adapter-pairs",
+    "pretrained-here",
+}
 EVERYTHING = {*catalogue.SWITCHES, *CONDITIONS}
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from layerscope import catalogue
-from layerscope.config import jobs
+from layerscope.config import jobs, relations
 from layerscope.config.load import read_yaml, validate
 from layerscope.config.schema import Study
 from layerscope.core.files import canonical_json
@@ -182,11 +182,11 @@ def test_models_with_adapters_share_the_base_of_another_model(config: dict[str, 
         None,
         '{"alpha":32.0,"dropout":0.05,"kind":"lora","rank":4,"targets":"all-linear"}',
     ]
-    families = json.loads(jobs.association_settings(study))["families"]
+    families = json.loads(relations.association_settings(study))["families"]
     assert {families[name] for name in ("minilm", "minilm-hpo", "a-lora", "b-lora")} == {"a-lora"}
     lower = {**whole["source"], "lower_case": True}  # other texts, the same weights
     config["models"]["minilm-lower"] = {**whole, "source": lower}
-    families = json.loads(jobs.association_settings(validate(config)))["families"]
+    families = json.loads(relations.association_settings(validate(config)))["families"]
     assert families["minilm-lower"] == "a-lora"
     config["models"]["minilm"]["source"] = {**whole["source"], "folder": "other"}
     study = validate(config)
@@ -196,7 +196,7 @@ def test_models_with_adapters_share_the_base_of_another_model(config: dict[str, 
 def test_models_derived_from_one_another_are_one_family(config: dict[str, Any]) -> None:
     config["models"]["another"] = copy.deepcopy(config["models"]["minilm-hpo"])
     config["models"]["another"]["source"]["base"] = "minilm-hpo"
-    found = json.loads(jobs.association_settings(validate(config)))
+    found = json.loads(relations.association_settings(validate(config)))
     assert found.pop("families") == {
         "minilm": "minilm", "minilm-hpo": "minilm", "another": "minilm",
         "gpt-mini": "gpt-mini", "gpt-mini-hpo": "gpt-mini-hpo",
@@ -216,7 +216,7 @@ def test_a_model_that_its_makers_derived_from_another_is_of_its_family() -> None
     models["biobert-lora"] = copy.deepcopy(models["biobert"]) | {
         "adapter": {"kind": "lora"}, "derived_from": "bert"
     }  # fmt: skip
-    found = json.loads(jobs.association_settings(validate(config)))["families"]
+    found = json.loads(relations.association_settings(validate(config)))["families"]
     assert {name for name, family in found.items() if family == "bert"} == {
         "bert", "biobert", "biobert-lora", "a-clinical"
     }  # fmt: skip
@@ -225,7 +225,7 @@ def test_a_model_that_its_makers_derived_from_another_is_of_its_family() -> None
 
 def test_the_zoo_has_eleven_independent_models() -> None:
     study = validate(read_yaml(DEMO.with_name("zoo.yaml")))
-    found = json.loads(jobs.association_settings(study))["families"]
+    found = json.loads(relations.association_settings(study))["families"]
     assert (len(found), len(set(found.values()))) == (13, 11)
 
 
@@ -388,3 +388,18 @@ def test_facts_that_rules_ask_for(config: dict[str, Any]) -> None:
     assert jobs.views(study, "hpo-ner") == ["word", "word-last"]
     with pytest.raises(ValueError, match="'minilm' is not pre-trained in the workflow"):
         jobs.pretraining_settings(study, "minilm")
+
+
+def test_a_model_with_an_adapter_is_compared_with_the_whole_one_of_its_weights(
+    config: dict[str, Any],
+) -> None:
+    models = config["models"]
+    lora = {"kind": "lora", "rank": 4, "alpha": 8}
+    models["lora"] = {**models["minilm"], "adapter": lora}
+    other = {**models["minilm"]["source"], "folder": "elsewhere"}
+    models["alone"] = {**models["minilm"], "source": other, "adapter": lora}
+    study = validate(config)
+    assert relations.adapter_pairs(study) == [("minilm", "lora")]
+    assert "adapter-pairs" in jobs.analyses(study)
+    models["lora"]["adapter"] = None
+    assert "adapter-pairs" not in jobs.analyses(validate(config))

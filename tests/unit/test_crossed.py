@@ -11,9 +11,12 @@ import scipy.stats
 
 from layerscope.evaluation.significance import holm
 from layerscope.statistics.crossed import (
+    MANY,
+    Difference,
     Spread,
     crossed_difference,
     crossed_mean,
+    equivalence_p,
     example_variances,
     half_width,
     seed_variance,
@@ -224,8 +227,39 @@ def test_without_seeds_or_groups_to_draw_there_is_no_test() -> None:
     for few in (side[:1], [each[:1] for each in side]):
         found = crossed_difference(few, few, accuracy_of, 0.95)
         assert found.value == 0
-        assert all(math.isnan(each) for each in found[1:])
+        assert all(math.isnan(each) for each in found[1:4])
     none, every = ([counts(np.full(30, answer))] * 2 for answer in (0, 1))
     found = crossed_difference(none, every, accuracy_of, 0.95)
     assert found.value == 1
     assert math.isnan(found.p)
+
+
+def test_equivalence_with_one_side_fixed_is_two_one_sided_t_tests() -> None:
+    """Where seeds alone vary; p of a difference past the margin is over a half."""
+    rng = np.random.default_rng(8)
+    drawn = rng.normal(0.01, 0.01, 6)
+    spread = Spread(float(drawn.var(ddof=1)) / 6, 5, 0.0, MANY)
+    found = Difference(float(drawn.mean()), np.nan, np.nan, np.nan, spread)
+    for margin in (0.005, 0.02, 0.05):
+        expected = max(
+            scipy.stats.ttest_1samp(drawn, margin, alternative="less").pvalue,
+            scipy.stats.ttest_1samp(drawn, -margin, alternative="greater").pvalue,
+        )
+        assert equivalence_p(found, margin) == pytest.approx(expected)
+    assert math.isnan(equivalence_p(Difference(0.0, *[np.nan] * 3), 0.02))
+
+
+@pytest.mark.slow
+def test_systems_that_differ_by_the_margin_are_called_equivalent_in_one_test_of_twenty() -> None:
+    rng = np.random.default_rng(9)
+    called = [
+        equivalence_p(
+            crossed_difference(
+                answers(rng, 4, 60, 0.6), answers(rng, 4, 60, 0.7), accuracy_of, 0.95
+            ),
+            0.1,
+        )
+        <= 0.05
+        for _ in range(400)
+    ]
+    assert np.mean(called) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 400)

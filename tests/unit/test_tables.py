@@ -12,7 +12,16 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 from synthetic_results import MODELS, TASKS, write_study
-from synthetic_tables import CHOSEN, FILES, SETTINGS, SHAPES, records, run_program, tabulate
+from synthetic_tables import (
+    CHOSEN,
+    FILES,
+    SETTINGS,
+    SHAPES,
+    records,
+    run_program,
+    settings_for,
+    tabulate,
+)
 
 from layerscope import catalogue
 from layerscope.core.errors import UserError
@@ -302,11 +311,11 @@ def test_rows_of_a_task_are_made_from_that_task_alone(
         kind, path = f"{name}-table", tmp_path / f"{name}.parquet"
         write_blocks(path, kind, [records(own)], file_metadata(study[name], kind))
         given.append(f"{name}={path}")
-    settings = json.dumps({**json.loads(SETTINGS), "families": {m: m for m in SHAPES}})
+    settings = settings_for({model: MODELS[model] for model in SHAPES})
     out = {name: tmp_path / "out" / f"{name}.parquet" for name in table.names}
     run_program(
         "make_table", table.module, "--inputs", *given,
-        *(["--settings", settings] if table.settings else []),
+        *(["--settings", settings[table.settings]] if table.settings else []),
         "--out", *(f"{name}={path}" for name, path in out.items()),
     )  # fmt: skip
     for name, path in out.items():

@@ -45,6 +45,7 @@ def expected(config: Config) -> dict[str, int]:
         "attention": config["attention"] is not None,
         "interventions": causal,
         "references": bool(config.get("references")),
+        "adapter-pairs": any(m.get("adapter") for m in models.values()),
         "pretrained-here": bool(made),
     }
     on |= {name for name, holds in conditions.items() if holds}

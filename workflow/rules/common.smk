@@ -27,7 +27,7 @@ IS_MODULE = not workflow.modifier.is_main_snakefile()
 sys.path.insert(0, PROGRAMS)
 
 from layerscope import catalogue
-from layerscope.config import jobs
+from layerscope.config import jobs, relations
 from layerscope.config.checksums import check_checksums
 from layerscope.config.load import read_yaml, validate
 from layerscope.config.paths import check_paths, resolve_paths

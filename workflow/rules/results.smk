@@ -129,7 +129,9 @@ TABLE_DATA = {
 #: Settings that a table or its parts are computed with.
 SETTINGS = {
     "statistics": STATISTICS,
-    "association": jobs.association_settings(STUDY),
+    "equivalence": jobs.equivalence_settings(STUDY),
+    "association": relations.association_settings(STUDY),
+    "adapters": relations.adapter_settings(STUDY),
     "models": canonical_json(
         {
             name: {"architecture": model.architecture, "domain": model.domain}

@@ -5,7 +5,7 @@ The programs `draw` and `make_table` do not import it, so an edit here redraws n
 
 The conditions of an entry (`needs`) are names of switches in the section `analyses` of the
 configuration, or of what `layerscope.config.jobs.analyses` adds to them: `models`, `attention`,
-`interventions`, `references`, `pretrained-here`.
+`interventions`, `references`, `adapter-pairs`, `pretrained-here`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ SWITCHES = {
     "significance": "tests between models, and of gains of more data",
     "error_analysis": "calibration, F1 of each class, and of seen and unseen entities",
     "weight_change": "how far fine-tuning moves the weights of each layer",
+    "adapters": "how models differ inside that are fine-tuned whole and with an adapter",
     "patching": "what the score owes to the change of each layer",
     "head_lens": "the head of fine-tuned models put on each layer",
     "summary": "findings in sentences",
@@ -101,7 +102,7 @@ TABLES = (
             "Which scores of one task differ, by tests that draw seeds too.",
             "evaluation.significance",
             by=("task",),
-            settings="statistics",
+            settings="equivalence",
         ),
         needs=("significance",),
     ),
@@ -141,6 +142,15 @@ TABLES = (
         optional=("attention", "weight_change"),
         settings="association",
         also={"association-points": "What associations are of: a point per fine-tuned variant."},
+    ),
+    Table(
+        "adapters",
+        "How scores and insides differ of models fine-tuned whole and with an adapter.",
+        module="evaluation.adapters",
+        inputs=("significance", "probes"),
+        optional=("attention", "similarity", "weight_change"),
+        settings="adapters",
+        needs=("adapters", "significance", "adapter-pairs"),
     ),
     Table(
         "not_applicable",
@@ -213,6 +223,9 @@ FIGURES = (
     Figure("patching", "Interventions", "Layers of before and after exchanged", ("patching",),
            "What the score owes to the change of each layer.",
            needs=("patching", "interventions")),
+    Figure("adapters", "Layers", "Whole models and adapters", ("adapters",),
+           "How models differ inside that are fine-tuned whole and with an adapter.",
+           needs=("adapters", "significance", "adapter-pairs")),
     Figure("head_lens", "Layers", "Head put on each layer", ("head_lens",),
            "At which layer the answer of a fine-tuned model is formed.", needs=("head_lens",)),
 )
@@ -225,7 +238,8 @@ SUMMARY = Page(
     "Summary",
     (
         *("scores", "training", "significance", "error_analysis", "probes", "similarity"),
-        *("heads", "interventions", "patching", "head_lens", "association", "not_applicable"),
+        *("heads", "interventions", "patching", "head_lens", "adapters", "association"),
+        "not_applicable",
     ),
     needs=("summary",),
 )

@@ -19,11 +19,11 @@ from layerscope.config.models import (
     LocalModel,
     PackagedModel,
     ScratchModel,
-    families,
     origin,
     storing_model,
 )
 from layerscope.config.protocols import PROBE_ROWS, TAG_SCHEMES
+from layerscope.config.relations import adapter_pairs
 from layerscope.config.schema import VIEWS_OF_KIND, Study
 from layerscope.config.tasks import HubDataset, HubFiles
 from layerscope.config.training import FineTuning
@@ -374,7 +374,8 @@ def analyses(study: Study) -> set[str]:
 
     Those of the configuration's `analyses` that are on; `models` if similarity is and there are
     models to compare; `attention` and `interventions` if there are any; `references` if there are
-    published values; `pretrained-here` if the workflow pre-trains a model.
+    published values; `adapter-pairs` if a model is fine-tuned both whole and with an
+    adapter; `pretrained-here` if the workflow pre-trains a model.
     """
     found = {name for name, on in study.analyses.model_dump().items() if on}
     conditions = {
@@ -382,6 +383,7 @@ def analyses(study: Study) -> set[str]:
         "attention": study.attention is not None,
         "interventions": study.interventions is not None,
         "references": study.references is not None,
+        "adapter-pairs": bool(adapter_pairs(study)),
         "pretrained-here": any(is_pretrained_here(study, model) for model in study.models),
     }
     return found | {name for name, holds in conditions.items() if holds}
@@ -389,12 +391,9 @@ def analyses(study: Study) -> set[str]:
 
 def statistics_settings(study: Study) -> str:
     """What intervals depend on."""
+    return canonical_json(study.statistics.model_dump(mode="json", exclude={"margin"}))
+
+
+def equivalence_settings(study: Study) -> str:
+    """What intervals and tests of equivalence depend on."""
     return _json(study.statistics)
-
-
-def association_settings(study: Study) -> str:
-    """What the table of associations depends on: statistics, and which models are related."""
-    sources = {name: model.source for name, model in study.models.items()}
-    bases = {name: model.base for name, model in study.models.items()}
-    related = families(sources, bases)
-    return canonical_json({**study.statistics.model_dump(mode="json"), "families": related})

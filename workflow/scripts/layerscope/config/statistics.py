@@ -19,6 +19,18 @@ class Statistics(Section):
         default=0.95, description="coverage of an interval"
     )
     seed: Seed = Field(default=0, description="seed of the resampling")
+    margin: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.02, description="largest difference of two scores that counts as none"
+    )
+
+
+class AdapterSettings(Statistics):
+    """What the table of adapters depends on."""
+
+    pairs: list[tuple[Name, Name]] = Field(
+        description="models that are fine-tuned whole, each with one of the same weights whose "
+        "adapter is"
+    )
 
 
 class AssociationSettings(Statistics):

@@ -6,7 +6,8 @@ Two families of a task, in its own metric:
 - each model after fine-tuning on the smallest and on the largest fraction.
 
 Every test is that of `layerscope.statistics.crossed`; p values are corrected within a family by
-Holm's step-down procedure (1979, Scandinavian Journal of Statistics 6, 65-70). Baselines are not
+Holm's step-down procedure (1979, Scandinavian Journal of Statistics 6, 65-70). That two systems do
+not differ is another claim, of a test of equivalence, whose p are not corrected. Baselines are not
 compared with each other: nobody asks, and each further test would cost the others.
 """
 
@@ -29,7 +30,7 @@ from layerscope.evaluation.prediction_files import (
     group_counts,
     read_predictions,
 )
-from layerscope.statistics.crossed import crossed_difference
+from layerscope.statistics.crossed import crossed_difference, equivalence_p
 from layerscope.statistics.inference import Floats, Statistic
 
 Row = dict[str, Any]
@@ -83,13 +84,16 @@ def _by_system(files: Sequence[Predictions]) -> dict[System, dict[int, Predictio
 
 
 def _rows(
-    pairs: Sequence[tuple[System, System]], counts: Counts, statistic: Statistic, confidence: float
+    pairs: Sequence[tuple[System, System]],
+    counts: Counts,
+    statistic: Statistic,
+    settings: Statistics,
 ) -> list[Row]:
     """Rows of one family."""
     rows: list[Row] = []
     for (model, percent), (other, other_percent) in pairs:
         before, after = counts[model, percent], counts[other, other_percent]
-        found = crossed_difference(before, after, statistic, confidence)
+        found = crossed_difference(before, after, statistic, settings.confidence)
         rows.append(
             {
                 "percent": percent,
@@ -101,6 +105,7 @@ def _rows(
                 "low": number(max(found.low, -1.0)),
                 "high": number(min(found.high, 1.0)),
                 "p": number(found.p),
+                "p_equivalent": number(equivalence_p(found, settings.margin)),
                 "seeds": len(before),
                 "groups": len(before[0]),
             }
@@ -135,7 +140,7 @@ def difference_rows(files: Sequence[Predictions], settings: Statistics) -> list[
     return [
         of_task | row
         for pairs in families(list(systems))
-        for row in _rows(pairs, counts, statistic, settings.confidence)
+        for row in _rows(pairs, counts, statistic, settings)
     ]
 
 

@@ -54,6 +54,7 @@ class Difference(NamedTuple):
     low: float
     high: float
     p: float
+    spread: Spread | None = None  # None where there is no p
 
 
 def two_sided_p(distance: float, spread: Spread) -> float:
@@ -83,6 +84,26 @@ def half_width(spread: Spread, confidence: float) -> float:
     df = min(spread.seeds_df, spread.examples_df)
     most = 2 * scale * float(stdtrit(df, (1 + confidence) / 2))
     return float(brentq(lambda far: two_sided_p(far, spread) - (1 - confidence), 0, most))
+
+
+def equivalence_p(found: Difference, margin: float) -> float:
+    """The p of two one-sided tests that the true difference is within the margin on either side.
+
+    That of the side that is nearer (Schuirmann 1987, Journal of Pharmacokinetics and
+    Biopharmaceutics 15, 657-680): two systems are equivalent at a level where it is at most that.
+
+    Args:
+        found: the difference.
+        margin: the largest difference that counts as none, above 0.
+
+    Returns:
+        NaN where the difference has no p.
+    """
+    if found.spread is None:
+        return float("nan")
+    inside = margin - abs(found.value)
+    p = two_sided_p(inside, found.spread) / 2
+    return p if inside >= 0 else 1 - p
 
 
 def seed_variance(sides: Sequence[npt.ArrayLike]) -> tuple[float, float]:
@@ -171,7 +192,7 @@ def crossed_difference(
         nothing varies.
     """
     value = mean_over_seeds(after, statistic) - mean_over_seeds(before, statistic)
-    unknown = Difference(value, *[float("nan")] * 3)
+    unknown = Difference(value, float("nan"), float("nan"), float("nan"))
     if len(before) < MIN_SEEDS or len(before[0]) < 2:
         return unknown
     spread = spread_of_difference(before, after, statistic)
@@ -179,7 +200,7 @@ def crossed_difference(
     if np.isnan(p):
         return unknown
     half = half_width(spread, confidence)
-    return Difference(value, value - half, value + half, p)
+    return Difference(value, value - half, value + half, p, spread)
 
 
 def crossed_mean(

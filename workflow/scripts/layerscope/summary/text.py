@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from layerscope.core.measures import LEVEL, of_first_split, of_main_rows, task_metrics
+from layerscope.summary.adapters import adapter_findings
 from layerscope.summary.associations import association_findings
 from layerscope.summary.controls import control_findings, reached_findings
 from layerscope.summary.head_lens import head_lens_findings
@@ -37,8 +38,8 @@ def summarise(
     Args:
         study: its name.
         tables: rows of `scores`, `training`, `probes` and `association`, and of those of
-            `significance`, `error_analysis`, `similarity`, `heads`, `interventions`, `patching` and
-            `head_lens` that the study has.
+            `significance`, `error_analysis`, `similarity`, `heads`, `interventions`, `patching`,
+            `head_lens` and `adapters` that the study has.
         confidence: of intervals.
         notes: what readers must know of a model, in words that follow its name.
         missing: which analyses are not applicable to which models, and why.
@@ -108,5 +109,7 @@ def _task_findings(own: Mapping[str, pd.DataFrame], confidence: float) -> dict[s
         parts["Where the change matters"] = patching_findings(own["patching"], metric, confidence)
     if "head_lens" in own:
         parts["Where the answer is formed"] = head_lens_findings(own["head_lens"])
+    if "adapters" in own:
+        parts["Whole models and adapters"] = adapter_findings(own["adapters"])
     parts["Inner measures and the score"] = association_findings(own["association"], metric)
     return parts

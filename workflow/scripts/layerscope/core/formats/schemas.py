@@ -264,8 +264,30 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
         "high": pa.float64(),
         "p": pa.float64(),
         "holm": pa.float64(),
+        "p_equivalent": pa.float64(),
         "seeds": pa.int32(),
         "groups": pa.int32(),
+    },
+    # A model fine-tuned whole, one with an adapter: scores, then measures by layer; without a layer
+    # the mean of all. `value` is that with the adapter less that of the whole model.
+    "adapters-table": {
+        "task": pa.string(),
+        "model": pa.string(),
+        "adapter": pa.string(),
+        "percent": pa.int32(),
+        "measure": pa.string(),
+        "layer": pa.int32(),
+        "depth": pa.float64(),
+        "of_whole": pa.float64(),
+        "of_adapter": pa.float64(),
+        "value": pa.float64(),
+        "low": pa.float64(),
+        "high": pa.float64(),
+        "p": pa.float64(),
+        "p_corrected": pa.float64(),
+        "margin": pa.float64(),
+        "p_equivalent": pa.float64(),
+        "seeds": pa.int32(),
     },
     # `label` is a class or type of entity, `bin` one of confidence from 0; n is summed over seeds.
     "error_analysis-table": {
