@@ -21,7 +21,7 @@ from layerscope.core.formats.probe_predictions import (
     write_probe_predictions,
 )
 from layerscope.core.measures import MEMORISED, of_first_split, of_main_rows
-from layerscope.tables.probe_intervals import Resampled, Scorer
+from layerscope.statistics.probe_intervals import Resampled, Scorer
 
 CLASSES = ["entailment", "neutral", "contradiction"]
 

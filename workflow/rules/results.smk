@@ -1,36 +1,8 @@
-"""From which files and with which settings tables and parts of tables are made.
+"""From which files tables and parts of tables are made.
 
 Needs: STUDY, names and folders (common.smk), kind() and model_folder() (inputs.smk).
-Gives: inputs and settings of parts and of tables, and inputs and outputs by name as options of programs.
+Gives: inputs of parts and of tables.
 """
-
-import shlex
-
-
-def named(option, paths):
-    """Paths as an option of a program: NAME=PATH, each name as often as it has paths."""
-    pairs = [
-        shlex.quote(f"{name}={path}")
-        for name, found in paths.items()
-        for path in ([found] if isinstance(found, str) else found)
-    ]
-    return " ".join([option, *pairs]) if pairs else ""
-
-
-def named_inputs(option, *others):
-    """Param: inputs by name as an option of a program, without those that the shell command names."""
-    return lambda wildcards, input: named(
-        option,
-        {name: paths for name, paths in input.items() if name not in others},
-    )
-
-
-def named_tables(wildcards, output):
-    """Param: tables that a program makes, by name."""
-    return named(
-        "--out",
-        {Path(path).stem: path for path in output if path.endswith(".parquet")},
-    )
 
 
 def of_variants(stage, variants):
@@ -90,6 +62,30 @@ def entity_data(wildcards):
     }
 
 
+def trained_again():
+    """Results of all trainings of models that are trained again, by what they are."""
+    places = [
+        f"{task}/{model}/{variant}"
+        for task, groups in relations.training_repeats(STUDY).items()
+        for model in sum(groups, [])
+        for variant in COMPARED
+        if variant in FINETUNED
+    ]
+    stages = ["predictions"]
+    stages += ["attention"] if STUDY.attention else []
+    stages += ["similarity"] if STUDY.analyses.similarity else []
+    found = {
+        stage: [f"{RESULTS}/{stage}/{place}.parquet" for place in places]
+        for stage in stages
+    }
+    found["probes"] = [
+        f"{RESULTS}/probes/{place}/{probe}.predictions.parquet"
+        for place in places
+        for probe in STUDY.tasks[place.split("/")[0]].probes
+    ]
+    return found
+
+
 def scores_of_all():
     return [
         f"{RESULTS}/scores/{task}/{system}.json"
@@ -124,28 +120,9 @@ TABLE_FILES = {
 }
 #: Files that a table is made from besides other tables.
 TABLE_DATA = {
-    "reproduction": {"references": local(STUDY.references) if STUDY.references else []}
+    "reproduction": {"references": local(STUDY.references) if STUDY.references else []},
+    "variance": trained_again(),
 }
-#: Settings that a table or its parts are computed with.
-SETTINGS = {
-    "statistics": STATISTICS,
-    "equivalence": jobs.equivalence_settings(STUDY),
-    "association": relations.association_settings(STUDY),
-    "adapters": relations.adapter_settings(STUDY),
-    "models": canonical_json(
-        {
-            name: {"architecture": model.architecture, "domain": model.domain}
-            for name, model in STUDY.models.items()
-        }
-    ),
-}
-
-
-def settings_of(entry):
-    """Settings of a table or a part, as an option of its program."""
-    return (
-        f"--settings {shlex.quote(SETTINGS[entry.settings])}" if entry.settings else ""
-    )
 
 
 def part_inputs(table):

@@ -5,7 +5,8 @@ The programs `draw` and `make_table` do not import it, so an edit here redraws n
 
 The conditions of an entry (`needs`) are names of switches in the section `analyses` of the
 configuration, or of what `layerscope.config.jobs.analyses` adds to them: `models`, `attention`,
-`interventions`, `references`, `adapter-pairs`, `pretrained-here`.
+`interventions`, `references`, `adapter-pairs`, `training-repeats`,
+`pretrained-here`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ SWITCHES = {
     "adapters": "how models differ inside that are fine-tuned whole and with an adapter",
     "patching": "what the score owes to the change of each layer",
     "head_lens": "the head of fine-tuned models put on each layer",
+    "variance": "what fine-tuned models vary by, where models are trained again",
     "summary": "findings in sentences",
     "explorer": "the interactive page",
 }
@@ -153,6 +155,14 @@ TABLES = (
         needs=("adapters", "significance", "adapter-pairs"),
     ),
     Table(
+        "variance",
+        "What fine-tuned models vary by: seeds, samples, test examples, probe rows.",
+        module="evaluation.variance",
+        settings="variance",
+        also={"variance-differences": "Which models differ by more than trainings of one model."},
+        needs=("variance", "training-repeats"),
+    ),
+    Table(
         "not_applicable",
         "Which analyses are not applicable to which models, and why.",
         module="tables.not_applicable",
@@ -226,6 +236,10 @@ FIGURES = (
     Figure("adapters", "Layers", "Whole models and adapters", ("adapters",),
            "How models differ inside that are fine-tuned whole and with an adapter.",
            needs=("adapters", "significance", "adapter-pairs")),
+    Figure("variance", "Performance", "What trainings vary by",
+           ("variance", "variance-differences"),
+           "What fine-tuned models vary by, and how far models are apart.",
+           needs=("variance", "training-repeats")),
     Figure("head_lens", "Layers", "Head put on each layer", ("head_lens",),
            "At which layer the answer of a fine-tuned model is formed.", needs=("head_lens",)),
 )
@@ -239,7 +253,7 @@ SUMMARY = Page(
     (
         *("scores", "training", "significance", "error_analysis", "probes", "similarity"),
         *("heads", "interventions", "patching", "head_lens", "adapters", "association"),
-        "not_applicable",
+        *("variance", "variance-differences", "not_applicable"),
     ),
     needs=("summary",),
 )

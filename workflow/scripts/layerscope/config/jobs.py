@@ -23,7 +23,7 @@ from layerscope.config.models import (
     storing_model,
 )
 from layerscope.config.protocols import PROBE_ROWS, TAG_SCHEMES
-from layerscope.config.relations import adapter_pairs
+from layerscope.config.relations import adapter_pairs, training_repeats
 from layerscope.config.schema import VIEWS_OF_KIND, Study
 from layerscope.config.tasks import HubDataset, HubFiles
 from layerscope.config.training import FineTuning
@@ -374,8 +374,8 @@ def analyses(study: Study) -> set[str]:
 
     Those of the configuration's `analyses` that are on; `models` if similarity is and there are
     models to compare; `attention` and `interventions` if there are any; `references` if there are
-    published values; `adapter-pairs` if a model is fine-tuned both whole and with an
-    adapter; `pretrained-here` if the workflow pre-trains a model.
+    published values; `adapter-pairs` if a model is fine-tuned both whole and with an adapter;
+    `training-repeats` if one is trained again; `pretrained-here` if the workflow pre-trains one.
     """
     found = {name for name, on in study.analyses.model_dump().items() if on}
     conditions = {
@@ -384,6 +384,7 @@ def analyses(study: Study) -> set[str]:
         "interventions": study.interventions is not None,
         "references": study.references is not None,
         "adapter-pairs": bool(adapter_pairs(study)),
+        "training-repeats": bool(training_repeats(study)),
         "pretrained-here": any(is_pretrained_here(study, model) for model in study.models),
     }
     return found | {name for name, holds in conditions.items() if holds}

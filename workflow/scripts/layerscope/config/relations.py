@@ -16,6 +16,32 @@ def association_settings(study: Study) -> str:
     return canonical_json({**settings, "families": related})
 
 
+def training_repeats(study: Study) -> dict[str, list[list[str]]]:
+    """Of each task, groups of models that differ in their training seed alone.
+
+    Groups have at least two models; a task without any is left out.
+    """
+    found: dict[str, list[list[str]]] = {}
+    for task, entry in study.tasks.items():
+        groups: dict[str, list[str]] = {}
+        for name, model in study.models.items():
+            if getattr(model.finetuning, entry.kind).training_seed is None:
+                continue
+            about = model.model_dump(mode="json", exclude={"note", "derived_from"})
+            del about["finetuning"][entry.kind]["training_seed"]
+            groups.setdefault(canonical_json(about), []).append(name)
+        several = [names for names in groups.values() if len(names) > 1]
+        if several:
+            found[task] = several
+    return found
+
+
+def variance_settings(study: Study) -> str:
+    """What the tables of variance depend on: statistics, and the models that are trained again."""
+    settings = study.statistics.model_dump(mode="json", exclude={"margin"})
+    return canonical_json({**settings, "groups": training_repeats(study)})
+
+
 def adapter_pairs(study: Study) -> list[tuple[str, str]]:
     """Models that are fine-tuned whole, each with one of the same weights whose adapter is.
 

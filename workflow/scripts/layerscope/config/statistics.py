@@ -33,6 +33,14 @@ class AdapterSettings(Statistics):
     )
 
 
+class VarianceSettings(Statistics):
+    """What the tables of variance depend on."""
+
+    groups: dict[Name, list[list[Name]]] = Field(
+        description="of each task, models that differ in their training seed alone"
+    )
+
+
 class AssociationSettings(Statistics):
     """What the table of associations depends on."""
 

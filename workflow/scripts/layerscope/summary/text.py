@@ -22,6 +22,7 @@ from layerscope.summary.models import (
 )
 from layerscope.summary.patching import patching_findings
 from layerscope.summary.scores import calibration_findings, novelty_findings, score_findings
+from layerscope.summary.variance import variance_findings
 
 METRICS = {"accuracy": "accuracy", "entity_f1": "F1 of entities"}
 
@@ -39,7 +40,7 @@ def summarise(
         study: its name.
         tables: rows of `scores`, `training`, `probes` and `association`, and of those of
             `significance`, `error_analysis`, `similarity`, `heads`, `interventions`, `patching`,
-            `head_lens` and `adapters` that the study has.
+            `head_lens`, `adapters` and those of variance that the study has.
         confidence: of intervals.
         notes: what readers must know of a model, in words that follow its name.
         missing: which analyses are not applicable to which models, and why.
@@ -111,5 +112,9 @@ def _task_findings(own: Mapping[str, pd.DataFrame], confidence: float) -> dict[s
         parts["Where the answer is formed"] = head_lens_findings(own["head_lens"])
     if "adapters" in own:
         parts["Whole models and adapters"] = adapter_findings(own["adapters"])
+    if "variance" in own:
+        parts["What trainings vary by"] = variance_findings(
+            own["variance"], own["variance-differences"]
+        )
     parts["Inner measures and the score"] = association_findings(own["association"], metric)
     return parts

@@ -21,7 +21,7 @@ from layerscope.core.formats.probe_predictions import ProbePredictions
 from layerscope.core.measures import MEMORISED
 from layerscope.core.table_files import Row, Sources, Table, path_parts, variant_keys
 from layerscope.core.variants import PRETRAINED, without_seed
-from layerscope.tables.probe_intervals import Ends, Resampled, Scorer
+from layerscope.statistics.probe_intervals import Ends, Resampled, Scorer
 from layerscope.tables.rows import probe_rows
 
 #: Ends the name of a probe's predictions, which lie beside its scores.

@@ -289,6 +289,31 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
         "p_equivalent": pa.float64(),
         "seeds": pa.int32(),
     },
+    # Standard deviations of a measure of a model that is trained again, by source.
+    "variance-table": {
+        "task": pa.string(),
+        "model": pa.string(),
+        "measure": pa.string(),
+        "mean": pa.float64(),
+        "source": pa.string(),
+        "value": pa.float64(),
+        "low": pa.float64(),
+        "high": pa.float64(),
+        "trainings": pa.int32(),
+        "samples": pa.int32(),
+    },
+    "variance-differences-table": {
+        "task": pa.string(),
+        "model": pa.string(),
+        "other": pa.string(),
+        "measure": pa.string(),
+        "value": pa.float64(),
+        "low": pa.float64(),
+        "high": pa.float64(),
+        "p": pa.float64(),
+        "p_corrected": pa.float64(),
+        "chance": pa.float64(),
+    },
     # `label` is a class or type of entity, `bin` one of confidence from 0; n is summed over seeds.
     "error_analysis-table": {
         **_VARIANT,
