@@ -51,12 +51,14 @@ OFF = (
     *("similarity", "heads", "error_analysis", "weight_change", "layer_localization", "explorer"),
     *("significance", "head_lens"),
 )
+#: Conditions of analyses that do not hold in it.
+LACKS = {
+    *OFF, "pretrained-here", "interventions", "models", "adapter-pairs", "training-repeats",
+}  # fmt: skip
 FIGURES = [
     figure.stem.format(task=task)
     for figure in catalogue.FIGURES
-    if not {*OFF, "pretrained-here", "interventions", "models", "adapter-pairs"}.intersection(
-        figure.needs
-    )
+    if LACKS.isdisjoint(figure.needs)
     for task in (("mednli", "jnlpba") if figure.by_task else [None])
 ]
 NOWHERE = "http://127.0.0.1:9"

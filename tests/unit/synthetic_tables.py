@@ -20,7 +20,8 @@ from layerscope.evaluation.significance import families
 #: What the made-up study has: everything but published values.
 CHOSEN = {
     *catalogue.SWITCHES,
-    *("models", "attention", "interventions", "adapter-pairs", "pretrained-here"),
+    *("models", "attention", "interventions", "adapter-pairs", "training-repeats"),
+    "pretrained-here",
 }
 #: Names of the made-up files that a table is made from as a whole.
 FILES = {"scores": "scores", "pretraining": "evaluations"}
@@ -120,11 +121,52 @@ def _weight_change(scores: Path) -> list[dict[str, Any]]:
     return found
 
 
+def _variance(scores: Path) -> list[dict[str, Any]]:
+    """Of made-up scores: every source adds a hundredth, of rows nothing is known."""
+    found = []
+    for task, model in _trained(scores):
+        known = {"task": task, "model": model, "trainings": 4, "samples": 4, "mean": 0.5}
+        for measure in ("score", "attention JSD"):
+            found += [
+                known | {"measure": measure, "source": source, "value": value,
+                         "low": value and 0.005, "high": value and 0.03}
+                for source, value in (("training seed", 0.01), ("training sample", 0.01),
+                                      ("interaction", 0.01), ("one training", 0.02),
+                                      ("test examples", 0.01), ("probe rows", None))
+            ]  # fmt: skip
+    return found
+
+
+def _variance_differences(scores: Path) -> list[dict[str, Any]]:
+    """Of made-up scores: the first model of each task and every other."""
+    pairs = [
+        (task, one, other)
+        for task, one in _trained(scores)
+        for of, other in _trained(scores)
+        if of == task and one < other
+    ]
+    return [
+        {"task": task, "model": one, "other": other, "measure": measure, "value": -0.04,
+         "low": -0.06, "high": -0.02, "p": 0.001, "p_corrected": 0.004, "chance": 0.055}
+        for task, one, other in pairs
+        for measure in ("score", "attention JSD")
+    ]  # fmt: skip
+
+
+def _trained(scores: Path) -> list[tuple[str, str]]:
+    """Tasks and models that are no baselines."""
+    rows = read_table(scores, "scores-table").to_pylist()
+    found = [(r["task"], r["model"]) for r in rows if r["architecture"] != "baseline"]
+    return list(dict.fromkeys(found))
+
+
 #: Tables that are made up whole: what they are of, predictions and weights, is not made up.
 _FROM_SCORES = {
     "significance": _differences,
     "error_analysis": _evaluation,
     "weight_change": _weight_change,
+    "variance": _variance,
+    "variance-differences": _variance_differences,
 }
 
 
@@ -147,8 +189,8 @@ def tabulate(
     made = {name: out / f"{name}.parquet" for name in catalogue.table_names(CHOSEN)}
     for table in catalogue.planned(catalogue.TABLES, CHOSEN):
         if table.name in _FROM_SCORES:
-            rows = _FROM_SCORES[table.name](made["scores"])
-            write_table(made[table.name], f"{table.name}-table", rows)
+            for name in table.names:
+                write_table(made[name], f"{name}-table", _FROM_SCORES[name](made["scores"]))
         elif table.module:
             given = [f"{name}={made[name]}" for name in (*table.inputs, *table.optional)]
             run_program(

@@ -18,6 +18,7 @@ CONDITIONS = {
     "interventions",
     "references",
     "adapter-pairs",
+    "training-repeats",
     "pretrained-here",
 }
 EVERYTHING = {*catalogue.SWITCHES, *CONDITIONS}

@@ -46,6 +46,7 @@ def expected(config: Config) -> dict[str, int]:
         "interventions": causal,
         "references": bool(config.get("references")),
         "adapter-pairs": any(m.get("adapter") for m in models.values()),
+        "training-repeats": "training_seed" in str(models),
         "pretrained-here": bool(made),
     }
     on |= {name for name, holds in conditions.items() if holds}

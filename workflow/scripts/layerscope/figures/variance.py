@@ -28,9 +28,12 @@ APART = "models apart"
 
 def _draw(axes: Axes, y: float, row: pd.Series, look: Look, filled: bool = True) -> None:
     if pd.notna(row.low):
-        axes.plot([row.low, row.high], [y, y], color=look.colour, linewidth=0.9)
+        axes.plot([row.low, row.high], [y, y], color=look.colour, linewidth=0.9, clip_on=False)
     face = look.colour if filled else "white"
-    axes.plot(row.value, y, look.marker, color=look.colour, markerfacecolor=face, markersize=3)
+    axes.plot(
+        row.value, y, look.marker, color=look.colour, markerfacecolor=face, markersize=3,
+        clip_on=False,
+    )  # fmt: skip
 
 
 def draw_panel(axes: Axes, rows: pd.DataFrame, apart: pd.DataFrame, known: dict[str, Look]) -> None:
@@ -57,6 +60,7 @@ def draw_panel(axes: Axes, rows: pd.DataFrame, apart: pd.DataFrame, known: dict[
     axes.set_yticks(range(len(labels)), labels)
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.set_xlim(left=0)
+    axes.locator_params(axis="x", nbins=4)
     axes.set_title(rows["measure"].iloc[0].replace(" view: ", " view:\n"), loc="left")
 
 
