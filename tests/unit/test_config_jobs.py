@@ -242,7 +242,6 @@ def test_overrides_of_fine_tuning_merge(config: dict[str, Any]) -> None:
         "schedule": "linear",
         "precision": "float32",
         "gradient_checkpointing": False,
-        "training_seed": None,
     }
     assert json.loads(jobs.finetuning_settings(study, "hpo-nli", "minilm")) == {
         **defaults,

@@ -46,7 +46,7 @@ def expected(config: Config) -> dict[str, int]:
         "interventions": causal,
         "references": bool(config.get("references")),
         "adapter-pairs": any(m.get("adapter") for m in models.values()),
-        "training-repeats": "training_seed" in str(models),
+        "training-repeats": any("training_seed" in m for m in models.values()),
         "pretrained-here": bool(made),
     }
     on |= {name for name, holds in conditions.items() if holds}

@@ -42,7 +42,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def jobs(run: Path) -> Plan:
-    """Of the miniature, with published values to compare with and a task whose data is on a hub."""
+    """Of the miniature, with published values, data on a hub, an adapter, and a model twice."""
     shutil.copyfile(ROOT / "config" / "references.csv", run / "references.csv")
     config = read_config(MINIATURE) | {"references": "references.csv"}
     config["tasks"]["on-hub"] = {
@@ -56,6 +56,10 @@ def jobs(run: Path) -> Plan:
         },
         "probes": ["linear"],
     }
+    models = config["models"]
+    models["lora"] = models["bert-tiny"] | {"adapter": {"kind": "lora", "rank": 2, "alpha": 4}}
+    for seed in (1, 2):
+        models[f"again-{seed}"] = models["bert-tiny"] | {"training_seed": seed}
     return plan(ROOT, run, write_config(run / "study.yaml", config), "--cores", "1", "report")
 
 

@@ -66,8 +66,8 @@ def trained_again():
     """Results of all trainings of models that are trained again, by what they are."""
     places = [
         f"{task}/{model}/{variant}"
-        for task, groups in relations.training_repeats(STUDY).items()
-        for model in sum(groups, [])
+        for task in TASKS
+        for model in sum(relations.training_repeats(STUDY), [])
         for variant in COMPARED
         if variant in FINETUNED
     ]

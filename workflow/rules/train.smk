@@ -62,13 +62,14 @@ rule finetune:
         settings=lambda wildcards: jobs.finetuning_settings(
             STUDY, wildcards.task, wildcards.model
         ),
+        seed=lambda wildcards: STUDY.models[wildcards.model].seed_of(wildcards.seed),
         merge_tags=merge_tags,
         adapter=adapter,
         weights=weights,
         checkpoints=checkpoints("finetuned", "finetune"),
     shell:
         "python {params.program:q} --gpus {resources.gpu} --kind {params.kind} --architecture {params.architecture}"
-        " --settings {params.settings:q} --seed {wildcards.seed} --model {input.model}"
+        " --settings {params.settings:q} --seed {params.seed} --model {input.model}"
         " --train {input.train} --sample {input.sample} --validation {input.validation}"
         " {params.adapter} {params.weights} {params.merge_tags} --checkpoints {params.checkpoints} --out {output}"
         " --record {params.record} > {log} 2>&1"

@@ -17,7 +17,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--kind", choices=KINDS, required=True, help="of the task")
     parser.add_argument("--architecture", choices=["encoder", "decoder"], required=True)
     parser.add_argument("--settings", required=True, help="JSON of the fine-tuning settings")
-    parser.add_argument("--seed", type=int, required=True, help="unless the settings name one")
+    parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--model", type=Path, required=True, help="folder of the model")
     parser.add_argument("--train", type=Path, required=True)
     parser.add_argument("--sample", type=Path, required=True, help="ids of the rows to train on")
@@ -55,7 +55,6 @@ def main() -> None:
 
     adapter = Lora.model_validate_json(arguments.adapter) if arguments.adapter else None
     settings = FineTuning.model_validate_json(arguments.settings)
-    seed = arguments.seed if settings.training_seed is None else settings.training_seed
     data = FineTuningData(
         train=read_sample(arguments.train, arguments.sample, arguments.kind),
         validation=read_table(arguments.validation, arguments.kind),
@@ -67,7 +66,7 @@ def main() -> None:
         "kind": arguments.kind,
         "architecture": arguments.architecture,
         "settings": settings.model_dump(mode="json"),
-        "seed": seed,
+        "seed": arguments.seed,
         "merge_tags": arguments.merge_tags,
         "adapter": [arguments.adapter, version("peft")] if adapter else None,
         "weights": [arguments.dtype, arguments.quantisation],
@@ -83,7 +82,7 @@ def main() -> None:
             data,
             architecture=arguments.architecture,
             settings=settings,
-            seed=seed,
+            seed=arguments.seed,
             adapter=adapter,
             weights=Weights.named(arguments.dtype, arguments.quantisation),
             checkpoints=checkpoints,

@@ -16,24 +16,15 @@ def association_settings(study: Study) -> str:
     return canonical_json({**settings, "families": related})
 
 
-def training_repeats(study: Study) -> dict[str, list[list[str]]]:
-    """Of each task, groups of models that differ in their training seed alone.
-
-    Groups have at least two models; a task without any is left out.
-    """
-    found: dict[str, list[list[str]]] = {}
-    for task, entry in study.tasks.items():
-        groups: dict[str, list[str]] = {}
-        for name, model in study.models.items():
-            if getattr(model.finetuning, entry.kind).training_seed is None:
-                continue
-            about = model.model_dump(mode="json", exclude={"note", "derived_from"})
-            del about["finetuning"][entry.kind]["training_seed"]
-            groups.setdefault(canonical_json(about), []).append(name)
-        several = [names for names in groups.values() if len(names) > 1]
-        if several:
-            found[task] = several
-    return found
+def training_repeats(study: Study) -> list[list[str]]:
+    """Groups of models, two or more, that differ in their training seed alone."""
+    groups: dict[str, list[str]] = {}
+    for name, model in study.models.items():
+        if model.training_seed is not None:
+            left_out = {"training_seed", "note", "derived_from"}
+            about = canonical_json(model.model_dump(mode="json", exclude=left_out))
+            groups.setdefault(about, []).append(name)
+    return [names for names in groups.values() if len(names) > 1]
 
 
 def variance_settings(study: Study) -> str:

@@ -170,6 +170,11 @@ class Model(Section):
     finetuning: ModelFineTuning = Field(
         default=ModelFineTuning(), description="what differs from the common fine-tuning settings"
     )
+    training_seed: Seed | None = Field(
+        default=None,
+        description="of new head, order of examples and dropout; null: that of the variant, which "
+        "draws the training sample in any case",
+    )
     adapter: Lora | None = Field(
         default=None, description="what is fine-tuned with the head; null: the whole model"
     )
@@ -180,6 +185,10 @@ class Model(Section):
     gpus: Annotated[int, Field(ge=1, le=8)] = Field(
         default=1, description="GPUs that share its layers, in jobs that run on GPUs"
     )
+
+    def seed_of(self, variant: str) -> str:
+        """Seed of a training, from that of its variant."""
+        return variant if self.training_seed is None else str(self.training_seed)
 
     @property
     def base(self) -> str | None:

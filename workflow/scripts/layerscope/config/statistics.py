@@ -36,8 +36,8 @@ class AdapterSettings(Statistics):
 class VarianceSettings(Statistics):
     """What the tables of variance depend on."""
 
-    groups: dict[Name, list[list[Name]]] = Field(
-        description="of each task, models that differ in their training seed alone"
+    groups: list[list[Name]] = Field(
+        description="names of models that differ in their training seed alone"
     )
 
 

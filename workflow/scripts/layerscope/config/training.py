@@ -12,7 +12,6 @@ from layerscope.config.base import Count, Positive, Section, Seed, Share
 Precision = Literal["float32", "bfloat16", "auto"]
 PRECISION = "bfloat16 is mixed precision; auto uses it if the device supports it"
 CHECKPOINTING = "recompute blocks in the backward pass, which saves memory and costs time"
-TRAINING_SEED = "of new head, order and dropout; null: the variant's, which draws the sample"
 Schedule = Literal["linear", "constant"]
 Steps = Annotated[int, Field(ge=0)]
 #: Passes that a sample gets for the sake of its steps: enough for small ones (Mosbach et al. 2021).
@@ -46,7 +45,6 @@ class FineTuning(Section):
     schedule: Schedule = Field(default="linear", description="of the rate after its rise")
     precision: Precision = Field(default="float32", description=PRECISION)
     gradient_checkpointing: bool = Field(default=False, description=CHECKPOINTING)
-    training_seed: Seed | None = Field(default=None, description=TRAINING_SEED)
 
     def epochs_of(self, examples: int) -> int:
         """Passes over a sample: `epochs`, or as many as `min_steps` takes, but `MOST_EPOCHS`."""
@@ -69,7 +67,6 @@ class FineTuningOverride(Section):
     schedule: Schedule | None = Field(default=None, description="of the rate after its rise")
     precision: Precision | None = Field(default=None, description=PRECISION)
     gradient_checkpointing: bool | None = Field(default=None, description=CHECKPOINTING)
-    training_seed: Seed | None = Field(default=None, description=TRAINING_SEED)
 
 
 class PreTraining(Section):

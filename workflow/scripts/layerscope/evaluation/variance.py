@@ -1,10 +1,9 @@
 """Where the variance of fine-tuned models comes from, and which models differ by more than that.
 
 A group of models is one model that is trained again with several seeds of its own
-(`finetuning.{kind}.training_seed`: new head, order of the examples, dropout); the seed of a variant
+(`models.{name}.training_seed`: new head, order of the examples, dropout); the seed of a variant
 then draws its training sample alone. Every training seed meets every sample, all trainings are
-tested on the same examples, and probes learn from the same rows, or the same draws of them. So
-five sources are told apart, each crossed with the others.
+tested on the same examples, and probes learn from the same rows, or the same draws of them.
 """
 
 from __future__ import annotations
@@ -260,7 +259,7 @@ def tabulate(sources: Sources) -> dict[str, Table]:
     settings = VarianceSettings.model_validate_json(sources.settings)
     components, differences = [], []
     for task, files in _by_task(sources).items():
-        own = task_rows(files, settings.groups[task], settings)
+        own = task_rows(files, settings.groups, settings)
         components += [{"task": task, **row} for row in own[0]]
         differences += [{"task": task, **row} for row in own[1]]
     described = {"confidence": settings.confidence}
