@@ -25,6 +25,7 @@ SWITCHES = {
     "weight_change": "how far fine-tuning moves the weights of each layer",
     "patching": "what the score owes to the change of each layer",
     "head_lens": "the head of fine-tuned models put on each layer",
+    "head_importance": "how much the loss depends on each attention head",
     "summary": "findings in sentences",
     "explorer": "the interactive page",
 }
@@ -134,6 +135,24 @@ TABLES = (
         needs=("head_lens",),
     ),
     Table(
+        "head_importance",
+        "How much the loss depends on each attention head, beside how much the head changes.",
+        part=Part(
+            "Importance of the heads of one model on one task, with intervals over examples.",
+            "tables.head_importance",
+            settings="statistics",
+        ),
+        needs=("head_importance",),
+    ),
+    Table(
+        "head_correlations",
+        "Within layers, whether heads that matter change more, and whether seeds agree.",
+        module="analysis.head_correlations",
+        inputs=("head_importance",),
+        settings="statistics",
+        needs=("head_importance",),
+    ),
+    Table(
         "association",
         "Which inner measures are associated with downstream scores, beside placebos.",
         module="evaluation.association",
@@ -146,7 +165,10 @@ TABLES = (
         "not_applicable",
         "Which analyses are not applicable to which models, and why.",
         module="tables.not_applicable",
-        optional=("attention", "weight_change", "interventions", "patching", "head_lens"),
+        optional=(
+            *("attention", "weight_change", "interventions", "patching", "head_lens"),
+            "head_importance",
+        ),
     ),
     Table(
         "pretraining",
@@ -215,6 +237,10 @@ FIGURES = (
            needs=("patching", "interventions")),
     Figure("head_lens", "Layers", "Head put on each layer", ("head_lens",),
            "At which layer the answer of a fine-tuned model is formed.", needs=("head_lens",)),
+    Figure("head_importance", "Attention", "Importance of heads",
+           ("head_importance", "head_correlations"),
+           "How much the loss depends on each attention head, and whether such heads change more.",
+           needs=("head_importance",)),
 )
 # fmt: on
 
@@ -225,7 +251,8 @@ SUMMARY = Page(
     "Summary",
     (
         *("scores", "training", "significance", "error_analysis", "probes", "similarity"),
-        *("heads", "interventions", "patching", "head_lens", "association", "not_applicable"),
+        *("heads", "head_correlations", "interventions", "patching", "head_lens", "association"),
+        "not_applicable",
     ),
     needs=("summary",),
 )
