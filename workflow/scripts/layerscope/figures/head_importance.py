@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import MappingProxyType
-from typing import NamedTuple
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -41,33 +41,20 @@ CORRELATED = {
 }
 
 
-class Map(NamedTuple):
-    """A heat map of heads: its column, the label of its colours, and the largest of them."""
-
-    column: str
-    label: str
-    most: float
+#: Columns that are drawn as heat maps, and the labels of their axes.
+MAPS = {"importance_normalised": "Importance\nof head", "jsd_normalised": "Change (JSD)\nof head"}
 
 
-def maps_of(rows: pd.DataFrame) -> list[Map]:
-    """Of importance, and of change where it is known; each with one scale for all models."""
-    found = [Map("normalised", "Importance\n(within layer)", 1.0)]
-    if rows["jsd"].notna().any():
-        means = rows.groupby(["model", "layer", "head"])["jsd"].mean()
-        found.append(Map("jsd", "Change\n(JSD, bits)", max(float(means.max()), 1e-6)))
-    return found
-
-
-def _heat_map(axes: Axes, rows: pd.DataFrame, shown: Map) -> AxesImage:
+def _heat_map(axes: Axes, rows: pd.DataFrame, shown: str) -> AxesImage:
     """One model's heads by layer, means over seeds; grey where there is no value."""
-    grid = grid_of(rows, shown.column)
+    grid = grid_of(rows, shown)
     heads, (first, last) = len(grid), grid.columns[[0, -1]]
     axes.grid(False)
     axes.spines[:].set_visible(False)
     axes.set_facecolor("#dddddd")
     axes.set_yticks(range(0, heads, max(1, -(-heads // 4))))
     return axes.imshow(
-        grid.to_numpy(float), aspect="auto", cmap="cividis_r", vmin=0, vmax=shown.most,
+        grid.to_numpy(float), aspect="auto", cmap="cividis_r", vmin=0, vmax=1,
         interpolation="nearest", extent=(first - 0.5, last + 0.5, heads - 0.5, -0.5),
     )  # fmt: skip
 
@@ -82,21 +69,21 @@ def _correlations(axes: Axes, rows: pd.DataFrame) -> None:
         draw_curve(axes, points, look, alpha, markersize=2.4)
 
 
-def _band(band: Band, rows: pd.DataFrame, correlated: pd.DataFrame, maps: list[Map]) -> None:
+def _band(band: Band, rows: pd.DataFrame, correlated: pd.DataFrame, maps: Sequence[str]) -> None:
     """The panels of a band, a column per model."""
-    images = {}
     for column, model in zip(band.grid.T, band.models, strict=True):
         own = rows[rows["model"] == model]
-        for axes, shown in zip(column, maps, strict=False):
-            images[shown] = _heat_map(axes, own, shown)
+        for axes, shown in zip(column[:-1], maps, strict=True):
+            image = _heat_map(axes, own, shown)
         _correlations(column[-1], correlated[correlated["model"] == model])
         layer_ticks(column[-1], own["layer"].min(), own["layer"].max())
     name_columns(band, "Layer")
-    for line, shown in zip(band.grid, maps, strict=False):
-        line[0].set_ylabel("Head")
-        band.part.colorbar(
-            images[shown], ax=list(line), fraction=0.05, pad=0.015, aspect=12, label=shown.label
-        )
+    band.part.colorbar(
+        image, ax=list(band.grid[:-1].flat), fraction=0.05, pad=0.015, aspect=12 * len(maps),
+        label="Normalised within layer (L2)",
+    )  # fmt: skip
+    for axes, shown in zip(band.grid[:-1, 0], maps, strict=True):
+        axes.set_ylabel(MAPS[shown])
     band.grid[-1, 0].set_ylabel("Spearman ρ\nover heads")
     band.part.align_ylabels(list(band.grid[:, 0]))
 
@@ -114,7 +101,7 @@ def draw(
     """
     if rows.empty:
         return empty("Not applicable: no model here has attention heads with gradients.")
-    maps = maps_of(rows)
+    maps = list(MAPS) if rows["jsd"].notna().any() else list(MAPS)[:1]
     groups = folded(models_of(rows), COLUMNS)
     heights = [1.0] * len(maps) + [1.1]
     size = (width_for(len(groups[0])), 0.8 + 1.2 * len(heights))

@@ -21,7 +21,7 @@ from layerscope.core.table_files import (
     read_frame,
     variant_keys,
 )
-from layerscope.statistics.inference import bootstrap_mean
+from layerscope.statistics.inference import Floats, Integers, bootstrap_mean
 
 KEYS = ("task", "model", "variant")
 HEAD = ("layer", "head")
@@ -51,20 +51,27 @@ def importance_rows(
     )
     if examples < 2:
         low[:] = high[:] = np.nan
+    places = [(keys["variant"], head["layer"], head["head"]) for head in heads]
+    jsd = np.asarray([changes.get(place, np.nan) for place in places])
     layers = np.asarray([head["layer"] for head in heads])
-    length = np.sqrt([(mean[layers == layer] ** 2).sum() for layer in layers])
-    normalised = np.divide(mean, length, out=np.full_like(mean, np.nan), where=length > 0)
+    normalised = [within_layers(each, layers) for each in (mean, jsd)]
     for at, head in enumerate(heads):
-        place = keys["variant"], head["layer"], head["head"]
         yield {
             **keys,
             **head,
             "importance": float(mean[at]),
             "importance_low": number(low[at]),
             "importance_high": number(high[at]),
-            "normalised": number(normalised[at]),
-            "jsd": changes.get(place),
+            "importance_normalised": number(normalised[0][at]),
+            "jsd": number(jsd[at]),
+            "jsd_normalised": number(normalised[1][at]),
         }
+
+
+def within_layers(values: Floats, layers: Integers) -> Floats:
+    """Values of heads over the Euclidean norm of those of their layer; NaN where it is 0."""
+    length = np.sqrt([(values[layers == layer] ** 2).sum() for layer in layers])
+    return np.divide(values, length, out=np.full_like(values, np.nan), where=length > 0)
 
 
 def changes_of(sources: Sources, task: str, model: str) -> Changes:

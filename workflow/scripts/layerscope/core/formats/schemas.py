@@ -245,8 +245,9 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
         "importance": pa.float64(),
         "importance_low": pa.float64(),
         "importance_high": pa.float64(),
-        "normalised": pa.float64(),
+        "importance_normalised": pa.float64(),
         "jsd": pa.float64(),
+        "jsd_normalised": pa.float64(),
     },
     # `layer` is null in means over layers, `seed` in means over seeds, or over pairs of seeds.
     "head_correlations-table": {
