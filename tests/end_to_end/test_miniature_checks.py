@@ -112,3 +112,28 @@ def test_the_head_lens_ends_at_the_model_s_own_scores(results: Path) -> None:
             f"data/{task}/validation.parquet",
             f"samples/{task}/probe-validation.parquet",
         } <= read
+
+
+def test_the_importance_of_every_head_is_of_the_rows_that_probes_learn_from(results: Path) -> None:
+    """Beside the change that the table of attention has."""
+    rows = rows_of(results, "head_importance")
+    assert distinct(rows, "task", "model", "variant", "layer") == {
+        (task, model, variant, layer)
+        for task, (model, last), variant in itertools.product(TASKS, MODELS.items(), TUNED)
+        for layer in range(1, last + 1)
+    }
+    keys = ("task", "model", "variant", "layer", "head")
+    changes = {
+        tuple(row[name] for name in keys): row["value"]
+        for row in rows_of(results, "attention")
+        if row["measure"] == "jsd" and row["variant"] in TUNED
+    }
+    assert {tuple(row[name] for name in keys): row["jsd"] for row in rows} == changes
+    assert all(0 < row["importance_low"] <= row["importance"] for row in rows)
+    for task in TASKS:
+        sample = pq.read_table(results / "samples" / task / "probe-validation.parquet")
+        for model, variant in itertools.product(MODELS, TUNED):
+            read = pq.read_table(results / "head_importance" / task / model / f"{variant}.parquet")
+            assert set(read["example_id"].to_pylist()) == set(sample["example_id"].to_pylist())
+    correlations = rows_of(results, "head_correlations")
+    assert distinct(correlations, "task", "model") == {*itertools.product(TASKS, MODELS)}

@@ -85,7 +85,7 @@ def test_check_shows_what_slurm_would_reject(
     rejected = "rejected at attempt 1: allocation failure: Invalid account or account/partition"
     assert re.search(rf"^finetune +11 min in gpu: {rejected}", result.stdout, re.MULTILINE)
     assert re.search(r"^probe_{task}_\S+ +13 min in gpu: accepted$", result.stdout, re.MULTILINE)
-    assert re.search(r"^tables +44 min in cpu: accepted$", result.stdout, re.MULTILINE)
+    assert re.search(r"^tables +48 min in cpu: accepted$", result.stdout, re.MULTILINE)
 
 
 def test_logs_are_where_a_user_looks(calm: Calm) -> None:

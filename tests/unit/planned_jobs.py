@@ -9,6 +9,7 @@ from typing import Any
 
 from layerscope import catalogue
 from layerscope.config import jobs
+from layerscope.config.largest import largest_variants
 from layerscope.config.load import read_yaml, validate
 from layerscope.config.schema import Study
 from layerscope.core.measures import BASELINES_OF_KIND
@@ -54,6 +55,8 @@ def some_jobs(study: Study) -> list[Job]:
         changed = jobs.intervened_variants(study)
         found += [(rule, both | {"variant": v}) for rule in causal for v in changed]
         found += [("head_lens", both | {"variant": v}) for v in jobs.lensed_variants(study)]
+        weighed = largest_variants(study, "head_importance")
+        found += [("head_importance", both | {"variant": v}) for v in weighed]
     return found
 
 

@@ -90,3 +90,27 @@ def head_lens(
     path = folder / "head_lens" / task / model / f"{variant}.parquet"
     write_table(path, "head_lens", rows)
     return path
+
+
+def head_importance(
+    folder: Path, task: str, model: str, variant: str, shape: tuple[int, int]
+) -> Path:
+    """The last head of a layer matters most, and heads of later layers more."""
+    blocks, heads = shape
+    rng = np.random.default_rng(list(f"{task} {model} {variant}".encode()))
+    examples = [f"e{number}" for number in range(5)]
+    rows = [
+        {
+            "example_id": example,
+            "layer": layer,
+            "head": head,
+            "key_value_head": head,
+            "gradient": layer * (0.1 + head / heads) * rng.standard_normal(),
+        }
+        for example in examples
+        for layer in range(1, blocks + 1)
+        for head in range(heads)
+    ]
+    path = folder / "head_importance" / task / model / f"{variant}.parquet"
+    write_table(path, "head_importance", rows)
+    return path

@@ -65,13 +65,13 @@ def write_study(
 
     Returns:
         The files of each kind: `scores`, `probes`, `attention`, `similarity`,
-        `cross_model_similarity`, `interventions`, `patching`, `head_lens`, `evaluations`,
-        `training` (folders of models).
+        `cross_model_similarity`, `interventions`, `patching`, `head_lens`, `head_importance`,
+        `evaluations`, `training` (folders of models).
     """
     rng = np.random.default_rng(5)
     kinds = (
         "scores", "probes", "attention", "similarity", "cross_model_similarity", "interventions",
-        "patching", "head_lens", "evaluations", "training",
+        "patching", "head_lens", "head_importance", "evaluations", "training",
     )  # fmt: skip
     files: dict[str, list[Path]] = {kind: [] for kind in kinds}
     for task, kind in tasks.items():
@@ -113,6 +113,10 @@ def write_study(
                 synthetic_checks.head_lens(
                     folder, task, kind, model, f"f{p}-s{s}", shape[0], skill[p, s]
                 )
+                for p, s in skill if p == max(percents)
+            ]  # fmt: skip
+            files["head_importance"] += [
+                synthetic_checks.head_importance(folder, task, model, f"f{p}-s{s}", shape)
                 for p, s in skill if p == max(percents)
             ]  # fmt: skip
         largest = [f"f{max(percents)}-s{seed}" for seed in seeds]

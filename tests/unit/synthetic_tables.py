@@ -200,17 +200,13 @@ def tabulate(
                 "--out", *(f"{name}={made[name]}" for name in table.names), "--csv",
             )  # fmt: skip
         else:
-            parts = (
-                _parts(table, files[table.name], made["training"])
-                if table.part
-                else files[table.name]
-            )
+            parts = _parts(table, files[table.name], made) if table.part else files[table.name]
             kind = f"{table.name}-table"
             run_program("join_tables", "--kind", kind, "--parts", *parts, "--out", made[table.name])
     return made
 
 
-def _parts(table: catalogue.Table, files: list[Path], training: Path) -> list[Path]:
+def _parts(table: catalogue.Table, files: list[Path], made: dict[str, Path]) -> list[Path]:
     """Parts of a table, each of a task and model, beside its folder."""
     above = 1 if table.name == "probes" else 0
     found: dict[Path, list[Path]] = {}
@@ -219,7 +215,8 @@ def _parts(table: catalogue.Table, files: list[Path], training: Path) -> list[Pa
     assert table.part
     settings = ["--settings", SETTINGS] if table.part.settings else []
     for part, paths in found.items():
-        given = [f"training={training}"] if table.name != "training" else []
+        given = [f"training={made['training']}"] if table.name != "training" else []
+        given += [f"attention={made['attention']}"] if table.name == "head_importance" else []
         inputs = ["--inputs", *given] if given else []
         out = f"{table.name}={part}"
         run_program("make_table", table.part.module, *paths, *inputs, *settings, "--out", out)

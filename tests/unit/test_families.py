@@ -24,6 +24,7 @@ from tiny_families import (
 from tiny_models import TEXTS
 from transformers import AutoConfig, AutoModel
 
+from layerscope.analysis.head_importance import head_gradients
 from layerscope.analysis.head_lens.lens import lens
 from layerscope.analysis.interventions.choice import interventions_of
 from layerscope.analysis.interventions.passes import Intervened
@@ -61,6 +62,7 @@ TUNED = FineTuning(
 #: What a study is asked for, by the name under which docs/models.md lists it.
 ANALYSES = (
     *("attention", "masked heads", "erased label", "patching", "one layer patched", "head lens"),
+    "head importance",
 )
 
 
@@ -330,6 +332,17 @@ def test_the_head_lens_or_the_reason_why_not(study: Study) -> None:
     assert len(kl) == 3 * (LAYERS + 1)
     assert kl["plain", LAYERS] == kl["tuned", LAYERS] == pytest.approx(0, abs=1e-7)
     assert max(kl["plain", 0], kl["plain", 1]) > 1e-6
+
+
+def test_the_importance_of_heads_or_the_reason_why_not(study: Study) -> None:
+    given = study.loaded, examples(study.kind, 4, 6), task_of(study), 0, PASSES
+    if "head importance" in FAMILIES[study.name].missing:
+        with pytest.raises(NotApplicableError):
+            head_gradients(*given)
+        return
+    found = np.asarray(head_gradients(*given)["gradient"]).reshape(4, LAYERS, -1)
+    assert np.isfinite(found).all()
+    assert (np.abs(found).max(axis=0) > 1e-7).all()
 
 
 def test_a_masked_head_is_one_that_the_projection_takes_nothing_from(study: Study) -> None:

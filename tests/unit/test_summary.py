@@ -103,6 +103,7 @@ def test_what_a_study_has_no_table_of_is_not_spoken_of() -> None:
         "error_analysis": "Calibration",
         "similarity": "How representations change",
         "heads": "Attention heads",
+        "head_correlations": "Heads that matter",
         "interventions": "What the score depends on",
         "patching": "Where the change matters",
         "head_lens": "Where the answer is formed",

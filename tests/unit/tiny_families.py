@@ -24,6 +24,7 @@ SHAPE: dict[str, Any] = {
 _SHARED_KEYS: dict[str, Any] = {"num_key_value_heads": 2, "head_dim": 8}
 KINDS = ("nli", "ner")
 _NO_ATTENTION = ("attention", "masked heads")
+_NO_HEADS = (*_NO_ATTENTION, "head importance")
 
 
 @dataclass(frozen=True)
@@ -87,11 +88,11 @@ FAMILIES: dict[str, Family] = {
         "longt5", "encoder",
         {"d_model": WIDTH, "d_kv": 8, "d_ff": 64, "num_layers": LAYERS, "num_heads": HEADS,
          "local_radius": 4},
-        "after", missing=_NO_ATTENTION,
+        "after", missing=_NO_HEADS,
     ),
     "SqueezeBERT": _encoder(
         "squeezebert",
-        (*_NO_ATTENTION, "erased label", "patching", "head lens"),
+        (*_NO_HEADS, "erased label", "patching", "head lens"),
         embedding_size=WIDTH,
         q_groups=2, k_groups=2, v_groups=2, intermediate_groups=2, output_groups=2,
     ),
@@ -127,18 +128,18 @@ FAMILIES: dict[str, Family] = {
     "Mamba": Family(
         "mamba", "decoder",
         {"hidden_size": WIDTH, "num_hidden_layers": LAYERS, "state_size": 4},
-        missing=_NO_ATTENTION,
+        missing=_NO_HEADS,
     ),
     "Jamba": _decoder(
-        "jamba", _NO_ATTENTION, attn_layer_period=2, attn_layer_offset=1, num_experts=2,
+        "jamba", _NO_HEADS, attn_layer_period=2, attn_layer_offset=1, num_experts=2,
         num_experts_per_tok=1, num_key_value_heads=2, mamba_d_state=4,
     ),
     "LFM2": _decoder(
-        "lfm2", _NO_ATTENTION, layer_types=["conv", "full_attention"], num_key_value_heads=2,
+        "lfm2", _NO_HEADS, layer_types=["conv", "full_attention"], num_key_value_heads=2,
         block_auto_adjust_ff_dim=False,
     ),
     "Qwen3-Next": _decoder(
-        "qwen3_next", _NO_ATTENTION, layer_types=["linear_attention", "full_attention"],
+        "qwen3_next", _NO_HEADS, layer_types=["linear_attention", "full_attention"],
         linear_key_head_dim=8, linear_value_head_dim=8, linear_num_key_heads=2,
         linear_num_value_heads=4, num_experts=2, num_experts_per_tok=1, moe_intermediate_size=32,
         shared_expert_intermediate_size=32, **_SHARED_KEYS,

@@ -29,6 +29,7 @@ sys.path.insert(0, PROGRAMS)
 from layerscope import catalogue
 from layerscope.config import jobs, relations
 from layerscope.config.checksums import check_checksums
+from layerscope.config.largest import largest_variants
 from layerscope.config.load import read_yaml, validate
 from layerscope.config.paths import check_paths, resolve_paths
 from layerscope.config.references import read_references
@@ -108,6 +109,7 @@ COMPARED = jobs.compared_variants(STUDY)
 SMALLEST = jobs.smallest_variants(STUDY)
 INTERVENED = jobs.intervened_variants(STUDY)
 LENSED = jobs.lensed_variants(STUDY)
+WEIGHED = largest_variants(STUDY, "head_importance")
 #: Variants whose activations stay, and those whose activations go once every probe has read them.
 KEPT = jobs.kept_variants(STUDY)
 TRANSIENT = jobs.transient_variants(STUDY)

@@ -86,6 +86,14 @@ def trained_again():
     return found
 
 
+def changes_of_heads(wildcards):
+    """How much each head changes, if attention is compared."""
+    if not STUDY.attention:
+        return {}
+    part = f"{PARTS}/attention/{wildcards.task}/{wildcards.model}.parquet"
+    return {"attention": part}
+
+
 def scores_of_all():
     return [
         f"{RESULTS}/scores/{task}/{system}.json"
@@ -104,6 +112,7 @@ PART_FILES = {
     "interventions": of_variants("interventions", INTERVENED),
     "patching": of_variants("patching", INTERVENED),
     "head_lens": of_variants("head_lens", LENSED),
+    "head_importance": of_variants("head_importance", WEIGHED),
     "error_analysis": of_variants("predictions", FINETUNED),
     "significance": compared_predictions,
 }
@@ -112,6 +121,7 @@ PART_DATA = {
     "probes": lambda wildcards: {"predictions": probe_predictions(wildcards)},
     "error_analysis": entity_data,
     "weight_change": lambda wildcards: {"before": model_folder(wildcards)},
+    "head_importance": changes_of_heads,
 }
 #: Results that a table is made from as a whole.
 TABLE_FILES = {

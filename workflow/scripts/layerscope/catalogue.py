@@ -28,6 +28,7 @@ SWITCHES = {
     "patching": "what the score owes to the change of each layer",
     "head_lens": "the head of fine-tuned models put on each layer",
     "variance": "what fine-tuned models vary by, where models are trained again",
+    "head_importance": "how much the loss depends on each attention head",
     "summary": "findings in sentences",
     "explorer": "the interactive page",
 }
@@ -137,6 +138,24 @@ TABLES = (
         needs=("head_lens",),
     ),
     Table(
+        "head_importance",
+        "How much the loss depends on each attention head, beside how much the head changes.",
+        part=Part(
+            "Importance of the heads of one model on one task, with intervals over examples.",
+            "tables.head_importance",
+            settings="statistics",
+        ),
+        needs=("head_importance",),
+    ),
+    Table(
+        "head_correlations",
+        "Within layers, whether heads that matter change more, and whether seeds agree.",
+        module="analysis.head_correlations",
+        inputs=("head_importance",),
+        settings="statistics",
+        needs=("head_importance",),
+    ),
+    Table(
         "association",
         "Which inner measures are associated with downstream scores, beside placebos.",
         module="evaluation.association",
@@ -166,7 +185,10 @@ TABLES = (
         "not_applicable",
         "Which analyses are not applicable to which models, and why.",
         module="tables.not_applicable",
-        optional=("attention", "weight_change", "interventions", "patching", "head_lens"),
+        optional=(
+            *("attention", "weight_change", "interventions", "patching", "head_lens"),
+            "head_importance",
+        ),
     ),
     Table(
         "pretraining",
@@ -242,6 +264,10 @@ FIGURES = (
            needs=("variance", "training-repeats")),
     Figure("head_lens", "Layers", "Head put on each layer", ("head_lens",),
            "At which layer the answer of a fine-tuned model is formed.", needs=("head_lens",)),
+    Figure("head_importance", "Attention", "Importance of heads",
+           ("head_importance", "head_correlations"),
+           "How much the loss depends on each attention head, and whether such heads change more.",
+           needs=("head_importance",)),
 )
 # fmt: on
 
@@ -252,8 +278,8 @@ SUMMARY = Page(
     "Summary",
     (
         *("scores", "training", "significance", "error_analysis", "probes", "similarity"),
-        *("heads", "interventions", "patching", "head_lens", "adapters", "association"),
-        *("variance", "variance-differences", "not_applicable"),
+        *("heads", "head_correlations", "interventions", "patching", "head_lens", "adapters"),
+        *("association", "variance", "variance-differences", "not_applicable"),
     ),
     needs=("summary",),
 )

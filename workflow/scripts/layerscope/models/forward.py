@@ -1,4 +1,4 @@
-"""Forward passes without gradients over many sequences, batched by length."""
+"""Passes over many sequences, batched by length; without gradients, unless they are asked for."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ def forward(
     batch_tokens: int,
     precision: str,
     read: Callable[[list[int], dict[str, torch.Tensor], Any], Read],
+    gradients: bool = False,
     **options: Any,
 ) -> Iterator[tuple[list[int], Read]]:
     """Run a model over sequences in batches of similar length.
@@ -58,6 +59,7 @@ def forward(
         precision: "float32", "bfloat16" or "auto".
         read: takes from a pass what is wanted of it, given the indices of the batch, its tensors
             and the model's output. It may be called again with half of the same batch.
+        gradients: whether `read` takes gradients, so that a pass must keep what these need.
         options: further arguments of the model's forward, such as `output_hidden_states`.
 
     Yields:
@@ -71,7 +73,7 @@ def forward(
 
     def run(indices: Sequence[int]) -> Read:
         batch = collate([sequences[index] for index in indices], special_tokens, device)
-        with torch.inference_mode():
+        with torch.inference_mode(not gradients):
             with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
                 output = model(**batch, **options)
             return read(list(indices), batch, output)

@@ -1,4 +1,4 @@
-"""Heads masked, states captured and replaced, in any model whose parts are found by their names."""
+"""Heads masked or gated, states captured or replaced, in models whose parts are found by name."""
 
 from __future__ import annotations
 
@@ -112,6 +112,34 @@ def heads_masked(
                 return kept.flatten(-2)
 
             stack.enter_context(_before(projection, mask))
+        yield
+
+
+@contextmanager
+def heads_gated(model: PreTrainedModel, gates: Sequence[torch.Tensor]) -> Iterator[None]:
+    """While it lasts, what each head feeds to the projection is multiplied by a gate of its own.
+
+    A gate of 1 leaves a head as it is, and 0 masks it, as `heads_masked` does.
+
+    Args:
+        model: the model.
+        gates: of each layer, batch x heads, of the batch of the pass.
+
+    Raises:
+        NotApplicableError: the heads of this model are not found.
+    """
+    with ExitStack() as stack:
+        for projection, gate in zip(head_projections(model), gates, strict=True):
+
+            def weigh(outputs: torch.Tensor, gate: torch.Tensor = gate) -> torch.Tensor:
+                factors = gate.to(outputs.device)
+                if is_half_convolution(model):  # outputs of the convolution follow the heads'
+                    factors = torch.cat([factors, torch.ones_like(factors)], dim=1)
+                heads = outputs.reshape(*outputs.shape[:-1], factors.shape[1], -1)
+                # In the gate's type where it is the wider one, so that gradients are.
+                return (heads * factors[:, None, :, None]).flatten(-2).to(outputs.dtype)
+
+            stack.enter_context(_before(projection, weigh))
         yield
 
 

@@ -93,6 +93,18 @@ def head_count(model: PreTrainedModel) -> int:
     return count
 
 
+def key_value_heads(model: PreTrainedModel) -> list[int]:
+    """Of each head of a layer the key-value head that it reads, which others may share.
+
+    Raises:
+        NotApplicableError: the model has no heads.
+    """
+    heads = head_count(model)
+    shared = (getattr(model.config, name, None) for name in ("num_key_value_heads", "num_kv_heads"))
+    count = next((each for each in shared if each), heads)
+    return [head * count // heads for head in range(heads)]
+
+
 def is_half_convolution(model: PreTrainedModel) -> bool:
     """Whether as many outputs of a convolution follow those of the heads, as in ConvBERT."""
     return bool(model.config.model_type == "convbert")

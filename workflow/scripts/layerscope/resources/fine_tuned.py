@@ -12,6 +12,9 @@ from layerscope.resources.probes import TORCH, fit
 from layerscope.resources.rows import probed_rows, subwords
 from layerscope.resources.sizes import ModelSize, TaskSize, rows_in
 
+#: Examples at most whose gradients are taken (`layerscope.analysis.head_importance`).
+WEIGHED = 500
+
 
 def intervene(study: Study, model: Model, size: ModelSize, task: TaskSize, name: str) -> Needs:
     """Each set of heads masked, and four erasures of each layer."""
@@ -75,5 +78,30 @@ def head_lens(study: Study, model: Model, size: ModelSize, task: TaskSize, name:
     return Needs(int(memory), seconds, gpu, device=device)
 
 
+def head_importance(
+    study: Study, model: Model, size: ModelSize, task: TaskSize, name: str
+) -> Needs:
+    """A pass and a pass back over some reference rows; frozen weights have no gradients."""
+    passing = study.activations
+    rows, length = rows_in(study.tasks[name], task), subwords(task, passing.max_length)
+    asked = min(probed_rows(study, task, name)[0][0] / rows, WEIGHED)
+    tokens = passing.batch_tokens / 4  # of a batch whose pass is kept for the way back
+    batches = 2 * asked * length / tokens * size.layers
+    seconds, gpu = compute(4 * size.body * length * asked, batches, START_MODEL, model)
+    kept = 8 * size.width + 4 * (size.query + size.key_value) + 4 * size.inner
+    batch = size.layers * kept * max(tokens, passing.max_length) * 4 / 1e6
+    weights = model_mb(model, size)
+    # Gradients of examples and windows, and their table.
+    found = 60 * asked * size.layers * size.heads / 1e6
+    memory = (CUDA if gpu else TORCH + batch) + found + 2 * read_mb(model, size)
+    device = Memory(weights / max(gpu, 1), activations=batch)
+    return Needs(int(memory), seconds, gpu, device=device)
+
+
 #: Rules, and what estimates each of their jobs.
-ANSWERED = {"intervene": intervene, "patch": patch, "head_lens": head_lens}
+ANSWERED = {
+    "intervene": intervene,
+    "patch": patch,
+    "head_lens": head_lens,
+    "head_importance": head_importance,
+}

@@ -20,7 +20,7 @@ LEAST_UNITS = 6
 #: Orders of units up to which all are gone through: 7!
 EXACT = 5040
 #: Permuted correlations this close to the observed one are the same up to rounding.
-_SAME = 1e-9
+SAME = 1e-9
 
 
 def few_models(units: int) -> str:
@@ -52,7 +52,7 @@ def varies(values: Floats) -> bool:
     return bool(_standard_ranks(values).any())
 
 
-def _pairs(x: Floats, y: Floats) -> Floats:
+def rank_products(x: Floats, y: Floats) -> Floats:
     """What unit i's x and unit j's y add to the correlation: ... x units x units, or NaN."""
     a, b = _standard_ranks(x), _standard_ranks(y)
     both = (a.any(axis=-2) & b.any(axis=-2)).sum(axis=-1)[..., None, None]
@@ -72,7 +72,7 @@ def stratified_spearman(x: Floats, y: Floats) -> Floats:
         x: ... x units x strata.
         y: units x strata.
     """
-    correlation = np.trace(_pairs(x, y), axis1=-2, axis2=-1)
+    correlation = np.trace(rank_products(x, y), axis1=-2, axis2=-1)
     return correlation if len(y) else np.full_like(correlation, np.nan)
 
 
@@ -123,18 +123,18 @@ def permutation_test(measures: Floats, score: Floats, orders: Integers, level: f
         orders: as from `orders_of`.
         level: of `critical`.
     """
-    pairs = _pairs(measures, score)
+    pairs = rank_products(measures, score)
     units = score.shape[0]
     value = np.trace(pairs, axis1=1, axis2=2)
     deviation = np.sqrt((pairs**2).sum(axis=(1, 2)) / max(units - 1, 1))
     p, largest = np.full(len(value), np.nan), np.zeros(len(orders))
     for at in np.flatnonzero(np.isfinite(value)):
         permuted = np.abs(pairs[at][np.arange(units), orders].sum(axis=1))
-        p[at] = np.mean(permuted >= abs(value[at]) - _SAME)
+        p[at] = np.mean(permuted >= abs(value[at]) - SAME)
         largest = np.maximum(largest, permuted)
     largest.sort()
-    reached = (len(largest) - np.searchsorted(largest, np.abs(value) - _SAME)) / len(largest)
-    far = largest[math.ceil((1 - level) * len(largest) - _SAME) - 1]
+    reached = (len(largest) - np.searchsorted(largest, np.abs(value) - SAME)) / len(largest)
+    far = largest[math.ceil((1 - level) * len(largest) - SAME) - 1]
     return Tested(value, p, np.where(np.isnan(value), np.nan, reached), deviation, float(far))
 
 

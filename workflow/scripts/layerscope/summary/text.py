@@ -10,6 +10,7 @@ from layerscope.core.measures import LEVEL, of_first_split, of_main_rows, task_m
 from layerscope.summary.adapters import adapter_findings
 from layerscope.summary.associations import association_findings
 from layerscope.summary.controls import control_findings, reached_findings
+from layerscope.summary.head_importance import head_importance_findings
 from layerscope.summary.head_lens import head_lens_findings
 from layerscope.summary.heads import head_findings
 from layerscope.summary.interventions import intervention_findings
@@ -39,8 +40,7 @@ def summarise(
     Args:
         study: its name.
         tables: rows of `scores`, `training`, `probes` and `association`, and of those of
-            `significance`, `error_analysis`, `similarity`, `heads`, `interventions`, `patching`,
-            `head_lens`, `adapters` and those of variance that the study has.
+            the catalogue's `SUMMARY` that the study has.
         confidence: of intervals.
         notes: what readers must know of a model, in words that follow its name.
         missing: which analyses are not applicable to which models, and why.
@@ -102,6 +102,8 @@ def _task_findings(own: Mapping[str, pd.DataFrame], confidence: float) -> dict[s
         parts["How representations change"] = similarity_findings(own["similarity"], confidence)
     if "heads" in own:
         parts["Attention heads"] = head_findings(own["heads"], confidence)
+    if "head_correlations" in own:
+        parts["Heads that matter"] = head_importance_findings(own["head_correlations"], confidence)
     if "interventions" in own:
         parts["What the score depends on"] = intervention_findings(
             own["interventions"], metric, confidence

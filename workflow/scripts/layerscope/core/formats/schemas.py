@@ -229,6 +229,38 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
         "metric": pa.string(),
         "value": pa.float64(),
     },
+    # Of an example's loss with respect to a gate of 1 on a head.
+    "head_importance": {
+        "example_id": pa.string(),
+        "layer": pa.int32(),
+        "head": pa.int32(),
+        "key_value_head": pa.int32(),
+        "gradient": pa.float32(),
+    },
+    "head_importance-table": {
+        **_VARIANT,
+        "layer": pa.int32(),
+        "head": pa.int32(),
+        "key_value_head": pa.int32(),
+        "importance": pa.float64(),
+        "importance_low": pa.float64(),
+        "importance_high": pa.float64(),
+        "importance_normalised": pa.float64(),
+        "jsd": pa.float64(),
+        "jsd_normalised": pa.float64(),
+    },
+    # `layer` is null in means over layers, `seed` in means over seeds, or over pairs of seeds.
+    "head_correlations-table": {
+        "task": pa.string(),
+        "model": pa.string(),
+        "percent": pa.int32(),
+        "statistic": pa.string(),
+        "layer": pa.int32(),
+        "seed": pa.int64(),
+        "other_seed": pa.int64(),
+        "value": pa.float64(),
+        "p": pa.float64(),
+    },
     "cross_model_similarity-table": {
         "task": pa.string(),
         "variant": pa.string(),

@@ -22,6 +22,7 @@ KINDS = frozenset(
             "interventions",
             "patching",
             "head_lens",
+            "head_importance",
             "scores",
         ),
         *("parts", "tables", "figures"),
