@@ -242,6 +242,8 @@ def _similarity(
                 values["cka"] = (
                     0.1 if variant.startswith("random") else 1 - max(gain, 0.05) * 2 * depth**2
                 )
+                values["mutual_knn"], values["procrustes"] = values["cka"] ** 2, values["cka"] - 0.1
+                values |= {"mutual_knn_null": 0.05, "procrustes_null": 0.4}
             rows += [
                 {"view": view, "layer": layer, "measure": measure, "value": value}
                 for measure, value in values.items()
@@ -263,8 +265,10 @@ def _models(
                 rows += [
                     {**variant_keys(task, model, variant), "view": view, "other": other,
                      "layer": layer, "other_layer": layer, "depth": layer / blocks,
-                     "value": 0.9 - 0.2 * further - 0.1 * layer / blocks}
+                     "measure": measure,
+                     "value": scale * (0.9 - 0.2 * further - 0.1 * layer / blocks)}
                     for layer in range(blocks + 1)
+                    for measure, scale in (("cka", 1), ("mutual_knn", 0.6), ("procrustes", 0.8))
                 ]  # fmt: skip
     path = folder / "cross_model_similarity" / task / f"{variant}.parquet"
     write_table(path, "cross_model_similarity-table", rows)

@@ -22,6 +22,8 @@ METRICS = {
     "selectivity": "Selectivity",
     "compression": "Compression",
     "cka": "Debiased CKA",
+    "mutual_knn": "Mutual k-NN",
+    "procrustes": "Procrustes",
     "anisotropy": "Mean cosine",
     "anisotropy_centred": "Centred cosine",
 }

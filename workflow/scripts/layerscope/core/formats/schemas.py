@@ -240,6 +240,7 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
         "layer": pa.int32(),
         "other_layer": pa.int32(),
         "depth": pa.float64(),
+        "measure": pa.string(),
         "value": pa.float64(),
     },
     "layer_localization-table": {
