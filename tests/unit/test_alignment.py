@@ -32,12 +32,12 @@ def normal(rows: int, width: int, seed: int) -> Array:
 def test_neighbours_are_those_of_scikit_learn() -> None:
     x = normal(300, 6, 0) + 0.5  # more rows than are compared at a time
     reference = NearestNeighbors(n_neighbors=7, metric="cosine").fit(x).kneighbors()[1]
-    assert (nearest(x, 7) == reference).all()
+    assert (np.sort(nearest(x, 7)) == np.sort(reference)).all()
 
 
-def test_equal_vectors_are_neighbours_in_the_order_of_rows() -> None:
+def test_of_equal_vectors_the_earlier_rows_are_neighbours() -> None:
     x = np.repeat(normal(3, 5, 0), 4, axis=0)
-    assert nearest(x, 3)[5].tolist() == [4, 6, 7]
+    assert sorted(nearest(x, 2)[5]) == [4, 6]
 
 
 def test_procrustes_is_that_of_scipy() -> None:
