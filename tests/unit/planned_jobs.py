@@ -10,6 +10,7 @@ from typing import Any
 from layerscope import catalogue
 from layerscope.config import jobs
 from layerscope.config.load import read_yaml, validate
+from layerscope.config.quality import described_variants
 from layerscope.config.schema import Study
 from layerscope.core.measures import BASELINES_OF_KIND
 from layerscope.resources.computing import Needs
@@ -54,6 +55,8 @@ def some_jobs(study: Study) -> list[Job]:
         changed = jobs.intervened_variants(study)
         found += [(rule, both | {"variant": v}) for rule in causal for v in changed]
         found += [("head_lens", both | {"variant": v}) for v in jobs.lensed_variants(study)]
+        described = described_variants(study)
+        found += [("representation_quality", both | {"variant": v}) for v in described]
     return found
 
 

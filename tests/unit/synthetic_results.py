@@ -65,13 +65,13 @@ def write_study(
 
     Returns:
         The files of each kind: `scores`, `probes`, `attention`, `similarity`,
-        `cross_model_similarity`, `interventions`, `patching`, `head_lens`, `evaluations`,
-        `training` (folders of models).
+        `cross_model_similarity`, `interventions`, `patching`, `head_lens`,
+        `representation_quality`, `evaluations`, `training` (folders of models).
     """
     rng = np.random.default_rng(5)
     kinds = (
         "scores", "probes", "attention", "similarity", "cross_model_similarity", "interventions",
-        "patching", "head_lens", "evaluations", "training",
+        "patching", "head_lens", "representation_quality", "evaluations", "training",
     )  # fmt: skip
     files: dict[str, list[Path]] = {kind: [] for kind in kinds}
     for task, kind in tasks.items():
@@ -87,6 +87,10 @@ def write_study(
             variants |= {f"f{p}-s{s}": v - 0.45 for (p, s), v in skill.items()}
             for variant, gain in variants.items():
                 files["probes"] += _probes(folder, task, kind, model, variant, shape[0], gain, rng)
+                if synthetic_checks.is_described(variant, percents):
+                    files["representation_quality"].append(
+                        synthetic_checks.quality(folder, task, model, variant, shape[0], gain)
+                    )
                 files["similarity"].append(
                     _similarity(folder, task, kind, model, variant, shape[0], gain)
                 )

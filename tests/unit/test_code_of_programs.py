@@ -30,7 +30,9 @@ def test_digests_of_programs_differ() -> None:
 REACH: dict[str, set[str]] = {
     "extract.py": {"extract"},
     "layerscope/extraction/attention.py": {"extract"},
-    "layerscope/models/batching.py": {"extract", "finetune", "intervene", "patch", "head_lens"},
+    "layerscope/models/batching.py": {
+        *("extract", "finetune", "intervene", "patch", "head_lens", "representation_quality"),
+    },
     "layerscope/training/trainer.py": {"pretrain", "finetune"},
     "layerscope/training/checkpoints.py": {"pretrain", "finetune"},
     "layerscope/training/finetuning.py": {"finetune"},
@@ -47,6 +49,7 @@ REACH: dict[str, set[str]] = {
         "intervene",
         "patch",
         "head_lens",
+        "representation_quality",
     },
     "layerscope/analysis/probing/svm.py": {"probe"},
     "layerscope/config/probes.py": {"probe"},

@@ -70,6 +70,9 @@ def expected(config: Config) -> dict[str, int]:
         "intervene": pairs * largest * causal,
         "patch": pairs * largest * (causal and "patching" in on),
         "head_lens": pairs * largest * ("head_lens" in on),
+        "representation_quality": (
+            pairs * (untrained + largest) * ("representation_quality" in on)
+        ),
         **{
             page.name: len(tasks) if page.by_task else 1
             for page in catalogue.planned(catalogue.PAGES, on)
@@ -120,7 +123,7 @@ def _fewer_analyses(config: Config) -> Config:
 
 def _other_analyses(config: Config) -> Config:
     off = ("layer_localization", "significance", "error_analysis", "weight_change", "explorer")
-    off += ("patching", "head_lens")
+    off += ("patching", "head_lens", "representation_quality")
     return config | {"analyses": dict.fromkeys(off, False), "attention": None}
 
 

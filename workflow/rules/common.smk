@@ -31,6 +31,7 @@ from layerscope.config import jobs
 from layerscope.config.checksums import check_checksums
 from layerscope.config.load import read_yaml, validate
 from layerscope.config.paths import check_paths, resolve_paths
+from layerscope.config.quality import described_variants
 from layerscope.config.references import read_references
 from layerscope.config.shared_names import check_shared_names
 from layerscope.core.errors import UserError
@@ -108,6 +109,7 @@ COMPARED = jobs.compared_variants(STUDY)
 SMALLEST = jobs.smallest_variants(STUDY)
 INTERVENED = jobs.intervened_variants(STUDY)
 LENSED = jobs.lensed_variants(STUDY)
+DESCRIBED = described_variants(STUDY)
 #: Variants whose activations stay, and those whose activations go once every probe has read them.
 KEPT = jobs.kept_variants(STUDY)
 TRANSIENT = jobs.transient_variants(STUDY)

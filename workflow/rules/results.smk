@@ -108,6 +108,7 @@ PART_FILES = {
     "interventions": of_variants("interventions", INTERVENED),
     "patching": of_variants("patching", INTERVENED),
     "head_lens": of_variants("head_lens", LENSED),
+    "representation_quality": of_variants("representation_quality", DESCRIBED),
     "error_analysis": of_variants("predictions", FINETUNED),
     "significance": compared_predictions,
 }

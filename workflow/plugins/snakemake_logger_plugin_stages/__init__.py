@@ -29,6 +29,7 @@ STAGES: Mapping[str, tuple[str, ...]] = {
     "similarity": ("similarity", "compare_models"),
     "interventions": ("intervene", "patch"),
     "head lens": ("head_lens",),
+    "representation quality": ("representation_quality",),
     "scores": ("baseline", "score"),
     "tables": ("part_", "table_"),
     "figures": ("figure_",),

@@ -25,6 +25,7 @@ SWITCHES = {
     "weight_change": "how far fine-tuning moves the weights of each layer",
     "patching": "what the score owes to the change of each layer",
     "head_lens": "the head of fine-tuned models put on each layer",
+    "representation_quality": "entropy, rank, curvature and invariance of layers, without labels",
     "summary": "findings in sentences",
     "explorer": "the interactive page",
 }
@@ -134,6 +135,16 @@ TABLES = (
         needs=("head_lens",),
     ),
     Table(
+        "representation_quality",
+        "Entropy, effective rank, curvature and invariance of each layer, without labels.",
+        part=Part(
+            "Quality of each layer's representations of one model on one task.",
+            "tables.representation_quality",
+            settings="statistics",
+        ),
+        needs=("representation_quality",),
+    ),
+    Table(
         "association",
         "Which inner measures are associated with downstream scores, beside placebos.",
         module="evaluation.association",
@@ -146,7 +157,10 @@ TABLES = (
         "not_applicable",
         "Which analyses are not applicable to which models, and why.",
         module="tables.not_applicable",
-        optional=("attention", "weight_change", "interventions", "patching", "head_lens"),
+        optional=(
+            *("attention", "weight_change", "interventions", "patching", "head_lens"),
+            "representation_quality",
+        ),
     ),
     Table(
         "pretraining",
@@ -215,6 +229,10 @@ FIGURES = (
            needs=("patching", "interventions")),
     Figure("head_lens", "Layers", "Head put on each layer", ("head_lens",),
            "At which layer the answer of a fine-tuned model is formed.", needs=("head_lens",)),
+    Figure("representation_quality", "Layers", "Quality without labels",
+           ("representation_quality",),
+           "Entropy, effective rank, curvature and invariance of each layer, without labels.",
+           needs=("representation_quality",)),
 )
 # fmt: on
 

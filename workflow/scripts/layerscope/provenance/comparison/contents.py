@@ -22,6 +22,7 @@ KINDS = frozenset(
             "interventions",
             "patching",
             "head_lens",
+            "representation_quality",
             "scores",
         ),
         *("parts", "tables", "figures"),
