@@ -28,6 +28,7 @@ from layerscope.analysis.head_lens.lens import lens
 from layerscope.analysis.interventions.choice import interventions_of
 from layerscope.analysis.interventions.passes import Intervened
 from layerscope.analysis.patching import Patched, mixed, patches_on
+from layerscope.analysis.representation_quality.passes import described_layers
 from layerscope.analysis.weight_change import FROBENIUS, weight_changes
 from layerscope.config.extraction import Attention
 from layerscope.config.interventions import Interventions
@@ -330,6 +331,12 @@ def test_the_head_lens_or_the_reason_why_not(study: Study) -> None:
     assert len(kl) == 3 * (LAYERS + 1)
     assert kl["plain", LAYERS] == kl["tuned", LAYERS] == pytest.approx(0, abs=1e-7)
     assert max(kl["plain", 0], kl["plain", 1]) > 1e-6
+
+
+def test_representations_of_every_layer_are_described(study: Study) -> None:
+    loaded = study.loaded.without_head()
+    rows, _ = described_layers(loaded, examples(study.kind, 12, 5), study.kind, PASSES)
+    assert {row["layer"] for row in rows} == set(range(LAYERS + 1))
 
 
 def test_a_masked_head_is_one_that_the_projection_takes_nothing_from(study: Study) -> None:

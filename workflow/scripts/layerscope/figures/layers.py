@@ -1,4 +1,4 @@
-"""Measures of probes by layer, before and after fine-tuning; used by three figures."""
+"""Measures of probes by layer, before and after fine-tuning; used by four figures."""
 
 from __future__ import annotations
 
