@@ -82,7 +82,7 @@ def _normalised(x: Floats) -> Floats:
     x = x - x.mean(axis=0)
     norm = np.linalg.norm(x)
     x = x / norm if norm > 0 else x
-    return np.linalg.qr(x.T, mode="r").T if x.shape[1] > len(x) else x
+    return np.asarray(np.linalg.qr(x.T, mode="r")).T if x.shape[1] > len(x) else x
 
 
 def _nuclear(x: Floats, y: Floats) -> float:
