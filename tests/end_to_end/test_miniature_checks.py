@@ -79,6 +79,32 @@ def test_patches_of_every_tuned_model_lie_between_its_score_and_that_of_before(
     assert any(row["change"] for row in rows)
 
 
+def test_representations_are_described_before_and_after_fine_tuning(results: Path) -> None:
+    """Of every layer, with random weights too; from rows that no variant was fine-tuned on."""
+    rows = rows_of(results, "representation_quality")
+    variants = {"pretrained", "random-s0", *TUNED}
+    measures = {"dataset_entropy", "prompt_entropy", "effective_rank", "curvature", "invariance"}
+    assert distinct(rows, "task", "model", "variant", "layer", "measure") == {
+        (task, model, variant, layer, measure)
+        for task in TASKS
+        for model, layers in MODELS.items()
+        for variant in variants
+        for layer in range(layers + 1)
+        for measure in measures
+    }
+    for row in rows:
+        value, measure = row["value"], row["measure"]
+        if "entropy" in measure:
+            assert 0 <= value <= 1 + 1e-9, row
+        elif measure == "effective_rank":
+            assert 1 <= value <= row["texts"], row
+        elif measure == "curvature":
+            assert 0 < value < 180, row
+        else:
+            assert -1 < value < 1.5, row
+        assert (row["low"] is None) == (measure in ("dataset_entropy", "effective_rank")), row
+
+
 def test_the_head_lens_ends_at_the_model_s_own_scores(results: Path) -> None:
     """And its maps learn from no group of the test rows."""
     rows = rows_of(results, "head_lens")

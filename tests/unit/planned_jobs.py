@@ -11,6 +11,7 @@ from layerscope import catalogue
 from layerscope.config import jobs
 from layerscope.config.largest import largest_variants
 from layerscope.config.load import read_yaml, validate
+from layerscope.config.quality import described_variants
 from layerscope.config.schema import Study
 from layerscope.core.measures import BASELINES_OF_KIND
 from layerscope.resources.computing import Needs
@@ -57,6 +58,8 @@ def some_jobs(study: Study) -> list[Job]:
         found += [("head_lens", both | {"variant": v}) for v in jobs.lensed_variants(study)]
         weighed = largest_variants(study, "head_importance")
         found += [("head_importance", both | {"variant": v}) for v in weighed]
+        described = described_variants(study)
+        found += [("representation_quality", both | {"variant": v}) for v in described]
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -113,4 +114,34 @@ def head_importance(
     ]
     path = folder / "head_importance" / task / model / f"{variant}.parquet"
     write_table(path, "head_importance", rows)
+    return path
+
+
+def is_described(variant: str, percents: Sequence[int]) -> bool:
+    """Whether a study describes a variant's representations: of the largest fraction, or none."""
+    return not variant.startswith("f") or variant.startswith(f"f{max(percents)}-")
+
+
+def quality(
+    folder: Path, task: str, model: str, variant: str, blocks: int, gain: float, texts: int = 4
+) -> Path:
+    """Fine-tuning takes entropy from the last layers and adds invariance."""
+    rows: list[dict[str, object]] = []
+    for layer in range(blocks + 1):
+        depth = layer / blocks
+        values = {
+            "dataset_entropy": 0.8 - (0.3 + gain) * depth**2,
+            "effective_rank": 90 - 60 * depth,
+        }
+        of_texts = {"prompt_entropy": 0.9 - 0.4 * depth, "curvature": 120 - 30 * depth,
+                    "invariance": 0.6 + (0.1 + gain) * depth}  # fmt: skip
+        known = {"layer": layer}
+        rows += [known | {"measure": name, "value": value} for name, value in values.items()]
+        rows += [
+            known | {"measure": name, "value": value * (1 + 0.02 * text), "text": text}
+            for name, value in of_texts.items()
+            for text in range(texts)
+        ]
+    path = folder / "representation_quality" / task / model / f"{variant}.parquet"
+    write_table(path, "representation_quality", [{"text": None, **row} for row in rows])
     return path

@@ -66,12 +66,13 @@ def write_study(
     Returns:
         The files of each kind: `scores`, `probes`, `attention`, `similarity`,
         `cross_model_similarity`, `interventions`, `patching`, `head_lens`, `head_importance`,
-        `evaluations`, `training` (folders of models).
+        `representation_quality`, `evaluations`, `training` (folders of models).
     """
     rng = np.random.default_rng(5)
     kinds = (
         "scores", "probes", "attention", "similarity", "cross_model_similarity", "interventions",
-        "patching", "head_lens", "head_importance", "evaluations", "training",
+        "patching", "head_lens", "head_importance", "representation_quality",
+        "evaluations", "training",
     )  # fmt: skip
     files: dict[str, list[Path]] = {kind: [] for kind in kinds}
     for task, kind in tasks.items():
@@ -87,6 +88,10 @@ def write_study(
             variants |= {f"f{p}-s{s}": v - 0.45 for (p, s), v in skill.items()}
             for variant, gain in variants.items():
                 files["probes"] += _probes(folder, task, kind, model, variant, shape[0], gain, rng)
+                if synthetic_checks.is_described(variant, percents):
+                    files["representation_quality"].append(
+                        synthetic_checks.quality(folder, task, model, variant, shape[0], gain)
+                    )
                 files["similarity"].append(
                     _similarity(folder, task, kind, model, variant, shape[0], gain)
                 )
@@ -246,6 +251,8 @@ def _similarity(
                 values["cka"] = (
                     0.1 if variant.startswith("random") else 1 - max(gain, 0.05) * 2 * depth**2
                 )
+                values["mutual_knn"], values["procrustes"] = values["cka"] ** 2, values["cka"] - 0.1
+                values |= {"mutual_knn_null": 0.05, "procrustes_null": 0.4}
             rows += [
                 {"view": view, "layer": layer, "measure": measure, "value": value}
                 for measure, value in values.items()
@@ -267,8 +274,10 @@ def _models(
                 rows += [
                     {**variant_keys(task, model, variant), "view": view, "other": other,
                      "layer": layer, "other_layer": layer, "depth": layer / blocks,
-                     "value": 0.9 - 0.2 * further - 0.1 * layer / blocks}
+                     "measure": measure,
+                     "value": scale * (0.9 - 0.2 * further - 0.1 * layer / blocks)}
                     for layer in range(blocks + 1)
+                    for measure, scale in (("cka", 1), ("mutual_knn", 0.6), ("procrustes", 0.8))
                 ]  # fmt: skip
     path = folder / "cross_model_similarity" / task / f"{variant}.parquet"
     write_table(path, "cross_model_similarity-table", rows)

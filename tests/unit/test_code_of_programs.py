@@ -32,6 +32,7 @@ REACH: dict[str, set[str]] = {
     "layerscope/extraction/attention.py": {"extract"},
     "layerscope/models/batching.py": {
         *("extract", "finetune", "intervene", "patch", "head_lens", "head_importance"),
+        "representation_quality",
     },
     "layerscope/training/trainer.py": {"pretrain", "finetune"},
     "layerscope/training/checkpoints.py": {"pretrain", "finetune"},
@@ -50,6 +51,7 @@ REACH: dict[str, set[str]] = {
         "patch",
         "head_lens",
         "head_importance",
+        "representation_quality",
     },
     "layerscope/analysis/probing/svm.py": {"probe"},
     "layerscope/config/probes.py": {"probe"},

@@ -29,6 +29,7 @@ from layerscope.analysis.head_lens.lens import lens
 from layerscope.analysis.interventions.choice import interventions_of
 from layerscope.analysis.interventions.passes import Intervened
 from layerscope.analysis.patching import Patched, mixed, patches_on
+from layerscope.analysis.representation_quality.passes import described_layers
 from layerscope.analysis.weight_change import FROBENIUS, weight_changes
 from layerscope.config.extraction import Attention
 from layerscope.config.interventions import Interventions
@@ -343,6 +344,12 @@ def test_the_importance_of_heads_or_the_reason_why_not(study: Study) -> None:
     found = np.asarray(head_gradients(*given)["gradient"]).reshape(4, LAYERS, -1)
     assert np.isfinite(found).all()
     assert (np.abs(found).max(axis=0) > 1e-7).all()
+
+
+def test_representations_of_every_layer_are_described(study: Study) -> None:
+    loaded = study.loaded.without_head()
+    rows, _ = described_layers(loaded, examples(study.kind, 12, 5), study.kind, PASSES)
+    assert {row["layer"] for row in rows} == set(range(LAYERS + 1))
 
 
 def test_a_masked_head_is_one_that_the_projection_takes_nothing_from(study: Study) -> None:

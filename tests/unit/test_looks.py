@@ -57,11 +57,14 @@ def test_more_pairs_than_looks_are_strips_by_similarity() -> None:
     models = [f"m{i}" for i in range(5)]
     rows = pd.DataFrame(
         {"model": model, "other": other, "view": "word", "percent": 0, "seed": 1,
-         "depth": depth, "value": 0.1 * number + 0.01 * depth}
+         "measure": measure, "depth": depth,
+         "value": 0.1 * (number if measure == "cka" else 4) + 0.01 * depth}
+        for measure in ("cka", "mutual_knn")
         for number, (model, other) in enumerate(itertools.combinations(models, 2))
         for depth in (0.0, 0.5, 1.0)
     )  # fmt: skip
-    panel, _ = cross_model_similarity.draw(rows).axes
+    panel, further, _ = cross_model_similarity.draw(rows).axes
+    assert further.get_title() == "Mutual k-NN\npre-trained"
     names = [text.get_text() for text in panel.get_yticklabels()]
     assert names == [", ".join(pair) for pair in reversed([*itertools.combinations(models, 2)])]
     drawn = panel.images[0].get_array()

@@ -165,11 +165,14 @@ def test_the_layer_that_moved_is_the_one_that_is_found(tmp_path: Path) -> None:
     paths = [written(tmp_path / f"{i}.parquet", each) for i, each in enumerate((before, after))]
     rows = list(measure_variant(paths[1], paths[0]))
     found = {(row["layer"], row["measure"]): row["value"] for row in rows}
-    assert len(found) == len(rows) == 9
+    assert len(found) == len(rows) == 3 * 7
     assert found[0, "cka"] == pytest.approx(1)
     assert found[1, "cka"] == pytest.approx(1)
     assert found[2, "cka"] == pytest.approx(cka(before[2], after[2]), rel=1e-4)
     assert found[2, "cka"] < 0.6
+    for measure in ("mutual_knn", "procrustes"):
+        assert found[1, measure] == pytest.approx(1)
+        assert found[2, measure] < 0.6
     assert found[2, "anisotropy"] == pytest.approx(anisotropy(after[2]), rel=1e-4)
     alone = {row["measure"] for row in measure_variant(paths[0], None)}
     assert alone == {"anisotropy", "anisotropy_centred"}
@@ -190,11 +193,13 @@ def test_models_are_compared_pair_by_pair_whatever_their_layers_and_widths(tmp_p
         ("small", "other"),
         ("large", "other"),
     }
-    planted = [row for row in rows if row["other"] == "large"]
+    planted = [r for r in rows if (r["other"], r["measure"]) == ("large", "cka")]
     assert [(row["layer"], row["other_layer"]) for row in planted] == [(0, 0), (1, 2), (2, 4)]
     assert [row["depth"] for row in planted] == [0, 0.5, 1]
-    assert min(row["value"] for row in planted) > 0.5
-    assert max(row["value"] for row in rows if row["other"] == "other") < 0.4
+    for measure, most in (("cka", 0.4), ("mutual_knn", 0.2), ("procrustes", 0.4)):
+        own = [row for row in rows if row["measure"] == measure]
+        assert min(row["value"] for row in own if row["other"] == "large") > 0.5, measure
+        assert max(row["value"] for row in own if row["other"] == "other") < most, measure
 
 
 def test_other_examples_are_refused(tmp_path: Path) -> None:
@@ -214,6 +219,8 @@ def test_too_few_examples_leave_values_empty_and_say_so(
     found = {row["measure"]: row["value"] for row in measure_variant(few, few)}
     assert found["cka"] is None
     assert found["anisotropy"] == pytest.approx(-1 / 3)  # cosines 0, -1, 0
+    assert found["procrustes"] is found["mutual_knn"] is None
     assert "few.parquet: 3 rows; CKA needs 4" in caplog.text
+    assert "few.parquet: 3 rows; similarity of neighbours needs 12" in caplog.text
     one = written(tmp_path / "one.parquet", [vectors[:1]])
-    assert [row["value"] for row in measure_variant(one, one)] == [None, None, None]
+    assert [row["value"] for row in measure_variant(one, one)] == [None] * 7

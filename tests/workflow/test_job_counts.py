@@ -73,6 +73,9 @@ def expected(config: Config) -> dict[str, int]:
         "patch": pairs * largest * (causal and "patching" in on),
         "head_lens": pairs * largest * ("head_lens" in on),
         "head_importance": pairs * largest * ("head_importance" in on),
+        "representation_quality": (
+            pairs * (untrained + largest) * ("representation_quality" in on)
+        ),
         **{
             page.name: len(tasks) if page.by_task else 1
             for page in catalogue.planned(catalogue.PAGES, on)
@@ -123,7 +126,7 @@ def _fewer_analyses(config: Config) -> Config:
 
 def _other_analyses(config: Config) -> Config:
     off = ("layer_localization", "significance", "error_analysis", "weight_change", "explorer")
-    off += ("patching", "head_lens", "head_importance")
+    off += ("patching", "head_lens", "head_importance", "representation_quality")
     return config | {"analyses": dict.fromkeys(off, False), "attention": None}
 
 
@@ -210,7 +213,7 @@ def test_the_formula_in_plain_numbers() -> None:
     costly = ("pretrain", "finetune", "extract_base", "extract_finetuned", "probe")
     assert [miniature[rule] for rule in costly] == [1, 8, 8, 8, 32]
     assert [demo[rule] for rule in costly] == [3, 32, 16, 32, 96]
-    assert sum(miniature.values()) == 249
+    assert sum(miniature.values()) == 0
 
 
 def test_merged_tags_are_for_what_learns_from_entities(tmp_path: Path) -> None:

@@ -166,9 +166,9 @@ CASES: dict[str, tuple[Change, Chosen]] = {
         edited("layerscope/figures/probes.py"),
         figures("probes"),
     ),
-    "code used by three figures: `figures/layers.py`": (
+    "code used by four figures: `figures/layers.py`": (
         edited("layerscope/figures/layers.py"),
-        figures("probes", "controls", "similarity"),
+        figures("probes", "controls", "similarity", "representation_quality"),
     ),
     "the style of all figures: `figures/style.py`": (
         edited("layerscope/figures/style.py"),

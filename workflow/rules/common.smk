@@ -32,6 +32,7 @@ from layerscope.config.checksums import check_checksums
 from layerscope.config.largest import largest_variants
 from layerscope.config.load import read_yaml, validate
 from layerscope.config.paths import check_paths, resolve_paths
+from layerscope.config.quality import described_variants
 from layerscope.config.references import read_references
 from layerscope.config.shared_names import check_shared_names
 from layerscope.core.errors import UserError
@@ -110,6 +111,7 @@ SMALLEST = jobs.smallest_variants(STUDY)
 INTERVENED = jobs.intervened_variants(STUDY)
 LENSED = jobs.lensed_variants(STUDY)
 WEIGHED = largest_variants(STUDY, "head_importance")
+DESCRIBED = described_variants(STUDY)
 #: Variants whose activations stay, and those whose activations go once every probe has read them.
 KEPT = jobs.kept_variants(STUDY)
 TRANSIENT = jobs.transient_variants(STUDY)

@@ -67,6 +67,13 @@ def model_folder(wildcards):
     return folder_of(wildcards.model)
 
 
+def variant_folder(wildcards):
+    """The model of a variant: fine-tuned, or the pre-trained one, whose shape random weights have."""
+    if wildcards.variant not in FINETUNED:
+        return model_folder(wildcards)
+    return f"{RESULTS}/finetuned/{wildcards.task}/{wildcards.model}/{wildcards.variant}"
+
+
 def folder_of(model):
     if jobs.is_pretrained_here(STUDY, model):
         return f"{RESULTS}/pretrained/{model}"

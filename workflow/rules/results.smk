@@ -113,6 +113,7 @@ PART_FILES = {
     "patching": of_variants("patching", INTERVENED),
     "head_lens": of_variants("head_lens", LENSED),
     "head_importance": of_variants("head_importance", WEIGHED),
+    "representation_quality": of_variants("representation_quality", DESCRIBED),
     "error_analysis": of_variants("predictions", FINETUNED),
     "significance": compared_predictions,
 }

@@ -30,6 +30,7 @@ STAGES: Mapping[str, tuple[str, ...]] = {
     "interventions": ("intervene", "patch"),
     "head lens": ("head_lens",),
     "head importance": ("head_importance",),
+    "representation quality": ("representation_quality",),
     "scores": ("baseline", "score"),
     "tables": ("part_", "table_"),
     "figures": ("figure_",),

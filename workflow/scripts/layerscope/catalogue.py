@@ -29,6 +29,7 @@ SWITCHES = {
     "head_lens": "the head of fine-tuned models put on each layer",
     "variance": "what fine-tuned models vary by, where models are trained again",
     "head_importance": "how much the loss depends on each attention head",
+    "representation_quality": "entropy, rank, curvature and invariance of layers, without labels",
     "summary": "findings in sentences",
     "explorer": "the interactive page",
 }
@@ -156,6 +157,16 @@ TABLES = (
         needs=("head_importance",),
     ),
     Table(
+        "representation_quality",
+        "Entropy, effective rank, curvature and invariance of each layer, without labels.",
+        part=Part(
+            "Quality of each layer's representations of one model on one task.",
+            "tables.representation_quality",
+            settings="statistics",
+        ),
+        needs=("representation_quality",),
+    ),
+    Table(
         "association",
         "Which inner measures are associated with downstream scores, beside placebos.",
         module="evaluation.association",
@@ -188,6 +199,7 @@ TABLES = (
         optional=(
             *("attention", "weight_change", "interventions", "patching", "head_lens"),
             "head_importance",
+            "representation_quality",
         ),
     ),
     Table(
@@ -268,6 +280,10 @@ FIGURES = (
            ("head_importance", "head_correlations"),
            "How much the loss depends on each attention head, and whether such heads change more.",
            needs=("head_importance",)),
+    Figure("representation_quality", "Layers", "Quality without labels",
+           ("representation_quality",),
+           "Entropy, effective rank, curvature and invariance of each layer, without labels.",
+           needs=("representation_quality",)),
 )
 # fmt: on
 

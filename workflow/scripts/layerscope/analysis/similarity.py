@@ -7,6 +7,7 @@
   vectors that point in all directions, 1 for vectors that all point in one.
 - `anisotropy_centred`: the same after the mean vector has been taken away: what is left of a narrow
   cone when its common direction is not counted.
+- `mutual_knn` and `procrustes`, with their nulls: see `layerscope.analysis.alignment`.
 
 All in float64 and from products of width x width: memory does not grow with the square of examples.
 """
@@ -21,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from layerscope.analysis.alignment import EXAMPLES, MEASURES, NEIGHBOURS, aligned
 from layerscope.core.errors import UserError
 from layerscope.core.formats import activation_metadata, read_keys, read_layer, stored_layers
 
@@ -85,9 +87,19 @@ def anisotropy(x: Floats) -> float:
     return float(((units.sum(axis=0) ** 2).sum() - (units**2).sum()) / (n * (n - 1)))
 
 
-def chosen_rows(count: int) -> npt.NDArray[np.int64]:
-    """At most `ROWS` places, evenly spaced."""
-    return np.linspace(0, count - 1, min(count, ROWS)).round().astype(np.int64)
+def chosen_rows(count: int, most: int = ROWS) -> npt.NDArray[np.int64]:
+    """At most `most` places, evenly spaced."""
+    return np.linspace(0, count - 1, min(count, most)).round().astype(np.int64)
+
+
+def similarities(x: Floats, y: Floats) -> dict[str, float]:
+    """All measures of how similar two representations are, by name; NaN where there is none.
+
+    Args:
+        x, y: examples x width, and the same examples x another width.
+    """
+    fewer = chosen_rows(len(x), EXAMPLES)
+    return {"cka": cka(x, y), **aligned(x[fewer], y[fewer])}
 
 
 def _layer(path: Path, layer: int, rows: npt.NDArray[np.int64]) -> Floats:
@@ -104,11 +116,11 @@ def _same_examples(path: Path, other: Path) -> npt.NDArray[np.int64]:
     for name in ("example_id", "word_index"):
         if keys[name] != others[name]:
             raise UserError(f"{other}: other examples than in {path}; allowed: the same, in order")
-    if len(keys["example_id"]) < LEAST:
-        log.warning(
-            "%s: %d rows; CKA needs %d and is left empty", path, len(keys["example_id"]), LEAST
-        )
-    return chosen_rows(len(keys["example_id"]))
+    count = len(keys["example_id"])
+    for measure, least in (("CKA", LEAST), ("similarity of neighbours", NEIGHBOURS + 2)):
+        if count < least:
+            log.warning("%s: %d rows; %s needs %d and is left empty", path, count, measure, least)
+    return chosen_rows(count)
 
 
 def measure_variant(path: Path, before: Path | None) -> Iterator[Row]:
@@ -133,7 +145,7 @@ def measure_variant(path: Path, before: Path | None) -> Iterator[Row]:
             "anisotropy_centred": anisotropy(vectors - vectors.mean(axis=0)),
         }
         if before:
-            values["cka"] = cka(_layer(before, layer, rows), vectors)
+            values |= similarities(_layer(before, layer, rows), vectors)
         for measure, value in values.items():
             known = {"view": described["view"], "layer": layer, "measure": measure}
             yield known | {"value": value if np.isfinite(value) else None}
@@ -176,14 +188,14 @@ def are_near(depth: float, other: float, last: int) -> bool:
 
 
 def compare_models(paths: Mapping[str, Path]) -> Iterator[Row]:
-    """CKA between models at equal relative depth.
+    """Similarity of models at equal relative depth.
 
     Args:
         paths: activations of the same test data by name of the model.
 
     Yields:
-        `model`, `other`, `view`, `layer`, `other_layer`, `depth` (of the model with fewer layers)
-        and `value`, for each pair of models; it is null where no layer is stored that is near.
+        `model`, `other`, `view`, `layer`, `other_layer`, `depth` (of the model with fewer layers),
+        `measure` and `value`, for each pair of models; null where no layer is stored that is near.
 
     Raises:
         UserError: the files are not of the same examples.
@@ -197,19 +209,24 @@ def compare_models(paths: Mapping[str, Path]) -> Iterator[Row]:
                 Layers(stored_layers(described[name]), described[name]["layers"] - 1)
                 for name in (model, other)
             )
+            last = max(layers.last, others.last)
             for layer, other_layer in same_depth(layers, others):
                 depths = layers.depth(layer), others.depth(other_layer)
-                value = np.nan
-                if are_near(*depths, max(layers.last, others.last)):
-                    value = cka(
-                        _layer(paths[model], layer, rows), _layer(paths[other], other_layer, rows)
-                    )
-                yield {
+                known = {
                     "view": described[model]["view"],
                     "model": model,
                     "other": other,
                     "layer": layer,
                     "other_layer": other_layer,
                     "depth": depths[layers.last > others.last],
-                    "value": value if np.isfinite(value) else None,
                 }
+                values = dict.fromkeys(("cka", *MEASURES), np.nan)
+                if are_near(*depths, last):
+                    values = similarities(
+                        _layer(paths[model], layer, rows), _layer(paths[other], other_layer, rows)
+                    )
+                for measure, value in values.items():
+                    yield known | {
+                        "measure": measure,
+                        "value": value if np.isfinite(value) else None,
+                    }

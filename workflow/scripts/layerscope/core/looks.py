@@ -22,6 +22,13 @@ METRICS = {
     "selectivity": "Selectivity",
     "compression": "Compression",
     "cka": "Debiased CKA",
+    "mutual_knn": "Mutual k-NN",
+    "procrustes": "Procrustes",
+    "dataset_entropy": "Entropy",
+    "prompt_entropy": "Entropy",
+    "effective_rank": "Effective rank",
+    "curvature": "Curvature (°)",
+    "invariance": "Invariance",
     "anisotropy": "Mean cosine",
     "anisotropy_centred": "Centred cosine",
 }

@@ -37,6 +37,8 @@ _NAMES = METRICS | {
     "control_accuracy": "Accuracy on the control task",
     "code_length": "Code length (bits)",
     "control_compression": "Compression of the control task",
+    "mutual_knn_null": "Mutual k-NN: null, shuffled examples",
+    "procrustes_null": "Procrustes: null, shuffled examples",
     "anisotropy": "Anisotropy",
     "anisotropy_centred": "Anisotropy, centred",
     "entropy": "Entropy (bits)",

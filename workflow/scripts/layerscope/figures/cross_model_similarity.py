@@ -16,35 +16,42 @@ from layerscope.core.table_files import Drawn
 from layerscope.figures.curves import curve, draw_curve
 from layerscope.figures.style import LINES, PAGE, legend_below, styled, width_for
 
+#: In the order of the rows of panels.
+MEASURES = ("cka", "mutual_knn", "procrustes")
+
 
 @styled()
 def draw(rows: pd.DataFrame) -> Figure:
-    """Draw one column per training fraction, one row per view, one line per pair of models.
+    """Draw one column per training fraction, one row per measure and view, one line per pair.
 
-    Of more pairs than there are looks, each is a strip of colours instead, the most alike on top.
+    Of more pairs than there are looks, each is a strip of colours instead, the most alike on top,
+    and measures are columns as well.
 
     Args:
         rows: one task's rows of the table of models.
     """
     views = main_views(rows["view"])
     percents = sorted(rows["percent"].unique())
+    measures = [measure for measure in MEASURES if measure in set(rows["measure"])]
+    rows = rows[rows["view"].isin(views) & rows["measure"].isin(measures)]
     pairs = list(rows[["model", "other"]].drop_duplicates().itertuples(index=False, name=None))
     if len(pairs) > LINES:
-        return _strips(rows[rows["view"].isin(views)], views, percents)
-    panels = dict(iter(rows.groupby(["view", "percent", "model", "other"])))
+        return _strips(rows, views, [(p, measure) for measure in measures for p in percents])
+    panels = dict(iter(rows.groupby(["measure", "view", "percent", "model", "other"])))
     known = looks([f"{model}, {other}" for model, other in pairs])
+    lines = [(measure, view) for measure in measures for view in views]
     figure = Figure(
-        figsize=(width_for(len(percents)), 1.1 + 1.3 * len(views)), layout="constrained"
+        figsize=(width_for(len(percents)), 1.1 + 1.05 * len(lines)), layout="constrained"
     )
-    grid = figure.subplots(len(views), len(percents), sharex=True, sharey=True, squeeze=False)
-    for line, view in zip(grid, views, strict=True):
+    grid = figure.subplots(len(lines), len(percents), sharex=True, sharey=True, squeeze=False)
+    for line, (measure, view) in zip(grid, lines, strict=True):
         for axes, percent in zip(line, percents, strict=True):
             for (model, other), look in zip(pairs, known.values(), strict=True):
-                own = panels.get((view, percent, model, other), rows.iloc[:0])
+                own = panels.get((measure, view, percent, model, other), rows.iloc[:0])
                 draw_curve(axes, curve(own, "depth"), look, markersize=2.8)
             axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
-        line[0].set_ylabel(METRICS["cka"] + (f"\n{view}" if view != "word" else ""))
-    _name(grid, percents)
+        line[0].set_ylabel(METRICS[measure] + (f"\n{view}" if view != "word" else ""))
+    _name(grid, [_title(percent) for percent in percents])
     handles = [
         Line2D([], [], color=look.colour, marker=look.marker, label=name)
         for name, look in known.items()
@@ -53,39 +60,45 @@ def draw(rows: pd.DataFrame) -> Figure:
     return figure
 
 
-def _name(grid: npt.NDArray[np.object_], percents: Sequence[int]) -> None:
-    """Training fractions above the columns, depth below."""
-    for axes, percent in zip(grid[0], percents, strict=True):
-        axes.set_title(f"fine-tuned on {percent} %" if percent else "pre-trained")
+def _title(percent: int) -> str:
+    return f"fine-tuned on {percent} %" if percent else "pre-trained"
+
+
+def _name(grid: npt.NDArray[np.object_], titles: Sequence[str]) -> None:
+    """Titles above the columns, depth below."""
+    for axes, title in zip(grid[0], titles, strict=True):
+        axes.set_title(title)
     for axes in grid[-1]:
-        axes.set_xlabel("Depth (layer / last layer)")
+        axes.set_xlabel("Depth (layer / last layer)" if len(titles) <= 3 else "Depth")
 
 
-def _strips(rows: pd.DataFrame, views: Sequence[str], percents: Sequence[int]) -> Figure:
-    """Mean over seeds by pair and depth as colours; pairs by their mean over all that is drawn."""
-    mean = rows.groupby(["model", "other"])["value"].mean().sort_values(ascending=False)
-    panels = dict(iter(rows.groupby(["view", "percent"])))
+def _strips(rows: pd.DataFrame, views: Sequence[str], columns: Sequence[tuple[int, str]]) -> Figure:
+    """Mean over seeds by pair and depth as colours; pairs by their mean CKA over all depths."""
+    order = rows[rows["measure"] == columns[0][1]].groupby(["model", "other"])["value"].mean()
+    order = order.sort_values(ascending=False)
+    panels = dict(iter(rows.groupby(["view", "percent", "measure"])))
     low, high = min(0, rows["value"].min()), max(1, rows["value"].max())
     figure = Figure(
-        figsize=(PAGE, 0.9 + len(views) * (0.3 + 0.13 * len(mean))), layout="constrained"
+        figsize=(PAGE, 0.9 + len(views) * (0.3 + 0.13 * len(order))), layout="constrained"
     )
-    grid = figure.subplots(len(views), len(percents), sharex=True, sharey=True, squeeze=False)
+    grid = figure.subplots(len(views), len(columns), sharex=True, sharey=True, squeeze=False)
     for line, view in zip(grid, views, strict=True):
-        for axes, percent in zip(line, percents, strict=True):
-            own = panels.get((view, percent), rows.iloc[:0])
+        for axes, column in zip(line, columns, strict=True):
+            own = panels.get((view, *column), rows.iloc[:0])
             strips = dict(iter(own.groupby(["model", "other"])))
-            cells = [_strip(strips.get(pair)) for pair in mean.index]
+            cells = [_strip(strips.get(pair)) for pair in order.index]
             image = axes.imshow(
                 cells, aspect="auto", cmap="cividis", vmin=low, vmax=high,
                 interpolation="nearest", extent=(0, 1, len(cells) - 0.5, -0.5),
             )  # fmt: skip
             axes.grid(False)
             axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
-        names = [f"{model}, {other}" for model, other in mean.index]
+        names = [f"{model}, {other}" for model, other in order.index]
         line[0].set_yticks(range(len(names)), names)
         line[0].set_ylabel("" if view == "word" else view)
-    _name(grid, percents)
-    label = f"{METRICS['cka']}, mean over seeds"
+    titles = [_title(percent).replace(" on ", "\non ") for percent, _ in columns]
+    _name(grid, [f"{METRICS[m]}\n{title}" for (_, m), title in zip(columns, titles, strict=True)])
+    label = "Similarity, mean over seeds"
     figure.colorbar(image, ax=grid, label=label, fraction=0.03, pad=0.01, aspect=30)
     return figure
 

@@ -1,4 +1,4 @@
-"""Measures of probes by layer, before and after fine-tuning; used by three figures."""
+"""Measures of probes by layer, before and after fine-tuning; used by four figures."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ from layerscope.figures.style import (
 
 
 @styled()
-def draw(rows: pd.DataFrame, wanted: Sequence[tuple[str, str, str]]) -> Figure:
+def draw(
+    rows: pd.DataFrame, wanted: Sequence[tuple[str, str, str]], height: float = 1.05
+) -> Figure:
     """Draw one column per model and one row per panel.
 
     A table that has means over seeds with intervals is drawn by these, else by means and ranges.
@@ -39,13 +41,14 @@ def draw(rows: pd.DataFrame, wanted: Sequence[tuple[str, str, str]]) -> Figure:
     Args:
         rows: one task's rows of the table of probes or of similarity.
         wanted: probe, view and measure of each row, as from `probes.panels` or `controls.panels`.
+        height: of a row of panels, in inches.
     """
     estimated = "low" in rows
     models = models_of(rows)
     percents = percent_looks(percents_of(rows))
     panels = dict(iter(rows.groupby(["model", "probe", "view", "metric"])))
     groups = folded(models, COLUMNS)
-    size = (width_for(len(groups[0])), 0.8 + 1.05 * len(wanted))
+    size = (width_for(len(groups[0])), 0.8 + height * len(wanted))
     figure, found = bands(groups, size, len(wanted), sharex="col")
     share_y([band.grid for band in found], [measure for _, _, measure in wanted])
     for band in found:

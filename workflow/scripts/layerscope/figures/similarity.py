@@ -10,7 +10,7 @@ from layerscope.core.table_files import Drawn
 from layerscope.figures.layers import draw
 
 #: In the order of the panels.
-MEASURES = ("cka", "anisotropy", "anisotropy_centred")
+MEASURES = ("cka", "mutual_knn", "procrustes", "anisotropy", "anisotropy_centred")
 
 
 def as_layers(rows: pd.DataFrame) -> pd.DataFrame:
@@ -28,4 +28,5 @@ def panels(rows: pd.DataFrame) -> list[tuple[str, str, str]]:
 def figure(tables: Drawn) -> Figure:
     """The figure, from the table of similarity."""
     rows = as_layers(tables.table("similarity"))
-    return draw(rows, panels(rows))
+    wanted = panels(rows)
+    return draw(rows, wanted, height=1.05 if len(wanted) <= 6 else 0.82)  # more still fit a page

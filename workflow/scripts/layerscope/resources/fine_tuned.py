@@ -1,4 +1,4 @@
-"""What the jobs that change a fine-tuned model, or read it, need."""
+"""What the jobs that change a fine-tuned model, or read it, need; and those that describe one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from layerscope.config.schema import Model, Study
 from layerscope.resources import lens
 from layerscope.resources.computing import CUDA, START_MODEL, Needs, compute, model_mb, read_mb
 from layerscope.resources.memory import Memory
-from layerscope.resources.probes import TORCH, fit
+from layerscope.resources.probes import CORE, TORCH, fit
 from layerscope.resources.rows import probed_rows, subwords
 from layerscope.resources.sizes import ModelSize, TaskSize, rows_in
 
@@ -98,10 +98,36 @@ def head_importance(
     return Needs(int(memory), seconds, gpu, device=device)
 
 
+#: Texts at most whose representations are described (`layerscope.analysis.representation_quality`).
+DESCRIBED = 200
+
+
+def representation_quality(
+    study: Study, model: Model, size: ModelSize, task: TaskSize, name: str
+) -> Needs:
+    """Texts and their edits in a pass each; eigenvalues of each text's tokens at each layer."""
+    passing = study.activations
+    length = subwords(task, passing.max_length)
+    learned = probed_rows(study, task, name)[0][0] / rows_in(study.tasks[name], task)
+    texts = min(DESCRIBED, 2 * learned)  # of pairs each of the two
+    operations = 2 * size.body * length * 2 * texts
+    operations += size.layers * texts * (20 * length**3 + 2 * length**2 * size.width)
+    batches = 2 * texts * length / passing.batch_tokens * size.layers
+    seconds, gpu = compute(operations, batches, START_MODEL, model)
+    seconds += size.layers * 4 * texts**2 * size.width / CORE
+    # States of all layers, and those of one in float64; vectors of texts and edits.
+    batch = (size.layers * 4 + 24) * size.width * passing.batch_tokens / 1e6
+    vectors = 2 * texts * size.layers * size.width * 8 / 1e6
+    device = Memory(model_mb(model, size) / max(gpu, 1), activations=batch)
+    memory = (CUDA if gpu else TORCH + batch) + vectors + 2 * read_mb(model, size)
+    return Needs(int(memory), seconds, gpu, device=device)
+
+
 #: Rules, and what estimates each of their jobs.
 ANSWERED = {
     "intervene": intervene,
     "patch": patch,
     "head_lens": head_lens,
     "head_importance": head_importance,
+    "representation_quality": representation_quality,
 }

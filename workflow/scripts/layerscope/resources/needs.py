@@ -46,8 +46,9 @@ from layerscope.resources.sizes import ModelSize, Sizes, TaskSize, rows_in
 WRITTEN = 300.0
 #: Seconds in which the answer of a probe to a test row is read, counted and resampled.
 COUNTED = 5e-6
-#: Rows at most whose similarity is measured (`layerscope.analysis.similarity`).
-COMPARED = 10_000
+#: Rows at most whose similarity is measured, and whose neighbours are, and shuffles of their null
+#: (`layerscope.analysis.similarity` and `alignment`).
+COMPARED, NEIGHBOURS_OF, SHUFFLED = 10_000, 1_000, 3
 
 #: Rules that no model is run in: MB and seconds, for data sets of up to some 100,000 sentences.
 LIGHT: dict[str, tuple[int, float]] = {
@@ -226,7 +227,12 @@ def _similarity(study: Study, size: ModelSize, task: TaskSize, name: str, layers
     rows = probed_rows(study, task, name)[1]
     compared = min(rows, COMPARED)
     width = size.width * max(map(sides, views))
-    seconds = len(views) * layers * (6 * compared * width**2 / (CORE / 2) + rows * width / 1e8)
+    fewer = min(rows, NEIGHBOURS_OF)
+    # Singular values of all shuffles, of no more than there are rows; cosines, which are sorted.
+    operations = 6 * compared * width**2 + (1 + SHUFFLED) * 12 * min(fewer, width) ** 3
+    operations += 4 * fewer**2 * width + 8 * fewer * width * min(fewer, width)
+    each = operations / (CORE / 2) + 1e-7 * fewer**2 + rows * width / 1e8
+    seconds = len(views) * layers * each
     return Needs(int(SMALL + (8 * rows + 40 * compared) * width / 1e6), START + seconds)
 
 

@@ -261,6 +261,23 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
         "value": pa.float64(),
         "p": pa.float64(),
     },
+    # `text` is the place of a text among those drawn; null in measures of all of them together.
+    "representation_quality": {
+        "text": pa.int32(),
+        "layer": pa.int32(),
+        "measure": pa.string(),
+        "value": pa.float64(),
+    },
+    "representation_quality-table": {
+        **_VARIANT,
+        "layer": pa.int32(),
+        "depth": pa.float64(),
+        "measure": pa.string(),
+        "value": pa.float64(),
+        "low": pa.float64(),
+        "high": pa.float64(),
+        "texts": pa.int32(),
+    },
     "cross_model_similarity-table": {
         "task": pa.string(),
         "variant": pa.string(),
@@ -272,6 +289,7 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
         "layer": pa.int32(),
         "other_layer": pa.int32(),
         "depth": pa.float64(),
+        "measure": pa.string(),
         "value": pa.float64(),
     },
     "layer_localization-table": {

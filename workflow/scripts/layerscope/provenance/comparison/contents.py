@@ -23,6 +23,7 @@ KINDS = frozenset(
             "patching",
             "head_lens",
             "head_importance",
+            "representation_quality",
             "scores",
         ),
         *("parts", "tables", "figures"),

@@ -1,0 +1,1 @@
+"""Quality of representations without labels: entropy, effective rank, curvature, invariance."""
