@@ -16,6 +16,7 @@ from synthetic_tables import SHAPES, run_program
 
 from layerscope.core.formats import read_table
 from layerscope.core.lineage import Origin, marked, running
+from layerscope.explorer import further
 from layerscope.explorer import page as page_module
 from layerscope.explorer.content import contents, measure_name, short
 from layerscope.explorer.page import embedded, page
@@ -31,6 +32,7 @@ NAMES = (
     "association-points",
     "similarity",
     "layer_localization",
+    *(*further.TABLES, "head_importance", "error_analysis"),
 )
 STATISTIC = ("value", "low", "high", "n", "models", "p_corrected")
 EVIL = "</script><script>alert('&amp;')</script><!--"
@@ -117,15 +119,71 @@ def test_values_by_layer_are_those_of_the_tables(tables: dict[str, Path], conten
         found = content["tasks"][row["task"]]["layers"][row["model"]][key][row["variant"]]
         assert same(found[row["layer"]], row["value"]), row
     tasks = content["tasks"].values()
-    assert sum(numbers(task["layers"]) for task in tasks) == len(expected)
+    shown = {key for key, _ in expected}
+    found = [
+        {key: by[key] for key in shown & by.keys()}
+        for task in tasks for by in task["layers"].values()
+    ]  # fmt: skip
+    assert numbers(found) == len(expected)
     for task in tasks:  # each can be chosen, and one of them comes first
         keys = {key for by in task["layers"].values() for key in by}
         assert {curve["key"] for curve in task["curves"]} == keys
         assert sum(curve["first"] for curve in task["curves"]) == 1
 
 
-def test_heads_are_those_of_the_table(tables: dict[str, Path], content: Row) -> None:
-    expected = rows(tables, "attention")
+@pytest.mark.parametrize(
+    ("table", "group", "metric", "value"),
+    [
+        ("weight_change", "change of weights, {matrices}", "measure", "value"),
+        ("representation_quality", "representations", "measure", "value"),
+        ("usable_information", "usable information, {family}, {view}", "", "value"),
+        ("head_lens", "head lens, {lens}", "metric", "value"),
+        ("patching", "{patch} {direction}", "metric", "change"),
+        ("interventions", "{intervention} ({fitted})", "metric", "change"),
+    ],
+)
+def test_further_values_by_layer_are_those_of_their_tables(
+    table: str, group: str, metric: str, value: str, tables: dict[str, Path], content: Row
+) -> None:
+    expected = [
+        row for row in rows(tables, table)
+        if row["layer"] is not None and (row["seed"] is not None or row["percent"] == 0)
+    ]  # fmt: skip
+    for row in expected:
+        key = f"{table}|{group.format(**row)}|{row[metric] if metric else ''}"
+        task = content["tasks"][row["task"]]
+        found = task["layers"][row["model"]][key][row["variant"]]
+        assert same(found[row["layer"]], row[value]), row
+        (curve,) = [curve for curve in task["curves"] if curve["key"] == key]
+        assert (curve["table"], curve["group"]) == (table, group.format(**row))
+    assert expected
+
+
+def test_confidence_and_classes_are_those_of_the_table(
+    tables: dict[str, Path], content: Row
+) -> None:
+    for row in rows(tables, "error_analysis"):
+        if row["seed"] is None:
+            continue
+        found = content["tasks"][row["task"]]["evaluation"]
+        if row["measure"] == "f1":
+            values = found["values"][row["model"]][row["variant"]]
+            assert same(values[f"F1, {row['label']}"], row["value"])
+        elif row["measure"] == "bin_accuracy":
+            bins = found["bins"][row["model"]][row["variant"]]
+            assert any(same(b[1], row["value"]) and b[2] == row["n"] for b in bins)
+    assert content["tasks"]["one-ner"]["evaluation"]["columns"][:3] == [
+        "ECE", "Brier", "F1, seen entities",
+    ]  # fmt: skip
+
+
+def test_heads_are_those_of_the_tables(tables: dict[str, Path], content: Row) -> None:
+    columns = ("importance", "importance_low", "importance_high")
+    expected = rows(tables, "attention") + [
+        row | dict(zip(("measure", "value", "low", "high"),
+                       ("importance", *(row[name] for name in columns)), strict=True))
+        for row in rows(tables, "head_importance")
+    ]  # fmt: skip
     count = 0
     for row in expected:
         found = content["tasks"][row["task"]]["attention"][row["model"]]
@@ -216,10 +274,12 @@ def test_a_table_that_is_not_there_shows_as_nothing(
     for task, found in without["tasks"].items():
         whole = content["tasks"][task]
         assert found["layer_localization"] == {}
-        probed = [curve for curve in whole["curves"] if not curve["key"].startswith("|")]
+        probed = [curve for curve in whole["curves"] if curve["table"] == "probes"]
         assert found["curves"] == probed
         assert len(probed) < len(whole["curves"])
-        same_keys = whole.keys() - {"layer_localization", "curves", "layers"}
+        assert found["evaluation"] == {"columns": [], "values": {}, "bins": {}}
+        less = {"layer_localization", "curves", "layers", "measures", "attention", "evaluation"}
+        same_keys = whole.keys() - less
         assert {key: found[key] for key in same_keys} == {key: whole[key] for key in same_keys}
 
 

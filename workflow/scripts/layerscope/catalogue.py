@@ -306,7 +306,9 @@ EXPLORER = Page(
     "Explorer",
     (
         *("scores", "probes", "attention", "association", "association-points"),
-        *("similarity", "layer_localization", "not_applicable"),
+        *("similarity", "layer_localization", "weight_change", "representation_quality"),
+        *("usable_information", "head_lens", "patching", "interventions", "head_importance"),
+        *("error_analysis", "not_applicable"),
     ),
     needs=("explorer",),
 )

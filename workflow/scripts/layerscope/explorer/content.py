@@ -20,6 +20,7 @@ from layerscope.core.formats import SCHEMAS
 from layerscope.core.looks import METRICS
 from layerscope.core.measures import chosen_measures, last_layer, of_main_rows, task_metrics
 from layerscope.core.variants import RANDOM, without_seed
+from layerscope.explorer import further
 from layerscope.statistics.permutation import few_models
 
 DIGITS = 5
@@ -28,6 +29,7 @@ DIGITS = 5
 WITH_VARIANTS = ("scores", "probes", "attention", "similarity")
 TABLES = (
     *(*WITH_VARIANTS, "layer_localization"),
+    *(*further.TABLES, "head_importance", "error_analysis"),
     *("association", "association-points", "not_applicable"),
 )
 
@@ -45,6 +47,10 @@ _NAMES = METRICS | {
     "distance": "Distance (sub-words)",
     "special": "Attention on special tokens (fraction)",
     "first": "Attention on the first token (fraction)",
+    "invariance": "Invariance to edits",
+    "curvature": "Curvature (degrees)",
+    "kl": "Divergence from the model's answers (bits)",
+    "importance": "Importance (nats per label)",
     "cosine": "Cosine",
     "jsd": "JSD (bits)",
     "cosine_no_special": "Cosine, no special tokens",
@@ -136,8 +142,12 @@ def _task(own: Mapping[str, pd.DataFrame], models: Iterable[str]) -> Json:
     tuned = variants[variants["percent"] > 0].dropna()
     table = own["scores"]
     scores, metrics = _scores(table)
-    curves, layers = _layers(of_main_rows(own["probes"]), own["similarity"], metrics)
-    attention = _attention(own["attention"])
+    curves, layers = _layers(own, metrics)
+    importance = further.importance_of_heads(own["head_importance"])
+    heads = pd.concat(
+        [each for each in (own["attention"], importance) if len(each)] or [importance]
+    )
+    attention = _attention(heads)
     present = {*layers, *attention}.union(*scores.values())
     inner = own["association"].drop_duplicates("inner measure")
     names = list(inner["inner measure"])
@@ -157,8 +167,9 @@ def _task(own: Mapping[str, pd.DataFrame], models: Iterable[str]) -> Json:
         "curves": curves,
         "layers": layers,
         "layer_localization": _localization(own["layer_localization"]),
-        "measures": _measures(own["attention"]),
+        "measures": _measures(heads),
         "attention": attention,
+        "evaluation": _shortened(further.evaluation(own["error_analysis"])),
         "missing": _nested(
             own["not_applicable"], ["model", "analysis"], lambda rows: rows["reason"].iloc[0]
         ),
@@ -188,18 +199,24 @@ def _scores(rows: pd.DataFrame) -> tuple[Json, list[str]]:
     return found, list(dict.fromkeys([*first, *found]))
 
 
-def _layers(
-    probes: pd.DataFrame, similarity: pd.DataFrame, metrics: Sequence[str]
-) -> tuple[list[Json], Json]:
+def _layers(own: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> tuple[list[Json], Json]:
     """The curves that can be drawn by layer, and their values by model, curve and variant."""
+    probes, similarity = of_main_rows(own["probes"]), own["similarity"]
     rows = pd.concat(
         [
-            probes.assign(key=_curve(probes), group=probes["probe"] + " probe, " + probes["view"]),
+            probes.assign(
+                table="probes",
+                name=probes["metric"].map(measure_name),
+                key=_curve(probes),
+                group=probes["probe"] + " probe, " + probes["view"],
+            ),
             similarity.assign(
-                metric=similarity["measure"],
+                table="similarity",
+                name=similarity["measure"].map(measure_name),
                 key="|" + similarity["view"] + "|" + similarity["measure"],
                 group="similarity, " + similarity["view"],
             ),
+            further.further_curves(own, measure_name),
         ]
     )
     curves = rows.drop_duplicates("key")
@@ -215,10 +232,20 @@ def _layers(
 
     best = min(curves["key"], key=first, default=None)
     shown = [
-        {"key": key, "group": group, "name": measure_name(metric), "first": key == best}
-        for key, group, metric in zip(curves["key"], curves["group"], curves["metric"], strict=True)
-    ]
+        {"key": row.key, "group": row.group, "name": row.name, "table": row.table,
+         "first": row.key == best}
+        for row in curves[["key", "group", "name", "table"]].itertuples(index=False)
+    ]  # fmt: skip
     return shown, _nested(rows, ["model", "key", "variant"], _by_layer)
+
+
+def _shortened(value: Any) -> Any:
+    """The same with all numbers of `DIGITS` digits."""
+    if isinstance(value, dict):
+        return {key: _shortened(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_shortened(each) for each in value]
+    return value if isinstance(value, str) else short(value)
 
 
 def _curve(rows: pd.DataFrame) -> pd.Series:

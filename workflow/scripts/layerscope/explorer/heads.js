@@ -108,7 +108,13 @@ export function drawHeads() {
     const title = h("h3", {}, [
       swatch(b.model),
       b.model,
-      audit("audit", `the attention of ${b.model}`, "part_attention", b.model, state.task),
+      audit(
+        "audit",
+        `the heads of ${b.model}`,
+        measure.key === "importance" ? "part_head_importance" : "part_attention",
+        b.model,
+        state.task,
+      ),
     ]);
     const maps = h("div", { class: "maps" }),
       block = h("div", { class: "block" }, [title, maps]);

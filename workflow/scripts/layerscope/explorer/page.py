@@ -19,7 +19,7 @@ from layerscope.core.looks import looks
 from layerscope.core.pages import origin_elements
 
 #: In the order in which they run.
-_MODULES = ("state", "charts", "pointer", "heads", "curves", "association", "start")
+_MODULES = ("state", "charts", "pointer", "heads", "curves", "association", "evaluation", "start")
 #: Colours of models on a dark ground: those of `core/looks.py`, lighter, in their order.
 _DARK = (
     "#4BA3E3", "#F0803C", "#2BC79B", "#E3A3C8", "#F2B33D", "#9AD4F7", "#FFFFFF", "#DCCB3C",

@@ -9,6 +9,7 @@ import {
   LINES,
   linked,
   MEAN,
+  measureOf,
   remember,
   s,
   state,
@@ -21,6 +22,7 @@ import { leave } from "./pointer.js";
 import { drawHeads, summary } from "./heads.js";
 import { drawLocalization, drawLayers, drawFractions } from "./curves.js";
 import { drawPoints } from "./association.js";
+import { drawEvaluation } from "./evaluation.js";
 
 /* --- choices --- */
 
@@ -79,17 +81,18 @@ function fillChoices() {
 
 function draw() {
   leave();
-  const [probe] = (state.curve || "").split("|");
+  const curve = measureOf(task().curves, state.curve);
   byId("curves-note").replaceChildren(
     "Dashed, open: before. Solid, filled: after. Bars: range over seeds; for scores, ",
     `${interval()}. Grey: baselines. `,
-    audit("Audit", "the values by layer", probe ? "table_probes" : "table_similarity"),
+    curve ? audit("Audit", "the values by layer", `table_${curve.table}`) : "",
   );
   drawHeads();
   drawLayers();
   drawLocalization();
   drawFractions();
   drawPoints();
+  drawEvaluation();
   byId("readout").textContent = summary();
 }
 
