@@ -34,7 +34,7 @@ def cells(rows: pd.DataFrame, column: str) -> Floats:
     """
     wide = rows.pivot(index=["layer", "head"], columns="seed", values=column)
     layers = wide.index.get_level_values("layer").nunique()
-    return wide.to_numpy().reshape(layers, -1, wide.shape[1])
+    return wide.to_numpy(dtype=float).reshape(layers, -1, wide.shape[1])
 
 
 def correlation_rows(rows: pd.DataFrame, seed: int) -> Iterator[Row]:

@@ -79,7 +79,7 @@ def _band(band: Band, rows: pd.DataFrame, correlated: pd.DataFrame, maps: Sequen
         layer_ticks(column[-1], own["layer"].min(), own["layer"].max())
     name_columns(band, "Layer")
     band.part.colorbar(
-        image, ax=list(band.grid[:-1].flat), fraction=0.05, pad=0.015, aspect=12 * len(maps),
+        image, ax=band.grid[:-1].ravel().tolist(), fraction=0.05, pad=0.015, aspect=12 * len(maps),
         label="Normalised within layer (L2)",
     )  # fmt: skip
     for axes, shown in zip(band.grid[:-1, 0], maps, strict=True):

@@ -12,8 +12,11 @@ from layerscope.resources.probes import CORE, TORCH, fit
 from layerscope.resources.rows import probed_rows, subwords
 from layerscope.resources.sizes import ModelSize, TaskSize, rows_in
 
-#: Examples at most whose gradients are taken (`layerscope.analysis.head_importance`).
-WEIGHED = 500
+#: Examples at most whose gradients are taken, and by what their batches are smaller than those of
+#: other passes (`layerscope.analysis.head_importance`).
+WEIGHED, SMALLER = 500, 4
+#: Sub-words at most of a pass without a GPU (`layerscope.models.forward`).
+PROCESSOR_TOKENS = 1024
 
 
 def intervene(study: Study, model: Model, size: ModelSize, task: TaskSize, name: str) -> Needs:
@@ -85,11 +88,14 @@ def head_importance(
     passing = study.activations
     rows, length = rows_in(study.tasks[name], task), subwords(task, passing.max_length)
     asked = min(probed_rows(study, task, name)[0][0] / rows, WEIGHED)
-    tokens = passing.batch_tokens / 4  # of a batch whose pass is kept for the way back
+    tokens = passing.batch_tokens / SMALLER
     batches = 2 * asked * length / tokens * size.layers
     seconds, gpu = compute(4 * size.body * length * asked, batches, START_MODEL, model)
-    kept = 8 * size.width + 4 * (size.query + size.key_value) + 4 * size.inner
-    batch = size.layers * kept * max(tokens, passing.max_length) * 4 / 1e6
+    # Of each block what the way back needs (`of_training`), and what heads give, twice.
+    kept = 5 * size.width + 4 * size.query + 2 * size.key_value
+    kept += (4 if size.gated else 2) * size.inner
+    tokens = max(tokens if gpu else min(tokens, PROCESSOR_TOKENS), passing.max_length)
+    batch = size.layers * kept * tokens * 4 / 1e6
     weights = model_mb(model, size)
     # Gradients of examples and windows, and their table.
     found = 60 * asked * size.layers * size.heads / 1e6
