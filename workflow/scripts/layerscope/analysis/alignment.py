@@ -89,25 +89,20 @@ def _nuclear(x: Floats, y: Floats) -> float:
     return float(np.linalg.svd(x.T @ y, compute_uv=False).sum())
 
 
-def procrustes(x: Floats, y: Floats) -> float:
-    """Procrustes similarity, not calibrated; 0 where a representation has no variance.
+def procrustes(x: Floats, y: Floats, shuffles: int = SHUFFLES) -> tuple[float, float]:
+    """Procrustes similarity, not calibrated, and its mean with the rows of `y` shuffled.
 
     Args:
         x, y: examples x width, and the same examples x another width.
-    """
-    return _nuclear(_normalised(x), _normalised(y))
+        shuffles: how many, always the same; 1 or more.
 
-
-def procrustes_null(x: Floats, y: Floats, shuffles: int = SHUFFLES) -> float:
-    """Mean of `procrustes` with the rows of `y` shuffled; always the same shuffles.
-
-    Args:
-        x, y: as of `procrustes`.
-        shuffles: how many.
+    Returns:
+        Both 0 where a representation has no variance.
     """
     x, y = _normalised(x), _normalised(y)
     rng = np.random.default_rng(0)
-    return float(np.mean([_nuclear(x, y[rng.permutation(len(y))]) for _ in range(shuffles)]))
+    shuffled = [_nuclear(x, y[rng.permutation(len(y))]) for _ in range(shuffles)]
+    return _nuclear(x, y), float(np.mean(shuffled))
 
 
 def calibrated(raw: float, null: float) -> float:
@@ -127,9 +122,7 @@ def aligned(x: Floats, y: Floats) -> dict[str, float]:
     """
     values = dict.fromkeys(MEASURES, float("nan"))
     if len(x) > NEIGHBOURS + 1 and np.ptp(x, axis=0).any() and np.ptp(y, axis=0).any():
-        for name, raw, null in (
-            ("mutual_knn", mutual_knn(x, y), mutual_knn_null(len(x))),
-            ("procrustes", procrustes(x, y), procrustes_null(x, y)),
-        ):
+        neighbours = (mutual_knn(x, y), mutual_knn_null(len(x)))
+        for name, (raw, null) in (("mutual_knn", neighbours), ("procrustes", procrustes(x, y))):
             values |= {name: calibrated(raw, null), f"{name}_null": null}
     return values
