@@ -29,6 +29,7 @@ STAGES: Mapping[str, tuple[str, ...]] = {
     "similarity": ("similarity", "compare_models"),
     "interventions": ("intervene", "patch"),
     "head lens": ("head_lens",),
+    "usable information": ("usable_information",),
     "scores": ("baseline", "score"),
     "tables": ("part_", "table_"),
     "figures": ("figure_",),

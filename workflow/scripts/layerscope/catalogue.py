@@ -25,6 +25,7 @@ SWITCHES = {
     "weight_change": "how far fine-tuning moves the weights of each layer",
     "patching": "what the score owes to the change of each layer",
     "head_lens": "the head of fine-tuned models put on each layer",
+    "usable_information": "bits that linear probes and perceptrons can use of each layer",
     "summary": "findings in sentences",
     "explorer": "the interactive page",
 }
@@ -134,6 +135,16 @@ TABLES = (
         needs=("head_lens",),
     ),
     Table(
+        "usable_information",
+        "How many bits about the label predictors can use of each layer, with intervals.",
+        part=Part(
+            "Usable information by layer of one model on one task, with intervals.",
+            "tables.usable_information",
+            settings="statistics",
+        ),
+        needs=("usable_information",),
+    ),
+    Table(
         "association",
         "Which inner measures are associated with downstream scores, beside placebos.",
         module="evaluation.association",
@@ -215,6 +226,10 @@ FIGURES = (
            needs=("patching", "interventions")),
     Figure("head_lens", "Layers", "Head put on each layer", ("head_lens",),
            "At which layer the answer of a fine-tuned model is formed.", needs=("head_lens",)),
+    Figure("usable_information", "Layers", "Usable information by layer",
+           ("usable_information", "probes"),
+           "How many bits about the label predictors can use of each layer.",
+           needs=("usable_information",)),
 )
 # fmt: on
 
@@ -226,6 +241,7 @@ SUMMARY = Page(
     (
         *("scores", "training", "significance", "error_analysis", "probes", "similarity"),
         *("heads", "interventions", "patching", "head_lens", "association", "not_applicable"),
+        "usable_information",
     ),
     needs=("summary",),
 )

@@ -21,6 +21,7 @@ METRICS = {
     "accuracy_standardised": "Accuracy,\nstandardised",
     "selectivity": "Selectivity",
     "compression": "Compression",
+    "usable_information": "Usable bits",
     "cka": "Debiased CKA",
     "anisotropy": "Mean cosine",
     "anisotropy_centred": "Centred cosine",

@@ -1,8 +1,8 @@
-"""Measures of probes by layer, before and after fine-tuning; used by three figures."""
+"""Measures of probes by layer, before and after fine-tuning; used by four figures."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pandas as pd
@@ -31,7 +31,9 @@ from layerscope.figures.style import (
 
 
 @styled()
-def draw(rows: pd.DataFrame, wanted: Sequence[tuple[str, str, str]]) -> Figure:
+def draw(
+    rows: pd.DataFrame, wanted: Sequence[tuple[str, str, str]], from_zero: Collection[str] = ()
+) -> Figure:
     """Draw one column per model and one row per panel.
 
     A table that has means over seeds with intervals is drawn by these, else by means and ranges.
@@ -39,6 +41,7 @@ def draw(rows: pd.DataFrame, wanted: Sequence[tuple[str, str, str]]) -> Figure:
     Args:
         rows: one task's rows of the table of probes or of similarity.
         wanted: probe, view and measure of each row, as from `probes.panels` or `controls.panels`.
+        from_zero: measures whose panels have a line at 0.
     """
     estimated = "low" in rows
     models = models_of(rows)
@@ -53,6 +56,8 @@ def draw(rows: pd.DataFrame, wanted: Sequence[tuple[str, str, str]]) -> Figure:
             for axes, model in zip(line, band.models, strict=True):
                 own = panels.get((model, probe, view, measure), rows.iloc[:0])
                 _panel(axes, own, percents, estimated)
+                if measure in from_zero:
+                    axes.axhline(0, color="black", linewidth=0.6)
             title = f"{probe}, {view}" if view != "word" else probe
             line[0].set_ylabel(f"{title}\n{METRICS[measure]}")
         name_columns(band, "Layer (0: embeddings)")

@@ -21,6 +21,7 @@ from layerscope.summary.models import (
 )
 from layerscope.summary.patching import patching_findings
 from layerscope.summary.scores import calibration_findings, novelty_findings, score_findings
+from layerscope.summary.usable_information import information_findings
 
 METRICS = {"accuracy": "accuracy", "entity_f1": "F1 of entities"}
 
@@ -37,8 +38,8 @@ def summarise(
     Args:
         study: its name.
         tables: rows of `scores`, `training`, `probes` and `association`, and of those of
-            `significance`, `error_analysis`, `similarity`, `heads`, `interventions`, `patching` and
-            `head_lens` that the study has.
+            `significance`, `error_analysis`, `similarity`, `heads`, `interventions`, `patching`,
+            `head_lens` and `usable_information` that the study has.
         confidence: of intervals.
         notes: what readers must know of a model, in words that follow its name.
         missing: which analyses are not applicable to which models, and why.
@@ -95,6 +96,8 @@ def _task_findings(own: Mapping[str, pd.DataFrame], confidence: float) -> dict[s
         *reached_findings(probes, scores, metric),
     ]
     parts["What fine-tuning adds to layers"] = probe_findings(of_first_split(own["probes"]), metric)
+    if "usable_information" in own:
+        parts["What predictors can use of layers"] = information_findings(own["usable_information"])
     parts["Pooling and features of decoders"] = input_findings(probes, decoders, metric, confidence)
     if "similarity" in own:
         parts["How representations change"] = similarity_findings(own["similarity"], confidence)

@@ -75,7 +75,7 @@ def shared_metadata(train: str | Path, test: str | Path) -> dict[str, Any]:
     return {key: left[key] for key in SHARED if key in left}
 
 
-def _read_labels(path: str | Path, names: Sequence[str]) -> tuple[Keys, Codes]:
+def read_labels(path: str | Path, names: Sequence[str]) -> tuple[Keys, Codes]:
     keys = read_keys(path)
     if not keys["label"]:
         raise UserError(f"{path}: no rows; a probe needs at least one")
@@ -96,8 +96,8 @@ def probe_examples(
     """
     described = shared_metadata(train, test)
     names = described["labels"]
-    keys, labels = _read_labels(train, names)
-    _, truth = _read_labels(test, names)
+    keys, labels = read_labels(train, names)
+    _, truth = read_labels(test, names)
     if isinstance(probe, LinearProbe):
         answers = _by_lines(train, keys, labels, test, probe, len(names))
     else:
@@ -188,8 +188,8 @@ def probe_ner(
     """
     described = shared_metadata(train, test)
     tags, view = described["labels"], described["view"]
-    keys, labels = _read_labels(train, tags)
-    test_keys, truth = _read_labels(test, tags)
+    keys, labels = read_labels(train, tags)
+    test_keys, truth = read_labels(test, tags)
     names = tags
     if merge_tags:
         names = merged_labels(tags)

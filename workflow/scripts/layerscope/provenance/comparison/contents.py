@@ -22,6 +22,7 @@ KINDS = frozenset(
             "interventions",
             "patching",
             "head_lens",
+            "usable_information",
             "scores",
         ),
         *("parts", "tables", "figures"),
