@@ -49,7 +49,7 @@ RELATIONS = ("entailment", "contradiction", "neutral")
 #: Analyses that are turned off here.
 OFF = (
     *("similarity", "heads", "error_analysis", "weight_change", "layer_localization", "explorer"),
-    *("significance", "head_lens"),
+    *("significance", "head_lens", "usable_information"),
 )
 FIGURES = [
     figure.stem.format(task=task)

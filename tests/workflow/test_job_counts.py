@@ -70,6 +70,7 @@ def expected(config: Config) -> dict[str, int]:
         "intervene": pairs * largest * causal,
         "patch": pairs * largest * (causal and "patching" in on),
         "head_lens": pairs * largest * ("head_lens" in on),
+        "usable_information": pairs * (untrained + tuned) * ("usable_information" in on),
         **{
             page.name: len(tasks) if page.by_task else 1
             for page in catalogue.planned(catalogue.PAGES, on)
@@ -120,7 +121,7 @@ def _fewer_analyses(config: Config) -> Config:
 
 def _other_analyses(config: Config) -> Config:
     off = ("layer_localization", "significance", "error_analysis", "weight_change", "explorer")
-    off += ("patching", "head_lens")
+    off += ("patching", "head_lens", "usable_information")
     return config | {"analyses": dict.fromkeys(off, False), "attention": None}
 
 
@@ -207,7 +208,7 @@ def test_the_formula_in_plain_numbers() -> None:
     costly = ("pretrain", "finetune", "extract_base", "extract_finetuned", "probe")
     assert [miniature[rule] for rule in costly] == [1, 8, 8, 8, 32]
     assert [demo[rule] for rule in costly] == [3, 32, 16, 32, 96]
-    assert sum(miniature.values()) == 233
+    assert sum(miniature.values()) == 256
 
 
 def test_merged_tags_are_for_what_learns_from_entities(tmp_path: Path) -> None:
@@ -215,6 +216,7 @@ def test_merged_tags_are_for_what_learns_from_entities(tmp_path: Path) -> None:
     jobs = plan(ROOT, tmp_path / "run", write_config(tmp_path / "study.yaml", config))
     told = {(job.rule, job.of("task")) for job in jobs if "--merge-tags" in job.command}
     rules = ("finetune", "extract_finetuned", "probe", "intervene", "patch", "head_lens")
+    rules += ("usable_information",)
     assert told == {(rule, "hpo-ner") for rule in rules}
 
 
