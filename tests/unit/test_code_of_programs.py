@@ -48,7 +48,7 @@ REACH: dict[str, set[str]] = {
         "patch",
         "head_lens",
     },
-    "layerscope/analysis/probing/svm.py": {"probe", "usable_information"},
+    "layerscope/analysis/probing/svm.py": {"probe"},
     "layerscope/analysis/probing/mlp.py": {"usable_information"},
     "layerscope/config/probes.py": {"probe", "usable_information"},
     "layerscope/config/schema.py": set(),

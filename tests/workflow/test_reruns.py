@@ -279,6 +279,7 @@ SETTINGS: list[list[tuple[str, Any, Chosen]]] = [
                     "part_error_analysis",
                     "part_probes",
                     "part_significance",
+                    "part_usable_information",
                     "table_association",
                     "summary",
                 }

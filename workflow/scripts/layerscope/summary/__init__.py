@@ -14,8 +14,8 @@ is said to be so, and what the study cannot conclude comes first:
   That of one layer that is exchanged holds for all layers of the model at once (Bonferroni).
 - From which layer on the tuned lens gives a model's answers is stated with the range over three
   seeds or more, and counted beyond the answers of a control.
-- Usable information of the last layer, and what fine-tuning adds to it, is stated where its interval
-  over test examples, seeds and training rows of the predictors excludes 0.
+- Usable information of the last layer, and what fine-tuning adds to it, is stated where its
+  interval over test examples, seeds and training rows of the predictors excludes 0.
 - Random weights, selectivity, compression and features before fine-tuning have no interval: their
   values are given, and a sentence says so.
 - A head differs from before by more than two seeds do where its interval over examples lies above

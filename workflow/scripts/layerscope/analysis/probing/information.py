@@ -18,16 +18,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from layerscope.analysis.probing.draws import draw_weights
 from layerscope.analysis.probing.features import Vectors, standardise
+from layerscope.analysis.probing.files import Codes, Keys, read_labels, shared_metadata
 from layerscope.analysis.probing.linear import fit_linear, mixed
 from layerscope.analysis.probing.mlp import frequencies, mlp_shares
-from layerscope.analysis.probing.run import Codes, Keys, Row, read_labels, shared_metadata
 from layerscope.config.probes import LinearProbe
 from layerscope.core.formats import read_layer, stored_layers
 from layerscope.core.formats.pointwise import Pointwise
@@ -35,6 +35,7 @@ from layerscope.data.iob import merge, merged_labels
 from layerscope.statistics import metrics
 
 Bits = npt.NDArray[np.float32]
+Row = dict[str, Any]
 
 FAMILIES = ("linear", "mlp")
 #: Bootstrap samples of the training rows, whose spread is part of intervals: as of linear probes.
@@ -134,9 +135,7 @@ def informed(
         "linear": (line.shares(others, classes) for line in lines),
         "mlp": mlp_shares(scaled, sets, others, classes, groups, draws),
     }
-    return {
-        family: told(found, frequent, truth, len(labels)) for family, found in shares.items()
-    }
+    return {family: told(found, frequent, truth, len(labels)) for family, found in shares.items()}
 
 
 def told(

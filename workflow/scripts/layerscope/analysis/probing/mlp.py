@@ -30,7 +30,7 @@ HIDDEN = 32
 #: Rows of a step; of fewer rows all.
 BATCH = 512
 #: Step size of Adam (Kingma and Ba 2015), and that of hidden weights in units of their initial
-#: deviation, so that a step changes units alike whatever the width; Adam's decay rates as published.
+#: deviation, so that a step changes units alike whatever the width. Decay rates are as published.
 RATE, INNER_RATE = 5e-3, 5e-2
 FIRST_MOMENT, SECOND_MOMENT = 0.9, 0.999
 #: Half of it times the squares of all weights but offsets is the penalty: values to choose from.

@@ -95,7 +95,9 @@ class PointwiseFile:
         self.described = file_metadata(path, KIND)
         self._file = pq.ParquetFile(path, **VERIFIED)
         groups = range(self._file.num_row_groups)
-        first = [self._read(group, ["view", "family"]).slice(0, 1).to_pylist()[0] for group in groups]
+        first = [
+            self._read(group, ["view", "family"]).slice(0, 1).to_pylist()[0] for group in groups
+        ]
         self.places: dict[Place, int] = {
             (row["view"], row["family"]): group for group, row in enumerate(first)
         }
