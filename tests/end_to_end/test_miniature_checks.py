@@ -1,4 +1,4 @@
-"""Tables of the miniature study that fine-tuned models are changed or read for."""
+"""Tables of the miniature study that fine-tuned models, or layers, are changed or read for."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import itertools
 import json
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from miniature import MODELS, TASKS, TUNED, distinct, rows_of
+from miniature import MODELS, TASKS, TUNED, VARIANTS, VIEWS, distinct, rows_of
 
+from layerscope.core.formats.pointwise import PointwiseFile
 from layerscope.run_records.content import ENDING
 
 pytestmark = pytest.mark.xdist_group("miniature")
@@ -163,3 +165,26 @@ def test_the_importance_of_every_head_is_of_the_rows_that_probes_learn_from(resu
             assert set(read["example_id"].to_pylist()) == set(sample["example_id"].to_pylist())
     correlations = rows_of(results, "head_correlations")
     assert distinct(correlations, "task", "model") == {*itertools.product(TASKS, MODELS)}
+
+
+def test_usable_information_is_the_mean_of_the_bits_of_each_test_row(results: Path) -> None:
+    rows = rows_of(results, "usable_information")
+    assert distinct(rows, "task", "model", "variant", "view", "family", "layer") == {
+        (task, model, variant, view, family, layer)
+        for task, (model, last) in itertools.product(TASKS, MODELS.items())
+        for variant in (*VARIANTS, "random", "f50")
+        for view, family in itertools.product(VIEWS[task], ("linear", "mlp"))
+        for layer in range(last + 1)
+    }
+    for row in rows:
+        assert row["low"] <= row["value"] <= row["high"], row
+        assert (row["gain"] is not None) == (row["percent"] > 0)
+        if row["variant"] not in VARIANTS or row["layer"]:
+            continue
+        folder = results / "usable_information" / row["task"] / row["model"]
+        file = PointwiseFile(folder / f"{row['variant']}.pointwise.parquet")
+        block = file.block((row["view"], row["family"]))
+        assert row["value"] == pytest.approx(block.bits[:, 0].mean(dtype=np.float64), abs=1e-6)
+        test = results / "activations" / row["task"] / row["model"] / row["variant"]
+        keys = pq.read_table(test / row["view"] / "test.parquet", columns=["example_id"])
+        assert block.keys["example_id"] == keys["example_id"].to_pylist()

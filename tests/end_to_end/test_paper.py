@@ -49,7 +49,13 @@ RELATIONS = ("entailment", "contradiction", "neutral")
 #: Analyses that are turned off here.
 OFF = (
     *("similarity", "heads", "error_analysis", "weight_change", "layer_localization", "explorer"),
-    *("significance", "head_lens", "head_importance", "representation_quality"),
+    *(
+        "significance",
+        "head_lens",
+        "head_importance",
+        "representation_quality",
+        "usable_information",
+    ),
 )
 #: Conditions of analyses that do not hold in it.
 LACKS = {

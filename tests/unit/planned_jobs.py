@@ -49,6 +49,8 @@ def some_jobs(study: Study) -> list[Job]:
             found.append(("extract_finetuned" if tuned else "extract_base", of))
             found += [("probe", of | {"probe": probe}) for probe in study.tasks[task].probes]
             found.append(("similarity", of))
+            if study.analyses.usable_information:
+                found.append(("usable_information", of))
             if tuned:
                 percent, seed = jobs.parse_variant(variant)
                 found.append(("finetune", both | {"percent": str(percent), "seed": str(seed)}))

@@ -1,4 +1,4 @@
-"""Made-up results of the analyses that change a fine-tuned model, or read it."""
+"""Made-up results of the analyses that change a fine-tuned model, or read it, or its layers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from layerscope.core.formats import SCHEMAS, write_table
+from layerscope.core.formats.pointwise import Pointwise, write_pointwise
 
 METRICS = {"nli": ("accuracy", "macro_f1"), "ner": ("entity_f1", "token_macro_f1")}
 
@@ -144,4 +145,34 @@ def quality(
         ]
     path = folder / "representation_quality" / task / model / f"{variant}.parquet"
     write_table(path, "representation_quality", [{"text": None, **row} for row in rows])
+    return path
+
+
+def usable_information(
+    folder: Path, task: str, kind: str, model: str, variant: str, last: int, gain: float
+) -> Path:
+    """Each layer gives more bits than the one before, fine-tuned ones most; half of them linear."""
+    rng, places = np.random.default_rng(6), np.arange(last + 1) / last
+    labels = [("yes", "no")[row % 2] for row in range(60)]
+    names = [f"e{row}" for row in range(60)]
+    keys = {"example_id": names, "group_id": names, "word_index": [0] * 60, "label": labels}
+    keys |= {"label_bits": np.ones(60, np.float32)}
+    rows: list[dict[str, object]] = []
+    blocks = []
+    for view in ("separate", "joint") if kind == "nli" else ("word",):
+        for family, share in (("linear", 0.5), ("mlp", 1.0)):
+            means = share * (0.1 + (0.3 + max(gain, -0.2)) * places)
+            bits = (means + 0.3 * rng.standard_normal((60, last + 1))).astype(np.float32)
+            blocks.append(Pointwise((view, family), keys, bits))
+            for layer, mean in enumerate(bits.mean(axis=0, dtype=np.float64)):
+                values = {("true", draw): mean + 0.01 * draw for draw in range(3)}
+                values["permuted", 0] = -0.01
+                known = {"view": view, "family": family, "layer": layer}
+                rows += [
+                    known | {"labels": labels, "draw": draw, "value": value}
+                    for (labels, draw), value in values.items()
+                ]
+    path = folder / "usable_information" / task / model / f"{variant}.parquet"
+    write_table(path, "usable_information", rows)
+    write_pointwise(path.with_suffix(".pointwise.parquet"), blocks, last + 1, {})
     return path

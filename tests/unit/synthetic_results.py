@@ -66,13 +66,13 @@ def write_study(
     Returns:
         The files of each kind: `scores`, `probes`, `attention`, `similarity`,
         `cross_model_similarity`, `interventions`, `patching`, `head_lens`, `head_importance`,
-        `representation_quality`, `evaluations`, `training` (folders of models).
+        `representation_quality`, `usable_information`, `evaluations`, `training` (folders of models).
     """
     rng = np.random.default_rng(5)
     kinds = (
         "scores", "probes", "attention", "similarity", "cross_model_similarity", "interventions",
         "patching", "head_lens", "head_importance", "representation_quality",
-        "evaluations", "training",
+        "usable_information", "evaluations", "training",
     )  # fmt: skip
     files: dict[str, list[Path]] = {kind: [] for kind in kinds}
     for task, kind in tasks.items():
@@ -94,6 +94,11 @@ def write_study(
                     )
                 files["similarity"].append(
                     _similarity(folder, task, kind, model, variant, shape[0], gain)
+                )
+                files["usable_information"].append(
+                    synthetic_checks.usable_information(
+                        folder, task, kind, model, variant, shape[0], gain
+                    )
                 )
                 if not variant.startswith("random"):
                     ceiling = variant != "pretrained" and not variant.endswith(f"-s{seeds[0]}")

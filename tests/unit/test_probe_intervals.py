@@ -36,7 +36,7 @@ def test_intervals_cover_the_score_of_further_examples_and_seeds(
     rng = np.random.default_rng(0)
     examples, simulations = 150, 400
     scorer = Scorer(Statistics(resamples=200, confidence=0.95, seed=1))
-    weights = scorer._drawn(examples) / examples
+    weights = scorer.weights(examples) / examples
     missed = 0
     for _ in range(simulations):
         ease = rng.beta(2, 2, size=examples)
@@ -61,7 +61,7 @@ def test_intervals_cover_the_score_of_further_rows_to_learn_from(seeds: int) -> 
     rng = np.random.default_rng(1)
     simulations, rows, examples, width = 300, 40, 2000, 15
     scorer = Scorer(Statistics(resamples=100, confidence=0.95, seed=1))
-    resamples = scorer._drawn(examples) / examples
+    resamples = scorer.weights(examples) / examples
     weights = draw_weights([f"g{row // 2}" for row in range(rows)], 5)
 
     def drawn(count: int) -> tuple[Any, Any]:
@@ -106,7 +106,7 @@ def test_no_gain_is_claimed_in_the_last_layer_but_often_in_the_best() -> None:
     rng = np.random.default_rng(2)
     simulations, rows, examples, width, layers = 200, 40, 300, 15, 7
     scorer = Scorer(Statistics(resamples=100, confidence=0.95, seed=1))
-    resamples = scorer._drawn(examples) / examples
+    resamples = scorer.weights(examples) / examples
     weights = np.vstack([np.ones(rows), draw_weights([f"g{row // 2}" for row in range(rows)], 5)])
     claims = {"last": 0, "best": 0}
     for _ in range(simulations):

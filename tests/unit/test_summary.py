@@ -107,6 +107,7 @@ def test_what_a_study_has_no_table_of_is_not_spoken_of() -> None:
         "interventions": "What the score depends on",
         "patching": "Where the change matters",
         "head_lens": "Where the answer is formed",
+        "usable_information": "What predictors can use of layers",
     }
     tables: dict[str, list[Row]] = {name: [] for name in ("probes", "association", *titles)}
     tables["scores"] = [score("bert", 100, 0.8, 0.02), score("gpt", 100, 0.5, 0.02)]

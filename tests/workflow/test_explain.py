@@ -193,6 +193,7 @@ def test_a_model_added(study: Finished, tmp_path: Path) -> None:
         "part_representation_quality, gpt-more (2 jobs)",
         "part_similarity, gpt-more (2 jobs)",
         "part_training, gpt-more (2 jobs)",
+        "part_usable_information, gpt-more (2 jobs)",
         "part_weight_change, gpt-more (2 jobs)",
         "patch, gpt-more (4 jobs)",
         "pretrain, gpt-more (1 job)",
@@ -200,6 +201,7 @@ def test_a_model_added(study: Finished, tmp_path: Path) -> None:
         "representation_quality, gpt-more (8 jobs)",
         "score, gpt-more (2 jobs)",
         "similarity, gpt-more (8 jobs)",
+        "usable_information, gpt-more (8 jobs)",
     ]
     assert "configuration (1 job): models.gpt-more added" in told["Because a setting changed"]
 

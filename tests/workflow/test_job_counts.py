@@ -76,6 +76,7 @@ def expected(config: Config) -> dict[str, int]:
         "representation_quality": (
             pairs * (untrained + largest) * ("representation_quality" in on)
         ),
+        "usable_information": pairs * (untrained + tuned) * ("usable_information" in on),
         **{
             page.name: len(tasks) if page.by_task else 1
             for page in catalogue.planned(catalogue.PAGES, on)
@@ -126,7 +127,13 @@ def _fewer_analyses(config: Config) -> Config:
 
 def _other_analyses(config: Config) -> Config:
     off = ("layer_localization", "significance", "error_analysis", "weight_change", "explorer")
-    off += ("patching", "head_lens", "head_importance", "representation_quality")
+    off += (
+        "patching",
+        "head_lens",
+        "head_importance",
+        "representation_quality",
+        "usable_information",
+    )
     return config | {"analyses": dict.fromkeys(off, False), "attention": None}
 
 
@@ -221,7 +228,7 @@ def test_merged_tags_are_for_what_learns_from_entities(tmp_path: Path) -> None:
     jobs = plan(ROOT, tmp_path / "run", write_config(tmp_path / "study.yaml", config))
     told = {(job.rule, job.of("task")) for job in jobs if "--merge-tags" in job.command}
     rules = ("finetune", "extract_finetuned", "probe", "intervene", "patch", "head_lens")
-    rules += ("head_importance",)
+    rules += ("head_importance", "usable_information")
     assert told == {(rule, "hpo-ner") for rule in rules}
 
 

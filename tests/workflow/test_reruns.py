@@ -168,7 +168,7 @@ CASES: dict[str, tuple[Change, Chosen]] = {
     ),
     "code used by four figures: `figures/layers.py`": (
         edited("layerscope/figures/layers.py"),
-        figures("probes", "controls", "similarity", "representation_quality"),
+        figures("probes", "controls", "similarity", "representation_quality", "usable_information"),
     ),
     "the style of all figures: `figures/style.py`": (
         edited("layerscope/figures/style.py"),
@@ -176,12 +176,13 @@ CASES: dict[str, tuple[Change, Chosen]] = {
     ),
     "one kind of probe: `analysis/probing/linear.py`": (
         edited("layerscope/analysis/probing/linear.py"),
-        calls("probe", "intervene"),
+        calls("probe", "intervene", "usable_information"),
     ),
     "how scores are computed: `statistics/metrics.py`": (
         edited("layerscope/statistics/metrics.py"),
         any_of(
             *map(of_rule, ("probe", "baseline", "score", "intervene", "patch", "head_lens")),
+            of_rule("usable_information"),
             of_rule("part_error_analysis"),
         ),
     ),
@@ -278,6 +279,7 @@ SETTINGS: list[list[tuple[str, Any, Chosen]]] = [
                     "part_error_analysis",
                     "part_probes",
                     "part_significance",
+                    "part_usable_information",
                     "table_association",
                     "summary",
                 }

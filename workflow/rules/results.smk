@@ -38,6 +38,14 @@ def probe_predictions(wildcards):
     ]
 
 
+def pointwise_information(wildcards):
+    """Bits of test rows, beside the usable information of each variant."""
+    files = of_variants("usable_information", VARIANTS)(wildcards)
+    return {
+        "pointwise": [path.replace(".parquet", ".pointwise.parquet") for path in files]
+    }
+
+
 def compared_predictions(wildcards):
     """Of all models and baselines on the largest fraction, and of models on the smallest."""
     largest = [variant for variant in COMPARED if variant in FINETUNED]
@@ -114,12 +122,14 @@ PART_FILES = {
     "head_lens": of_variants("head_lens", LENSED),
     "head_importance": of_variants("head_importance", WEIGHED),
     "representation_quality": of_variants("representation_quality", DESCRIBED),
+    "usable_information": of_variants("usable_information", VARIANTS),
     "error_analysis": of_variants("predictions", FINETUNED),
     "significance": compared_predictions,
 }
 #: Data that a part of a table reads besides.
 PART_DATA = {
     "probes": lambda wildcards: {"predictions": probe_predictions(wildcards)},
+    "usable_information": pointwise_information,
     "error_analysis": entity_data,
     "weight_change": lambda wildcards: {"before": model_folder(wildcards)},
     "head_importance": changes_of_heads,

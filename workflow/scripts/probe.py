@@ -38,7 +38,8 @@ def main() -> None:
     import numpy as np
     from pydantic import TypeAdapter
 
-    from layerscope.analysis.probing.run import probe_layers, shared_metadata
+    from layerscope.analysis.probing.files import shared_metadata
+    from layerscope.analysis.probing.run import probe_layers
     from layerscope.config.probes import Probe
     from layerscope.core.formats import read_keys, write_table
     from layerscope.core.formats.probe_predictions import Answers, write_probe_predictions

@@ -31,6 +31,7 @@ STAGES: Mapping[str, tuple[str, ...]] = {
     "head lens": ("head_lens",),
     "head importance": ("head_importance",),
     "representation quality": ("representation_quality",),
+    "usable information": ("usable_information",),
     "scores": ("baseline", "score"),
     "tables": ("part_", "table_"),
     "figures": ("figure_",),

@@ -30,6 +30,7 @@ SWITCHES = {
     "variance": "what fine-tuned models vary by, where models are trained again",
     "head_importance": "how much the loss depends on each attention head",
     "representation_quality": "entropy, rank, curvature and invariance of layers, without labels",
+    "usable_information": "bits that linear probes and perceptrons can use of each layer",
     "summary": "findings in sentences",
     "explorer": "the interactive page",
 }
@@ -167,6 +168,16 @@ TABLES = (
         needs=("representation_quality",),
     ),
     Table(
+        "usable_information",
+        "How many bits about the label predictors can use of each layer, with intervals.",
+        part=Part(
+            "Usable information by layer of one model on one task, with intervals.",
+            "tables.usable_information",
+            settings="statistics",
+        ),
+        needs=("usable_information",),
+    ),
+    Table(
         "association",
         "Which inner measures are associated with downstream scores, beside placebos.",
         module="evaluation.association",
@@ -284,6 +295,10 @@ FIGURES = (
            ("representation_quality",),
            "Entropy, effective rank, curvature and invariance of each layer, without labels.",
            needs=("representation_quality",)),
+    Figure("usable_information", "Layers", "Usable information by layer",
+           ("usable_information", "probes"),
+           "How many bits about the label predictors can use of each layer.",
+           needs=("usable_information",)),
 )
 # fmt: on
 
@@ -294,8 +309,15 @@ SUMMARY = Page(
     "Summary",
     (
         *("scores", "training", "significance", "error_analysis", "probes", "similarity"),
-        *("heads", "head_correlations", "interventions", "patching", "head_lens", "adapters"),
-        *("association", "variance", "variance-differences", "not_applicable"),
+        *("usable_information", "heads", "head_correlations", "interventions", "patching"),
+        *(
+            "head_lens",
+            "adapters",
+            "association",
+            "variance",
+            "variance-differences",
+            "not_applicable",
+        ),
     ),
     needs=("summary",),
 )

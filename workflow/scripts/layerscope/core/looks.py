@@ -21,6 +21,7 @@ METRICS = {
     "accuracy_standardised": "Accuracy,\nstandardised",
     "selectivity": "Selectivity",
     "compression": "Compression",
+    "usable_information": "Usable bits",
     "cka": "Debiased CKA",
     "mutual_knn": "Mutual k-NN",
     "procrustes": "Procrustes",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pandas as pd
@@ -32,7 +32,10 @@ from layerscope.figures.style import (
 
 @styled()
 def draw(
-    rows: pd.DataFrame, wanted: Sequence[tuple[str, str, str]], height: float = 1.05
+    rows: pd.DataFrame,
+    wanted: Sequence[tuple[str, str, str]],
+    height: float = 1.05,
+    from_zero: Collection[str] = (),
 ) -> Figure:
     """Draw one column per model and one row per panel.
 
@@ -42,6 +45,7 @@ def draw(
         rows: one task's rows of the table of probes or of similarity.
         wanted: probe, view and measure of each row, as from `probes.panels` or `controls.panels`.
         height: of a row of panels, in inches.
+        from_zero: measures whose panels have a line at 0.
     """
     estimated = "low" in rows
     models = models_of(rows)
@@ -56,6 +60,8 @@ def draw(
             for axes, model in zip(line, band.models, strict=True):
                 own = panels.get((model, probe, view, measure), rows.iloc[:0])
                 _panel(axes, own, percents, estimated)
+                if measure in from_zero:
+                    axes.axhline(0, color="black", linewidth=0.6)
             title = f"{probe}, {view}" if view != "word" else probe
             line[0].set_ylabel(f"{title}\n{METRICS[measure]}")
         name_columns(band, "Layer (0: embeddings)")

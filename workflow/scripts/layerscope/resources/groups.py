@@ -13,6 +13,7 @@ _GROUPS = {
     "baseline": "baseline_{task}",
     "probe": "probe_{task}_{model}_{variant}",
     "similarity": "probe_{task}_{model}_{variant}",
+    "usable_information": "probe_{task}_{model}_{variant}",
     "score": "scores_{task}",
     "part_significance": "scores_{task}",
     "summary": "figures",

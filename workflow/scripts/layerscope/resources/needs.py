@@ -21,6 +21,7 @@ from layerscope.core.encodings import encoding
 from layerscope.core.variants import parse_variant
 from layerscope.resources.computing import CUDA, START_MODEL, Needs, compute, model_mb, read_mb
 from layerscope.resources.fine_tuned import ANSWERED
+from layerscope.resources.information import usable_information
 from layerscope.resources.layers import states_of
 from layerscope.resources.memory import (
     Memory,
@@ -81,7 +82,7 @@ def needs(study: Study, sizes: Sizes, rule: str, wildcards: Mapping[str, str]) -
     """
     if rule in LIGHT:
         return Needs(*LIGHT[rule])
-    if rule == "part_probes":
+    if rule in ("part_probes", "part_usable_information"):
         return _probe_table(study, sizes, wildcards["task"], wildcards["model"])
     if rule == "part_error_analysis":
         return Needs(*scored(study, sizes.tasks[wildcards["task"]], wildcards["task"], ANALYSED))
@@ -118,6 +119,8 @@ def needs(study: Study, sizes: Sizes, rule: str, wildcards: Mapping[str, str]) -
         return _extract(study, model, size, task, wildcards)
     if rule in ANSWERED:
         return ANSWERED[rule](study, model, size, task, wildcards["task"])
+    if rule == "usable_information":
+        return Needs(*usable_information(study, size, task, wildcards["task"]))
     if rule == "probe":
         return _probe(study, size, task, wildcards["task"], wildcards["probe"])
     raise ValueError(f"rule {rule!r} has no needs")

@@ -104,7 +104,7 @@ class Scorer:
             for metric, (counts, statistic) in parts.items():
                 sums = group_sums(counts, keys["group_id"])
                 value = float(statistic(sums.sum(axis=0)))
-                weights = self._drawn(len(sums)) if place[-1] == 0 else np.empty((0, len(sums)))
+                weights = self.weights(len(sums)) if place[-1] == 0 else np.empty((0, len(sums)))
                 by_seed.setdefault(metric, []).append((value, statistic(weights @ sums)))
         return {
             metric: (
@@ -114,7 +114,8 @@ class Scorer:
             for metric, values in by_seed.items()
         }
 
-    def _drawn(self, groups: int) -> Floats:
+    def weights(self, groups: int) -> Floats:
+        """How often each of so many groups is in each resample: always the same ones."""
         if self._weights is None or self._weights.shape[1] != groups:
             rng = np.random.default_rng(self.settings.seed)
             self._weights = bootstrap_weights(groups, self.settings.resamples, rng)

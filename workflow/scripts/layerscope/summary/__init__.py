@@ -16,6 +16,8 @@ is said to be so, and what the study cannot conclude comes first:
   seeds or more, and counted beyond the answers of a control.
 - That heads on which the loss depends change more or less than others of their layer needs p of
   permuting heads within layers of at most 0.05, and an interval over three seeds or more.
+- Usable information of the last layer, and what fine-tuning adds to it, is stated where its
+  interval over test examples, seeds and training rows of the predictors excludes 0.
 - Random weights, selectivity, compression and features before fine-tuning have no interval: their
   values are given, and a sentence says so.
 - A head differs from before by more than two seeds do where its interval over examples lies above

@@ -23,6 +23,7 @@ from layerscope.summary.models import (
 )
 from layerscope.summary.patching import patching_findings
 from layerscope.summary.scores import calibration_findings, novelty_findings, score_findings
+from layerscope.summary.usable_information import information_findings
 from layerscope.summary.variance import variance_findings
 
 METRICS = {"accuracy": "accuracy", "entity_f1": "F1 of entities"}
@@ -97,6 +98,8 @@ def _task_findings(own: Mapping[str, pd.DataFrame], confidence: float) -> dict[s
         *reached_findings(probes, scores, metric),
     ]
     parts["What fine-tuning adds to layers"] = probe_findings(of_first_split(own["probes"]), metric)
+    if "usable_information" in own:
+        parts["What predictors can use of layers"] = information_findings(own["usable_information"])
     parts["Pooling and features of decoders"] = input_findings(probes, decoders, metric, confidence)
     if "similarity" in own:
         parts["How representations change"] = similarity_findings(own["similarity"], confidence)

@@ -93,7 +93,7 @@ def _frame(rows: list[Row]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(SCHEMAS["probes-table"]))
 
 
-def _members(variants: Sequence[str]) -> dict[str, list[str]]:
+def members(variants: Sequence[str]) -> dict[str, list[str]]:
     """Each variant by itself, then the means over seeds with the variants that they are of."""
     found = {variant: [variant] for variant in variants}
     means: dict[str, list[str]] = {}
@@ -103,9 +103,15 @@ def _members(variants: Sequence[str]) -> dict[str, list[str]]:
     return found | means
 
 
-def _named(keys: Row, name: str, members: Sequence[str]) -> Row:
-    own = variant_keys(keys["task"], keys["model"], members[0])
-    return {**keys, **own, "variant": name} | ({} if name in members else {"seed": None})
+def named(keys: Row, name: str, variants: Sequence[str]) -> Row:
+    """Keys of a variant, or of a mean over some, whose seed is null.
+
+    Args:
+        keys: `task` and `model`, and what else is the same in all rows.
+        name, variants: as from `members`.
+    """
+    own = variant_keys(keys["task"], keys["model"], variants[0])
+    return {**keys, **own, "variant": name} | ({} if name in variants else {"seed": None})
 
 
 #: A layer's number and depth; of the best one, which is another in each resample, neither.
@@ -126,15 +132,15 @@ def _scored(
     """Rows of metrics with intervals: every layer, and, of scores, the best one."""
     rows, best = [], bounds == SCORE
     before = scores.get(PRETRAINED)
-    for name, members in _members(list(scores)).items():
-        about = _named(keys, name, members)
-        for metric in scores[members[0]]:
-            curves = [scores[variant][metric] for variant in members]
+    for name, variants in members(list(scores)).items():
+        about = named(keys, name, variants)
+        for metric in scores[variants[0]]:
+            curves = [scores[variant][metric] for variant in variants]
             start = before[metric] if before and about["percent"] else None
-            found = _with_gains(scorer, curves, start, bounds)
+            found = with_gains(scorer, curves, start, bounds)
             places = list(layers)
             if best:
-                found += _with_gains(
+                found += with_gains(
                     scorer, [each.best for each in curves], start.best if start else None, bounds
                 )
                 places.append((None, None))
@@ -146,31 +152,40 @@ def _scored(
     return rows
 
 
-def _with_gains(
+def with_gains(
     scorer: Scorer,
     curves: Sequence[Resampled],
     before: Resampled | None,
     bounds: tuple[float, float],
+    gains: tuple[float, float] = DIFFERENCE,
 ) -> list[tuple[float, ...]]:
+    """Mean over seeds of each layer with its interval, and behind it that of the gain, if any.
+
+    Args:
+        scorer: of intervals.
+        curves: scores of each seed by layer.
+        before: what they are compared with; None for no gain.
+        bounds, gains: what no value, and no gain, can pass.
+    """
     found = scorer.ends(curves, bounds)
     if before is None:
         return [*found]
-    gained: list[Ends] = scorer.ends([each - before for each in curves], DIFFERENCE)
+    gained: list[Ends] = scorer.ends([each - before for each in curves], gains)
     return [(*ends, *gain) for ends, gain in zip(found, gained, strict=True)]
 
 
 def _unscored(stored: Mapping[str, pd.DataFrame], scores: Scores, keys: Row) -> list[Row]:
     """Rows of the further measures, which are not of test examples: no intervals."""
     rows = []
-    for name, members in _members(list(stored)).items():
-        about = _named(keys, name, members)
+    for name, variants in members(list(stored)).items():
+        about = named(keys, name, variants)
         tables = [
             own[(own["rows"] == keys["rows"]) & (own["view"] == keys["view"])]
-            for own in (stored[variant] for variant in members)
+            for own in (stored[variant] for variant in variants)
         ]
         values = np.mean([own["value"].to_numpy() for own in tables], axis=0)
         for row, value in zip(tables[0].to_dict("records"), values, strict=True):
-            if row["metric"] not in scores[members[0]]:
+            if row["metric"] not in scores[variants[0]]:
                 further = {key: row[key] for key in ("metric", "layer", "depth")}
                 rows.append({**about, **further, "value": value})
     return rows

@@ -166,11 +166,9 @@ def _choose(
     before, until a weaker penalty is worse for all sets. Every class is in each set.
     """
     _, group = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
-    part = np.random.default_rng(0).permutation(group.max() + 1)[group] % FOLDS
     used = _some(group)
-    axes, part = axes._replace(vectors=axes.vectors[used]), part[used]
-    kept = part != np.arange(FOLDS)[:, None]
-    if kept.all(axis=1).any() or not kept.any(axis=1).all():
+    axes, kept = axes._replace(vectors=axes.vectors[used]), kept_rows(group)[:, used]
+    if too_few(kept):
         return [Start(GRID[0], None)] * len(label_sets)
     sets = [codes[used] for codes in label_sets for _ in range(FOLDS)]
     masks = np.tile(kept, (len(label_sets), 1))
@@ -186,6 +184,21 @@ def _choose(
             break
     least = np.argmin(losses, axis=0)
     return [Start(GRID[best], fits[best][place, None]) for place, best in enumerate(least)]
+
+
+def kept_rows(group: Codes) -> npt.NDArray[np.bool_]:
+    """Which rows are learned from while each part is held out: `FOLDS` x rows.
+
+    Args:
+        group: number of each row's group; groups are held out whole.
+    """
+    part = np.random.default_rng(0).permutation(group.max() + 1)[group] % FOLDS
+    return part != np.arange(FOLDS)[:, None]
+
+
+def too_few(kept: npt.NDArray[np.bool_]) -> bool:
+    """Whether some part has no rows, or all: with fewer groups than parts."""
+    return bool(kept.all(axis=1).any() or not kept.any(axis=1).all())
 
 
 def _some(group: Codes) -> npt.NDArray[np.bool_]:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from layerscope.analysis.probing import controls
 from layerscope.analysis.probing.draws import Weights, draw_weights
 from layerscope.analysis.probing.features import Vectors, combined, standardise
+from layerscope.analysis.probing.files import Codes, Keys, read_labels, shared_metadata
 from layerscope.config.probes import (
     PROBE_TASKS,
     TOGETHER_MB,
@@ -24,19 +24,14 @@ from layerscope.config.probes import (
 )
 from layerscope.core.encodings import COMBINED, SEPARATE, encoding, part_of
 from layerscope.core.errors import UserError
-from layerscope.core.formats import activation_metadata, read_keys, read_layer, stored_layers
+from layerscope.core.formats import activation_metadata, read_layer, stored_layers
 from layerscope.core.kinds import TaskKind, labels_examples
 from layerscope.data.iob import merge, merged_labels, unmerge
 from layerscope.statistics import metrics
 
-Codes = npt.NDArray[np.int64]
 Row = dict[str, Any]
-Keys = dict[str, list[Any]]
 
 log = logging.getLogger(__name__)
-
-#: What the activations that a probe learns from and is tested on must have in common.
-SHARED = ("task", "model", "variant", "model_sha256", "view", "layers", "width", "labels", "stored")
 
 
 class Probed(NamedTuple):
@@ -60,31 +55,6 @@ class Probed(NamedTuple):
             yield keys | {"metric": metric, "value": value, "probe_seed": self.seed}
 
 
-def shared_metadata(train: str | Path, test: str | Path) -> dict[str, Any]:
-    """Metadata that both files have in common.
-
-    Raises:
-        UserError: they are not of the same model, view and labels.
-    """
-    left, right = activation_metadata(train), activation_metadata(test)
-    for key in SHARED:
-        if left.get(key) != right.get(key):
-            raise UserError(
-                f"{test}: {key} {right.get(key)!r}; allowed: {left.get(key)!r}, as in {train}"
-            )
-    return {key: left[key] for key in SHARED if key in left}
-
-
-def _read_labels(path: str | Path, names: Sequence[str]) -> tuple[Keys, Codes]:
-    keys = read_keys(path)
-    if not keys["label"]:
-        raise UserError(f"{path}: no rows; a probe needs at least one")
-    try:
-        return keys, metrics.encode(keys["label"], names)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
-
-
 def probe_examples(
     train: str | Path, test: str | Path, probe: LinearProbe | SvmProbe
 ) -> Iterator[Probed]:
@@ -96,8 +66,8 @@ def probe_examples(
     """
     described = shared_metadata(train, test)
     names = described["labels"]
-    keys, labels = _read_labels(train, names)
-    _, truth = _read_labels(test, names)
+    keys, labels = read_labels(train, names)
+    _, truth = read_labels(test, names)
     if isinstance(probe, LinearProbe):
         answers = _by_lines(train, keys, labels, test, probe, len(names))
     else:
@@ -188,8 +158,8 @@ def probe_ner(
     """
     described = shared_metadata(train, test)
     tags, view = described["labels"], described["view"]
-    keys, labels = _read_labels(train, tags)
-    test_keys, truth = _read_labels(test, tags)
+    keys, labels = read_labels(train, tags)
+    test_keys, truth = read_labels(test, tags)
     names = tags
     if merge_tags:
         names = merged_labels(tags)

@@ -278,6 +278,31 @@ SCHEMAS: dict[str, dict[str, pa.DataType]] = {
         "high": pa.float64(),
         "texts": pa.int32(),
     },
+    # `labels` says whether those of the training rows were permuted; `draw` is 0 for all rows.
+    "usable_information": {
+        "view": pa.string(),
+        "family": pa.string(),
+        "layer": pa.int32(),
+        "labels": pa.string(),
+        "draw": pa.int32(),
+        "value": pa.float64(),
+    },
+    # `seed` is null in means over seeds (variants `f{percent}` and `random`).
+    "usable_information-table": {
+        **_VARIANT,
+        "view": pa.string(),
+        "family": pa.string(),
+        "layer": pa.int32(),
+        "depth": pa.float64(),
+        "value": pa.float64(),
+        "low": pa.float64(),
+        "high": pa.float64(),
+        "gain": pa.float64(),
+        "gain_low": pa.float64(),
+        "gain_high": pa.float64(),
+        "permuted": pa.float64(),
+        "label_entropy": pa.float64(),
+    },
     "cross_model_similarity-table": {
         "task": pa.string(),
         "variant": pa.string(),

@@ -24,6 +24,7 @@ KINDS = frozenset(
             "head_lens",
             "head_importance",
             "representation_quality",
+            "usable_information",
             "scores",
         ),
         *("parts", "tables", "figures"),
