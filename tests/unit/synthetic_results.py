@@ -66,7 +66,7 @@ def write_study(
     Returns:
         The files of each kind: `scores`, `probes`, `attention`, `similarity`,
         `cross_model_similarity`, `interventions`, `patching`, `head_lens`, `head_importance`,
-        `representation_quality`, `usable_information`, `evaluations`, `training` (folders of models).
+        `representation_quality`, `usable_information`, `evaluations`, `training` (models' folders).
     """
     rng = np.random.default_rng(5)
     kinds = (

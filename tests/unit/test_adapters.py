@@ -10,11 +10,15 @@ import pandas as pd
 import pytest
 from synthetic_tables import rows as rows_of
 
+from layerscope.config import jobs, relations
+from layerscope.config.load import read_yaml, validate
 from layerscope.core.table_files import Sources
 from layerscope.evaluation.adapters import inner_rows, score_row
 from layerscope.evaluation.inside import by_layer, difference
 from layerscope.figures import adapters as figure
 from layerscope.summary.adapters import adapter_findings
+
+ROOT = Path(__file__).parents[2]
 
 
 def inner(values: dict[str, np.ndarray], error: float = 0.0) -> pd.DataFrame:
@@ -119,3 +123,17 @@ def test_what_is_said_depends_on_whether_the_scores_are_equal() -> None:
     assert adapter_findings(few) == [
         "Nothing is said of adapters with fewer than 3 seeds: see the figures."
     ]
+
+
+def test_a_model_with_an_adapter_is_compared_with_the_whole_one_of_its_weights() -> None:
+    config: dict[str, Any] = read_yaml(ROOT / "config" / "config.yaml")
+    models = config["models"]
+    lora = {"kind": "lora", "rank": 4, "alpha": 8}
+    models["lora"] = {**models["minilm"], "adapter": lora}
+    other = {**models["minilm"]["source"], "folder": "elsewhere"}
+    models["alone"] = {**models["minilm"], "source": other, "adapter": lora}
+    study = validate(config)
+    assert relations.adapter_pairs(study) == [("minilm", "lora")]
+    assert "adapter-pairs" in jobs.analyses(study)
+    models["lora"]["adapter"] = None
+    assert "adapter-pairs" not in jobs.analyses(validate(config))

@@ -388,18 +388,3 @@ def test_facts_that_rules_ask_for(config: dict[str, Any]) -> None:
     assert jobs.views(study, "hpo-ner") == ["word", "word-last"]
     with pytest.raises(ValueError, match="'minilm' is not pre-trained in the workflow"):
         jobs.pretraining_settings(study, "minilm")
-
-
-def test_a_model_with_an_adapter_is_compared_with_the_whole_one_of_its_weights(
-    config: dict[str, Any],
-) -> None:
-    models = config["models"]
-    lora = {"kind": "lora", "rank": 4, "alpha": 8}
-    models["lora"] = {**models["minilm"], "adapter": lora}
-    other = {**models["minilm"]["source"], "folder": "elsewhere"}
-    models["alone"] = {**models["minilm"], "source": other, "adapter": lora}
-    study = validate(config)
-    assert relations.adapter_pairs(study) == [("minilm", "lora")]
-    assert "adapter-pairs" in jobs.analyses(study)
-    models["lora"]["adapter"] = None
-    assert "adapter-pairs" not in jobs.analyses(validate(config))

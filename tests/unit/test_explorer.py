@@ -25,13 +25,8 @@ pytestmark = pytest.mark.slow
 
 FILES = Path(page_module.__file__).parent
 NAMES = (
-    "scores",
-    "probes",
-    "attention",
-    "association",
-    "association-points",
-    "similarity",
-    "layer_localization",
+    *("scores", "probes", "attention", "association", "association-points"),
+    *("similarity", "layer_localization"),
     *(*further.TABLES, "head_importance", "error_analysis"),
 )
 STATISTIC = ("value", "low", "high", "n", "models", "p_corrected")
@@ -172,9 +167,8 @@ def test_confidence_and_classes_are_those_of_the_table(
         elif row["measure"] == "bin_accuracy":
             bins = found["bins"][row["model"]][row["variant"]]
             assert any(same(b[1], row["value"]) and b[2] == row["n"] for b in bins)
-    assert content["tasks"]["one-ner"]["evaluation"]["columns"][:3] == [
-        "ECE", "Brier", "F1, seen entities",
-    ]  # fmt: skip
+    columns = content["tasks"]["one-ner"]["evaluation"]["columns"]
+    assert columns[:3] == ["ECE", "Brier", "F1, seen entities"]
 
 
 def test_heads_are_those_of_the_tables(tables: dict[str, Path], content: Row) -> None:

@@ -20,6 +20,7 @@ from tiny_families import (
     save_family,
     table,
     tokenizer_of,
+    without_weights,
 )
 from tiny_models import TEXTS
 from transformers import AutoConfig, AutoModel
@@ -394,16 +395,3 @@ def test_a_resumed_pass_is_the_whole_one(study: Study) -> None:
         with resumed(model, 1, changed, states.beside[0]):
             assert not torch.allclose(model(**batch).logits, plain, atol=1e-3)
     assert states[0].shape == (*batch["input_ids"].shape, WIDTH)
-
-
-def without_weights(projection: Any, head: int, heads: int) -> None:
-    """Set the weights to 0 that a projection has for the outputs of a head."""
-    if hasattr(projection, "post_attention"):  # XLNet: width x heads x width of a head
-        projection.o[:, head] = 0
-        return
-    projection.weight = torch.nn.Parameter(projection.weight.clone())  # ALBERT's layers share it
-    weight = projection.weight  # outputs x inputs; of GPT-2's Conv1D inputs x outputs
-    weight = weight if isinstance(projection, torch.nn.Linear) else weight.T
-    each = WIDTH // HEADS
-    assert heads * each <= weight.shape[1]
-    weight[:, head * each : (head + 1) * each] = 0

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from layerscope.tables.probe_intervals import Scorer
 from scipy.integrate import quad
 from scipy.stats import norm
 from synthetic_tables import run_program
@@ -23,6 +22,7 @@ from layerscope.config.statistics import Statistics
 from layerscope.core.errors import UserError
 from layerscope.core.formats import ActivationWriter, read_table
 from layerscope.core.formats.pointwise import Pointwise, PointwiseFile
+from layerscope.statistics.probe_intervals import Scorer
 from layerscope.tables.usable_information import resampled
 
 Array = np.ndarray

@@ -214,5 +214,18 @@ def table() -> str:
     return "\n".join(lines)
 
 
+def without_weights(projection: Any, head: int, heads: int) -> None:
+    """Set the weights to 0 that a projection has for the outputs of a head."""
+    if hasattr(projection, "post_attention"):  # XLNet: width x heads x width of a head
+        projection.o[:, head] = 0
+        return
+    projection.weight = torch.nn.Parameter(projection.weight.clone())  # ALBERT's layers share it
+    weight = projection.weight  # outputs x inputs; of GPT-2's Conv1D inputs x outputs
+    weight = weight if isinstance(projection, torch.nn.Linear) else weight.T
+    each = WIDTH // HEADS
+    assert heads * each <= weight.shape[1]
+    weight[:, head * each : (head + 1) * each] = 0
+
+
 if __name__ == "__main__":
     print(table())

@@ -18,7 +18,7 @@ from layerscope.core.formats.pointwise import Place, Pointwise, PointwiseFile
 from layerscope.core.table_files import Row, Sources, Table, path_parts
 from layerscope.core.variants import PRETRAINED
 from layerscope.statistics.inference import Floats, group_sums
-from layerscope.tables.probe_intervals import Resampled, Scorer
+from layerscope.statistics.probe_intervals import Resampled, Scorer
 from layerscope.tables.probes import INTERVALS, members, named, with_gains
 
 #: Ends the name of the file of bits, which lies beside the table.
