@@ -70,9 +70,7 @@ def pointwise_information(wildcards):
     """Bits of test rows, beside the usable information of each variant."""
     files = of_variants("usable_information", VARIANTS)(wildcards)
     return {
-        "pointwise": [
-            path.replace(".parquet", ".pointwise.parquet") for path in files
-        ]
+        "pointwise": [path.replace(".parquet", ".pointwise.parquet") for path in files]
     }
 
 

@@ -190,7 +190,9 @@ def of_view(train: str | Path, test: str | Path, view: str, merge_tags: bool = F
             rows += _rows({"view": view, "family": family, "layer": layer}, value, each)
             bits[family].append(each.pointwise)
     frequent = -np.log2(frequencies(known.labels, classes))
-    keys = {name: known.test_keys[name] for name in ("example_id", "group_id", "word_index")}
+    keys: dict[str, Any] = {
+        name: known.test_keys[name] for name in ("example_id", "group_id", "word_index")
+    }
     keys |= {"label": [known.names[code] for code in known.truth]}
     keys |= {"label_bits": frequent[known.truth].astype(np.float32)}
     blocks = [

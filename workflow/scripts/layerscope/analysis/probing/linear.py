@@ -78,7 +78,7 @@ class Start(NamedTuple):
     parameters: Floats | None
 
 
-def mixed(shares: Floats, seen: int | Floats) -> Floats:
+def mixed(shares: Floats, seen: float | Floats) -> Floats:
     """Probabilities with equal ones mixed in, as if one row more than `seen` had been seen.
 
     Classes are the last axis. No class has probability 0, whatever a probe has seen.
