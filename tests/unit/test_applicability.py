@@ -18,10 +18,10 @@ from layerscope.core.applicability import (
 )
 from layerscope.core.errors import UserError
 from layerscope.core.formats import SCHEMAS, file_metadata, write_table
-from layerscope.core.table_files import Sources, join
+from layerscope.core.table_files import Drawn, Sources, join
 from layerscope.evaluation import association
 from layerscope.explorer.content import contents
-from layerscope.figures import attention, heads
+from layerscope.figures import attention, head_importance, heads
 from layerscope.figures.style import missing_handles
 from layerscope.tables import not_applicable
 
@@ -113,6 +113,20 @@ def test_the_explorer_has_the_reasons() -> None:
     task = contents("s", tables, 0.9)["tasks"]["t"]
     assert task["missing"] == {"mamba": {"attention": "none"}}
     assert task["models"] == ["mamba"]
+
+
+@pytest.mark.parametrize("name", ["attention", "head_importance"])
+def test_a_task_without_any_model_has_a_figure_that_says_so(name: str, tmp_path: Path) -> None:
+    """Though its tables have no rows of the task."""
+    drawn: Any = {"attention": attention, "head_importance": head_importance}[name]
+    tables = [name, "head_correlations"] if name == "head_importance" else [name]
+    paths = {table: [str(tmp_path / f"{table}.parquet")] for table in tables}
+    for table, (path,) in paths.items():
+        write_table(path, f"{table}-table", [], MISSING)
+    (text,) = drawn.figure(Drawn(paths, "b")).texts
+    assert text.get_text().startswith("Not applicable: no model here has attention ")
+    with pytest.raises(UserError, match="no task 'c'; allowed: none, it is empty"):
+        drawn.figure(Drawn(paths, "c"))
 
 
 @pytest.mark.parametrize("drawn", [attention, heads])

@@ -16,6 +16,8 @@ import numpy as np
 import pandas as pd
 
 from layerscope.config.statistics import Statistics
+from layerscope.core.applicability import merged
+from layerscope.core.formats import file_metadata
 from layerscope.core.table_files import Row, Sources, Table, number
 from layerscope.statistics.inference import Floats
 from layerscope.statistics.within_layers import correlations, mean_correlation, permuted_p
@@ -98,4 +100,6 @@ def tabulate(sources: Sources) -> dict[str, Table]:
         models = rows.groupby("model", sort=False)
         return [row for _, own in models for row in correlation_rows(own, seed)]
 
-    return {"head_correlations": Table(map(of_task, sources.tasks("head_importance")))}
+    described = file_metadata(sources.path("head_importance"), "head_importance-table")
+    blocks = map(of_task, sources.tasks("head_importance"))
+    return {"head_correlations": Table(blocks, merged([described]))}

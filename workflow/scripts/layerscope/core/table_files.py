@@ -168,7 +168,7 @@ def read_frame(
         measures: values of the column `measure` to read; None for all.
 
     Raises:
-        UserError: the table is of another kind or does not hold the task.
+        UserError: the table is of another kind, or has no rows of the task and no reason why not.
     """
     wanted = pc.scalar(True) if task is None else pc.field("task") == task
     if measures is not None:
@@ -176,7 +176,8 @@ def read_frame(
     chosen = read_table(path, kind, rows=wanted)
     if task is not None and not len(chosen):
         known = tasks_of(path, kind)
-        if task not in known:
+        missing = missing_models(file_metadata(path, kind), task)
+        if task not in known and not missing:
             names = ", ".join(known) or "none, it is empty"
             raise UserError(f"{path}: no task '{task}'; allowed: {names}")
     return chosen.to_pandas()
