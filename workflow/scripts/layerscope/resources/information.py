@@ -13,8 +13,8 @@ from layerscope.resources.sizes import ModelSize, TaskSize
 #: Units of perceptrons; how many are tried together, in each part of the rows with each penalty, of
 #: true and permuted labels; and those learned from all rows, or a draw (`analysis.probing.mlp`).
 UNITS, TRIED, REFITTED = 32, 3 * 3 * 2, 2 + 5
-#: Rows of a step, and steps until no set of labels gains, half of what is allowed at most, or how
-#: often they pass over the rows; and seconds of a step that products do not take.
+#: Rows of a step, and steps, or how often they pass over the rows, half of what is allowed; and
+#: seconds of a step that products do not take.
 BATCH, STEPS, PASSES, STEP = 512, 128, 4, 1e-3
 
 

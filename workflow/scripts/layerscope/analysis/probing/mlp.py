@@ -38,7 +38,7 @@ PENALTIES = (1e-1, 1e-2, 1e-3)
 #: The number of steps is chosen from none and doubles of the first of these. Training goes on at
 #: least to the second, and then until no set of labels gains; at most to the third, or as often as
 #: passes over all rows.
-SHORTEST, LEAST, MOST, PASSES = 4, 64, 256, 8
+SHORTEST, LEAST, MOST, PASSES = 4, 32, 128, 8
 #: Rows that are answered together.
 BLOCK = 4096
 
