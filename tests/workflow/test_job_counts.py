@@ -218,6 +218,7 @@ def test_merged_tags_are_for_what_learns_from_entities(tmp_path: Path) -> None:
     jobs = plan(ROOT, tmp_path / "run", write_config(tmp_path / "study.yaml", config))
     told = {(job.rule, job.of("task")) for job in jobs if "--merge-tags" in job.command}
     rules = ("finetune", "extract_finetuned", "probe", "intervene", "patch", "head_lens")
+    rules += ("representation_quality",)
     assert told == {(rule, "hpo-ner") for rule in rules}
 
 
