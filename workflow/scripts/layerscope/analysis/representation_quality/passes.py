@@ -56,14 +56,12 @@ def encode(loaded: LoadedModel, texts: Sequence[Text], limit: int) -> list[Encod
     return sequences
 
 
-def _real(
-    sequences: Sequence[Encoded], batch: Mapping[str, torch.Tensor], device: torch.device
-) -> torch.Tensor:
-    """Tokens that count, batch x tokens."""
+def _real(sequences: Sequence[Encoded], batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """Tokens that count, batch x tokens, on the host."""
     real = batch["attention_mask"].bool().cpu()
     for row, sequence in enumerate(sequences):
         real[row, list(sequence.special)] = False
-    return real.to(device)
+    return real
 
 
 def passed(
@@ -87,8 +85,9 @@ def passed(
             indices: list[int], batch: Mapping[str, torch.Tensor], output: Any
         ) -> list[dict[str, Any]]:
             found: list[dict[str, Any]] = []
+            counted = _real([sequences[index] for index in indices], batch)
             for states in layers(output.hidden_states):
-                real = _real([sequences[i] for i in indices], batch, states.device)
+                real = counted.to(states.device)  # of a model on several devices
                 weights = real.float() / real.sum(dim=1, keepdim=True)
                 values = {"vectors": torch.bmm(weights.unsqueeze(1), states.float())[:, 0]}
                 if tokens:
