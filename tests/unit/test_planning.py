@@ -240,7 +240,7 @@ def test_fine_tuning_takes_time_in_proportion_to_its_fraction() -> None:
 
 def test_arithmetic_of_fine_tuning_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     """BERT-base on 1,000 examples of 51 sub-words, one epoch, on a core: 6 operations a weight."""
-    from layerscope.resources import needs as module
+    from layerscope.resources import computing as module
 
     monkeypatch.setattr(module, "GPU_FROM", 1e9)
     study = paper(
@@ -277,7 +277,7 @@ def test_measured_rates_of_a_gpu_stand_in_for_assumed_ones(
     elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from layerscope.resources import estimate as words
-    from layerscope.resources import needs as module
+    from layerscope.resources import computing as module
 
     study, sizes = paper(), read_sizes(paper())
     for part in (module, words):
