@@ -134,7 +134,7 @@ def test_a_setting_and_a_module_together(study: Finished, tmp_path: Path) -> Non
         "Because a setting changed": FASTER,
         "Because code changed": [
             f"{jobs}: layerscope.analysis.probing.linear"
-            for jobs in ("intervene (8 jobs)", "probe (32 jobs)")
+            for jobs in ("intervene (8 jobs)", "probe (32 jobs)", "usable_information (16 jobs)")
         ],
     }
 

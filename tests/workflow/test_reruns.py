@@ -182,8 +182,7 @@ CASES: dict[str, tuple[Change, Chosen]] = {
         edited("layerscope/statistics/metrics.py"),
         any_of(
             *map(of_rule, ("probe", "baseline", "score", "intervene", "patch", "head_lens")),
-            of_rule("usable_information"),
-            of_rule("part_error_analysis"),
+            *map(of_rule, ("head_importance", "usable_information", "part_error_analysis")),
         ),
     ),
     "how tags are read: `data/iob.py`": (edited("layerscope/data/iob.py"), made_from_text),
@@ -278,6 +277,7 @@ SETTINGS: list[list[tuple[str, Any, Chosen]]] = [
                     "part_attention",
                     "part_error_analysis",
                     "part_probes",
+                    "part_representation_quality",
                     "part_significance",
                     "part_usable_information",
                     "table_association",
@@ -304,7 +304,7 @@ def test_settings_rerun_their_own_jobs(
 @pytest.mark.slow
 def test_an_edit_of_a_rule_s_command(setup: Setup, finished: Finished) -> None:
     def edit(text: str) -> str:
-        return text.replace("--seed {wildcards.seed}", "--seed 1{wildcards.seed}")
+        return text.replace("--seed {params.seed}", "--seed 1{params.seed}")
 
     changed = written("workflow/rules/train.smk", edit)(setup)
     _same(changed.plan(), with_downstream(finished.everything, of_rule("finetune")))
