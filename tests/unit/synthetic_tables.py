@@ -147,7 +147,8 @@ def _variance_differences(scores: Path) -> list[dict[str, Any]]:
     ]
     return [
         {"task": task, "model": one, "other": other, "measure": measure, "value": -0.04,
-         "low": -0.06, "high": -0.02, "p": 0.001, "p_corrected": 0.004, "chance": 0.055}
+         "low": -0.06, "high": -0.02, "p": 0.001, "p_corrected": 0.004, "not_drawn": None,
+         "chance": 0.055}
         for task, one, other in pairs
         for measure in ("score", "attention JSD")
     ]  # fmt: skip

@@ -25,7 +25,7 @@ def test_additive_effects_leave_no_residual_and_nothing_varies_by_nothing() -> N
     assert found.mean == pytest.approx(101 / 3)
     flat = crossed(np.full((2, 3), 0.1), 0.95)
     assert flat[:4] == ((0, 0, 0),) * 4
-    assert flat.mean == 0
+    assert (flat.mean, flat.cell_df) == (0, 1)
 
 
 @pytest.mark.slow

@@ -276,8 +276,8 @@ def write_rates(folder: Path, content: Any) -> Path:
 def test_measured_rates_of_a_gpu_stand_in_for_assumed_ones(
     elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from layerscope.resources import estimate as words
     from layerscope.resources import computing as module
+    from layerscope.resources import estimate as words
 
     study, sizes = paper(), read_sizes(paper())
     for part in (module, words):

@@ -15,7 +15,7 @@ import pandas as pd
 from layerscope.config.statistics import AdapterSettings
 from layerscope.core.measures import task_metrics
 from layerscope.core.table_files import Sources, Table, number
-from layerscope.evaluation.inside import by_layer, difference
+from layerscope.evaluation.inside import CKA, by_layer, difference
 from layerscope.evaluation.significance import holm
 
 Row = dict[str, Any]
@@ -45,7 +45,7 @@ def inner_rows(inner: pd.DataFrame, whole: str, adapter: str, confidence: float)
     """How the two differ inside, by measure: the mean of all layers, then each layer.
 
     The p of means of layers are corrected for the number of measures, those of layers for the
-    number of layers (Holm).
+    number of layers (Holm). CKA is not tested: the rows that it is of are not drawn.
 
     Args:
         inner: one task's rows of `by_layer`.
@@ -58,12 +58,13 @@ def inner_rows(inner: pd.DataFrame, whole: str, adapter: str, confidence: float)
     layers: list[Row] = []
     for measure in dict.fromkeys(name for name in inner["measure"] if name in shared):
         one, other = (side[side["measure"] == measure] for side in sides.values())
+        drawn = not measure.startswith(CKA)
         averaged = (_mean_of_layers(one), _mean_of_layers(other))
-        means.append({"measure": measure, **_compared(*averaged, confidence)})
+        means.append({"measure": measure, **_compared(*averaged, confidence, drawn)})
         own, there = [], dict(iter(other.groupby("layer")))
         for layer, at in one[one["layer"].isin(there)].groupby("layer"):
             known = {"measure": measure, "layer": int(layer), "depth": float(at["depth"].iloc[0])}
-            own.append(known | _compared(at, there[layer], confidence))
+            own.append(known | _compared(at, there[layer], confidence, drawn))
         layers += _corrected(own)
     return [*_corrected(means), *layers]
 
@@ -73,8 +74,10 @@ def _mean_of_layers(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.groupby("variant", sort=False)[["value", "error"]].mean()
 
 
-def _compared(one: pd.DataFrame, other: pd.DataFrame, confidence: float) -> Row:
+def _compared(one: pd.DataFrame, other: pd.DataFrame, confidence: float, drawn: bool) -> Row:
+    """`drawn`: whether everything was that could have come out otherwise; else p is null."""
     value, low, high, p = difference(one, other, confidence)
+    p = p if drawn else float("nan")
     return {
         "of_whole": float(one["value"].mean()), "of_adapter": float(other["value"].mean()),
         "value": value, "low": number(low), "high": number(high), "p": number(p),

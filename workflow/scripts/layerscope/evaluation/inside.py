@@ -50,7 +50,9 @@ def by_layer(sources: Sources, task: str, metric: str, confidence: float) -> pd.
 
 
 def _error(rows: pd.DataFrame, confidence: float) -> pd.Series:
-    return (rows["high"] - rows["low"]) / 2 / NormalDist().inv_cdf((1 + confidence) / 2)
+    """Of the wider side: an interval of a score near 1 is cut off on the other."""
+    far = np.maximum(rows["high"] - rows["value"], rows["value"] - rows["low"])
+    return far / NormalDist().inv_cdf((1 + confidence) / 2)
 
 
 def _probes(rows: pd.DataFrame, metric: str, confidence: float) -> pd.DataFrame:

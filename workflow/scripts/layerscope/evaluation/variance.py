@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow.compute as pc
+from scipy.stats import norm, t
 
 from layerscope.config.statistics import VarianceSettings
 from layerscope.core.encodings import main_views
@@ -23,7 +24,7 @@ from layerscope.core.measures import TASK_METRICS
 from layerscope.core.table_files import Sources, Table, number, path_parts
 from layerscope.evaluation.prediction_files import group_counts, read_predictions
 from layerscope.evaluation.significance import holm
-from layerscope.statistics.components import Component, crossed
+from layerscope.statistics.components import Component, Crossed, crossed
 from layerscope.statistics.crossed import (
     MANY,
     Spread,
@@ -49,12 +50,17 @@ class Measured(NamedTuple):
     Attributes:
         values: training seeds x samples.
         examples: variance over test examples of the mean of all trainings; NaN if not known.
-        rows: the same over draws of the rows that probes learn from, of one draw.
+        rows: the same over draws of the rows that probes learn from, of one draw; NaN if there are
+            no draws, or no probe.
+        draws: how many draws there are.
+        missing: what else the measure could have varied by, and was not drawn.
     """
 
     values: Floats
     examples: float = float("nan")
     rows: float = float("nan")
+    draws: int = 0
+    missing: str | None = None
 
 
 def score_of(files: Sequence[Sequence[str]]) -> Measured:
@@ -113,11 +119,15 @@ def _measured(curves: Sequence[Sequence[Resampled]], statistic: Statistic) -> Me
     draws = np.mean([statistic(curve.draws) for curve in every], axis=0)
     rows = np.mean([statistic(curve.rows) for curve in every], axis=0)
     drawn = float(rows.var(ddof=1)) if len(rows) > 1 else float("nan")
-    return Measured(np.asarray(values), float(draws.var(ddof=1)), drawn)
+    missing = None if len(rows) > 1 else ROWS
+    return Measured(np.asarray(values), float(draws.var(ddof=1)), drawn, len(rows), missing)
 
 
 def attention_of(files: Sequence[Sequence[str]]) -> Measured:
-    """JSD of attention before and after, the mean over layers, heads and examples."""
+    """JSD of attention before and after, the mean over layers, heads and examples.
+
+    Examples are taken to be independent, also those of a group, which the files do not name.
+    """
     by_example = []
     for line in files:
         for path in line:
@@ -143,7 +153,8 @@ def similarity_of(files: Sequence[Sequence[str]]) -> Iterator[tuple[str, Measure
             ]
             for line in tables
         ]
-        yield f"{view} view: CKA with the pre-trained model", Measured(np.asarray(values))
+        found = Measured(np.asarray(values), missing=EXAMPLES)
+        yield f"{view} view: CKA with the pre-trained model", found
 
 
 def component_rows(found: Measured, confidence: float) -> list[Row]:
@@ -170,24 +181,42 @@ def difference_row(one: Measured, other: Measured, confidence: float) -> Row:
     """How two groups' means differ, with all that they vary by.
 
     Samples, test examples and probe rows are shared, and taken to be drawn apart, which can only
-    make the true interval narrower.
+    make the true interval narrower. A variance from few draws of the rows is widened as Student's
+    interval is.
+
+    Returns:
+        `p` is of what was drawn; `not_drawn` names what was not.
     """
     sides = [crossed(each.values, confidence) for each in (one, other)]
     seeds = sum(side.mean for side in sides)
     df = min(side.mean_df for side in sides)
     if seeds:
         df = seeds**2 / sum(side.mean**2 / side.mean_df for side in sides)
-    others = float(np.nansum([one.examples, other.examples, one.rows, other.rows]))
+    others = float(np.nansum([one.examples, other.examples, _of_few(one), _of_few(other)]))
     value = float(other.values.mean() - one.values.mean())
     spread = Spread(seeds, df, others, MANY)
     p = two_sided_p(value, spread)
     half = half_width(spread, confidence) if np.isfinite(p) else float("nan")
-    # Two trainings on other samples differ by more than this in one case of twenty by chance.
-    cell = np.mean([side.cell.variance for side in sides])
     return {
         "value": value, "low": number(value - half), "high": number(value + half), "p": number(p),
-        "chance": 1.96 * float(np.sqrt(2 * cell)),
+        "not_drawn": one.missing or other.missing, "chance": _chance(sides),
     }  # fmt: skip
+
+
+def _of_few(found: Measured) -> float:
+    """Variance over draws of the rows, as a normal one that gives Student's interval."""
+    if found.draws < 2:
+        return found.rows
+    return found.rows * float(t.ppf(0.975, found.draws - 1) / norm.ppf(0.975)) ** 2
+
+
+def _chance(sides: Sequence[Crossed]) -> float:
+    """What one training of each model, with its own seed and sample, exceed in one of twenty."""
+    cells = [side.cell.variance for side in sides]
+    if not any(cells):
+        return 0.0
+    df = sum(cells) ** 2 / sum(c**2 / s.cell_df for c, s in zip(cells, sides, strict=True))
+    return float(t.ppf(0.975, df) * np.sqrt(sum(cells)))
 
 
 def task_rows(
@@ -220,7 +249,10 @@ def task_rows(
         for name, by_group in measured.items()
         for one, other in combinations(by_group, 2)
     ]
-    known = [float("nan") if row["p"] is None else row["p"] for row in differences]
+    # What was not drawn could have come out otherwise: such a difference is not tested.
+    known = [
+        float("nan") if row["p"] is None or row["not_drawn"] else row["p"] for row in differences
+    ]
     for row, adjusted in zip(differences, holm(known), strict=True):
         row["p_corrected"] = number(adjusted)
     return components, differences

@@ -32,6 +32,7 @@ class Crossed(NamedTuple):
         rows, columns: main effects.
         residual: what a cell has beside them: interaction, and whatever else differs by cell.
         cell: all three, the variance of one cell drawn with its own row and column.
+        cell_df: its degrees of freedom.
         mean: the variance of the mean over all cells.
         mean_df: its degrees of freedom.
     """
@@ -40,6 +41,7 @@ class Crossed(NamedTuple):
     columns: Component
     residual: Component
     cell: Component
+    cell_df: float
     mean: float
     mean_df: float
 
@@ -92,7 +94,7 @@ def crossed(values: Floats, confidence: float) -> Crossed:
 
     The mean over all cells varies by rows, columns and residual. Its estimate subtracts a mean
     square, so it is never taken for less than that of rows or of columns alone, and its degrees of
-    freedom are Satterthwaite's of these two.
+    freedom are Satterthwaite's of these two. Those of a cell are Satterthwaite's of all three.
 
     Args:
         values: at least two rows and two columns, all finite.
@@ -103,6 +105,7 @@ def crossed(values: Floats, confidence: float) -> Crossed:
     row, column, rest = squares
     df = np.array([a - 1, b - 1, (a - 1) * (b - 1)])
     weights = np.array([1 / b, 1 / a, 1 - 1 / a - 1 / b])
+    parts = weights * np.array(squares)
     mean = max(row + column - rest, row, column) / (a * b)
     both = row**2 / df[0] + column**2 / df[1]
     return Crossed(
@@ -110,6 +113,7 @@ def crossed(values: Floats, confidence: float) -> Crossed:
         columns=_difference(column, df[1], rest, df[2], a, confidence),
         residual=_sum(np.array([rest]), df[2:], np.ones(1), confidence),
         cell=_sum(np.array(squares), df, weights, confidence),
+        cell_df=float(parts.sum() ** 2 / (parts**2 / df).sum()) if parts.any() else float(min(df)),
         mean=mean,
         mean_df=(row + column) ** 2 / both if both else float(min(df[:2])),
     )

@@ -33,7 +33,7 @@ def _of_pair(rows: pd.DataFrame) -> Iterator[str]:
             f"{both} score alike: the difference, {found}, is within {score['margin']:g} (p = "
             f"{score['p_equivalent']:.3f} for equivalence)."
         )
-    means = inner[inner["layer"].isna()]
+    means = inner[inner["layer"].isna() & inner["p_corrected"].notna()]
     apart = means[means["p_corrected"] <= LEVEL]
     if apart.empty:
         yield (

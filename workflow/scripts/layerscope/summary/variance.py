@@ -43,24 +43,19 @@ def _scores(rows: pd.DataFrame) -> Iterator[str]:
 
 def _apart(rows: pd.DataFrame) -> Iterator[str]:
     for (model, other), own in rows.groupby(["model", "other"], sort=False):
+        own = own[own["p_corrected"].notna()]
         far = own[own["p_corrected"] <= LEVEL]
         named = f"{other} and {model}"
         if far.empty:
             yield (
-                f"{named} differ in none of {len(own)} measures by more than seeds, samples, test "
-                "examples and probe rows would give."
+                f"{named} differ in none of {len(own)} measures by more than seeds, samples of "
+                "this training data, test examples and probe rows would give."
             )
             continue
         parts = [
             f"{row.measure} ({Interval(row.value, row.low, row.high)})" for row in far.itertuples()
         ]
         yield (
-            f"Beyond seeds, samples, test examples and probe rows, {named} differ in "
-            f"{len(far)} of {len(own)} measures: {listed(parts)}."
+            f"Beyond seeds, samples of this training data, test examples and probe rows, {named} "
+            f"differ in {len(far)} of {len(own)} measures: {listed(parts)}."
         )
-        single = far[far["value"].abs() <= far["chance"]]
-        if len(single):
-            yield (
-                f"With one training of each, chance would give a difference like that of {named} "
-                f"in {listed(list(single['measure']))} in more than one case of twenty."
-            )

@@ -272,6 +272,7 @@ TABLE_SCHEMAS: dict[str, dict[str, pa.DataType]] = {
         "high": pa.float64(),
         "p": pa.float64(),
         "p_corrected": pa.float64(),
+        "not_drawn": pa.string(),
         "chance": pa.float64(),
     },
     # `label` is a class or type of entity, `bin` one of confidence from 0; n is summed over seeds.
