@@ -23,10 +23,12 @@ from layerscope import catalogue
 from layerscope.run_records.content import ENDING
 
 pytestmark = pytest.mark.xdist_group("miniature")
+#: Conditions of analyses that do not hold in it.
+LACKS = {"references", "adapter-pairs", "training-repeats"}
 FIGURES = [
     figure.stem.format(task=task)
     for figure in catalogue.FIGURES
-    if "references" not in figure.needs
+    if LACKS.isdisjoint(figure.needs)
     for task in (TASKS if figure.by_task else [None])
 ]
 
