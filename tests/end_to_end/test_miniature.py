@@ -24,7 +24,10 @@ from layerscope.run_records.content import ENDING
 
 pytestmark = pytest.mark.xdist_group("miniature")
 #: Conditions of analyses that do not hold in it.
-LACKS = {"references", "adapter-pairs", "training-repeats"}
+LACKS = {
+    *("references", "adapter-pairs", "training-repeats"),
+    *("representation_quality", "usable_information"),
+}
 FIGURES = [
     figure.stem.format(task=task)
     for figure in catalogue.FIGURES

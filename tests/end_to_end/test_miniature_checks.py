@@ -6,12 +6,10 @@ import itertools
 import json
 from pathlib import Path
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from miniature import MODELS, TASKS, TUNED, VARIANTS, VIEWS, distinct, rows_of
+from miniature import MODELS, TASKS, TUNED, distinct, rows_of
 
-from layerscope.core.formats.pointwise import PointwiseFile
 from layerscope.run_records.content import ENDING
 
 pytestmark = pytest.mark.xdist_group("miniature")
@@ -81,32 +79,6 @@ def test_patches_of_every_tuned_model_lie_between_its_score_and_that_of_before(
     assert any(row["change"] for row in rows)
 
 
-def test_representations_are_described_before_and_after_fine_tuning(results: Path) -> None:
-    """Of every layer, with random weights too; from rows that no variant was fine-tuned on."""
-    rows = rows_of(results, "representation_quality")
-    variants = {"pretrained", "random-s0", *TUNED}
-    measures = {"dataset_entropy", "prompt_entropy", "effective_rank", "curvature", "invariance"}
-    assert distinct(rows, "task", "model", "variant", "layer", "measure") == {
-        (task, model, variant, layer, measure)
-        for task in TASKS
-        for model, layers in MODELS.items()
-        for variant in variants
-        for layer in range(layers + 1)
-        for measure in measures
-    }
-    for row in rows:
-        value, measure = row["value"], row["measure"]
-        if "entropy" in measure:
-            assert 0 <= value <= 1 + 1e-9, row
-        elif measure == "effective_rank":
-            assert 1 <= value <= row["texts"], row
-        elif measure == "curvature":
-            assert 0 < value < 180, row
-        else:
-            assert -1 < value < 1.5, row
-        assert (row["low"] is None) == (measure in ("dataset_entropy", "effective_rank")), row
-
-
 def test_the_head_lens_ends_at_the_model_s_own_scores(results: Path) -> None:
     """And its maps learn from no group of the test rows."""
     rows = rows_of(results, "head_lens")
@@ -165,26 +137,3 @@ def test_the_importance_of_every_head_is_of_the_rows_that_probes_learn_from(resu
             assert set(read["example_id"].to_pylist()) == set(sample["example_id"].to_pylist())
     correlations = rows_of(results, "head_correlations")
     assert distinct(correlations, "task", "model") == {*itertools.product(TASKS, MODELS)}
-
-
-def test_usable_information_is_the_mean_of_the_bits_of_each_test_row(results: Path) -> None:
-    rows = rows_of(results, "usable_information")
-    assert distinct(rows, "task", "model", "variant", "view", "family", "layer") == {
-        (task, model, variant, view, family, layer)
-        for task, (model, last) in itertools.product(TASKS, MODELS.items())
-        for variant in (*VARIANTS, "random", "f50")
-        for view, family in itertools.product(VIEWS[task], ("linear", "mlp"))
-        for layer in range(last + 1)
-    }
-    for row in rows:
-        assert row["low"] <= row["value"] <= row["high"], row
-        assert (row["gain"] is not None) == (row["percent"] > 0)
-        if row["variant"] not in VARIANTS or row["layer"]:
-            continue
-        folder = results / "usable_information" / row["task"] / row["model"]
-        file = PointwiseFile(folder / f"{row['variant']}.pointwise.parquet")
-        block = file.block((row["view"], row["family"]))
-        assert row["value"] == pytest.approx(block.bits[:, 0].mean(dtype=np.float64), abs=1e-6)
-        test = results / "activations" / row["task"] / row["model"] / row["variant"]
-        keys = pq.read_table(test / row["view"] / "test.parquet", columns=["example_id"])
-        assert block.keys["example_id"] == keys["example_id"].to_pylist()

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.xdist_group("miniature")
 
 TABLES = catalogue.table_names(
     {*catalogue.SWITCHES, "models", "attention", "interventions", "pretrained-here"}
+    - {"representation_quality", "usable_information"}
 )
 
 

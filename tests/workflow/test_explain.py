@@ -134,7 +134,7 @@ def test_a_setting_and_a_module_together(study: Finished, tmp_path: Path) -> Non
         "Because a setting changed": FASTER,
         "Because code changed": [
             f"{jobs}: layerscope.analysis.probing.linear"
-            for jobs in ("intervene (8 jobs)", "probe (32 jobs)", "usable_information (16 jobs)")
+            for jobs in ("intervene (8 jobs)", "probe (32 jobs)")
         ],
     }
 
@@ -190,18 +190,14 @@ def test_a_model_added(study: Finished, tmp_path: Path) -> None:
         "part_interventions, gpt-more (2 jobs)",
         "part_patching, gpt-more (2 jobs)",
         "part_probes, gpt-more (2 jobs)",
-        "part_representation_quality, gpt-more (2 jobs)",
         "part_similarity, gpt-more (2 jobs)",
         "part_training, gpt-more (2 jobs)",
-        "part_usable_information, gpt-more (2 jobs)",
         "part_weight_change, gpt-more (2 jobs)",
         "patch, gpt-more (4 jobs)",
         "pretrain, gpt-more (1 job)",
         "probe, gpt-more (16 jobs)",
-        "representation_quality, gpt-more (8 jobs)",
         "score, gpt-more (2 jobs)",
         "similarity, gpt-more (8 jobs)",
-        "usable_information, gpt-more (8 jobs)",
     ]
     assert "configuration (1 job): models.gpt-more added" in told["Because a setting changed"]
 

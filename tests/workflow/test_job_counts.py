@@ -220,7 +220,7 @@ def test_the_formula_in_plain_numbers() -> None:
     costly = ("pretrain", "finetune", "extract_base", "extract_finetuned", "probe")
     assert [miniature[rule] for rule in costly] == [1, 8, 8, 8, 32]
     assert [demo[rule] for rule in costly] == [3, 32, 16, 32, 96]
-    assert sum(miniature.values()) == 295
+    assert sum(miniature.values()) == 249
 
 
 def test_merged_tags_are_for_what_learns_from_entities(tmp_path: Path) -> None:
@@ -228,7 +228,7 @@ def test_merged_tags_are_for_what_learns_from_entities(tmp_path: Path) -> None:
     jobs = plan(ROOT, tmp_path / "run", write_config(tmp_path / "study.yaml", config))
     told = {(job.rule, job.of("task")) for job in jobs if "--merge-tags" in job.command}
     rules = ("finetune", "extract_finetuned", "probe", "intervene", "patch", "head_lens")
-    rules += ("head_importance", "representation_quality", "usable_information")
+    rules += ("head_importance",)
     assert told == {(rule, "hpo-ner") for rule in rules}
 
 

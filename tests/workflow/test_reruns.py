@@ -166,9 +166,9 @@ CASES: dict[str, tuple[Change, Chosen]] = {
         edited("layerscope/figures/probes.py"),
         figures("probes"),
     ),
-    "code used by four figures: `figures/layers.py`": (
+    "code used by three figures: `figures/layers.py`": (
         edited("layerscope/figures/layers.py"),
-        figures("probes", "controls", "similarity", "representation_quality", "usable_information"),
+        figures("probes", "controls", "similarity"),
     ),
     "the style of all figures: `figures/style.py`": (
         edited("layerscope/figures/style.py"),
@@ -176,13 +176,13 @@ CASES: dict[str, tuple[Change, Chosen]] = {
     ),
     "one kind of probe: `analysis/probing/linear.py`": (
         edited("layerscope/analysis/probing/linear.py"),
-        calls("probe", "intervene", "usable_information"),
+        calls("probe", "intervene"),
     ),
     "how scores are computed: `statistics/metrics.py`": (
         edited("layerscope/statistics/metrics.py"),
         any_of(
             *map(of_rule, ("probe", "baseline", "score", "intervene", "patch", "head_lens")),
-            *map(of_rule, ("head_importance", "usable_information", "part_error_analysis")),
+            *map(of_rule, ("head_importance", "part_error_analysis")),
         ),
     ),
     "how tags are read: `data/iob.py`": (edited("layerscope/data/iob.py"), made_from_text),
@@ -277,9 +277,7 @@ SETTINGS: list[list[tuple[str, Any, Chosen]]] = [
                     "part_attention",
                     "part_error_analysis",
                     "part_probes",
-                    "part_representation_quality",
                     "part_significance",
-                    "part_usable_information",
                     "table_association",
                     "summary",
                 }

@@ -56,6 +56,7 @@ def jobs(run: Path) -> Plan:
         },
         "probes": ["linear"],
     }
+    config["analyses"] = {}  # all
     models = config["models"]
     models["lora"] = models["bert-tiny"] | {"adapter": {"kind": "lora", "rank": 2, "alpha": 4}}
     for seed in (1, 2):
