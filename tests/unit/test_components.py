@@ -38,7 +38,7 @@ def test_intervals_cover_and_components_are_unbiased(
     rows, columns, rest = deviations
     true = np.square([rows, columns, rest])
     true = np.array([*true, true.sum()])
-    draws, covered = 800, np.zeros(4)
+    draws, covered = 250, np.zeros(4)
     means = []
     for _ in range(draws):
         values = rest * rng.normal(size=shape)
@@ -48,4 +48,4 @@ def test_intervals_cover_and_components_are_unbiased(
         covered += [low <= t <= high for (_, low, high), t in zip(found[:4], true, strict=True)]
     # Cut off at 0, an interval of a component that is 0 covers it from above.
     assert (covered / draws >= 0.95 - 3 * np.sqrt(0.05 * 0.95 / draws)).all(), covered / draws
-    assert np.mean(means, axis=0) == pytest.approx(true[2:], rel=0.2)
+    assert np.mean(means, axis=0) == pytest.approx(true[2:], rel=0.3)

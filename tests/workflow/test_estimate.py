@@ -82,7 +82,7 @@ def test_the_table_is_printed_and_kept_and_nothing_else_happens(tmp_path: Path) 
     assert re.search(r"^extract_finetuned +core +\S+ MB +0 +0 +\S+ MB +\S+ MB$", memory, re.M)
     assert re.search(r"^finetune +core( +\S+ MB){5}$", memory, re.M)
     assert re.search(r"^every 2nd +capped .* \(this study\)$", kept, re.MULTILINE)
-    _, _, sent = kept.partition("\nJobs to submit now: 92. ")
+    _, _, sent = kept.partition("\nJobs to submit now: 93. ")
     rows = {row.split()[0]: " ".join(row.split()[1:]) for row in sent.splitlines() if row}
     assert rows["extract_finetuned"].startswith("8 1 11 min 33 min ")
     # Three of a variant: ten minutes once, and one for each.
