@@ -56,7 +56,7 @@ export function padded(values, share) {
 /* An empty chart with axes; x and y: {range, ticks, label}. */
 export function axes(holder, label, height, x, y) {
   const width = Math.max(holder.clientWidth, 200),
-    left = 46,
+    left = 54,
     bottom = 36,
     top = 8,
     right = 12;
