@@ -51,14 +51,14 @@ def test_equal_models_differ_in_at_most_one_test_of_twenty(error: float) -> None
     """Errors of examples are of the seeds' size where there are any; three seeds a side."""
     rng = np.random.default_rng(1)
     found = []
-    for _ in range(200):
+    for _ in range(120):
         sides = [
             pd.DataFrame({"value": rng.normal(size=3) + error * rng.normal(), "error": error})
             for _ in range(2)
         ]
         found.append(difference(*sides, 0.95))
     low, high, p = np.asarray(found)[:, 1:].T
-    assert (p <= 0.05).mean() <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 200)
+    assert (p <= 0.05).mean() <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 120)
     assert (p > 0.05) == pytest.approx((low < 0) & (high > 0))
 
 

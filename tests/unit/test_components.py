@@ -29,8 +29,13 @@ def test_additive_effects_leave_no_residual_and_nothing_varies_by_nothing() -> N
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("deviations", [(1, 1, 1), (0.1, 1, 0.5), (2, 0.3, 1), (0, 0, 1)])
-@pytest.mark.parametrize("shape", [(3, 3), (4, 6)])
+@pytest.mark.parametrize(
+    ("deviations", "shape"),
+    [
+        ((1, 1, 1), (3, 3)), ((0.1, 1, 0.5), (3, 3)), ((2, 0.3, 1), (3, 3)), ((0, 0, 1), (3, 3)),
+        ((1, 1, 1), (4, 6)),
+    ],
+)  # fmt: skip
 def test_intervals_cover_and_components_are_unbiased(
     deviations: tuple[float, float, float], shape: tuple[int, int]
 ) -> None:

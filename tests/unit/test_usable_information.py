@@ -198,7 +198,7 @@ def test_intervals_cover_the_information_of_further_rows_and_examples(
         return resampled(block, np.array([found.draws]).T, scorer)
 
     ends = []
-    for _ in range(80):
+    for _ in range(50):
         labels, truth = rng.integers(2, size=60), rng.integers(2, size=120)
         studied = [information(distance)]
         if gain:

@@ -121,14 +121,14 @@ def measured(rng: np.random.Generator, effect: float = 0.0, rows: float = 0.04) 
 @pytest.mark.parametrize("rows", [0.04, 4.0])
 def test_equal_models_differ_in_at_most_one_test_of_twenty(rows: float) -> None:
     rng = np.random.default_rng(0)
-    sides = [(measured(rng, rows=rows), measured(rng, rows=rows)) for _ in range(250)]
+    sides = [(measured(rng, rows=rows), measured(rng, rows=rows)) for _ in range(150)]
     found = [difference_row(*pair, 0.95) for pair in sides]
-    assert np.mean([row["p"] <= 0.05 for row in found]) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 250)
+    assert np.mean([row["p"] <= 0.05 for row in found]) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 150)
     assert all((row["low"] <= 0 <= row["high"]) == (row["p"] >= 0.05) for row in found)
     # One training of each, with its own seed and sample, exceeds `chance` in one case of twenty.
-    alone = np.sqrt(3) * (rng.normal(size=250) - rng.normal(size=250))
+    alone = np.sqrt(3) * (rng.normal(size=150) - rng.normal(size=150))
     beyond = np.abs(alone) > [row["chance"] for row in found]
-    assert np.mean(beyond) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 250)
+    assert np.mean(beyond) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 150)
 
 
 def test_a_large_difference_is_found_and_its_parts_named() -> None:
