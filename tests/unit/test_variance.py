@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -168,7 +169,28 @@ def test_models_that_differ_in_their_training_seed_alone_are_one_trained_again()
     further = [f"minilm-hpo-{number}" for number in range(1, 5)]
     assert training_repeats(study) == [own, further]
     models = config["models"]
+    for alone in ({"percentages": [0, 100]}, {"seeds": [1]}):  # one sample
+        grid = {**config["variants"], **alone}
+        assert training_repeats(validate({**config, "variants": grid})) == []
     models["minilm-2"] = {**models["minilm-2"], "training_seed": None}
     slower = {"nli": {"learning_rate": 1.0e-5}}
     models["minilm-3"] = {**models["minilm-3"], "finetuning": slower}
     assert training_repeats(validate(config)) == [["minilm-1", "minilm-4"], further]
+
+
+def test_a_measure_that_a_model_does_not_have_is_left_out(tmp_path: Path) -> None:
+    """A model without attention, alone: nothing to compare it with."""
+    inputs = []
+    for model, sample in itertools.product(("a1", "a2"), (1, 2)):
+        files = write_training(tmp_path, model, sample, 0.01 * sample)
+        write_table(files["attention"], "attention", [])
+        inputs += [f"{name}={path}" for name, path in files.items()]
+    settings = {"resamples": 100, "confidence": 0.95, "seed": 0, "groups": [["a1", "a2"]]}
+    out = {name: tmp_path / f"{name}.parquet" for name in ("variance", "variance-differences")}
+    run_program("make_table", "evaluation.variance", "--inputs", *inputs, "--settings",
+                json.dumps(settings), "--out", *(f"{n}={p}" for n, p in out.items()))  # fmt: skip
+    rows = read_table(out["variance"], "variance-table").to_pandas()
+    apart = read_table(out["variance-differences"], "variance-differences-table").to_pandas()
+    assert "attention JSD" not in set(rows["measure"])
+    assert len(apart) == 0
+    assert len(figure.draw(rows, apart).axes) == rows["measure"].nunique()

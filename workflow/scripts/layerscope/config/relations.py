@@ -17,7 +17,13 @@ def association_settings(study: Study) -> str:
 
 
 def training_repeats(study: Study) -> list[list[str]]:
-    """Groups of models, two or more, that differ in their training seed alone."""
+    """Groups of models, two or more, that differ in their training seed alone.
+
+    None where variants have a single sample: one seed, or the largest fraction is all of the data.
+    """
+    grid = study.variants
+    if len(grid.seeds) < 2 or max(grid.percentages) == 100:
+        return []
     groups: dict[str, list[str]] = {}
     for name, model in study.models.items():
         if model.training_seed is not None:

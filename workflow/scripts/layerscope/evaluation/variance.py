@@ -136,6 +136,8 @@ def attention_of(files: Sequence[Sequence[str]]) -> Measured:
             means = rows.group_by("example_id", use_threads=False).aggregate([("value", "mean")])
             by_example.append(means["value_mean"].to_numpy())
     found = np.stack(by_example)
+    if not found.size:
+        return Measured(np.full((len(files), len(files[0])), np.nan))
     values = found.mean(axis=1).reshape(len(files), -1)
     shared = found.mean(axis=0)
     examples = shared.var(ddof=1) / len(shared) if len(shared) > 1 else float("nan")
@@ -236,6 +238,8 @@ def task_rows(
         for kind, own in files.items():
             grid = [[own[model, seed] for seed in samples] for model in models]
             for name, found in _measures(kind, grid, scorer):
+                if not np.isfinite(found.values).all():  # such as of a model without attention
+                    continue
                 measured.setdefault(name, {})[models[0]] = found
     components: list[Row] = [
         {"model": model, "measure": name, **row}
