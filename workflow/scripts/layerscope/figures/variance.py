@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from layerscope.core.looks import Look, looks
 from layerscope.core.measures import LEVEL
-from layerscope.core.table_files import Drawn
+from layerscope.core.table_files import Drawn, only_path, read_frame
 from layerscope.figures.style import GREY, PAGE, legend_below, model_handles, models_of, styled
 
 #: Sources from top to bottom, and how they are labelled.
@@ -96,5 +96,7 @@ def draw(rows: pd.DataFrame, apart: pd.DataFrame) -> Figure:
 
 
 def figure(tables: Drawn) -> Figure:
-    """The figure, from both tables."""
-    return draw(tables.table("variance"), tables.table("variance-differences"))
+    """The figure, from both tables; where one model alone is trained again, none is apart."""
+    path = only_path(tables.paths, "variance-differences")
+    apart = read_frame(path, "variance-differences-table")
+    return draw(tables.table("variance"), apart[apart["task"] == tables.task])
