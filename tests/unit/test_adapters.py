@@ -133,6 +133,7 @@ def test_a_model_with_an_adapter_is_compared_with_the_whole_one_of_its_weights()
     models["lora"] = {**models["minilm"], "adapter": lora}
     other = {**models["minilm"]["source"], "folder": "elsewhere"}
     models["alone"] = {**models["minilm"], "source": other, "adapter": lora}
+    config["models"] = models = {"again": {**models["minilm"], "training_seed": 1}, **models}
     study = validate(config)
     assert relations.adapter_pairs(study) == [("minilm", "lora")]
     assert "adapter-pairs" in jobs.analyses(study)

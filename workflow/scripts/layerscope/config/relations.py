@@ -42,9 +42,12 @@ def variance_settings(study: Study) -> str:
 def adapter_pairs(study: Study) -> list[tuple[str, str]]:
     """Models that are fine-tuned whole, each with one of the same weights whose adapter is.
 
-    In the order of the models with adapters; of several whole models the first.
+    Both have the same training seed, or none. In the order of the models with adapters; of several
+    whole models the first.
     """
-    weights = {name: origin(model.source) for name, model in study.models.items()}
+    weights = {
+        name: (origin(model.source), model.training_seed) for name, model in study.models.items()
+    }
     whole = [name for name, model in study.models.items() if model.adapter is None]
     found = []
     for name, model in study.models.items():
