@@ -33,6 +33,8 @@ from layerscope.config.load import read_yaml, validate
 from layerscope.config.schema import Study
 from layerscope.core.variants import parse_variant
 from layerscope.resources.computing import START_MODEL
+from layerscope.resources.needs import needs
+from layerscope.resources.probes import probe_of
 from layerscope.resources.rates import ASSUMED as NOT_MEASURED
 from layerscope.resources.rates import read_rates
 from layerscope.resources.rows import probed_rows, subwords
@@ -148,6 +150,20 @@ def probe_seconds(
     return START + (size.layers + 1) * one
 
 
+def device_seconds(
+    study: Study, sizes: Sizes, task: str, size: ModelSize, probe: str, assumed: Assumed
+) -> float:
+    """The same probe on a GPU."""
+    about = sizes.tasks[task]
+    learned, test = probed_rows(study, about, task)
+    found = START_MODEL
+    for rows in learned:
+        cost = probe_of(study, size, (rows, test, about.labels), task, probe)
+        found += cost.on_core + cost.operations / (assumed.inference * PEAK)
+        found += cost.steps * assumed.step
+    return found
+
+
 def all_jobs(
     study: Study, sizes: Sizes, rates: Mapping[str, Mapping[str, float]], write: float, a: Assumed
 ) -> list[Job]:
@@ -166,8 +182,14 @@ def all_jobs(
                 extracted = Job("extract", took, True, list(before))
                 found += [*before, extracted]
                 for probe in study.tasks[task].probes:
-                    took = probe_seconds(study, sizes, task, size, probe, rates[str(size.width)])
-                    found.append(Job(f"probe {probe}", took, False, [extracted]))
+                    job = {"task": task, "model": model, "variant": variant, "probe": probe}
+                    on_gpu = needs(study, sizes, "probe", job).gpu > 0
+                    if on_gpu:
+                        took = device_seconds(study, sizes, task, size, probe, a)
+                    else:
+                        own = rates[str(size.width)]
+                        took = probe_seconds(study, sizes, task, size, probe, own)
+                    found.append(Job(f"probe {probe}", took, on_gpu, [extracted]))
     for job in reversed(found):  # makers stand before their readers
         job.behind = max(job.behind, job.seconds)
         for maker in job.after:

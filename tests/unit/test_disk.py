@@ -114,7 +114,7 @@ def test_layers_and_test_rows_are_shown_side_by_side() -> None:
     assert whole.temp_mb > capped.temp_mb > both.temp_mb
     assert some.temp_mb == pytest.approx(whole.temp_mb * 7 / 25)
     assert own == estimate(study, sizes, planned)
-    assert both.lines["probe"].core_hours < 0.4 * capped.lines["probe"].core_hours
+    assert both.lines["similarity"].core_hours < 0.4 * capped.lines["similarity"].core_hours
     text = choices_in_words(study, found).splitlines()
     assert text[-1].split()[:2] == ["every", "2nd"]
     assert text[-1].endswith("(this study)")

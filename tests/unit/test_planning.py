@@ -37,13 +37,14 @@ from transformers import (
 
 from layerscope.config import jobs
 from layerscope.config.load import read_yaml, validate
+from layerscope.config.protocols import SECTIONS
 from layerscope.config.schema import Study
 from layerscope.core.errors import UserError
 from layerscope.core.packages import package_folders
 from layerscope.resources import rates
-from layerscope.resources.computing import GPU_FROM
+from layerscope.resources.computing import CUDA, GPU_FROM, Needs
 from layerscope.resources.estimate import in_words
-from layerscope.resources.needs import needs
+from layerscope.resources.needs import needs, probes_on_gpus
 from layerscope.resources.sizes import (
     USUAL,
     ModelSize,
@@ -225,7 +226,8 @@ def test_a_larger_model_needs_more(rule: str, wildcards: dict[str, str]) -> None
     study = paper()
     small = need(study, rule, **wildcards)
     large = need(study, rule, **wildcards | {"model": "gpt2-medium"})
-    assert large.seconds > 1.5 * small.seconds - 10
+    # One that would keep a core busy for long is given a GPU.
+    assert large.seconds > 1.5 * small.seconds - 10 or large.gpu > small.gpu
     assert large.mem_mb > small.mem_mb
     assert large.activations_mb >= small.activations_mb
 
@@ -346,7 +348,31 @@ def test_light_rules_never_ask_for_a_gpu() -> None:
     study = paper()
     sizes = read_sizes(study)
     asked = {rule for rule, w in some_jobs(study) if needs(study, sizes, rule, w).gpu}
-    assert asked == {"finetune", "extract_base", "extract_finetuned", "intervene", "head_lens"}
+    passes = {"finetune", "extract_base", "extract_finetuned", "intervene", "head_lens"}
+    assert asked == passes | {"probe"}
+
+
+def test_a_probe_asks_for_a_gpu_if_that_is_several_times_faster_than_a_core() -> None:
+    """BiLSTM-CRFs of many layers do; libsvm's search, which no GPU does, takes too long."""
+    study = paper(probes=SECTIONS["published"]["probes"])
+    sizes = read_sizes(study)
+
+    def asked(probe: str, task: str, rows: int) -> Needs:
+        examples = dict.fromkeys(("train", "validation", "test"), rows)
+        changed = {**sizes.tasks, task: replace(sizes.tasks[task], examples=examples)}
+        job = {"task": task, "model": "gpt2-medium", "variant": "f100-s1", "probe": probe}
+        return needs(study, replace(sizes, tasks=changed), "probe", job)
+
+    tagged = asked("bilstm-crf", "jnlpba", 2000)
+    assert tagged.gpu == 1
+    assert CUDA < tagged.mem_mb < 30_000
+    assert asked("bilstm-crf", "jnlpba", 200).gpu == 0
+    assert probes_on_gpus(study, sizes)  # of the wider models
+    demo = validate(read_yaml(DEMO))
+    assert not probes_on_gpus(demo, read_sizes(demo))
+    searched = asked("svm", "mednli", 50_000)
+    assert searched.seconds > GPU_FROM
+    assert searched.gpu == 0
 
 
 def test_a_scheduler_is_asked_for_more_time_than_is_estimated() -> None:

@@ -13,7 +13,13 @@ from layerscope.analysis.probing.controls import halves, word_type_labels
 from layerscope.analysis.probing.draws import draw_weights
 from layerscope.analysis.probing.features import combined, standardise
 from layerscope.analysis.probing.linear import predict_linear
-from layerscope.analysis.probing.svm import STRIP, make_room, predict_svm, rbf_kernels
+from layerscope.analysis.probing.svm import (
+    STRIP,
+    kernels_on,
+    make_room,
+    predict_svm,
+    rbf_kernels,
+)
 
 
 def planted(rows: int, width: int, strength: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -78,8 +84,9 @@ def kernels(train: list[np.ndarray], test: list[np.ndarray]) -> list[tuple[np.nd
     return list(rbf_kernels(train, test, room))
 
 
+@pytest.mark.parametrize("device", [None, "cpu"], ids=["numpy", "a device"])
 @pytest.mark.parametrize("parts", [1, 2, 3])
-def test_kernels_of_all_parts_and_of_each_are_scikit_learns(parts: int) -> None:
+def test_kernels_of_all_parts_and_of_each_are_scikit_learns(parts: int, device: str | None) -> None:
     train, labels = planted(120, 30, 0.3, 0)
     test, _ = planted(150, 30, 0.3, 1)
     train, test = train + 40, test + 40  # far from the origin, where differences round most
@@ -88,8 +95,8 @@ def test_kernels_of_all_parts_and_of_each_are_scikit_learns(parts: int) -> None:
     cut, other_cut = (np.split(each, [5, 12][: parts - 1], axis=1) for each in (train, test))
     pieces = list(zip([train, *cut], [test, *other_cut], strict=True))[: parts + 1]
     pieces = pieces if parts > 1 else pieces[:1]
-    found = kernels(cut, other_cut)
-    answers = predict_svm(cut, labels, other_cut, 1.0)
+    found = list(kernels_on(device, cut, other_cut)) if device else kernels(cut, other_cut)
+    answers = predict_svm(cut, labels, other_cut, 1.0, device=device)
     assert len(found) == len(answers) == len(pieces)
     for (inner, outer), answer, (rows, others) in zip(found, answers, pieces, strict=True):
         exact, other_exact = rows.astype(np.float64), others.astype(np.float64)

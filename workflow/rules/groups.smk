@@ -1,10 +1,19 @@
 """Jobs that a scheduler runs as one.
 
-Needs: own_rules() (job.smk), once rules are there.
+Needs: STUDY and SIZES (common.smk); own_rules() (job.smk), once rules are there.
 Gives: grouped(), which rules call, and is_further(), for the time that a job asks for.
 """
 
 from layerscope.resources.groups import group_of
+from layerscope.resources.needs import probes_on_gpus
+
+
+@cache
+def group_name(rule):
+    """The group of a rule's jobs; none of probes if some of them request a GPU, which others would hold."""
+    if rule == "probe" and probes_on_gpus(STUDY, SIZES):
+        return None
+    return group_of(rule)
 
 
 def grouped(rule):
@@ -15,7 +24,9 @@ def grouped(rule):
     scopes = workflow.resource_settings.overwrite_resource_scopes
     # On the node, where the group is one job already, its rules are run one after the other.
     return (
-        group_of(rule) if "group_slot" in scopes and not workflow.remote_exec else None
+        group_name(rule)
+        if "group_slot" in scopes and not workflow.remote_exec
+        else None
     )
 
 

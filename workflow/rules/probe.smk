@@ -25,7 +25,7 @@ rule probe:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        **needed("probe"),
+        **needed("probe", gpu=True),
     params:
         **job("probe", "probe"),
         kind=kind,
@@ -34,7 +34,7 @@ rule probe:
         settings=lambda wildcards: jobs.probe_settings(STUDY, wildcards.probe),
         merge_tags=merge_tags,
     shell:
-        "python {params.program:q} --kind {params.kind} --probe-settings {params.settings:q}"
+        "python {params.program:q} --gpus {resources.gpu} --kind {params.kind} --probe-settings {params.settings:q}"
         " --activations {input} --views {params.views} --probe-rows {params.splits}"
         " {params.merge_tags} --out {output.rows} --out-predictions {output.predictions}"
         " --record {params.record} > {log} 2>&1"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from layerscope.core.kinds import KINDS
+from layerscope.runtime.gpus import use_gpus
 from layerscope.runtime.program import run
 
 
@@ -31,9 +32,11 @@ def main() -> None:
     parser.add_argument(
         "--merge-tags", action="store_true", help="NER: it learns types in place of IOB2 tags"
     )
+    parser.add_argument("--gpus", type=int, default=0, help="0 or 1; which one is chosen here")
     parser.add_argument("--out", required=True, help="table of rows, view, layer, metric and value")
     parser.add_argument("--out-predictions", required=True, help="answers to the test rows")
     arguments = parser.parse_args()
+    use_gpus(arguments.gpus, most=1)
 
     import numpy as np
     from pydantic import TypeAdapter
@@ -45,11 +48,17 @@ def main() -> None:
     from layerscope.core.formats.probe_predictions import Answers, write_probe_predictions
 
     probe: Probe = TypeAdapter(Probe).validate_json(arguments.probe_settings)
+    device = None
+    if arguments.gpus:
+        import torch
+
+        device = "cuda" if torch.cuda.is_available() else None
+    settings = probe, arguments.kind, arguments.merge_tags, device
     rows: list[dict[str, object]] = []
     answers: dict[tuple[str, str, int, int], list[Any]] = {}
     for split, view in product(arguments.probe_rows, arguments.views):
         train, test = (arguments.activations / view / f"{part}.parquet" for part in (split, "test"))
-        for probed in probe_layers(train, test, probe, arguments.kind, arguments.merge_tags):
+        for probed in probe_layers(train, test, *settings):
             rows += [{"rows": split, **row} for row in probed.rows()]
             by_layer = answers.setdefault((split, probed.view, probed.seed, probed.draw), [])
             by_layer.append(probed.predicted.astype(np.int16))

@@ -52,8 +52,9 @@ class SvmProbe(Section):
     row_draws: RowDraws = Field(default=5, description=_ROW_DRAWS)
 
 
-#: MB of vectors at most that BiLSTM-CRFs of several layers, trained together, read.
-TOGETHER_MB = 256
+def together_mb(on_gpu: bool) -> int:
+    """MB of vectors at most that BiLSTM-CRFs of several layers, trained together, read."""
+    return 4096 if on_gpu else 256
 
 
 class BilstmCrfProbe(Section):

@@ -19,7 +19,15 @@ from layerscope.config.schema import Model, Study
 from layerscope.config.training import FineTuning, PreTraining
 from layerscope.core.encodings import encoding
 from layerscope.core.variants import parse_variant
-from layerscope.resources.computing import CUDA, START_MODEL, Needs, compute, model_mb, read_mb
+from layerscope.resources.computing import (
+    CUDA,
+    GPU_FROM,
+    START_MODEL,
+    Needs,
+    compute,
+    model_mb,
+    read_mb,
+)
 from layerscope.resources.fine_tuned import ANSWERED
 from layerscope.resources.information import usable_information
 from layerscope.resources.layers import states_of
@@ -29,6 +37,7 @@ from layerscope.resources.memory import (
     of_training,
 )
 from layerscope.resources.probes import CORE, TORCH, probe_of, sides
+from layerscope.resources.rates import read_rates
 from layerscope.resources.reading import describe_task, weight_change
 from layerscope.resources.rows import probed_rows, subwords
 from layerscope.resources.scoring import (
@@ -47,6 +56,9 @@ from layerscope.resources.sizes import ModelSize, Sizes, TaskSize, rows_in
 WRITTEN = 300.0
 #: Seconds in which the answer of a probe to a test row is read, counted and resampled.
 COUNTED = 5e-6
+#: How many times faster a GPU has to be than a core for a probe to request one: the cores that come
+#: with it do as many probes side by side.
+PAYS = 16
 #: Rows at most whose similarity is measured, and whose neighbours are, and shuffles of their null
 #: (`layerscope.analysis.similarity` and `alignment`).
 COMPARED, NEIGHBOURS_OF, SHUFFLED = 10_000, 1_000, 3
@@ -124,6 +136,16 @@ def needs(study: Study, sizes: Sizes, rule: str, wildcards: Mapping[str, str]) -
     if rule == "probe":
         return _probe(study, size, task, wildcards["task"], wildcards["probe"])
     raise ValueError(f"rule {rule!r} has no needs")
+
+
+def probes_on_gpus(study: Study, sizes: Sizes) -> bool:
+    """Whether some probe of a study requests a GPU."""
+    return any(
+        _probe(study, sizes.models[model], sizes.tasks[task], task, probe).gpu
+        for task, entry in study.tasks.items()
+        for model in study.models
+        for probe in entry.probes
+    )
 
 
 def _train_memory(model: Memory, read: float, trained: float, gpu: int) -> int:
@@ -261,5 +283,16 @@ def _probe(study: Study, size: ModelSize, task: TaskSize, name: str, probe: str)
     learned, test = probed_rows(study, task, name)
     classes = task.labels
     each = [probe_of(study, size, (train, test, classes), name, probe) for train in learned]
-    memory, seconds = zip(*each, strict=True)
-    return Needs(max(memory), START + sum(seconds))
+    memory = max(cost.mem_mb for cost in each)
+    on_core = sum(cost.on_core for cost in each)
+    operations = sum(cost.operations for cost in each)
+    seconds = START + on_core + operations / (CORE / 2)
+    if seconds < GPU_FROM:
+        return Needs(memory, seconds)
+    rates = read_rates()
+    steps = sum(cost.steps for cost in each)
+    faster = START_MODEL + on_core + operations / rates.inference + rates.step * steps
+    if seconds < PAYS * faster:
+        return Needs(memory, seconds)
+    further = max(cost.further_mb for cost in each)
+    return Needs(int(memory + further + CUDA - TORCH), faster, 1)

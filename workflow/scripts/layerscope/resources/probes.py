@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 from layerscope.config import jobs
-from layerscope.config.probes import TOGETHER_MB, BilstmCrfProbe, LinearProbe
+from layerscope.config.probes import BilstmCrfProbe, LinearProbe, together_mb
 from layerscope.config.schema import Study
 from layerscope.core.encodings import SEPARATE, encoding
 from layerscope.core.kinds import labels_examples
@@ -19,6 +22,25 @@ STEPS = 40
 #: What choosing the penalty takes: steps over all values of it, parts that the rows are held out
 #: in, and rows at most (`layerscope.analysis.probing.linear`).
 CHOOSING_STEPS, FOLDS, CHOOSING = 50, 3, 5000
+
+
+@dataclass(frozen=True)
+class ProbeCost:
+    """What one kind of probe takes on all layers and views of a variant.
+
+    Attributes:
+        mem_mb: memory on a processor.
+        operations: that a GPU can do.
+        on_core: operations that a processor does in any case, in seconds of a core.
+        steps: small steps one after the other that leave a GPU waiting.
+        further_mb: memory beside a GPU that is more than on a processor.
+    """
+
+    mem_mb: int
+    operations: float
+    on_core: float = 0.0
+    steps: float = 0.0
+    further_mb: float = 0.0
 
 
 def sides(view: str) -> int:
@@ -38,14 +60,16 @@ def fit(rows: float, width: int, classes: int, chosen: bool) -> float:
 
 def probe_of(
     study: Study, size: ModelSize, data: tuple[float, float, int], name: str, probe: str
-) -> tuple[int, float]:
-    """MB and seconds of a probe that learns from and is tested on rows of so many labels."""
+) -> ProbeCost:
+    """Cost of a probe that learns from and is tested on rows of so many labels."""
     settings, (train, test, classes) = study.probes[probe], data
     views = jobs.views(study, name)
     states, kind = states_of(study, size), study.tasks[name].kind
     width = size.width * max(map(sides, views))
     halved = any(sides(view) > 1 for view in views)
     machines = 3 if halved else 1  # of a pair and of its halves
+    searched = steps = here = further = 0.0
+    layers = states * len(views)
     if isinstance(settings, LinearProbe):
         halves = 1.5 if halved else 1.0  # of a pair, each alone: half as wide
         lengths = 2.0 if settings.code_length else 1.0  # of half the rows, a quarter, ...
@@ -55,20 +79,31 @@ def probe_of(
         if halved and settings.combined:
             width *= 2
             one += lengths * fit(train, width, classes, chosen)
+        steps = lengths * (STEPS + chosen * CHOOSING_STEPS)
     elif isinstance(settings, BilstmCrfProbe):
-        words = 3 * settings.epochs * train * len(settings.seeds) + test
-        words *= 1 + settings.row_draws
+        runs = len(settings.seeds) * (1 + settings.row_draws)
         each = 8 * settings.hidden * (width + settings.hidden) + 5e5 + 20 * classes**2
-        one = each * words
+        one = each * (3 * settings.epochs * train * runs + test * (1 + settings.row_draws))
+        # A word of all sentences of a batch, in all layers that are read together, is a step.
+        read = states * (train + test) * width * 4 / 1e6
+        here, there = (min(together_mb(on_gpu), read) for on_gpu in (False, True))
+        further = 3 * (there - here)
+        steps = runs * (settings.epochs * train + test) / settings.batch_size
+        steps *= math.ceil(read / there) / states
     else:
         # Of raw vectors and of standardised ones.
         fits = (2 + settings.row_draws) * machines
-        one = 2 * 2 * train * (train + test) * width + fits * 1000 * train**2
+        one = 2 * 2 * train * (train + test) * width
+        searched = fits * 1000 * train**2
     kernels = 0.0
     if labels_examples(kind):
         kernels = 8 * train * (machines * (train + test) + train) / 1e6
-    vectors = (train + test) * width * (4 + 4 + 8) / 1e6
-    if isinstance(settings, BilstmCrfProbe):
-        vectors += 3 * min(TOGETHER_MB, states * vectors / 4)  # of layers that are read together
+    vectors = (train + test) * width * (4 + 4 + 8) / 1e6 + 3 * here  # of layers read together
     answers = (train + test) * classes * 16 / 1e6
-    return int(TORCH + kernels + vectors + answers), states * len(views) * one / (CORE / 2)
+    return ProbeCost(
+        int(TORCH + kernels + vectors + answers),
+        layers * one,
+        layers * searched / (CORE / 2),
+        layers * steps,
+        further,
+    )

@@ -14,13 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from layerscope.analysis.probing.features import Vectors
 from layerscope.analysis.probing.linear import fit_linear, mixed
+
+if TYPE_CHECKING:
+    import torch
 
 Codes = npt.NDArray[np.int64]
 
@@ -67,6 +70,7 @@ def online_code_lengths(
     inverse_regularisation: float | None,
     max_iterations: int,
     groups: Sequence[str] | None = None,
+    device: str | torch.device | None = None,
 ) -> list[CodeLength]:
     """Code length of each set of labels, in bits.
 
@@ -77,8 +81,8 @@ def online_code_lengths(
         vectors: rows x width, float32, standardised; in random order.
         label_sets: class of each row.
         classes: number of all classes, at least 2.
-        inverse_regularisation, max_iterations, groups: as of `fit_linear`, which chooses the
-            strength of the penalty from the rows that were sent before.
+        inverse_regularisation, max_iterations, groups, device: as of `fit_linear`, which chooses
+            the strength of the penalty from the rows that were sent before.
     """
     ends = block_ends(len(vectors))
     bits = [ends[0] * float(np.log2(classes))] * len(label_sets)
@@ -86,7 +90,7 @@ def online_code_lengths(
     for seen, end in pairwise(ends):
         sent, rows = [labels[:seen] for labels in label_sets], np.arange(end - seen)
         before = None if groups is None else groups[:seen]
-        probes = fit_linear(vectors[:seen], sent, *settings, before)
+        probes = fit_linear(vectors[:seen], sent, *settings, before, device=device)
         for place, (probe, labels) in enumerate(zip(probes, label_sets, strict=True)):
             shares = mixed(probe.shares(vectors[seen:end], classes), seen)
             bits[place] -= float(np.log2(shares[rows, labels[seen:end]]).sum())

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+import array_api_compat as api
 import numpy as np
 import numpy.typing as npt
 
@@ -19,13 +20,18 @@ from layerscope.analysis.probing.draws import Weights, draw_weights
 from layerscope.analysis.probing.features import Vectors
 from layerscope.analysis.probing.logistic import (
     TOLERANCE,
+    Array,
     Axes,
     Floats,
     Problems,
     minimise,
     principal_axes,
     probabilities,
+    to_numpy,
 )
+
+if TYPE_CHECKING:
+    import torch
 
 Codes = npt.NDArray[np.int64]
 
@@ -75,7 +81,7 @@ class Start(NamedTuple):
     """C of a fit, and parameters to start it from: 1 x classes x (axes + 1), or None for zeros."""
 
     inverse_regularisation: float
-    parameters: Floats | None
+    parameters: Array | None
 
 
 def mixed(shares: Floats, seen: float | Floats) -> Floats:
@@ -93,6 +99,7 @@ def fit_linear(
     max_iterations: int,
     groups: Sequence[str] | None = None,
     draws: int = 0,
+    device: str | torch.device | None = None,
 ) -> list[Fitted]:
     """Fit a probe to each set of labels, and to draws of the rows with the first set.
 
@@ -106,6 +113,7 @@ def fit_linear(
         groups: of each row; those of a group are held out and drawn together. None: each row by
             itself.
         draws: bootstrap samples of groups, each fitted with the C of all rows.
+        device: of PyTorch to fit on; None for numpy. Both find the same optimum.
 
     Returns:
         Probes of the sets of labels, then of the draws.
@@ -120,7 +128,7 @@ def fit_linear(
             alike.setdefault(len(names), []).append((place, names, codes))
     if not alike:
         return [*(found[place] for place in range(len(label_sets))), *[found[0]] * draws]
-    axes = principal_axes(vectors)
+    axes = principal_axes(vectors, device)
     groups = list(map(str, range(len(vectors)))) if groups is None else groups
     for classes, members in alike.items():
         sets = [codes for *_, codes in members]
@@ -148,7 +156,7 @@ def _redrawn(axes: Axes, labels: Codes, fitted: Fitted, weights: Weights) -> lis
     classes, c = len(fitted.names), fitted.inverse_regularisation
     problems = Problems(axes, [codes] * len(weights), classes, c, weights, ridge=1e-6)
     whole = fitted.parameters
-    start = np.concatenate([whole[:, :-1] @ axes.basis, whole[:, -1:]], axis=1)
+    start = np.concatenate([whole[:, :-1] @ to_numpy(axes.basis), whole[:, -1:]], axis=1)
     found, _, _ = minimise(problems, 200, DRAWN, np.repeat(start[None], len(weights), axis=0))
     return [Fitted(fitted.names, parameters, c) for parameters in axes.parameters(found)]
 
@@ -167,19 +175,21 @@ def _choose(
     """
     _, group = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
     used = _some(group)
-    axes, kept = axes._replace(vectors=axes.vectors[used]), kept_rows(group)[:, used]
+    kept = kept_rows(group)[:, used]
     if too_few(kept):
         return [Start(GRID[0], None)] * len(label_sets)
+    xp, where = api.array_namespace(axes.vectors), api.device(axes.vectors)
+    axes = axes._replace(vectors=axes.vectors[xp.asarray(used, device=where)])
     sets = [codes[used] for codes in label_sets for _ in range(FOLDS)]
     masks = np.tile(kept, (len(label_sets), 1))
     losses: list[Floats] = []
-    fits: list[Floats] = []
+    fits: list[Array] = []
     start = None
     for c in GRID:
         problems = Problems(axes, sets, classes, c, masks, ridge=ROUGH / 10)
         start, logits, _ = minimise(problems, max_iterations, ROUGH, start)
-        fits.append(start.reshape(-1, FOLDS, *start.shape[1:]).mean(axis=1))
-        losses.append(_held_out(logits, sets, masks).reshape(-1, FOLDS).sum(axis=1))
+        fits.append(xp.mean(xp.reshape(start, (-1, FOLDS, *start.shape[1:])), axis=1))
+        losses.append(_held_out(to_numpy(logits), sets, masks).reshape(-1, FOLDS).sum(axis=1))
         if (losses[-1] > np.min(losses, axis=0)).all():
             break
     least = np.argmin(losses, axis=0)
@@ -229,7 +239,9 @@ def predict_linear(
     max_iterations: int,
     groups: Sequence[str] | None = None,
     draws: int = 0,
+    device: str | torch.device | None = None,
 ) -> list[Codes]:
     """Predicted class of each test row by each probe of `fit_linear`, whose arguments these are."""
-    probes = fit_linear(train, label_sets, inverse_regularisation, max_iterations, groups, draws)
+    settings = inverse_regularisation, max_iterations, groups, draws, device
+    probes = fit_linear(train, label_sets, *settings)
     return [probe.predict(test) for probe in probes]

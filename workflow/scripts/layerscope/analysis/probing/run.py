@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -16,11 +16,11 @@ from layerscope.analysis.probing.features import Vectors, combined, standardise
 from layerscope.analysis.probing.files import Codes, Keys, read_labels, shared_metadata
 from layerscope.config.probes import (
     PROBE_TASKS,
-    TOGETHER_MB,
     BilstmCrfProbe,
     LinearProbe,
     Probe,
     SvmProbe,
+    together_mb,
 )
 from layerscope.core.encodings import COMBINED, SEPARATE, encoding, part_of
 from layerscope.core.errors import UserError
@@ -28,6 +28,11 @@ from layerscope.core.formats import activation_metadata, read_layer, stored_laye
 from layerscope.core.kinds import TaskKind, labels_examples
 from layerscope.data.iob import merge, merged_labels, unmerge
 from layerscope.statistics import metrics
+
+if TYPE_CHECKING:
+    import torch
+
+    Device = str | torch.device | None
 
 Row = dict[str, Any]
 
@@ -56,7 +61,7 @@ class Probed(NamedTuple):
 
 
 def probe_examples(
-    train: str | Path, test: str | Path, probe: LinearProbe | SvmProbe
+    train: str | Path, test: str | Path, probe: LinearProbe | SvmProbe, device: Device = None
 ) -> Iterator[Probed]:
     """A probe on vectors of examples, layer by layer.
 
@@ -69,9 +74,9 @@ def probe_examples(
     keys, labels = read_labels(train, names)
     _, truth = read_labels(test, names)
     if isinstance(probe, LinearProbe):
-        answers = _by_lines(train, keys, labels, test, probe, len(names))
+        answers = _by_lines(train, keys, labels, test, probe, len(names), device)
     else:
-        answers = _by_svms(train, keys, labels, test, probe)
+        answers = _by_svms(train, keys, labels, test, probe, device)
     for layer, view, (found, *drawn), standardised, lengths in answers:
         values = _example_scores(truth, found, names)
         if standardised is not None:
@@ -94,6 +99,7 @@ def _by_lines(
     test: str | Path,
     probe: LinearProbe,
     classes: int,
+    device: Device,
 ) -> Answers:
     described = activation_metadata(train)
     for layer in stored_layers(described):
@@ -101,8 +107,8 @@ def _by_lines(
         test_parts = _inputs(read_layer(test, layer), described["view"], probe)
         for view, vectors in parts.items():
             scaled, scaled_test = standardise(vectors, test_parts[view])
-            found = _linear(scaled, [labels], scaled_test, keys["group_id"], probe)
-            lengths = _code_lengths(scaled, {"": labels}, keys, classes, probe)
+            found = _linear(scaled, [labels], scaled_test, keys["group_id"], probe, device)
+            lengths = _code_lengths(scaled, {"": labels}, keys, classes, probe, device)
             yield layer, view, found, None, lengths
 
 
@@ -115,7 +121,12 @@ def _inputs(vectors: Vectors, view: str, probe: LinearProbe) -> dict[str, Vector
 
 
 def _by_svms(
-    train: str | Path, keys: Keys, labels: Codes, test: str | Path, probe: SvmProbe
+    train: str | Path,
+    keys: Keys,
+    labels: Codes,
+    test: str | Path,
+    probe: SvmProbe,
+    device: Device,
 ) -> Answers:
     """Answers of support vector machines; views of a layer share products of vectors.
 
@@ -130,12 +141,13 @@ def _by_svms(
         test_parts = controls.halves(read_layer(test, layer), described["view"])
         separate = list(parts)[1:] or list(parts)
         vectors, others = ([each[view] for view in separate] for each in (parts, test_parts))
-        room = room or make_room(len(labels), len(others[0]), len(vectors))
+        if device is None:
+            room = room or make_room(len(labels), len(others[0]), len(vectors))
         settings = probe.inverse_regularisation, room
-        found = predict_svm(vectors, labels, others, *settings, weights)
+        found = predict_svm(vectors, labels, others, *settings, weights, device)
         scaled = [standardise(*pair) for pair in zip(vectors, others, strict=True)]
         vectors, others = ([pair[side] for pair in scaled] for side in (0, 1))
-        further = predict_svm(vectors, labels, others, *settings)
+        further = predict_svm(vectors, labels, others, *settings, device=device)
         for view, raw, (standardised,) in zip(parts, found, further, strict=True):
             yield layer, view, list(raw), standardised, {}
 
@@ -150,6 +162,7 @@ def probe_ner(
     test: str | Path,
     probe: LinearProbe | BilstmCrfProbe,
     merge_tags: bool = False,
+    device: Device = None,
 ) -> Iterator[Probed]:
     """A probe on vectors of words, layer by layer.
 
@@ -185,9 +198,9 @@ def probe_ner(
 
     given = _Words((train, test), labels, keys, test_keys, len(names))
     if isinstance(probe, LinearProbe):
-        asked = _by_word_lines(given, probe)
+        asked = _by_word_lines(given, probe, device)
     else:
-        asked = _by_crfs(given, probe)
+        asked = _by_crfs(given, probe, device)
     for layer, seed, (answers, *drawn), further in asked:
         yield found(layer, seed, answers, further)
         yield from of_draws(layer, seed, drawn)
@@ -212,7 +225,7 @@ class _Words(NamedTuple):
         return standardise(read_layer(train, layer), read_layer(test, layer))
 
 
-def _by_word_lines(words: _Words, probe: LinearProbe) -> WordAnswers:
+def _by_word_lines(words: _Words, probe: LinearProbe, device: Device) -> WordAnswers:
     """Answers of linear probes, which learn the labels of a control task too."""
     labels, keys = words.labels, words.keys
     control, control_truth = controls.word_type_labels(
@@ -222,32 +235,34 @@ def _by_word_lines(words: _Words, probe: LinearProbe) -> WordAnswers:
     for layer in stored_layers(activation_metadata(words.files[0])):
         vectors, others = words.vectors(layer)
         answers, guessed, *drawn = _linear(
-            vectors, list(sets.values()), others, keys["group_id"], probe
+            vectors, list(sets.values()), others, keys["group_id"], probe, device
         )
         further = {"control_accuracy": float(np.mean(guessed == control_truth))}
-        further |= _code_lengths(vectors, sets, keys, words.classes, probe)
+        further |= _code_lengths(vectors, sets, keys, words.classes, probe, device)
         yield layer, 0, [answers, *drawn], further
 
 
-def _by_crfs(words: _Words, probe: BilstmCrfProbe) -> WordAnswers:
+def _by_crfs(words: _Words, probe: BilstmCrfProbe, device: Device) -> WordAnswers:
     """Answers of BiLSTM-CRFs; those of several layers are trained together."""
     described, test_keys = activation_metadata(words.files[0]), words.test_keys
     rows = len(words.labels) + len(test_keys["label"])
-    for some in _together(stored_layers(described), described["width"], rows):
+    most = together_mb(device is not None)
+    for some in _together(stored_layers(described), described["width"], rows, most):
         pairs = [words.vectors(layer) for layer in some]
         vectors, others = (np.stack([pair[side] for pair in pairs]) for side in (0, 1))
         learned, asked = (vectors, words.labels, words.keys), (others, test_keys["example_id"])
         by_seed = [
-            list(_by_draws(learned, asked, words.classes, probe, seed)) for seed in probe.seeds
+            list(_by_draws(learned, asked, words.classes, probe, seed, device))
+            for seed in probe.seeds
         ]
         for place, layer in enumerate(some):
             for seed, answers in zip(probe.seeds, by_seed, strict=True):
                 yield layer, seed, [each[place] for each in answers], {}
 
 
-def _together(layers: Sequence[int], width: int, rows: int) -> Iterator[Sequence[int]]:
-    """Layers in runs whose vectors are in memory together."""
-    count = max(1, int(TOGETHER_MB * 1e6 / (4 * width * rows)))
+def _together(layers: Sequence[int], width: int, rows: int, most: int) -> Iterator[Sequence[int]]:
+    """Layers in runs whose vectors, at most so many MB, are in memory together."""
+    count = max(1, int(most * 1e6 / (4 * width * rows)))
     return (layers[start : start + count] for start in range(0, len(layers), count))
 
 
@@ -257,6 +272,7 @@ def _by_draws(
     tags: int,
     probe: BilstmCrfProbe,
     seed: int,
+    device: Device,
 ) -> Iterator[list[Codes]]:
     """Answers of BiLSTM-CRFs, one each layer, that learned from all rows, then from draws of them.
 
@@ -267,6 +283,7 @@ def _by_draws(
     vectors, labels, keys = learned
     predict = partial(
         predict_stacked,
+        device=device or "cpu",
         tags=tags,
         hidden=probe.hidden,
         epochs=probe.epochs,
@@ -294,11 +311,12 @@ def _linear(
     test: Vectors,
     groups: Sequence[str],
     probe: LinearProbe,
+    device: Device,
 ) -> list[Codes]:
     from layerscope.analysis.probing.linear import predict_linear
 
     settings = probe.inverse_regularisation, probe.max_iterations
-    return predict_linear(train, label_sets, test, *settings, groups, probe.row_draws)
+    return predict_linear(train, label_sets, test, *settings, groups, probe.row_draws, device)
 
 
 def _code_lengths(
@@ -307,6 +325,7 @@ def _code_lengths(
     keys: Keys,
     classes: int,
     probe: LinearProbe,
+    device: Device,
 ) -> dict[str, float]:
     """Bits of the true labels, alone and given vectors, and compression of all sets of labels.
 
@@ -326,7 +345,7 @@ def _code_lengths(
     groups = [keys["group_id"][row] for row in order]
     sets = [labels[order] for labels in label_sets.values()]
     settings = probe.inverse_regularisation, probe.max_iterations
-    found = online_code_lengths(vectors[order], sets, classes, *settings, groups)
+    found = online_code_lengths(vectors[order], sets, classes, *settings, groups, device)
     lengths = {"code_length": found[0].online, "frequency_code_length": found[0].frequencies}
     names = zip(label_sets, found, strict=True)
     return lengths | {f"{name}compression": each.compression for name, each in names}
@@ -339,7 +358,12 @@ def _told(probed: Probed) -> Probed:
 
 
 def probe_layers(
-    train: str | Path, test: str | Path, probe: Probe, kind: TaskKind, merge_tags: bool = False
+    train: str | Path,
+    test: str | Path,
+    probe: Probe,
+    kind: TaskKind,
+    merge_tags: bool = False,
+    device: Device = None,
 ) -> Iterator[Probed]:
     """Probe every layer of one view; one layer's vectors are in memory at a time.
 
@@ -349,6 +373,7 @@ def probe_layers(
         probe: settings of the probe.
         kind: of the task.
         merge_tags: NER alone: whether the probe learns types in place of IOB2 tags.
+        device: of PyTorch to compute on; None for the processor.
 
     Returns:
         What was found in each layer. Probes without a seed of their own have seed 0.
@@ -357,8 +382,8 @@ def probe_layers(
         UserError: the probe does not fit the task, or the files do not go together.
     """
     if labels_examples(kind) and isinstance(probe, LinearProbe | SvmProbe):
-        return probe_examples(train, test, probe)
+        return probe_examples(train, test, probe, device)
     if not labels_examples(kind) and isinstance(probe, LinearProbe | BilstmCrfProbe):
-        return probe_ner(train, test, probe, merge_tags)
+        return probe_ner(train, test, probe, merge_tags, device)
     fitting = ", ".join(name for name, kinds in PROBE_TASKS.items() if kind in kinds)
     raise UserError(f"probe '{probe.kind}' on a task of kind '{kind}'; allowed: {fitting}")

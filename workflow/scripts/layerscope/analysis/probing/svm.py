@@ -8,13 +8,16 @@ matrix products, and what several of them need is made once:
 - Every layer's kernels take the same memory. Getting it from the system takes as long as half of
   the products, once and not a layer.
 
+On a GPU the kernels alone are made; libsvm searches on a processor in any case.
+
 The arithmetic is in float64: libsvm rounds kernels to float32, so that it takes the same steps with
 them as with its own, and gives the same answers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +25,9 @@ from sklearn.svm import SVC
 
 from layerscope.analysis.probing.draws import Weights
 from layerscope.analysis.probing.features import Vectors
+
+if TYPE_CHECKING:
+    import torch
 
 Codes = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -83,6 +89,41 @@ def rbf_kernels(
         yield inner, outer
 
 
+def kernels_on(
+    device: str | torch.device, train: Sequence[Vectors], test: Sequence[Vectors]
+) -> Iterator[tuple[Floats, Floats]]:
+    """The kernels of `rbf_kernels`, made on a device of PyTorch, which needs room for all of them.
+
+    Args:
+        device: that makes them, in float64.
+        train, test: as of `rbf_kernels`.
+    """
+    import torch
+
+    means, squares, products = [], [], []  # of each part: of training rows, and of test rows
+    for part, other in zip(train, test, strict=True):
+        rows, columns = (torch.tensor(each, device=device).double() for each in (part, other))
+        mean = rows.mean(dim=0)
+        rows, columns = rows - mean, columns - mean
+        means.append(mean.cpu().numpy())
+        squares.append([(side**2).sum(dim=1) for side in (rows, columns)])
+        products.append([side @ rows.T for side in (rows, columns)])
+    alone = [slice(part, part + 1) for part in range(len(train))]
+    for chosen in [slice(None), *(alone if len(train) > 1 else [])]:
+        lengths = [own.cpu().numpy() for own, _ in squares[chosen]]
+        gamma = _gamma(means[chosen], lengths)
+        own, others = (torch.stack(side).sum(dim=0) for side in zip(*squares[chosen], strict=True))
+        kernels = []
+        for side, products_of_side in zip(
+            (own, others), zip(*products[chosen], strict=True), strict=True
+        ):
+            distances = side[:, None] + own
+            for product in products_of_side:
+                distances -= 2 * product
+            kernels.append(distances.clamp_(min=0).mul_(-gamma).exp_().cpu().numpy())
+        yield kernels[0], kernels[1]
+
+
 def _gamma(means: Sequence[Floats], squares: Sequence[Floats]) -> float:
     """One over the width and the variance of all numbers together.
 
@@ -114,6 +155,7 @@ def predict_svm(
     inverse_regularisation: float,
     room: Room | None = None,
     weights: Weights | None = None,
+    device: str | torch.device | None = None,
 ) -> list[Codes]:
     """Fit `SVC()` on training vectors and predict the test rows, whole and by their parts.
 
@@ -126,17 +168,23 @@ def predict_svm(
         inverse_regularisation: C of scikit-learn.
         room: of `make_room`, for who asks again with as many rows.
         weights: how often each training row is in each draw of them, draws x rows.
+        device: of PyTorch that makes the kernels; None for numpy.
 
     Returns:
         Predicted class of each test row, (1 + draws) x rows, of all training rows and of each draw:
         from all parts side by side, then from each part alone, if there are several.
     """
-    room = room or make_room(len(train[0]), len(test[0]), len(train))
     every = np.ones((1, len(labels)), np.float32)
     sets = every if weights is None else np.concatenate([every, weights])
+    kernels: Iterable[tuple[Floats, Floats]]
+    if device is None:
+        room = room or make_room(len(train[0]), len(test[0]), len(train))
+        kernels = rbf_kernels(train, test, room)
+    else:
+        kernels = kernels_on(device, train, test)
     return [
         np.stack([_answers(inner, labels, outer, inverse_regularisation, each) for each in sets])
-        for inner, outer in rbf_kernels(train, test, room)
+        for inner, outer in kernels
     ]
 
 
