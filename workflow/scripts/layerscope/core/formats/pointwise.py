@@ -9,25 +9,19 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from layerscope.core.files import canonical_json, whole_file
-from layerscope.core.formats.activations import described_layers, layer_column, stored_layers
-from layerscope.core.formats.schemas import METADATA_KEY, VERSION
-from layerscope.core.formats.tables import CHECKSUMS, VERIFIED, file_metadata, undamaged
-
-KIND = "pointwise-information"
+from layerscope.core.formats.activations import layer_column
+from layerscope.core.formats.layer_files import TEXT, LayerFile, write_layer_file
 
 Bits = npt.NDArray[np.float32]
 #: What names a row group: the view, and the family of predictors.
 Place = tuple[str, str]
 
-_TEXT = pa.dictionary(pa.int32(), pa.string())
 _KEYS = {
-    "example_id": _TEXT,
-    "group_id": _TEXT,
+    "example_id": TEXT,
+    "group_id": TEXT,
     "word_index": pa.int32(),
-    "label": _TEXT,
+    "label": TEXT,
     "label_bits": pa.float32(),
 }
 
@@ -63,58 +57,24 @@ def write_pointwise(
         metadata: what readers should know besides.
         stored: numbers of the layers that there are, ascending; None for all.
     """
-    described = {"kind": KIND, "format": VERSION, **described_layers(layers, stored), **metadata}
-    columns = [layer_column(layer) for layer in stored_layers(described)]
-    schema = pa.schema(
-        [("view", _TEXT), ("family", _TEXT), *_KEYS.items(), *((c, pa.float32()) for c in columns)],
-        metadata={METADATA_KEY: canonical_json(described).encode()},
+    fields = {"view": TEXT, "family": TEXT, **_KEYS}
+    groups = (
+        [*([name] * len(bits) for name in place), *(keys[name] for name in _KEYS), *bits.T]
+        for place, keys, bits in blocks
     )
-    writing = {"compression": "zstd", **CHECKSUMS}
-    with whole_file(path) as partial, pq.ParquetWriter(partial, schema, **writing) as file:
-        for place, keys, bits in blocks:
-            names = [pa.array([name] * len(bits)).dictionary_encode() for name in place]
-            found = [
-                pa.array(keys[name]).dictionary_encode()
-                if kind == _TEXT
-                else pa.array(keys[name], kind)
-                for name, kind in _KEYS.items()
-            ]
-            table = pa.table([*names, *found, *map(pa.array, bits.T)], schema=schema)
-            file.write_table(table, row_group_size=max(len(bits), 1))
+    kind, value = PointwiseFile.KIND, pa.float32()
+    write_layer_file(path, kind, fields, value, groups, layers, metadata, stored)
 
 
-class PointwiseFile:
+class PointwiseFile(LayerFile):
     """A file of bits, of which a row group is read at a time.
 
     Raises:
         UserError: not such a file.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = path
-        self.described = file_metadata(path, KIND)
-        self._file = pq.ParquetFile(path, **VERIFIED)
-        groups = range(self._file.num_row_groups)
-        first = [
-            self._read(group, ["view", "family"]).slice(0, 1).to_pylist()[0] for group in groups
-        ]
-        self.places: dict[Place, int] = {
-            (row["view"], row["family"]): group for group, row in enumerate(first)
-        }
-
-    def _read(self, group: int, columns: list[str]) -> pa.Table:
-        with undamaged(self.path):
-            return self._file.read_row_group(group, columns)
-
-    @property
-    def layers(self) -> list[int]:
-        """Numbers of the layers that there are, ascending; 0 is the embeddings."""
-        return stored_layers(self.described)
-
-    @property
-    def last(self) -> int:
-        """Number of the model's last layer, whether it is there or not."""
-        return int(self.described["layers"]) - 1
+    KIND = "pointwise-information"
+    PLACE = ("view", "family")
 
     def block(self, place: Place) -> Pointwise:
         """What the file has of a view and family."""
