@@ -42,16 +42,6 @@ def read_results(folder: Path) -> list[Found]:
     return sorted(stages, key=lambda each: (*ORDER, each["stage"]).index(each["stage"]))
 
 
-def spread(value: Any, unit: str = "") -> str:
-    """A median with the lowest and highest, or a number."""
-    if isinstance(value, Mapping):
-        low, high = value["low"], value["high"]
-        if low != high:
-            return f"{short(value['median'])}{unit} ({short(low)} to {short(high)})"
-        value = value["median"]
-    return f"{short(value)}{unit}"
-
-
 def short(value: float) -> str:
     """Three digits, or all of a large number."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
@@ -67,32 +57,54 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
+def middle(value: Any) -> float:
+    """The median, or the number itself."""
+    return float(value["median"] if isinstance(value, Mapping) else value)
+
+
 def goals(results: Sequence[Found], reasons: Mapping[str, str]) -> str:
-    """One line a stage: goal, what was reached with its spread, and why not more."""
+    """One line a stage: goal, whether it was reached, and why not more."""
     rows = []
     for each in results:
         reached = each["reached"]
         verdict = ("yes" if reached else "no") if isinstance(reached, bool) else short(reached)
-        ratios = [f"{name}: {spread(value, ' x')}" for name, value in each["ratios"].items()]
-        limits = [f"{name}: {spread(value)}" for name, value in each["limit"].items()]
         reason = reasons.get(each["stage"]) or each.get("notes", "")
-        rows.append([each["stage"], each["goal"], verdict, "; ".join(ratios + limits), reason])
-    return table(["stage", "goal", "reached", "measured: median (low to high)", "reason"], rows)
+        rows.append([each["stage"], each["goal"], verdict, reason])
+    return table(["stage", "goal", "reached", "reason"], rows)
 
 
-def ways(results: Sequence[Found]) -> str:
-    """One line a stage and way: what was measured, how fast it was."""
+def medians(results: Sequence[Found], entry: str, head: Sequence[str]) -> str:
+    """One line a number of `ratios` or `limit`."""
     rows = [
-        [
-            each["stage"],
-            name,
-            spread(way["rate"], f" {way['unit']}"),
-            f"{short(min(way['seconds']))} to {short(max(way['seconds']))}",
-        ]
+        [each["stage"], name, short(middle(value))]
+        for each in results
+        for name, value in each[entry].items()
+    ]
+    return table(["stage", *head], rows)
+
+
+def rates(results: Sequence[Found]) -> str:
+    """One line a stage and way: how fast it was."""
+    rows = [
+        [each["stage"], name, short(middle(way["rate"])), way["unit"]]
         for each in results
         for name, way in each["ways"].items()
     ]
-    return table(["stage", "way", "rate", "seconds"], rows)
+    return table(["stage", "way", "rate", "unit"], rows)
+
+
+def spreads(results: Sequence[Found]) -> str:
+    """The lowest and the highest of each number that was measured more than once."""
+    rows = []
+    for each in results:
+        ways = {f"{name}, {way['unit']}": way["rate"] for name, way in each["ways"].items()}
+        shares = {f"{name}, of the limit": value for name, value in each["limit"].items()}
+        ratios = {f"{name}, times": value for name, value in each["ratios"].items()}
+        for name, value in {**ratios, **shares, **ways}.items():
+            if isinstance(value, Mapping) and value["low"] != value["high"]:
+                ends = [short(value[end]) for end in ("low", "median", "high")]
+                rows.append([each["stage"], name, *ends])
+    return table(["stage", "what", "lowest", "median", "highest"], rows)
 
 
 def equality(results: Sequence[Found]) -> str:
@@ -107,14 +119,15 @@ def equality(results: Sequence[Found]) -> str:
 
 
 def machines(results: Sequence[Found]) -> str:
-    """The machine and its limits beside each stage."""
+    """The machine and its limits in the run of each stage."""
+    names = list(dict.fromkeys(name for each in results for name in each.get("machine limits", {})))
     rows = []
     for each in results:
         facts, limits = each.get("machine", {}), each.get("machine limits", {})
-        known = ", ".join(f"{name}: {spread(value)}" for name, value in limits.items())
+        known = [short(middle(limits[name])) if name in limits else "" for name in names]
         named = f"{facts.get('processor', '')}, {facts.get('cores', '?')} cores"
-        rows.append([each["stage"], named, known, each.get("measured", "")])
-    return table(["stage", "machine", "its limits in the same run", "measured"], rows)
+        rows.append([each["stage"], named, *known, each.get("measured", "")])
+    return table(["stage", "machine", *names, "measured"], rows)
 
 
 def prediction(found: Found) -> str:
@@ -175,8 +188,11 @@ def page(
     shapes = "\n".join(f"- **{each['stage']}**: {each['shape']}" for each in results)
     parts = {
         "Goals": goals(results, reasons),
+        "How many times as fast": medians(results, "ratios", ["ways", "times"]),
+        "Share of the machine's limit": medians(results, "limit", ["way", "share"]),
         "What was measured": shapes,
-        "Rates": ways(results),
+        "Rates": rates(results),
+        "Spread": spreads(results),
         "Equality, checked before speed": equality(results),
         "Machine": machines(results),
     }
