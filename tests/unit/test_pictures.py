@@ -15,7 +15,7 @@ from update_pictures import drawing, study_digest
 
 IMAGES = ROOT / "docs" / "images"
 TAKEN = read_json(IMAGES / "pictures.json")
-STUDIES = {"demo": DEMO, "open-models": ROOT / "config" / "open-models.yaml"}
+STUDIES = {study: ROOT / "config" / f"{study}.yaml" for study in TAKEN} | {"demo": DEMO}
 PICTURES = {
     name: (study, taken) for study in TAKEN for name, taken in TAKEN[study]["pictures"].items()
 }

@@ -90,6 +90,19 @@ def test_general_and_biomedical_models_are_compared_with_a_caveat() -> None:
     assert caveat.startswith("3 pairs do not show what a domain's text does")
 
 
+def test_many_pairs_that_do_not_differ_share_a_sentence() -> None:
+    copies = [f"copy-{number}" for number in range(6)]
+    rows = [*ROWS[:1], *({**ROWS[1], "model": name} for name in copies)]
+    p_values = [0.01, *[0.5] * 5]
+    pairs = [difference("bert", name, 0.03, p) for name, p in zip(copies, p_values, strict=True)]
+    one, alike, caveat = findings(domain_findings, rows, "accuracy", pairs)
+    assert one.startswith("The biomedical copy-0 scores 0.030")
+    assert alike == (
+        "No significant difference in 5 of 6 pairs of a biomedical and a general encoder."
+    )
+    assert caveat.startswith("6 pairs do not show")
+
+
 def probe(model: str, variant: str, view: str, metrics: dict[str, list[float]]) -> list[Row]:
     """Values of each metric by layer."""
     return [

@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PICTURES = {
     "demo": ("scores", "probes-hpo-nli"),
     "open-models": ("scores", "probes-jnlpba", "similarity-jnlpba"),
+    "variance": ("variance-hpo-nli",),
 }
 
 

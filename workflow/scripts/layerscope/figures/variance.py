@@ -61,7 +61,6 @@ def draw_panel(axes: Axes, rows: pd.DataFrame, apart: pd.DataFrame, known: dict[
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.set_xlim(left=0)
     axes.locator_params(axis="x", nbins=4)
-    axes.xaxis.set_major_formatter("{x:g}")  # no power of ten at the end, in the way of the label
     axes.set_title(rows["measure"].iloc[0].replace(" view: ", " view:\n"), loc="left")
 
 

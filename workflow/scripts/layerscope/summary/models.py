@@ -11,6 +11,8 @@ from layerscope.summary.differences import Comparisons, comparisons, sentences, 
 from layerscope.summary.intervals import Interval, listed, number
 from layerscope.summary.scores import scores_by_model
 
+#: Pairs of models that do not differ, at most, of which each has a sentence of its own.
+MOST_ALIKE = 4
 #: Baselines in a sentence.
 _NAMES = {
     "majority": "Always answering the most frequent label",
@@ -89,24 +91,49 @@ def domain_findings(rows: pd.DataFrame, metric: str, differences: pd.DataFrame |
     domains.sort(key=lambda domain: domain == "general")  # what others are compared with
     if len(domains) == 1:
         return [f"Domains are not compared: all models are {domains[0]}."]
-    found = []
+    found: list[str] = []
+    count = 0
     for architecture in dict.fromkeys(about[name][0] for name in models):
         for pair in combinations(domains, 2):
-            of_both = (
+            left, right = (
                 [(domain, name) for name in models if about[name] == (architecture, domain)]
                 for domain in pair
             )
-            found += [_domains(between, scores, *both) for both in product(*of_both)]
-    if not found:
+            pairs = list(product(left, right))
+            count += len(pairs)
+            found += _pairs_of_domains(between, scores, pairs, architecture)
+    if not count:
         names = listed(domains[::-1]).capitalize()
         some = "both" if len(domains) == 2 else "two of these"
         return [f"{names} models are not compared: no architecture has {some}."]
-    pairs = "One pair does" if len(found) == 1 else f"{len(found)} pairs do"
+    many = "One pair does" if count == 1 else f"{count} pairs do"
     text = f"{domains[0]} pre-training" if domains[1:] == ["general"] else "a domain's text"
     return [
         *found,
-        f"{pairs} not show what {text} does: such models may also differ in size, "
+        f"{many} not show what {text} does: such models may also differ in size, "
         "tokenizer and length of training.",
+    ]
+
+
+def _pairs_of_domains(
+    between: Comparisons,
+    scores: dict[str, Interval],
+    pairs: list[tuple[tuple[str, str], tuple[str, str]]],
+    architecture: str,
+) -> list[str]:
+    """A sentence a pair; one for all that do not differ, where they are many."""
+    alike = [
+        (one, other)
+        for one, other in pairs
+        if (one[1], other[1]) in between and not between[one[1], other[1]].significant
+    ]
+    if len(alike) <= MOST_ALIKE:
+        return [_domains(between, scores, *pair) for pair in pairs]
+    ((left, _), (right, _)) = pairs[0]
+    return [
+        *(_domains(between, scores, *pair) for pair in pairs if pair not in alike),
+        f"No significant difference in {len(alike)} of {len(pairs)} pairs of a {left} and a "
+        f"{right} {architecture}.",
     ]
 
 
