@@ -16,6 +16,8 @@ import pytest
 import report
 import stage_demo
 
+from layerscope.resources.computing import Needs
+
 ROOT = Path(__file__).resolve().parents[2]
 BENCHMARKS = ROOT / "benchmarks"
 STAGES = sorted(path.stem.removeprefix("stage_") for path in BENCHMARKS.glob("stage_*.py"))
@@ -119,7 +121,9 @@ def test_jobs_go_to_what_is_free_and_wait_for_what_they_need() -> None:
     assert predict.schedule(work(2), 1, 2) == 3.0 + 3.0 + 4.0
 
 
-def test_a_prediction_grows_with_the_work_and_with_caution() -> None:
+def test_a_prediction_grows_with_the_work_and_with_caution(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     rates = {
         name: 1.0
         for view in ("joint", "separate")
@@ -131,9 +135,15 @@ def test_a_prediction_grows_with_the_work_and_with_caution() -> None:
         assert times["hopeful"] <= times["cautious"], place
         assert all(times[name] >= longest[name] - 1e-6 for name in times), place
     # 76 layers and states of four models, six variants; three passes, a third of the test's words.
-    crf = found["parts"]["hopeful"]["probe bilstm-crf"]
+    monkeypatch.setattr(predict, "needs", lambda *_: Needs(0, 0.0))
+    on_cores = predict.predict({"768": rates, "1024": rates}, write=3e8)
+    crf = on_cores["parts"]["hopeful"]["probe bilstm-crf"]
     words = 3 * 1927 * 30 + 3856 * 30 / 3
     assert crf == pytest.approx(24 * 5.0 + 76 * 6 * words / 1e4, rel=1e-6)
+    # Those of the two models of 25 states are on GPUs, whatever the rates of a core.
+    assert (
+        found["parts"]["hopeful"]["probe bilstm-crf"] < 12 * 5.0 + 26 * 6 * words / 1e4 + 12 * 120
+    )
     assert "minutes" in report.prediction(
         {"assumed": [vars(a) for a in predict.ASSUMED], "probes": {"768": rates}, **found}
     )
