@@ -11,9 +11,8 @@ from layerscope.resources.needs import probes_on_gpus
 @cache
 def group_name(rule):
     """The group of a rule's jobs; none of probes if some of them request a GPU, which others would hold."""
-    if rule == "probe" and probes_on_gpus(STUDY, SIZES):
-        return None
-    return group_of(rule)
+    apart = rule == "probe" and probes_on_gpus(STUDY, SIZES)
+    return None if apart else group_of(rule)
 
 
 def grouped(rule):

@@ -12,8 +12,8 @@ from layerscope.runtime.gpus import use_gpus
 from layerscope.runtime.program import run
 
 
-def main() -> None:
-    """Read the arguments, probe, write."""
+def read_arguments() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kind", choices=KINDS, required=True, help="of the task")
     parser.add_argument("--probe-settings", required=True, help="JSON of a probe")
@@ -35,7 +35,12 @@ def main() -> None:
     parser.add_argument("--gpus", type=int, default=0, help="0 or 1; which one is chosen here")
     parser.add_argument("--out", required=True, help="table of rows, view, layer, metric and value")
     parser.add_argument("--out-predictions", required=True, help="answers to the test rows")
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Read the arguments, probe, write."""
+    arguments = read_arguments()
     use_gpus(arguments.gpus, most=1)
 
     import numpy as np
