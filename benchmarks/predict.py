@@ -36,7 +36,7 @@ from layerscope.resources.computing import START_MODEL
 from layerscope.resources.needs import needs
 from layerscope.resources.probes import probe_of
 from layerscope.resources.rates import ASSUMED as NOT_MEASURED
-from layerscope.resources.rates import read_rates
+from layerscope.resources.rates import EXACT, read_rates
 from layerscope.resources.rows import probed_rows, subwords
 from layerscope.resources.scoring import START
 from layerscope.resources.sizes import ModelSize, Sizes, read_sizes
@@ -159,7 +159,7 @@ def device_seconds(
     found = START_MODEL
     for rows in learned:
         cost = probe_of(study, size, (rows, test, about.labels), task, probe)
-        found += cost.on_core + cost.operations / (assumed.inference * PEAK)
+        found += cost.on_core + cost.operations / min(assumed.inference * PEAK, EXACT)
         found += cost.steps * assumed.step
     return found
 

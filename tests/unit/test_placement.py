@@ -27,6 +27,7 @@ from layerscope.models.hooks import head_outputs_captured, resumed, states_captu
 from layerscope.models.load import load_model
 from layerscope.models.maps import layer_maps
 from layerscope.models.placement import laid_out, placed
+from layerscope.runtime.gpus import VISIBLE
 from layerscope.training.trainer import _OverGpus
 
 HERE = Path(__file__).parent
@@ -34,6 +35,22 @@ SHAPE: dict[str, Any] = {
     "hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 64, "vocab_size": 50,
     "num_hidden_layers": 6,
 }  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "said"), [("0", True), ("", False), (None, False)])
+def test_the_log_says_that_a_gpu_cannot_be_used(
+    given: str | None,
+    said: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Such as where PyTorch is a build for processors, and the job has a GPU."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.delenv(VISIBLE, raising=False)
+    if given is not None:
+        monkeypatch.setenv(VISIBLE, given)
+    assert placement.device().type == "cpu"
+    assert ("GPU 0 cannot be used" in caplog.text) == said
 
 
 @pytest.mark.slow

@@ -37,7 +37,6 @@ from transformers import (
 
 from layerscope.config import jobs
 from layerscope.config.load import read_yaml, validate
-from layerscope.config.protocols import SECTIONS
 from layerscope.config.schema import Study
 from layerscope.core.errors import UserError
 from layerscope.core.packages import package_folders
@@ -349,27 +348,30 @@ def test_light_rules_never_ask_for_a_gpu() -> None:
     sizes = read_sizes(study)
     asked = {rule for rule, w in some_jobs(study) if needs(study, sizes, rule, w).gpu}
     passes = {"finetune", "extract_base", "extract_finetuned", "intervene", "head_lens"}
-    assert asked == passes | {"probe"}
+    assert asked == passes
 
 
 def test_a_probe_asks_for_a_gpu_if_that_is_several_times_faster_than_a_core() -> None:
-    """BiLSTM-CRFs of many layers do; libsvm's search, which no GPU does, takes too long."""
-    study = paper(probes=SECTIONS["published"]["probes"])
+    """Linear ones of many words and columns do; libsvm's search, which no GPU does, takes long."""
+    study = paper()
     sizes = read_sizes(study)
+    wide = replace(sizes.models["gpt2-medium"], width=4096, layers=32)
+    models = {**sizes.models, "gpt2-medium": wide}
 
     def asked(probe: str, task: str, rows: int) -> Needs:
         examples = dict.fromkeys(("train", "validation", "test"), rows)
-        changed = {**sizes.tasks, task: replace(sizes.tasks[task], examples=examples)}
+        tasks = {**sizes.tasks, task: replace(sizes.tasks[task], examples=examples)}
         job = {"task": task, "model": "gpt2-medium", "variant": "f100-s1", "probe": probe}
-        return needs(study, replace(sizes, tasks=changed), "probe", job)
+        return needs(study, replace(sizes, models=models, tasks=tasks), "probe", job)
 
-    tagged = asked("bilstm-crf", "jnlpba", 2000)
-    assert tagged.gpu == 1
-    assert CUDA < tagged.mem_mb < 30_000
-    assert asked("bilstm-crf", "jnlpba", 200).gpu == 0
-    assert probes_on_gpus(study, sizes)  # of the wider models
-    demo = validate(read_yaml(DEMO))
-    assert not probes_on_gpus(demo, read_sizes(demo))
+    words = asked("linear", "jnlpba", 2000)
+    assert words.gpu == 1
+    assert CUDA < words.mem_mb < 30_000
+    assert words.device
+    assert words.device.total > 4 * 4096 * 2 * 2000 * sizes.tasks["jnlpba"].words / 1e6  # vectors
+    assert asked("linear", "jnlpba", 20).gpu == 0
+    assert probes_on_gpus(study, replace(sizes, models=models))
+    assert not probes_on_gpus(study, sizes)  # the cores beside a GPU do as much
     searched = asked("svm", "mednli", 50_000)
     assert searched.seconds > GPU_FROM
     assert searched.gpu == 0

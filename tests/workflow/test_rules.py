@@ -118,6 +118,7 @@ def test_a_rule_is_complete(rule: str) -> None:
     file = (ROOT / "workflow" / "rules" / found.conda).resolve()
     assert file.parent == ROOT / "envs"
     assert file.is_file()
+    assert (file.stem == "gpu") == ("gpu" in found.resources)
 
 
 @pytest.mark.parametrize("rule", sorted(set(RULES) - TEMPORARY))

@@ -23,7 +23,7 @@ rule probe:
     group:
         grouped("probe")
     conda:
-        "../../envs/cpu.yaml"
+        "../../envs/gpu.yaml"
     resources:
         **needed("probe", gpu=True),
     params:

@@ -55,9 +55,9 @@ def main() -> None:
     probe: Probe = TypeAdapter(Probe).validate_json(arguments.probe_settings)
     device = None
     if arguments.gpus:
-        import torch
+        from layerscope.models.placement import device as accelerator
 
-        device = "cuda" if torch.cuda.is_available() else None
+        device = accelerator()
     settings = probe, arguments.kind, arguments.merge_tags, device
     rows: list[dict[str, object]] = []
     answers: dict[tuple[str, str, int, int], list[Any]] = {}

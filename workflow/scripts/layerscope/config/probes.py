@@ -57,6 +57,10 @@ def together_mb(on_gpu: bool) -> int:
     return 4096 if on_gpu else 256
 
 
+#: Sentences that BiLSTM-CRFs tag at once.
+DECODED = 128
+
+
 class BilstmCrfProbe(Section):
     """BiLSTM with a conditional random field on frozen word vectors, as published."""
 

@@ -6,6 +6,8 @@ gives is on the first one, where its inputs are. Only one GPU computes at a time
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
@@ -18,11 +20,24 @@ from transformers import PreTrainedModel
 
 from layerscope.core.errors import NotApplicableError, UserError
 from layerscope.models.parts import blocks
+from layerscope.runtime.gpus import VISIBLE
+
+log = logging.getLogger(__name__)
 
 
 def device() -> torch.device:
-    """The accelerator if there is one, the first of several, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """The accelerator if there is one, the first of several, else the CPU.
+
+    The log says so where this process was given a GPU that PyTorch cannot use.
+    """
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if given := os.environ.get(VISIBLE):
+        log.warning(
+            "GPU %s cannot be used: PyTorch %s finds no CUDA; running on the CPU, slowly",
+            given, torch.__version__,
+        )  # fmt: skip
+    return torch.device("cpu")
 
 
 def placed(model: PreTrainedModel) -> PreTrainedModel:

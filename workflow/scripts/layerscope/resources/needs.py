@@ -37,7 +37,7 @@ from layerscope.resources.memory import (
     of_training,
 )
 from layerscope.resources.probes import CORE, TORCH, probe_of, sides
-from layerscope.resources.rates import read_rates
+from layerscope.resources.rates import EXACT, read_rates
 from layerscope.resources.reading import describe_task, weight_change
 from layerscope.resources.rows import probed_rows, subwords
 from layerscope.resources.scoring import (
@@ -291,8 +291,10 @@ def _probe(study: Study, size: ModelSize, task: TaskSize, name: str, probe: str)
         return Needs(memory, seconds)
     rates = read_rates()
     steps = sum(cost.steps for cost in each)
-    faster = START_MODEL + on_core + operations / rates.inference + rates.step * steps
+    rate = min(rates.inference, EXACT)
+    faster = START_MODEL + on_core + operations / rate + rates.step * steps
     if seconds < PAYS * faster:
         return Needs(memory, seconds)
     further = max(cost.further_mb for cost in each)
-    return Needs(int(memory + further + CUDA - TORCH), faster, 1)
+    device = Memory(activations=max(cost.gpu_mb for cost in each))
+    return Needs(int(memory + further + CUDA - TORCH), faster, 1, device=device)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from layerscope.config import jobs
-from layerscope.config.probes import BilstmCrfProbe, LinearProbe, together_mb
+from layerscope.config.probes import DECODED, BilstmCrfProbe, LinearProbe, together_mb
 from layerscope.config.schema import Study
 from layerscope.core.encodings import SEPARATE, encoding
 from layerscope.core.kinds import labels_examples
@@ -19,6 +19,15 @@ CORE = 4e10
 TORCH = 1200
 #: Steps of L-BFGS that a linear probe takes for each set of labels.
 STEPS = 40
+#: Whole fits that the fits of code length take as many steps as; each starts from the one before.
+LENGTHS = 4
+#: What a step of L-BFGS starts on a GPU, over what a layer does in a step of training: 207 kernels
+#: and 60.
+STARTED = 3.5
+#: Words of a long sentence, which those that are tagged with it are padded to.
+LONGEST = 150
+#: Numbers that a core reads, standardises, and multiplies with a probe's weights in a second.
+HANDLED = 5e7
 #: What choosing the penalty takes: steps over all values of it, parts that the rows are held out
 #: in, and rows at most (`layerscope.analysis.probing.linear`).
 CHOOSING_STEPS, FOLDS, CHOOSING = 50, 3, 5000
@@ -34,6 +43,7 @@ class ProbeCost:
         on_core: operations that a processor does in any case, in seconds of a core.
         steps: small steps one after the other that leave a GPU waiting.
         further_mb: memory beside a GPU that is more than on a processor.
+        gpu_mb: memory on a GPU.
     """
 
     mem_mb: int
@@ -41,6 +51,7 @@ class ProbeCost:
     on_core: float = 0.0
     steps: float = 0.0
     further_mb: float = 0.0
+    gpu_mb: float = 0.0
 
 
 def sides(view: str) -> int:
@@ -68,7 +79,7 @@ def probe_of(
     width = size.width * max(map(sides, views))
     halved = any(sides(view) > 1 for view in views)
     machines = 3 if halved else 1  # of a pair and of its halves
-    searched = steps = here = further = 0.0
+    searched = steps = here = further = decoded = 0.0
     layers = states * len(views)
     if isinstance(settings, LinearProbe):
         halves = 1.5 if halved else 1.0  # of a pair, each alone: half as wide
@@ -79,17 +90,23 @@ def probe_of(
         if halved and settings.combined:
             width *= 2
             one += lengths * fit(train, width, classes, chosen)
-        steps = lengths * (STEPS + chosen * CHOOSING_STEPS)
+        inputs = machines + (halved and settings.combined)
+        fits = 1 + (LENGTHS if settings.code_length else 0)
+        steps = fits * (STEPS + chosen * CHOOSING_STEPS) + (settings.row_draws > 0) * STEPS
+        steps *= STARTED * inputs
     elif isinstance(settings, BilstmCrfProbe):
         runs = len(settings.seeds) * (1 + settings.row_draws)
         each = 8 * settings.hidden * (width + settings.hidden) + 5e5 + 20 * classes**2
-        one = each * (3 * settings.epochs * train * runs + test * (1 + settings.row_draws))
+        one = each * runs * (3 * settings.epochs * train + test)
         # A word of all sentences of a batch, in all layers that are read together, is a step.
         read = states * (train + test) * width * 4 / 1e6
         here, there = (min(together_mb(on_gpu), read) for on_gpu in (False, True))
         further = 3 * (there - here)
         steps = runs * (settings.epochs * train + test) / settings.batch_size
-        steps *= math.ceil(read / there) / states
+        together = min(max(1, int(together_mb(True) * states / read)), states)
+        steps *= math.ceil(states / together) / states
+        # Sentences that are tagged at once, in all these layers: their words, and gates thrice.
+        decoded = 4e-6 * DECODED * LONGEST * together * (width + 12 * settings.hidden)
     else:
         # Of raw vectors and of standardised ones.
         fits = (2 + settings.row_draws) * machines
@@ -100,10 +117,12 @@ def probe_of(
         kernels = 8 * train * (machines * (train + test) + train) / 1e6
     vectors = (train + test) * width * (4 + 4 + 8) / 1e6 + 3 * here  # of layers read together
     answers = (train + test) * classes * 16 / 1e6
+    handled = (train + test) * width / HANDLED
     return ProbeCost(
         int(TORCH + kernels + vectors + answers),
-        layers * one,
-        layers * searched / (CORE / 2),
-        layers * steps,
-        further,
+        operations=layers * one,
+        on_core=layers * (searched / (CORE / 2) + handled),
+        steps=layers * steps,
+        further_mb=further,
+        gpu_mb=kernels + vectors + further / 3 + decoded,
     )

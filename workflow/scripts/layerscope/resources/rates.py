@@ -13,6 +13,11 @@ from layerscope.core.files import read_json
 MEASURED = Path(__file__).resolve().parents[4] / "benchmarks" / "results" / "gpu.json"
 
 
+#: Operations a second, at most, of products that are not in bfloat16: those of probes. It is what
+#: the maker of the H100 states for float32, and for float64 on tensor cores.
+EXACT = 6.7e13
+
+
 @dataclass(frozen=True)
 class GpuRates:
     """Rates of one GPU in bfloat16, and where they are from."""

@@ -16,9 +16,6 @@ from layerscope.analysis.probing.crf import Crf
 
 Codes = npt.NDArray[np.int64]
 
-#: Sentences decoded at once.
-DECODED = 128
-
 
 class BilstmCrf(nn.Module):
     """Two LSTMs, one in each direction, a linear map to tags and a CRF.

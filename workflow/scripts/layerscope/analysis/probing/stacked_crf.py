@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from layerscope.analysis.probing.bilstm_crf import (
-    DECODED,
     Adam,
     BilstmCrf,
     Codes,
@@ -25,6 +24,7 @@ from layerscope.analysis.probing.bilstm_crf import (
 )
 from layerscope.analysis.probing.crf import Crf
 from layerscope.analysis.probing.features import Vectors
+from layerscope.config.probes import DECODED
 
 
 class StackedBilstmCrf(nn.Module):
