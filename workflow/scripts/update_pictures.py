@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 #: Figures by study. The demo's are drawn anew whenever the drawing code changes.
 PICTURES = {
     "demo": ("scores", "probes-hpo-nli"),
-    "open-models": ("scores", "probes-jnlpba", "similarity-jnlpba"),
+    "open-models": ("scores", "probes-jnlpba", "similarity-jnlpba", "head_lens-hpo-nli"),
     "variance": ("variance-hpo-nli",),
 }
 
