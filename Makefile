@@ -1,6 +1,6 @@
 # make demo: set up .venv, run the demo study, name its results.
-# make test: unit tests, and a miniature study from end to end (six minutes on 2 cores).
-# make test-all: every test: downloads, crate, browser, paper replica, kill and resume, SLURM as well (22 minutes); the 25 slowest are named.
+# make test: unit tests, and a miniature study from end to end (three to six minutes on 2 cores).
+# make test-all: every test: downloads, crate, browser, paper replica, kill and resume, SLURM as well (11 to 22 minutes); the 25 slowest are named.
 # make bench: measure every stage against what is published and against the machine (25 minutes, nothing else running);
 # make bench STAGES="svm crf": some of them.
 # make bench-gpu: everything that a GPU does, in eight minutes on one (docs/gpu.md); PARTS="parity memory": some of it.
