@@ -57,7 +57,9 @@ def main() -> None:
     if arguments.gpus:
         from layerscope.models.placement import device as accelerator
 
-        device = accelerator()
+        found = accelerator()
+        # Without CUDA as on a core: by numpy, in a core's memory.
+        device = found if found.type == "cuda" else None
     settings = probe, arguments.kind, arguments.merge_tags, device
     rows: list[dict[str, object]] = []
     answers: dict[tuple[str, str, int, int], list[Any]] = {}
